@@ -1,0 +1,46 @@
+"""drrpack: a labelled image folder as one small file, from which a classifier can be trained."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from drrpack.errors import (
+        CorruptError,
+        DrrError,
+        ExactnessError,
+        FormatError,
+        MessageError,
+        OptionError,
+        OutputError,
+        SourceError,
+    )
+    from drrpack.formats.dataset import DRRDataset
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "CorruptError",
+    "DRRDataset",
+    "DrrError",
+    "ExactnessError",
+    "FormatError",
+    "MessageError",
+    "OptionError",
+    "OutputError",
+    "SourceError",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Public names are imported when first used: ``drrpack --help`` must not wait for torch."""
+    if name not in __all__:
+        raise AttributeError(f"module 'drrpack' has no attribute {name!r}")
+    home = "drrpack.formats.dataset" if name == "DRRDataset" else "drrpack.errors"
+    return getattr(import_module(home), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

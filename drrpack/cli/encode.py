@@ -1,0 +1,102 @@
+"""``drrpack encode``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from drrpack.trainers.encode import EncodeOptions, Plan
+    from drrpack.trainers.fitting import Budget
+
+
+def encode(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            help="SRC/class/*.png, a folder with train/ and val/ or test/, or a CIFAR folder."
+        ),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The .drr file to write.")],
+    size: Annotated[int | None, typer.Option(help="Resize every image to SIZE x SIZE.")] = None,
+    fit_classes: Annotated[
+        int | None, typer.Option(help="Fit on the first N classes; half of them by default.")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="Fit each network for N epochs.")] = None,
+    minutes: Annotated[
+        float | None, typer.Option(help="Fit for so long, both networks together.")
+    ] = None,
+    codec: Annotated[
+        Path | None, typer.Option(help="Take the codec of this .drr file instead of fitting.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    seed: Annotated[int, typer.Option(help="Of initial weights, batches and noise.")] = 0,
+    download: Annotated[
+        str | None, typer.Option(help="Fetch cifar10 or cifar100 into SOURCE first.")
+    ] = None,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave bad pictures out.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the output.")] = False,
+) -> None:
+    """Turn an image folder into a .drr file.
+
+    An interrupted fit goes on where it was when the same command is given again.
+    """
+    from drrpack.cli import screen
+    from drrpack.cli.progress import Bars
+    from drrpack.formats import sources
+    from drrpack.trainers.encode import EncodeOptions, plan_encode
+    from drrpack.trainers.encode import encode as run
+
+    if download is not None:
+        source = sources.download(download, source)
+    place = screen.choose_device(device)
+    options = EncodeOptions(
+        source, output, place, _budget(epochs, minutes, place.type), size=size,
+        skip_bad=skip_bad, force=force, fit_classes=fit_classes, codec=codec, seed=seed,
+    )  # fmt: skip
+    plan = plan_encode(options)
+    _show_plan(plan, options)
+    with Bars() as bars:
+        run(plan, bars.encoding)
+    screen.print_stats(output)
+
+
+def _budget(epochs: int | None, minutes: float | None, device: str) -> Budget:
+    from drrpack.errors import OptionError
+    from drrpack.trainers.encode import DEFAULT_MINUTES
+    from drrpack.trainers.fitting import Budget
+
+    if epochs is not None and minutes is not None:
+        raise OptionError("--epochs and --minutes exclude each other: give one of them")
+    if (epochs is not None and epochs < 1) or (minutes is not None and not minutes > 0):
+        raise OptionError("--epochs and --minutes must be above zero")
+    if epochs is not None:
+        return Budget(epochs=epochs)
+    return Budget(minutes=DEFAULT_MINUTES[device] if minutes is None else minutes)
+
+
+def _show_plan(plan: Plan, options: EncodeOptions) -> None:
+    from drrpack.cli import screen
+
+    source, budget = plan.source, options.budget
+    height, width = source.image_size
+    screen.note(
+        f"{source.root}: {sum(source.images_per_class)} images of {height}x{width} in "
+        f"{len(source.classes)} classes"
+    )
+    for bad in source.bad:
+        screen.warn(f"left out {bad.path}: {bad.reason}")
+    if options.codec is not None:
+        screen.note(f"codec: taken from {options.codec}")
+    else:
+        spent = (
+            f"{budget.epochs} epochs each"
+            if budget.epochs is not None
+            else f"{budget.minutes:g} minutes in all (--minutes or --epochs to change)"
+        )
+        screen.note(f"codec: fitted on the first {plan.fit_classes} classes, {spent}")
+        if plan.checkpoints.exists():
+            screen.note(f"checkpoints in {plan.checkpoints}: going on from there where they fit")
+    screen.note(f"device: {options.device}")

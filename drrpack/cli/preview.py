@@ -1,0 +1,31 @@
+"""``drrpack preview``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def preview(
+    memory: Annotated[Path, typer.Argument(help="The .drr file.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The picture to write.")],
+    source: Annotated[
+        Path | None, typer.Option(help="Where the originals are now, if they have moved.")
+    ] = None,
+    rows: Annotated[int, typer.Option(min=1, help="Classes to show.")] = 8,
+    columns: Annotated[int, typer.Option(min=1, help="Images of each class.")] = 8,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the output.")] = False,
+) -> None:
+    """Draw images as they were and as they come out of a .drr file."""
+    from drrpack.cli import screen
+    from drrpack.formats.container import check_output
+    from drrpack.formats.dataset import DRRDataset
+    from drrpack.formats.preview import preview_grid
+
+    check_output(output, overwrite=force)
+    screen.check_picture_name(output)
+    grid, where = preview_grid(DRRDataset(memory), source, rows, columns)
+    grid.save(output)
+    screen.note(f"{output}: {where}")

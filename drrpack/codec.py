@@ -1,0 +1,190 @@
+"""The two codecs in a row: images -> codes -> streams, and back. Fitting is the trainers' business.
+
+Everything is a pure function of its arguments: no files, no printing, no global random state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from drrpack import streams
+from drrpack.ans import Words
+from drrpack.bitswap import BitSwap, Codes
+from drrpack.errors import DrrError
+from drrpack.exact import exact_arithmetic, freeze, move
+from drrpack.pixels import ActivationBits, PixelDecoder, batches, calibrate
+from drrpack.streams import Level, StreamLayout, frequency_table
+from drrpack.vqvae import VQVAE, grid_shapes, pad, to_float
+
+Pixels = NDArray[np.uint8]
+BATCH = 256  # images in one call of the VQ-VAE
+
+Tick = Callable[[int], None]  # told how many images have just been done
+
+
+@dataclass(frozen=True)
+class ClassCodes:
+    """The codes of one class: top (n, H/8, W/8) and bottom (n, H/4, W/4), int64."""
+
+    top: Codes
+    bottom: Codes
+
+    def __len__(self) -> int:
+        return len(self.top)
+
+    @property
+    def flat(self) -> Codes:
+        """Top, then bottom: (n, 5 T) for T top codes an image."""
+        return np.concatenate(
+            [self.top.reshape(len(self), -1), self.bottom.reshape(len(self), -1)], 1
+        )
+
+
+@dataclass(frozen=True)
+class ClassStreams:
+    """The two streams of one class, as 32-bit words, and how many images they hold."""
+
+    images: int
+    top: Words
+    bottom: Words
+
+
+@dataclass(frozen=True)
+class Codec:
+    """A fitted and frozen pair of codecs."""
+
+    vqvae: VQVAE
+    bits: ActivationBits
+    bitswap: BitSwap
+    top: Level
+    bottom: Level
+    pixels: PixelDecoder
+
+    @property
+    def device(self) -> torch.device:
+        return self.top.device
+
+    # lossy
+
+    def encode(self, images: Pixels, tick: Tick | None = None) -> ClassCodes:
+        """Pixels uint8 (n, H, W, 3) to codes."""
+        return encode_images(self.vqvae, images, tick)
+
+    def decode(self, codes: ClassCodes, size: tuple[int, int], tick: Tick | None = None) -> Pixels:
+        """Codes to pixels uint8 (n, H, W, 3) of ``size`` (H, W): the same on every machine."""
+        out = np.empty((len(codes), *size, 3), dtype=np.uint8)
+        with exact_arithmetic(self.device):
+            for part in batches(len(codes), BATCH):
+                top, bottom = (self._tensor(c[part]) for c in (codes.top, codes.bottom))
+                pixels = self.pixels(top, bottom)[:, : size[0], : size[1]]
+                out[part] = pixels.cpu().numpy()
+                if tick is not None:
+                    tick(len(pixels))
+        return out
+
+    def _tensor(self, codes: Codes) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(codes)).to(self.device)
+
+    # lossless
+
+    def compress(self, classes: Sequence[ClassCodes]) -> list[ClassStreams]:
+        """Codes of several classes to streams, all side by side, decoded again and compared.
+
+        Raises:
+            DrrError: the streams do not decode to the codes; nothing should be written then.
+        """
+        tops = [c.top for c in classes]
+        bottoms = [c.bottom for c in classes]
+        top = streams.encode(self.top, tops, None)
+        bottom = streams.encode(self.bottom, bottoms, tops)
+        made = [ClassStreams(len(c), t, b) for c, t, b in zip(classes, top, bottom, strict=True)]
+        if classes:
+            _compare(classes, self.decompress(made, classes[0].top.shape[1:]))
+        return made
+
+    def decompress(
+        self, made: Sequence[ClassStreams], top_shape: tuple[int, ...]
+    ) -> list[ClassCodes]:
+        """The inverse of `compress`; ``top_shape`` is (H/8, W/8)."""
+        rows, columns = top_shape
+        counts = [s.images for s in made]
+        tops = streams.decode(self.top, [s.top for s in made], counts, (rows, columns), None)
+        bottoms = streams.decode(
+            self.bottom, [s.bottom for s in made], counts, (2 * rows, 2 * columns), tops
+        )
+        return [ClassCodes(t, b) for t, b in zip(tops, bottoms, strict=True)]
+
+
+def _compare(wanted: Sequence[ClassCodes], found: Sequence[ClassCodes]) -> None:
+    for index, (a, b) in enumerate(zip(wanted, found, strict=True)):
+        if not (np.array_equal(a.top, b.top) and np.array_equal(a.bottom, b.bottom)):
+            raise DrrError(
+                f"class number {index} did not decode to the codes it was made from: this machine "
+                "does not compute exactly; nothing was written. Try --device cpu"
+            )
+
+
+def encode_images(network: VQVAE, images: Pixels, tick: Tick | None = None) -> ClassCodes:
+    """Pixels uint8 (n, H, W, 3) to codes, by a VQ-VAE alone."""
+    device = network.top.codebook.device
+    top_shape, bottom_shape = grid_shapes(*images.shape[1:3])
+    top = np.empty((len(images), *top_shape), dtype=np.int64)
+    bottom = np.empty((len(images), *bottom_shape), dtype=np.int64)
+    with torch.inference_mode():
+        for part in batches(len(images), BATCH):
+            batch = pad(to_float(torch.from_numpy(images[part]).to(device)))
+            codes = network.encode(batch.contiguous(memory_format=torch.channels_last))
+            top[part], bottom[part] = (c.cpu().numpy() for c in codes)
+            if tick is not None:
+                tick(len(batch))
+    return ClassCodes(top, bottom)
+
+
+def assemble(
+    vqvae: VQVAE, bits: ActivationBits, bitswap: BitSwap,
+    tables: dict[str, NDArray[np.uint32]], layouts: dict[str, StreamLayout],
+    device: torch.device, carrier: torch.dtype | None = None,
+) -> Codec:  # fmt: skip
+    """A codec on ``device`` from its frozen parts; float64 carries the integers on a GPU."""
+    carrier = carrier or (torch.float64 if device.type == "cuda" else torch.float32)
+    freeze(bitswap, carrier)
+    move(bitswap, device)
+    pixels = PixelDecoder(vqvae, bits, carrier).move(device)
+    vqvae = vqvae.to(device).to(memory_format=torch.channels_last)
+    top = Level(bitswap.top, tables["top"], layouts["top"])
+    bottom = Level(bitswap.bottom, tables["bottom"], layouts["bottom"])
+    return Codec(vqvae, bits, bitswap, top, bottom, pixels)
+
+
+def finish(vqvae: VQVAE, bitswap: BitSwap, fitted_on: ClassCodes, device: torch.device) -> Codec:
+    """A codec from two fitted networks: scales and tables are taken from the codes they saw."""
+    sample = slice(None, None, max(1, len(fitted_on) // 512))
+    vqvae = vqvae.cpu()
+    top, bottom = (torch.from_numpy(c[sample].copy()) for c in (fitted_on.top, fitted_on.bottom))
+    bits = calibrate(vqvae, top, bottom)
+    size = bitswap.config.codebook_size
+    tables = {
+        "top": frequency_table(fitted_on.top, size),
+        "bottom": frequency_table(fitted_on.bottom, size),
+    }
+    layouts = {name: StreamLayout(plain_images=0) for name in tables}
+    return assemble(vqvae, bits, bitswap, tables, layouts, device)
+
+
+def pay_ahead(codec: Codec, classes: Sequence[ClassCodes]) -> Codec:
+    """The codec with as many plain images a stream as these classes need, and no more."""
+    tops = [c.top for c in classes]
+    bottoms = [c.bottom for c in classes]
+    top = streams.plain_images_needed(codec.top, tops, None)
+    bottom = streams.plain_images_needed(codec.bottom, bottoms, tops)
+    return replace(codec, top=_with_plain(codec.top, top), bottom=_with_plain(codec.bottom, bottom))
+
+
+def _with_plain(level: Level, plain_images: int) -> Level:
+    return replace(level, layout=replace(level.layout, plain_images=plain_images))

@@ -1,0 +1,165 @@
+"""Which files of a folder are pictures of which class and split; nothing is decoded here."""
+
+from __future__ import annotations
+
+import os
+import stat
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from drrpack.errors import SourceError
+from drrpack.formats.pictures import EXTENSIONS
+from drrpack.formats.splits import Split, refuse_twins, shown
+
+TRAIN_NAME = "train"
+TEST_NAMES = ("test", "val")  # the first that is there; where both are, val served for tuning
+IGNORED_NAMES = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx"})
+
+EXPECTED = "expected one folder of pictures for each class, like cat/0001.png"
+
+
+@dataclass(frozen=True)
+class ClassFiles:
+    """One class of one split: its name in NFC, its folder, its files sorted by name."""
+
+    name: str
+    folder: Path
+    files: tuple[Path, ...]
+
+
+def checked_folder(path: str | os.PathLike[str]) -> Path:
+    """The absolute path of a folder; raises SourceError where it is missing or is no folder."""
+    root = Path(os.path.abspath(path))
+    try:
+        mode = root.stat().st_mode
+    except FileNotFoundError as error:
+        raise SourceError(
+            f"{shown(root)}: no such folder; {EXPECTED}: check the path, or fetch a data set "
+            "with --download cifar100"
+        ) from error
+    except OSError as error:
+        raise SourceError(
+            f"{shown(root)}: can't be opened: {error.strerror}; expected a folder that you may "
+            "read: check its permissions and links"
+        ) from error
+    if not stat.S_ISDIR(mode):
+        raise SourceError(
+            f"{shown(root)}: found a file, expected a folder; if it is an archive, unpack it and "
+            "name the folder"
+        )
+    return root
+
+
+def find_splits(root: Path) -> dict[Split, Path]:
+    """The folder of each split; a folder that isn't divided is all training split.
+
+    Divided is what holds a folder ``train`` with folders in it. A ``train`` with pictures in it
+    is a class, as it is in CIFAR-100. The test split is ``test``, or else ``val``.
+    """
+    train = root / TRAIN_NAME
+    if not os.path.isdir(train) or not any(os.path.isdir(entry) for entry in _visible(train)):
+        return {"train": root}
+    splits: dict[Split, Path] = {"train": train}
+    for name in reversed(TEST_NAMES):
+        if os.path.isdir(root / name):
+            splits["test"] = root / name
+    _refuse_classes_beside_splits(root)
+    return splits
+
+
+def list_splits(folders: Mapping[Split, Path]) -> dict[Split, tuple[ClassFiles, ...]]:
+    """The classes of each split; those of the test split must all be in the training split."""
+    listing = {split: list_classes(folder) for split, folder in folders.items()}
+    known = {found.name for found in listing["train"]}
+    for found in listing.get("test", ()):
+        if found.name not in known:
+            raise SourceError(
+                f"{shown(found.folder)}: found a class of the test split, {found.name!r}, that "
+                f"{shown(folders['train'])} lacks; expected only classes of the training split: "
+                "remove it, or add its training pictures"
+            )
+    return listing
+
+
+def list_classes(root: Path) -> tuple[ClassFiles, ...]:
+    """The classes of an image folder, sorted by name; raises SourceError, see the messages."""
+    entries = _visible(root)
+    folders = [entry for entry in entries if os.path.isdir(entry)]
+    loose = [entry for entry in entries if _looks_picture(entry) and not os.path.isdir(entry)]
+    if not folders:
+        found = f"a picture, {shown(loose[0].name)}, and " if loose else ""
+        raise SourceError(
+            f"{shown(root)}: found {found}no class folders; {EXPECTED}: put the pictures of each "
+            "class into a folder of that name"
+        )
+    if loose:
+        raise SourceError(
+            f"{shown(loose[0])}: found a picture beside the class folders; {EXPECTED}: move it "
+            "into the folder of its class, or remove it"
+        )
+    _refuse_undecodable_names(folders)
+    refuse_twins([folder.name for folder in folders], shown(root))
+    classes = [ClassFiles(unicodedata.normalize("NFC", f.name), f, _list_files(f)) for f in folders]
+    return tuple(sorted(classes, key=lambda found: found.name))
+
+
+def _list_files(folder: Path) -> tuple[Path, ...]:
+    """The files of one class; a folder in it, or nothing in it, is an error."""
+    entries = _visible(folder)
+    for entry in entries:
+        if os.path.isdir(entry):
+            raise SourceError(
+                f"{shown(entry)}: found a folder inside the class {folder.name!r}; {EXPECTED}: "
+                "move its pictures up, or, where the source is divided, name its parts "
+                f"{TRAIN_NAME}/ and {TEST_NAMES[0]}/ (or {TEST_NAMES[1]}/)"
+            )
+    if not entries:
+        raise SourceError(
+            f"{shown(folder)}: found no pictures in this class; expected at least one: remove the "
+            "folder, or put its pictures there"
+        )
+    return tuple(entries)
+
+
+def _visible(folder: Path) -> list[Path]:
+    """What a folder holds, sorted by name, without hidden files and file managers' own."""
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError as error:
+        raise SourceError(
+            f"{shown(folder)}: can't be listed: {error.strerror}; expected a folder that you may "
+            "read: check its permissions"
+        ) from error
+    return [folder / n for n in names if not n.startswith(".") and n.lower() not in IGNORED_NAMES]
+
+
+def _looks_picture(entry: Path) -> bool:
+    """Whether a name says that it is a picture's; lists and read-me files do no harm."""
+    return entry.suffix.lower() in EXTENSIONS
+
+
+def _refuse_undecodable_names(folders: list[Path]) -> None:
+    for folder in folders:
+        try:
+            folder.name.encode()
+        except UnicodeEncodeError as error:
+            raise SourceError(
+                f"{shown(folder)}: found a class name that is not valid UTF-8; expected UTF-8, as "
+                "the name goes into the file: rename the folder"
+            ) from error
+
+
+def _refuse_classes_beside_splits(root: Path) -> None:
+    """Raise where a class would go unread because the source was taken to be divided."""
+    for entry in _visible(root):
+        is_split = entry.name in (TRAIN_NAME, *TEST_NAMES)
+        if is_split or not os.path.isdir(entry):
+            continue
+        if any(_looks_picture(inner) for inner in _visible(entry)):
+            raise SourceError(
+                f"{shown(entry)}: found pictures like those of a class, beside "
+                f"{shown(root / TRAIN_NAME)}, which holds folders and so is a training split; "
+                "expected one or the other: move the folder away, or the folders out of train/"
+            )

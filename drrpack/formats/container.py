@@ -1,0 +1,264 @@
+"""Writing and reading ``.drr`` files, as ``docs/format.md`` specifies them.
+
+    write("mem.drr", memory)
+    with Reader("mem.drr") as reader:
+        top = reader.stream(0, "top")
+
+`write` publishes a whole file at once. A `Reader` checks the structure when it opens the file and
+each record when it reads it, so it returns what was written or raises an error.
+"""
+
+from __future__ import annotations
+
+import os
+import zlib
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drrpack.errors import FormatError
+from drrpack.formats import layout
+from drrpack.formats.build import build_image, section_digest
+from drrpack.formats.layout import AnyPath, Chunk, Json, Level, Memory, Section, damaged, parse_json
+from drrpack.formats.plainfile import PlainFile
+from drrpack.formats.publish import check_output, publish
+from drrpack.formats.structure import Structure, read_structure
+
+__all__ = ["Chunk", "Memory", "Reader", "Section", "check_output", "write"]
+
+_BLOCK_BYTES = 1 << 20
+
+
+def write(path: AnyPath, memory: Memory, *, overwrite: bool = False) -> int:
+    """Write ``memory`` to ``path``, all of it or nothing, and return the file's size in bytes.
+
+    Raises:
+        OutputError: ``path`` exists and ``overwrite`` is not set, or it can't be written there, or
+            the memory is beyond the limits of the format. Nothing is left behind.
+        ValueError, TypeError: a config or the metadata is not JSON (NaN is not).
+    """
+    check_output(path, overwrite=overwrite)
+    image = build_image(path, memory)
+    publish(path, image, _verify, overwrite=overwrite)
+    return len(image)
+
+
+def _verify(path: Path) -> None:
+    with Reader(path) as reader:
+        reader.verify()
+
+
+class Reader:
+    """A ``.drr`` file: its structure in memory, and everything else read when it is asked for.
+
+    A reader may be used by several threads, survives a fork, and can be pickled: each process
+    opens the file for itself when it first reads.
+
+    Attributes:
+        path: of the file.
+        format_version: of the container, such as "1.0".
+        creator: the program that wrote the file.
+        image_size: (height, width) in pixels.
+        classes: their names; labels are positions in this list.
+        index: (chunks,) of `layout.INDEX`, in the order of writing.
+        metadata: as it was written.
+        fingerprint: a digest of the content, the same for copies of a file.
+
+    Raises:
+        FormatError: no ``.drr`` file, or a version that this program does not know.
+        CorruptError: the file is damaged.
+    """
+
+    def __init__(self, path: AnyPath) -> None:
+        self.path = Path(path)
+        file = PlainFile(self.path)
+        structure = read_structure(file)
+        self._file: PlainFile | None = file
+        self._closed = False
+        self._structure = structure
+        self.format_version = structure.format_version
+        self.creator = structure.creator
+        self.image_size = structure.image_size
+        self.fingerprint = structure.fingerprint
+        self.classes = self._read_classes()
+        self.index = self._read_index()
+        self.metadata: Json = parse_json(self.path, "/metadata", self._checked("metadata"))
+
+    @property
+    def images_per_class(self) -> NDArray[np.int64]:
+        """How many images each class has, (classes,)."""
+        counts = np.zeros(len(self.classes), np.int64)
+        np.add.at(counts, self.index["class"], self.index["images"])
+        return counts
+
+    @property
+    def vqvae(self) -> Section:
+        """The stored VQ-VAE, read from the file and checked at each use."""
+        return self._model("vqvae")
+
+    @property
+    def entropy_model(self) -> Section:
+        """The stored entropy model, read from the file and checked at each use."""
+        return self._model("entropy_model")
+
+    def stream(self, row: int, level: Level) -> bytes:
+        """The stream of one level of the chunk in one row of the index.
+
+        Raises:
+            CorruptError: it is damaged, as its CRC shows.
+        """
+        chunk = self.index[row]
+        size = int(chunk[f"{level}_bytes"])
+        start = int(chunk["offset"]) + (int(chunk["top_bytes"]) if level == "bottom" else 0)
+        file, structure = self._opened()
+        data = file.read(structure.extents["streams"].offset + start, size)
+        found, expected = zlib.crc32(data), int(chunk[f"{level}_crc"])
+        if found != expected:
+            where = f"the {level} stream of row {row}"
+            raise damaged(self.path, f"CRC {found:08x} for {where}", f"{expected:08x}")
+        return data
+
+    def byte_account(self) -> dict[str, int]:
+        """What the file's bytes are spent on: the parts add up to ``file``.
+
+        ``payload`` is all streams, ``raw`` images kept as they are (none in version 1.0), and
+        ``container`` all that is in no other part: index, names, metadata and HDF5 itself.
+        """
+        structure = self._opened()[1]
+        parts = {"payload": int(self.index["top_bytes"].sum(dtype=np.int64))}
+        parts["payload"] += int(self.index["bottom_bytes"].sum(dtype=np.int64))
+        for name in layout.MODELS:
+            sizes = (structure.extents[f"{name}/{part}"].size for part in ("config", "weights"))
+            parts[name] = sum(sizes)
+        parts["raw"] = 0
+        total = structure.file_bytes
+        return {"file": total, **parts, "container": total - sum(parts.values())}
+
+    def verify(self) -> None:
+        """Read the whole file and check its length and all checksums.
+
+        Raises:
+            CorruptError: something is not as it was written.
+        """
+        file, structure = self._opened()
+        length = os.fstat(file.fd).st_size
+        if length != structure.file_bytes:
+            raise damaged(self.path, f"a file of {length} bytes", f"{structure.file_bytes} bytes")
+        self._read_classes()
+        self._read_index()
+        self._checked("metadata")
+        for name in layout.MODELS:
+            self._model(name)
+        self._check_streams()
+
+    def _check_streams(self) -> None:
+        file, structure = self._opened()
+        extent, digest = structure.extents["streams"], sha256()
+        for start in range(0, extent.size, _BLOCK_BYTES):
+            digest.update(file.read(extent.offset + start, min(_BLOCK_BYTES, extent.size - start)))
+        self._compare("streams", digest.hexdigest())
+        for row in range(len(self.index)):
+            for level in layout.LEVELS:
+                self.stream(row, level)
+
+    def _read_classes(self) -> list[str]:
+        width = self._opened()[1].extents["classes"].item_bytes
+        names = np.frombuffer(self._checked("classes"), f"S{width}")
+        try:
+            classes = [bytes(name).decode("utf-8") for name in names]
+        except UnicodeDecodeError as error:
+            raise damaged(self.path, "a class name that is not UTF-8", "UTF-8") from error
+        if not 1 <= len(classes) <= layout.MAX_CLASSES:
+            expected = f"1 to {layout.MAX_CLASSES}"
+            raise damaged(self.path, f"{len(classes)} classes", expected)
+        if len(set(classes)) != len(classes) or "" in classes:
+            raise damaged(self.path, "a class name that is empty or used twice", "distinct names")
+        return classes
+
+    def _read_index(self) -> NDArray[np.void]:
+        index = np.frombuffer(self._checked("index"), layout.INDEX)  # read-only
+        if (index["class"] >= len(self.classes)).any():
+            raise damaged(self.path, "an index row of no class", f"below {len(self.classes)}")
+        if (index["images"] == 0).any() or index["images"].sum(dtype=np.uint64) > layout.MAX_IMAGES:
+            expected = f"at least one a row and {layout.MAX_IMAGES} in all"
+            raise damaged(self.path, "an impossible number of images in the index", expected)
+        longest = max(int(index[f"{level}_bytes"].max(initial=0)) for level in layout.LEVELS)
+        if longest > layout.MAX_STREAM_BYTES:
+            expected = f"{layout.MAX_STREAM_BYTES} at most"
+            raise damaged(self.path, f"a stream of {longest} bytes", expected)
+        self._check_places(index)
+        return index
+
+    def _check_places(self, index: NDArray[np.void]) -> None:
+        """The streams lie inside ``/streams`` and share no byte."""
+        limit = self._opened()[1].extents["streams"].size
+        start = np.minimum(index["offset"], np.uint64(limit + 1)).astype(np.int64)  # no overflow
+        end = start + index["top_bytes"] + index["bottom_bytes"]
+        order = np.lexsort((end, start))
+        if (end > limit).any() or (start[order][1:] < end[order][:-1]).any():
+            found = "streams that overlap or lie outside"
+            raise damaged(self.path, found, f"each in its own part of {limit} bytes")
+
+    def _model(self, name: str) -> Section:
+        version = self._opened()[1].versions[name]
+        config, weights = (self._read_extent(f"{name}/{part}") for part in ("config", "weights"))
+        self._compare(name, section_digest(version, config, weights))
+        return Section(version, parse_json(self.path, f"/{name}/config", config), weights)
+
+    def _checked(self, name: str) -> bytes:
+        data = self._read_extent(name)
+        self._compare(name, sha256(data).hexdigest())
+        return data
+
+    def _compare(self, name: str, digest: str) -> None:
+        expected = self._opened()[1].digests[name]
+        if digest != expected:
+            raise damaged(self.path, f"sha256 {digest[:12]}... for /{name}", f"{expected[:12]}...")
+
+    def _read_extent(self, name: str) -> bytes:
+        file, structure = self._opened()
+        extent = structure.extents[name]
+        return file.read(extent.offset, extent.size)
+
+    # --- one descriptor a process ---------------------------------------------------------------
+
+    def _opened(self) -> tuple[PlainFile, Structure]:
+        """The file as this process opened it, and what lies where in it."""
+        if self._closed:
+            raise ValueError(f"{self.path}: the reader is closed")
+        file, structure = self._file, self._structure
+        if file is None or file.pid != os.getpid():
+            file = PlainFile(self.path)
+            if file.identity != structure.identity:
+                structure = self._recognise(file)
+            self._structure, self._file = structure, file
+        return file, structure
+
+    def _recognise(self, file: PlainFile) -> Structure:
+        """A file in the old one's place will do if it has the same content, as a copy has."""
+        structure = read_structure(file)
+        if structure.fingerprint != self.fingerprint:
+            raise FormatError(
+                f"{self.path}: found another file than the one that was opened, expected the same "
+                "one in every process; open it again"
+            )
+        return structure
+
+    def close(self) -> None:
+        """Close the file; reading from it afterwards is a ValueError."""
+        self._closed = True
+        if self._file is not None:
+            self._file.close()
+        self._file = None
+
+    def __enter__(self) -> Reader:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_file": None}

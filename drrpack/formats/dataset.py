@@ -1,0 +1,228 @@
+"""`DRRDataset`: a ``.drr`` file as a map-style PyTorch dataset, decoded as it is used."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from drrpack.codec import ClassCodes, Codec, Pixels
+from drrpack.errors import OptionError
+from drrpack.formats.container import Reader
+from drrpack.formats.memory import load_codec, read_codes
+from drrpack.vqvae import grid_shapes
+
+CACHE_BYTES = 256 * 2**20  # 87,000 images of 32x32
+
+
+class DRRDataset(Dataset[tuple[Any, int]]):
+    """The images of a ``.drr`` file, as they come out of the codec.
+
+    Items are ``(image, label)``, the image a uint8 tensor (3, H, W); ``transform`` is applied to
+    it. Pixels are the same bytes whatever the batch, the worker or the machine. Codes of a class
+    are decoded when one of its images is first asked for and stay in memory (160 bytes an image
+    of 32x32); pixels stay up to ``cache_bytes``.
+
+    Args:
+        path: the file.
+        classes: names or numbers of the classes to read, all by default. Labels count in this
+            order, and only these streams are read.
+        transform, target_transform: applied to an image (3, H, W) uint8 and to a label.
+        cache_bytes: how much memory decoded pixels may take; 0 decodes every time.
+        device: where the codec runs. Keep to the CPU where a `DataLoader` has workers.
+
+    Attributes:
+        classes: names, in the order of the labels. class_to_idx: their labels.
+        targets: the label of every item. image_size: (H, W).
+
+    Raises:
+        FormatError, CorruptError: the file is not one of ours, or damaged; see `drrpack.errors`.
+        OptionError: a class that the file does not have.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        classes: Sequence[str | int] | None = None,
+        transform: Callable[[Tensor], Any] | None = None,
+        target_transform: Callable[[int], Any] | None = None,
+        cache_bytes: int = CACHE_BYTES,
+        device: str | torch.device = "cpu",
+    ) -> None:
+        self.reader = Reader(path)
+        self.transform, self.target_transform = transform, target_transform
+        self.device = torch.device(device)
+        self._numbers = _class_numbers(self.reader, classes)
+        self.classes = [self.reader.classes[n] for n in self._numbers]
+        self.class_to_idx = {name: label for label, name in enumerate(self.classes)}
+        self.image_size = self.reader.image_size
+        counts = [int(self.reader.images_per_class[n]) for n in self._numbers]
+        self._starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        self.targets: list[int] = np.repeat(np.arange(len(counts)), counts).tolist()
+        self._codec: Codec | None = None
+        self._codes: dict[int, ClassCodes] = {}
+        self._cache = _PixelCache(len(self), self.image_size, cache_bytes)
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    def __getitem__(self, index: int) -> tuple[Any, Any]:
+        return self.__getitems__([index])[0]
+
+    def __getitems__(self, indices: Sequence[int]) -> list[tuple[Any, Any]]:
+        """Several items by one call of the network; `DataLoader` finds this by itself."""
+        where = self._checked(indices)
+        images = torch.from_numpy(self.pixels(where)).permute(0, 3, 1, 2).contiguous()
+        return [
+            (self._transformed(image), self._label(self.targets[i]))
+            for image, i in zip(images.unbind(), where, strict=True)
+        ]
+
+    def _transformed(self, image: Tensor) -> Any:
+        return image if self.transform is None else self.transform(image)
+
+    def _label(self, label: int) -> Any:
+        return label if self.target_transform is None else self.target_transform(label)
+
+    def pixels(self, indices: Sequence[int] | NDArray[np.int64]) -> Pixels:
+        """Decoded images uint8 (n, H, W, 3), without the transform."""
+        where = self._checked(indices)
+        missing = self._cache.missing(where)
+        if len(missing) == 0:
+            return self._cache.get(where)
+        decoded = self.codec.decode(self._class_codes(missing), self.image_size)
+        self._cache.put(missing, decoded)
+        return self._cache.merge(where, missing, decoded)
+
+    def codes(self, indices: Sequence[int] | NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        """The codes: top (n, H/8, W/8) and bottom (n, H/4, W/4), int64."""
+        codes = self._class_codes(self._checked(indices))
+        return torch.from_numpy(codes.top), torch.from_numpy(codes.bottom)
+
+    def to_numpy(self) -> tuple[Pixels, NDArray[np.int64]]:
+        """All images uint8 (N, H, W, 3) and labels (N,) int64: for Avalanche, PyCIL and others."""
+        everything = np.arange(len(self))
+        codes = self._class_codes(everything)
+        return self.codec.decode(codes, self.image_size), np.asarray(self.targets, dtype=np.int64)
+
+    def preload(self) -> DRRDataset:
+        """Decode all codes now, so that forked or spawned workers need not; returns itself."""
+        self._read_classes(range(len(self.classes)))
+        return self
+
+    @property
+    def codec(self) -> Codec:
+        """The file's codec, loaded when first needed."""
+        if self._codec is None:
+            self._codec = load_codec(self.reader, self.device)
+        return self._codec
+
+    def _class_codes(self, where: NDArray[np.int64]) -> ClassCodes:
+        labels = np.searchsorted(self._starts, where, side="right") - 1
+        self._read_classes(np.unique(labels))
+        (th, tw), (bh, bw) = grid_shapes(*self.image_size)
+        top = np.empty((len(where), th, tw), dtype=np.int64)
+        bottom = np.empty((len(where), bh, bw), dtype=np.int64)
+        for label in np.unique(labels):
+            rows = np.flatnonzero(labels == label)
+            inside = where[rows] - self._starts[label]
+            top[rows] = self._codes[label].top[inside]
+            bottom[rows] = self._codes[label].bottom[inside]
+        return ClassCodes(top, bottom)
+
+    def _read_classes(self, labels: Iterable[int]) -> None:
+        new = [int(label) for label in labels if int(label) not in self._codes]
+        if not new:
+            return
+        found = read_codes(self.reader, self.codec, [self._numbers[label] for label in new])
+        for label in new:
+            codes = found[self._numbers[label]]
+            narrow = np.uint16 if self.codec.bitswap.config.codebook_size <= 2**16 else np.int64
+            self._codes[label] = ClassCodes(codes.top.astype(narrow), codes.bottom.astype(narrow))
+
+    def _checked(self, indices: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
+        where = np.asarray(indices, dtype=np.int64).reshape(-1)
+        where = np.where(where < 0, where + len(self), where)
+        if len(where) and not (where.min() >= 0 and where.max() < len(self)):
+            raise IndexError(f"{self.reader.path} has {len(self)} images; {indices!r} is outside")
+        return where
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Decoded codes travel to spawned workers; networks and pixels are made anew there."""
+        state = self.__dict__.copy()
+        state["_codec"] = None
+        state["_cache"] = _PixelCache(len(self), self.image_size, self._cache.budget_bytes)
+        return state
+
+    def __repr__(self) -> str:
+        height, width = self.image_size
+        return (
+            f"DRRDataset({str(self.reader.path)!r}: {len(self)} images of {height}x{width}, "
+            f"{len(self.classes)} classes)"
+        )
+
+
+class _PixelCache:
+    """Decoded images up to a budget; the first that come stay, as a shuffled loader's order has
+    no memory that eviction could follow. Memory is taken as it fills."""
+
+    def __init__(self, count: int, size: tuple[int, int], budget_bytes: int) -> None:
+        self.budget_bytes, self.size = budget_bytes, size
+        self.room = min(count, budget_bytes // (size[0] * size[1] * 3))
+        self.slot = np.full(count, -1, dtype=np.int64)
+        self.store: Pixels | None = None
+        self.used = 0
+
+    def missing(self, where: NDArray[np.int64]) -> NDArray[np.int64]:
+        return np.unique(where[self.slot[where] < 0])
+
+    def get(self, where: NDArray[np.int64]) -> Pixels:
+        if self.store is None:
+            return np.empty((0, *self.size, 3), dtype=np.uint8)
+        return self.store[self.slot[where]]
+
+    def put(self, where: NDArray[np.int64], pixels: Pixels) -> None:
+        count = min(len(where), self.room - self.used)
+        if count <= 0:
+            return
+        if self.store is None:
+            self.store = np.empty((self.room, *self.size, 3), dtype=np.uint8)
+        self.store[self.used : self.used + count] = pixels[:count]
+        self.slot[where[:count]] = np.arange(self.used, self.used + count)
+        self.used += count
+
+    def merge(self, where: NDArray[np.int64], fresh: NDArray[np.int64], pixels: Pixels) -> Pixels:
+        """The images ``where``, of which those in ``fresh`` (sorted) are ``pixels``."""
+        out = np.empty((len(where), *self.size, 3), dtype=np.uint8)
+        place = np.searchsorted(fresh, where).clip(0, len(fresh) - 1)
+        new = fresh[place] == where
+        out[new] = pixels[place[new]]
+        if not new.all():
+            out[~new] = self.get(where[~new])
+        return out
+
+
+def _class_numbers(reader: Reader, classes: Sequence[str | int] | None) -> list[int]:
+    """Numbers in the file of the wanted classes."""
+    if classes is None:
+        return list(range(len(reader.classes)))
+    number = {name: n for n, name in enumerate(reader.classes)}
+    out = []
+    for wanted in classes:
+        found = number.get(wanted) if isinstance(wanted, str) else wanted
+        if found is None or not 0 <= found < len(reader.classes):
+            raise OptionError(
+                f"{reader.path} has no class {wanted!r}; it has {len(reader.classes)}: "
+                f"{', '.join(reader.classes[:5])}…"
+            )
+        out.append(int(found))
+    if len(set(out)) < len(out):
+        raise OptionError(f"{reader.path}: a class is asked for twice: {list(classes)!r}")
+    return out

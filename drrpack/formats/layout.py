@@ -1,0 +1,132 @@
+"""What a ``.drr`` file holds, how large its parts may be, and the words for what is wrong with one.
+
+``docs/format.md`` is the specification; this module has its names, types and limits in one place.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from os import PathLike
+from typing import Any, Literal
+
+import numpy as np
+
+from drrpack.errors import CorruptError, FormatError
+
+FORMAT = "drr"
+FORMAT_VERSION = "1.0"
+FORMAT_MAJOR = 1
+
+Level = Literal["top", "bottom"]
+LEVELS: tuple[Level, Level] = ("top", "bottom")
+MODELS = ("vqvae", "entropy_model")
+
+# One row a chunk, 32 bytes. `offset` counts from the start of /streams; the bottom stream begins
+# where the top one ends.
+INDEX = np.dtype(
+    [
+        ("class", "<u4"),
+        ("images", "<u4"),
+        ("offset", "<u8"),
+        ("top_bytes", "<u4"),
+        ("bottom_bytes", "<u4"),
+        ("top_crc", "<u4"),
+        ("bottom_crc", "<u4"),
+    ]
+)
+
+# Limits, for the writer as for the reader: whoever reads a file may rely on them before it has
+# allocated anything. Each is far above what a replay memory needs.
+MAX_SIDE = 1 << 14  # pixels
+MAX_CLASSES = 1 << 16
+MAX_NAME_BYTES = 255  # a folder's name on the usual file systems
+MAX_CHUNKS = 1 << 20
+MAX_IMAGES = 1 << 26  # in all chunks together
+MAX_STREAM_BYTES = 1 << 28
+MAX_WEIGHTS_BYTES = 1 << 30
+MAX_JSON_BYTES = 1 << 20  # a megabyte of JSON can become tens of megabytes of Python objects
+MAX_TEXT_BYTES = 64  # format, versions, creator, digests
+
+Json = dict[str, Any]
+AnyPath = str | PathLike[str]
+
+
+@dataclass(frozen=True)
+class Section:
+    """A stored model: ``config`` says what it is and in which order ``data`` holds its tensors."""
+
+    version: str  # of this element, apart from the file's
+    config: Json
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """The two streams of some images of one class; a class may have several chunks, in order."""
+
+    class_index: int  # into Memory.classes
+    images: int
+    top: bytes
+    bottom: bytes
+
+
+@dataclass(frozen=True)
+class Memory:
+    """The whole content of a ``.drr`` file.
+
+    Configs and metadata hold plain JSON values: string keys, and lists for sequences. Images of a
+    later chunk of a class follow those of an earlier one.
+    """
+
+    image_size: tuple[int, int]  # (height, width) in pixels
+    classes: list[str]
+    chunks: list[Chunk]
+    vqvae: Section
+    entropy_model: Section
+    metadata: Json = field(default_factory=dict)
+
+
+def damaged(path: AnyPath, found: str, expected: str) -> CorruptError:
+    """The error for a file that is not as it was written."""
+    return CorruptError(
+        f"{path}: found {found}, expected {expected}; the file is damaged: "
+        "take an intact copy of it, or encode the images again"
+    )
+
+
+def malformed(path: AnyPath, found: str, expected: str) -> FormatError:
+    """The error for a file that was never as ``docs/format.md`` demands."""
+    return FormatError(
+        f"{path}: found {found}, expected {expected}; this is not a .drr file as docs/format.md "
+        "defines it: check the path, or write the file with `drrpack encode`"
+    )
+
+
+def dump_json(value: Json) -> bytes:
+    """JSON as the file stores it: UTF-8, no spaces, no NaN.
+
+    Raises:
+        ValueError, TypeError: a value that JSON does not know.
+    """
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text.encode("utf-8")
+
+
+def parse_json(path: AnyPath, name: str, text: bytes) -> Json:
+    """The inverse of `dump_json` for the element ``name`` of a file.
+
+    Raises:
+        CorruptError: the bytes are not one JSON object.
+    """
+    try:
+        value = json.loads(text.decode("utf-8"), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:  # bad UTF-8 is a ValueError, deep nesting not
+        raise damaged(path, f"{name} that can't be parsed ({error})", "JSON in UTF-8") from error
+    if not isinstance(value, dict):
+        raise damaged(path, f"{name} holding a JSON {type(value).__name__}", "a JSON object")
+    return value
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")

@@ -1,0 +1,125 @@
+"""A ``.drr`` file as a memory of labelled images: the container and the codec together."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from drrpack.ans import Words
+from drrpack.codec import ClassCodes, ClassStreams, Codec, assemble
+from drrpack.errors import CorruptError, DrrError, ExactnessError, FormatError
+from drrpack.formats.container import Chunk, Reader, Section
+from drrpack.vqvae import STRIDE, grid_shapes
+from drrpack.weights import pack_bitswap, pack_vqvae, unpack_bitswap, unpack_vqvae
+
+SECTION_VERSION = "1.0"
+
+
+def sections(codec: Codec) -> tuple[Section, Section]:
+    """The two model sections of a file: VQ-VAE and entropy model."""
+    levels = {"top": codec.top, "bottom": codec.bottom}
+    vqvae = pack_vqvae(codec.vqvae, codec.bits)
+    entropy = pack_bitswap(
+        codec.bitswap,
+        {name: level.table for name, level in levels.items()},
+        {name: level.layout for name, level in levels.items()},
+    )
+    return Section(SECTION_VERSION, *vqvae), Section(SECTION_VERSION, *entropy)
+
+
+def chunk(class_index: int, made: ClassStreams) -> Chunk:
+    """The streams of one class as they stand in the file."""
+    return Chunk(class_index, made.images, _to_bytes(made.top), _to_bytes(made.bottom))
+
+
+def _to_bytes(words: Words) -> bytes:
+    return words.astype("<u4").tobytes()
+
+
+def _to_words(data: bytes) -> Words:
+    if len(data) % 4:
+        raise CorruptError(f"a stream has {len(data)} bytes, expected a multiple of 4")
+    return np.frombuffer(data, dtype="<u4").astype(np.uint32)
+
+
+def load_codec(reader: Reader, device: torch.device, carrier: torch.dtype | None = None) -> Codec:
+    """The codec of an open file, on ``device``.
+
+    Raises:
+        FormatError: a section's version is unknown. CorruptError: a section is damaged.
+    """
+    for name, section in (("vqvae", reader.vqvae), ("entropy_model", reader.entropy_model)):
+        if section.version.split(".")[0] != SECTION_VERSION.split(".")[0]:
+            raise FormatError(
+                f"{reader.path}: its {name} section has version {section.version}, this program "
+                f"reads {SECTION_VERSION}; update drrpack"
+            )
+    try:
+        vqvae, bits = unpack_vqvae(reader.vqvae.config, reader.vqvae.data)
+        bitswap, tables, layouts = unpack_bitswap(
+            reader.entropy_model.config, reader.entropy_model.data
+        )
+    except (CorruptError, ExactnessError) as error:
+        raise CorruptError(f"{reader.path}: {error}; take the file from a backup") from error
+    return assemble(vqvae, bits, bitswap, tables, layouts, device, carrier)
+
+
+@dataclass(frozen=True)
+class StoredCodec:
+    """A codec with the shape of the memory that it decodes."""
+
+    codec: Codec
+    image_size: tuple[int, int]
+
+    @property
+    def top_shape(self) -> tuple[int, int]:
+        return grid_shapes(*self.image_size)[0]
+
+
+def read_codes(reader: Reader, codec: Codec, classes: Iterable[int]) -> dict[int, ClassCodes]:
+    """The codes of the classes with these numbers, decoded side by side.
+
+    Raises:
+        CorruptError: a stream is damaged; the message names the file and the class.
+    """
+    wanted = list(classes)
+    rows = [r for c in wanted for r in np.flatnonzero(reader.index["class"] == c)]
+    top_shape = grid_shapes(*reader.image_size)[0]
+    try:
+        made = [_streams(reader, int(row)) for row in rows]
+        decoded = codec.decompress(made, top_shape)
+    except DrrError as error:
+        names = ", ".join(reader.classes[c] for c in wanted[:3]) + ("…" if len(wanted) > 3 else "")
+        raise CorruptError(f"{reader.path}: class {names}: {error}") from error
+    out: dict[int, list[ClassCodes]] = {c: [] for c in wanted}
+    for row, codes in zip(rows, decoded, strict=True):
+        out[int(reader.index["class"][row])].append(codes)
+    return {c: _join(parts, top_shape) for c, parts in out.items()}
+
+
+def _streams(reader: Reader, row: int) -> ClassStreams:
+    top, bottom = (_to_words(reader.stream(row, level)) for level in ("top", "bottom"))
+    return ClassStreams(int(reader.index["images"][row]), top, bottom)
+
+
+def _join(parts: Sequence[ClassCodes], shape: tuple[int, int]) -> ClassCodes:
+    """The chunks of one class, in their order; a class may have none."""
+    empty = ClassCodes(
+        np.empty((0, *shape), np.int64), np.empty((0, 2 * shape[0], 2 * shape[1]), np.int64)
+    )
+    every = [*parts] or [empty]
+    return ClassCodes(
+        np.concatenate([p.top for p in every]), np.concatenate([p.bottom for p in every])
+    )
+
+
+def as_path(path: str | os.PathLike[str]) -> Path:
+    return Path(path).expanduser()
+
+
+assert STRIDE == 8, "docs/format.md fixes the grids by this"

@@ -1,0 +1,82 @@
+"""A picture of what a memory holds: reconstructions, the originals above them where they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from drrpack.codec import Pixels
+from drrpack.errors import SourceError
+from drrpack.formats.dataset import DRRDataset
+from drrpack.formats.originals import open_originals
+from drrpack.formats.sources import Source
+
+LABEL_WIDTH = 130
+GAP = 4
+CELL_SIDE = 72  # small images are enlarged by a whole factor up to about this
+
+
+def preview_grid(
+    dataset: DRRDataset, source: Path | None = None, rows: int = 8, columns: int = 8
+) -> tuple[Image.Image, str]:
+    """A grid with a row for each of some classes, and a note on where the originals came from.
+
+    Each row shows ``columns`` images: above as they were, below as reconstructed; where the
+    source is not at hand only the reconstructions.
+
+    Raises:
+        SourceError: ``source`` is given and is not the folder that was encoded.
+    """
+    originals, note = _originals(dataset, source)
+    labels = _spread(len(dataset.classes), rows)
+    strips = [_strip(dataset, label, columns, originals) for label in labels]
+    height = sum(s.height for s in strips) + GAP * (len(strips) + 1)
+    grid = Image.new("RGB", (max(s.width for s in strips) + GAP, height), "white")
+    y = GAP
+    for strip in strips:
+        grid.paste(strip, (0, y))
+        y += strip.height + GAP
+    return grid, note
+
+
+def _originals(dataset: DRRDataset, source: Path | None) -> tuple[Source | None, str]:
+    try:
+        found = open_originals(dataset.reader, source, "train")
+    except SourceError as error:
+        if source is not None:
+            raise
+        return None, f"reconstructions only: {error}"
+    return found, f"originals (above) from {found.root}, reconstructions below"
+
+
+def _strip(dataset: DRRDataset, label: int, columns: int, source: Source | None) -> Image.Image:
+    """One class: its name, then images."""
+    first = dataset.targets.index(label)
+    picked = _spread(dataset.targets.count(label), columns)
+    decoded = dataset.pixels([first + i for i in picked])
+    lines = [_row(decoded)]
+    if source is not None:
+        lines.insert(0, _row(source.load(label)[picked]))
+    width = LABEL_WIDTH + max(line.width for line in lines)
+    strip = Image.new("RGB", (width, sum(line.height for line in lines)), "white")
+    ImageDraw.Draw(strip).text((GAP, GAP), dataset.classes[label][:20], fill="black")
+    y = 0
+    for line in lines:
+        strip.paste(line, (LABEL_WIDTH, y))
+        y += line.height
+    return strip
+
+
+def _row(images: Pixels) -> Image.Image:
+    """Images (n, H, W, 3) side by side, enlarged."""
+    factor = max(1, CELL_SIDE // max(images.shape[1:3]))
+    large = images.repeat(factor, 1).repeat(factor, 2)
+    framed = np.pad(large, ((0, 0), (0, 2), (0, 2), (0, 0)), constant_values=255)
+    return Image.fromarray(np.concatenate(list(framed), axis=1))
+
+
+def _spread(count: int, wanted: int) -> list[int]:
+    """At most ``wanted`` numbers below ``count``, evenly spaced."""
+    return sorted({int(i) for i in np.linspace(0, count - 1, min(count, wanted))})

@@ -1,0 +1,207 @@
+"""Training one classifier from pixels that stay on the device as uint8."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from drrpack.errors import OptionError
+from drrpack.trainers import augment
+from drrpack.trainers.recipes import Recipe, learning_rate
+from drrpack.trainers.resnet import ResNet18
+
+# One fixed scale for every memory and phase: near enough to natural images for a network that
+# begins with a batch norm, nothing to store or keep in step, and no look at any data set.
+PIXEL_MEAN, PIXEL_STD = 0.5, 0.25
+PREDICT_BATCH = 500
+REPORT_SECONDS = 0.5  # reading the loss makes a GPU wait, so not at every step
+
+
+class Classifier(Protocol):
+    """What a method hands back: something that tells the label of raw images."""
+
+    def predict(self, images: Tensor) -> Tensor:
+        """(N, H, W, 3) uint8 on any device -> (N,) int64 labels on the CPU."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """The weights, for the checkpoint: tensors, numbers, strings, lists and dicts only."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a loss sees: normalised images, their labels, and where in the training set they are."""
+
+    images: Tensor  # (B, 3, H, W) float, channels last, flipped and cropped
+    labels: Tensor  # (B,) int64
+    indices: Tensor  # (B,) int64, into the images given to train_classifier
+
+
+@dataclass(frozen=True)
+class TrainProgress:
+    """One report of a training: epochs done, the share of all steps done, the mean loss so far."""
+
+    epoch: int
+    epochs: int
+    fraction: float
+    loss: float
+    seconds_left: float
+
+
+Loss = Callable[[nn.Module, Batch], Tensor]
+TrainReport = Callable[[TrainProgress], None]
+
+
+class NetworkClassifier:
+    """A network whose largest logit is the label."""
+
+    def __init__(self, network: nn.Module, device: torch.device) -> None:
+        self.network = network
+        self.device = device
+
+    def predict(self, images: Tensor) -> Tensor:
+        """(N, H, W, 3) uint8 on any device -> (N,) int64 labels on the CPU."""
+        self.network.eval()
+        with torch.inference_mode(), reproducible(self.device), autocast(self.device):
+            parts = [
+                self.network(normalise(part.to(self.device))).argmax(1).cpu()
+                for part in torch.split(images, PREDICT_BATCH)
+            ]
+        return torch.cat(parts)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {name: value.cpu() for name, value in self.network.state_dict().items()}
+
+
+def train_classifier(
+    images: Tensor,
+    labels: Tensor,
+    *,
+    classes: int,
+    recipe: Recipe,
+    seed: int,
+    device: torch.device,
+    report: TrainReport | None = None,
+    network: nn.Module | None = None,
+    loss: Loss | None = None,
+) -> NetworkClassifier:
+    """Train a classifier under ``recipe``, by default a new ResNet-18 with cross-entropy.
+
+    ``images`` is (N, H, W, 3) uint8, ``labels`` (N,) int64 in 0..classes-1. Weights, order and
+    augmentation come from ``seed`` alone; the global random state is left as it was. Raises
+    OptionError when the loss is no longer a finite number.
+    """
+    network = new_network(classes, recipe.width, seed) if network is None else network
+    network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    loss = cross_entropy(recipe.label_smoothing) if loss is None else loss
+    images, labels = images.to(device), labels.to(device)
+    optimiser = _optimiser(network, recipe)
+    steps_per_epoch = math.ceil(len(images) / recipe.batch_size)
+    watch = _Watch(report, recipe, steps_per_epoch)
+    network.train()
+    with reproducible(device):
+        for epoch in range(recipe.epochs):
+            for index, batch in enumerate(epoch_batches(images, labels, recipe, seed, epoch)):
+                step = epoch * steps_per_epoch + index
+                optimiser.param_groups[0]["lr"] = learning_rate(recipe, step, steps_per_epoch)
+                with autocast(device):
+                    value = loss(network, batch)
+                optimiser.zero_grad(set_to_none=True)
+                value.backward()  # type: ignore[no-untyped-call]
+                optimiser.step()
+                watch.step(step, value.detach())
+    return NetworkClassifier(network, device)
+
+
+def new_network(classes: int, width: int, seed: int) -> ResNet18:
+    """A ResNet-18 with weights drawn from ``seed`` on the CPU, so on every device the same."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return ResNet18(classes, width)
+
+
+def cross_entropy(label_smoothing: float) -> Loss:
+    """The usual loss of a network's logits against the labels."""
+
+    def loss(network: nn.Module, batch: Batch) -> Tensor:
+        logits = network(batch.images)  # (B, classes)
+        return F.cross_entropy(logits.float(), batch.labels, label_smoothing=label_smoothing)
+
+    return loss
+
+
+def epoch_batches(
+    images: Tensor, labels: Tensor, recipe: Recipe, seed: int, epoch: int
+) -> Iterator[Batch]:
+    """Every image once, in batches whose sizes differ by one at most.
+
+    A short last batch would be noise to the batch norms, and one of a single image an error.
+    """
+    generator = torch.Generator().manual_seed((seed + 7_919 * epoch) % 2**63)
+    pad = augment.crop_pad(images.shape[1], images.shape[2])
+    order = torch.randperm(len(images), generator=generator).to(images.device)
+    draws = augment.draw(len(images), pad, generator).to(images.device)
+    for indices in order.tensor_split(math.ceil(len(images) / recipe.batch_size)):
+        pixels = augment.flip_and_crop(images[indices], draws[indices], pad)  # (B, H, W, 3)
+        yield Batch(normalise(pixels), labels[indices], indices)
+
+
+def normalise(pixels: Tensor) -> Tensor:
+    """(B, H, W, 3) uint8 -> (B, 3, H, W) float32, in channels-last memory at no cost."""
+    return (pixels.permute(0, 3, 1, 2).float() / 255 - PIXEL_MEAN) / PIXEL_STD
+
+
+def autocast(device: torch.device) -> AbstractContextManager[Any]:
+    """bf16 where the GPU has it, else nothing: on a CPU it is slower than fp32, mostly."""
+    pays = device.type == "cuda" and torch.cuda.is_bf16_supported()
+    return torch.autocast("cuda", dtype=torch.bfloat16) if pays else nullcontext()
+
+
+def reproducible(device: torch.device) -> AbstractContextManager[Any]:
+    """cuDNN's reproducible kernels, chosen without timing, so that a seed means one result."""
+    if device.type != "cuda":
+        return nullcontext()
+    return torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True)
+
+
+def _optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    return torch.optim.SGD(
+        network.parameters(),
+        lr=recipe.peak_lr,
+        momentum=recipe.momentum,
+        weight_decay=recipe.weight_decay,
+        nesterov=recipe.nesterov,
+    )
+
+
+class _Watch:
+    """Follows the loss, reports now and then, and stops a training that has diverged."""
+
+    def __init__(self, report: TrainReport | None, recipe: Recipe, steps_per_epoch: int) -> None:
+        self.report, self.recipe, self.steps_per_epoch = report, recipe, steps_per_epoch
+        self.steps = recipe.epochs * steps_per_epoch
+        self.start = self.reported = time.monotonic()
+        self.mean: Tensor | None = None  # of the loss, over the last hundred steps or so
+
+    def step(self, step: int, loss: Tensor) -> None:
+        self.mean = loss.clone() if self.mean is None else self.mean.lerp_(loss, 0.02)
+        now, last = time.monotonic(), step + 1 == self.steps
+        if not last and now - self.reported < REPORT_SECONDS:
+            return
+        self.reported, fraction, mean = now, (step + 1) / self.steps, self.mean.item()
+        epoch = (step + 1) // self.steps_per_epoch
+        if not math.isfinite(mean):
+            raise OptionError(
+                f"the training diverged in epoch {epoch}: the loss is {mean}. Recipe "
+                f"{self.recipe.name!r} does not suit these images; try the other, or another seed"
+            )
+        if self.report is not None:
+            left = (now - self.start) * (1 - fraction) / fraction
+            self.report(TrainProgress(epoch, self.recipe.epochs, fraction, mean, left))

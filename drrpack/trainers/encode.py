@@ -1,0 +1,168 @@
+"""Image folder -> ``mem.drr``: what ``drrpack encode`` does, from source to checked file."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from drrpack.codec import ClassCodes, Codec, pay_ahead
+from drrpack.errors import OptionError, OutputError
+from drrpack.formats import container, memory
+from drrpack.formats.container import Memory, Reader
+from drrpack.formats.sources import Source, open_source
+from drrpack.trainers import figures
+from drrpack.trainers.fit_codec import FitPlan, fit_codec
+from drrpack.trainers.fitting import Budget, FitProgress
+
+DEFAULT_MINUTES = {"cpu": 60.0, "cuda": 20.0}  # the file of 50,000 small images is worth it
+
+
+@dataclass(frozen=True)
+class EncodeOptions:
+    """What to encode, where to, and how to get the codec."""
+
+    source: Path
+    output: Path
+    device: torch.device
+    budget: Budget
+    size: int | None = None
+    skip_bad: bool = False
+    force: bool = False
+    fit_classes: int | None = None  # the first so many; default half of them, the paper's protocol
+    codec: Path | None = None  # take this file's codec instead of fitting one
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is about to be done; shown before the work starts."""
+
+    source: Source
+    options: EncodeOptions
+    fit_classes: int  # 0 where a codec is taken over
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder beside the output from which an interrupted fit goes on."""
+        return self.options.output.with_name(self.options.output.name + ".fit")
+
+
+@dataclass(frozen=True)
+class Step:
+    """Progress of a step that is no fit: what, and how many of how many images."""
+
+    stage: str
+    done: int
+    total: int
+
+
+Log = dict[str, Any]  # how the codec was fitted; goes into the file
+Report = Callable[[FitProgress | Step], None]
+
+
+def _silent(_: FitProgress | Step) -> None:
+    pass
+
+
+def plan_encode(options: EncodeOptions) -> Plan:
+    """Check everything that can be checked before the work: output, source, codec file.
+
+    Raises:
+        OutputError, SourceError, OptionError, FormatError: each names the path and the fix.
+    """
+    container.check_output(options.output, overwrite=options.force)
+    if options.codec is not None:
+        Reader(options.codec).close()
+    source = open_source(options.source, size=options.size, skip_bad=options.skip_bad)
+    return Plan(source, options, _fit_classes(source, options))
+
+
+def _fit_classes(source: Source, options: EncodeOptions) -> int:
+    if options.codec is not None:
+        if options.fit_classes is not None:
+            raise OptionError("--fit-classes has no meaning with --codec, which is fitted already")
+        return 0
+    wanted = options.fit_classes
+    if wanted is None:
+        return max(1, len(source.classes) // 2)
+    if not 1 <= wanted <= len(source.classes):
+        raise OptionError(
+            f"--fit-classes {wanted}: {source.root} has {len(source.classes)} classes; "
+            f"say 1 to {len(source.classes)}"
+        )
+    return wanted
+
+
+def encode(plan: Plan, report: Report = _silent) -> Path:
+    """Carry out ``plan``: fit or load the codec, encode, check, measure, write. Returns the path.
+
+    Raises:
+        DrrError: what was coded does not decode to the same codes; nothing is written then.
+    """
+    source, options = plan.source, plan.options
+    codec, log = _obtain_codec(plan, report)
+    codes = _encode_classes(source, codec, report)
+    report(Step("streams", 0, len(codes)))
+    codec = pay_ahead(codec, codes)
+    streams = codec.compress(codes)
+    report(Step("figures", 0, 1))
+    measured = figures.measure(source, codec, codes, _seen_classes(log, source))
+    vqvae, entropy_model = memory.sections(codec)
+    content = Memory(
+        image_size=source.image_size,
+        classes=list(source.classes),
+        chunks=[memory.chunk(number, made) for number, made in enumerate(streams)],
+        vqvae=vqvae,
+        entropy_model=entropy_model,
+        metadata={**_origin(plan, log), "figures": measured},
+    )
+    container.write(options.output, content, overwrite=options.force)
+    shutil.rmtree(plan.checkpoints, ignore_errors=True)
+    return options.output
+
+
+def _obtain_codec(plan: Plan, report: Report) -> tuple[Codec, Log]:
+    options = plan.options
+    if options.codec is not None:
+        with Reader(options.codec) as reader:
+            return memory.load_codec(reader, options.device), dict(reader.metadata.get("fit", {}))
+    images = np.concatenate([plan.source.load(c) for c in range(plan.fit_classes)])
+    images, _ = figures.split_fit(images, plan.source, plan.fit_classes)
+    try:
+        plan.checkpoints.mkdir(exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{plan.checkpoints}: no place for checkpoints: {error}") from error
+    fit_plan = FitPlan(options.budget, options.device, options.seed, checkpoints=plan.checkpoints)
+    codec, networks = fit_codec(images, fit_plan, report)
+    seen = {"source_digest": plan.source.digest(), "classes": plan.fit_classes}
+    return codec, {**seen, "device": options.device.type, "networks": networks}
+
+
+def _seen_classes(log: Log, source: Source) -> int:
+    """How many of the source's classes the codec was fitted on: its first ones, or none."""
+    return int(log.get("classes", 0)) if log.get("source_digest") == source.digest() else 0
+
+
+def _encode_classes(source: Source, codec: Codec, report: Report) -> list[ClassCodes]:
+    done, total, out = 0, sum(source.images_per_class), []
+    for number in range(len(source.classes)):
+        out.append(codec.encode(source.load(number)))
+        done += len(out[-1])
+        report(Step("codes", done, total))
+    return out
+
+
+def _origin(plan: Plan, log: Log) -> dict[str, Any]:
+    """Where the images came from, so that the originals and the test split can be found again."""
+    source, options = plan.source, plan.options
+    digests = {"train": source.digest()}
+    if source.has_test:
+        digests["test"] = source.digest("test")
+    kept = {"path": str(source.root), "digest": digests, "size": options.size}
+    return {"source": kept, "fit": log}

@@ -1,0 +1,69 @@
+"""Fitting Bit-Swap on codes, quantisation-aware throughout (paper section 6.1, appendix B)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from drrpack.bitswap import BitSwap, expected_bits
+from drrpack.trainers.fitting import learning_rate
+
+BATCH_SIZE = 64  # many small steps: after as many images it was ahead of 256
+PEAK_LEARNING_RATE = 3e-3
+LATENT_WARMUP = 0.3  # of the budget. Latents are cheap at first, or the chain is never used:
+LATENT_START = 0.02  # from 0.2 upwards they carried next to nothing after 500 steps
+
+
+class BitSwapFit:
+    """The `FitTask` of the lossless codec; batches are int64 codes (B, T + 4T), top then bottom."""
+
+    stage = "Bit-Swap"
+
+    def __init__(self, network: BitSwap, top_shape: tuple[int, int], device: torch.device) -> None:
+        self.network = network.to(device).train()
+        self.top_shape, self.device = top_shape, device
+        self.optimiser = torch.optim.Adam(network.parameters(), lr=PEAK_LEARNING_RATE)
+        self.steps = 0
+
+    def step(self, batch: Tensor, fraction: float, generator: torch.Generator) -> dict[str, float]:
+        for group in self.optimiser.param_groups:
+            group["lr"] = learning_rate(PEAK_LEARNING_RATE, fraction, self.steps)
+        top, bottom = split_levels(batch.to(self.device), self.top_shape)
+        weight = min(1.0, LATENT_START + (1 - LATENT_START) * fraction / LATENT_WARMUP)
+        loss, metrics = torch.zeros((), device=self.device), {}
+        for name, model, codes, above in (
+            ("top", self.network.top, top, None),
+            ("bottom", self.network.bottom, bottom, top),
+        ):
+            code_bits, latent_bits = expected_bits(model, codes, above, generator)
+            loss = loss + (code_bits + weight * latent_bits).mean()
+            total = float((code_bits + latent_bits).mean().detach())
+            metrics[f"bits_per_code_{name}"] = total / codes[0].numel()
+        self.optimiser.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss)
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 200.0)
+        self.optimiser.step()
+        self.steps += 1
+        return {"loss": loss.item(), **metrics}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "network": self.network.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "steps": self.steps,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.network.load_state_dict(state["network"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.steps = state["steps"]
+
+
+def split_levels(codes: Tensor, top_shape: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Flat codes (B, 5T) to top (B, H, W) and bottom (B, 2H, 2W) grids."""
+    height, width = top_shape
+    count = height * width
+    top = codes[:, :count].reshape(-1, height, width)
+    return top, codes[:, count:].reshape(-1, 2 * height, 2 * width)

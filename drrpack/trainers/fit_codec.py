@@ -1,0 +1,95 @@
+"""Fitting a codec on images: VQ-VAE, then Bit-Swap on its codes, then both are frozen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from drrpack import codec as codecs
+from drrpack.bitswap import BitSwap, BitSwapConfig
+from drrpack.codec import ClassCodes, Codec, Pixels
+from drrpack.exact import freeze as freeze_integers
+from drrpack.trainers import fit_bitswap, fit_vqvae
+from drrpack.trainers.fit_bitswap import BitSwapFit
+from drrpack.trainers.fit_vqvae import VQVAEFit
+from drrpack.trainers.fitting import Budget, Report, fit
+from drrpack.vqvae import VQVAE, VQVAEConfig, grid_shapes
+
+VQVAE_SHARE = 0.5  # of a budget in minutes; Bit-Swap takes the other half
+
+Log = dict[str, dict[str, float]]
+
+
+@dataclass(frozen=True)
+class FitPlan:
+    """What to fit, for how long, and where to keep checkpoints."""
+
+    budget: Budget
+    device: torch.device
+    seed: int = 0
+    vqvae: VQVAEConfig = field(default_factory=VQVAEConfig)
+    bitswap: BitSwapConfig = field(default_factory=BitSwapConfig)
+    checkpoints: Path | None = None  # a folder; without one a fit can't go on after a break
+
+    def checkpoint(self, name: str) -> Path | None:
+        return None if self.checkpoints is None else self.checkpoints / name
+
+
+def fit_codec(images: Pixels, plan: FitPlan, report: Report | None = None) -> tuple[Codec, Log]:
+    """Fit both networks on images uint8 (N, H, W, 3); returns the frozen codec and a log.
+
+    The VQ-VAE is frozen, in fp16, before Bit-Swap sees its codes.
+    """
+    if plan.checkpoints is not None:
+        plan.checkpoints.mkdir(parents=True, exist_ok=True)
+    vqvae, vqvae_log = _fit_vqvae(images, plan, report)
+    seen = codecs.encode_images(vqvae, images)
+    bitswap, bitswap_log = _fit_bitswap(vqvae, images, seen, plan, report)
+    codec = codecs.finish(vqvae, bitswap, seen, plan.device)
+    return codec, {"vqvae": vqvae_log, "bitswap": bitswap_log}
+
+
+def _fit_vqvae(
+    images: Pixels, plan: FitPlan, report: Report | None
+) -> tuple[VQVAE, dict[str, float]]:
+    torch.manual_seed(plan.seed)
+    task = VQVAEFit(VQVAE(plan.vqvae), plan.device)
+    log = fit(
+        task, torch.from_numpy(images), plan.budget.share(VQVAE_SHARE),
+        batch_size=min(fit_vqvae.BATCH_SIZE, len(images)), seed=plan.seed,
+        fingerprint=_fingerprint(plan, plan.vqvae, images),
+        checkpoint=plan.checkpoint("vqvae.pt"), report=report,
+    )  # fmt: skip
+    network = fit_vqvae.freeze(task.network)
+    return network.to(plan.device).to(memory_format=torch.channels_last), log
+
+
+def _fit_bitswap(
+    vqvae: VQVAE, images: Pixels, seen: ClassCodes, plan: FitPlan, report: Report | None
+) -> tuple[BitSwap, dict[str, float]]:
+    mirrored = codecs.encode_images(vqvae, np.ascontiguousarray(images[:, :, ::-1]))
+    data = np.concatenate([seen.flat, mirrored.flat])  # twice the codes, and as real
+    torch.manual_seed(plan.seed)
+    network = BitSwap(plan.bitswap)
+    network.start_from(vqvae.top.codebook.cpu(), vqvae.bottom.codebook.cpu())
+    task = BitSwapFit(network, grid_shapes(*images.shape[1:3])[0], plan.device)
+    log = fit(
+        task, torch.from_numpy(data), plan.budget.share(1 - VQVAE_SHARE),
+        batch_size=min(fit_bitswap.BATCH_SIZE, len(data)), seed=plan.seed,
+        fingerprint=_fingerprint(plan, plan.bitswap, data),
+        checkpoint=plan.checkpoint("bitswap.pt"), report=report,
+    )  # fmt: skip
+    network = task.network.cpu()
+    freeze_integers(network)
+    return network, log
+
+
+def _fingerprint(plan: FitPlan, config: object, data: np.ndarray) -> str:
+    """What a checkpoint belongs to: these data, this network, this seed; not the budget."""
+    sample = data[:: max(1, len(data) // 1000)]
+    parts = (repr(config), str(plan.seed), str(data.shape), sha256(sample.tobytes()).hexdigest())
+    return sha256("\n".join(parts).encode()).hexdigest()

@@ -1,0 +1,127 @@
+"""Fitting the VQ-VAE on images, then freezing it (paper section 6.1)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from drrpack.trainers.fitting import learning_rate
+from drrpack.vqvae import VQVAE, Quantiser, pad, perplexity, to_float
+
+BATCH_SIZE = 128
+PEAK_LEARNING_RATE = 8e-4  # the paper's constant 3e-4 is for 1400 epochs; a budget wants a schedule
+CONTINUOUS_STEPS = 100  # steps as a plain autoencoder, so that k-means sees meaningful vectors
+CODEBOOK_BATCHES = 16
+
+
+class VQVAEFit:
+    """The `FitTask` of the lossy codec; batches are uint8 images (B, H, W, 3)."""
+
+    stage = "VQ-VAE"
+
+    def __init__(self, network: VQVAE, device: torch.device) -> None:
+        self.network = network.to(device).to(memory_format=torch.channels_last).train()
+        self.device = device
+        self.optimiser = torch.optim.Adam(network.parameters(), lr=PEAK_LEARNING_RATE)
+        self.steps = 0
+        self._seen: list[tuple[Tensor, Tensor]] = []
+
+    def step(self, batch: Tensor, fraction: float, generator: torch.Generator) -> dict[str, float]:
+        self._set_learning_rate(fraction)
+        images = _flip(pad(to_float(batch.to(self.device))), generator)
+        images = images.contiguous(memory_format=torch.channels_last)
+        quantised = self.steps >= CONTINUOUS_STEPS
+        if self.steps == CONTINUOUS_STEPS:
+            self._initialise_codebooks(generator)
+        output, commitment, codes = self._forward(images, quantised, generator)
+        error = F.mse_loss(output, images)
+        loss = error + self.network.config.commitment * commitment
+        self.optimiser.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss)
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        self.optimiser.step()
+        self.steps += 1
+        return self._metrics(loss.item(), error.item(), codes)
+
+    def _set_learning_rate(self, fraction: float) -> None:
+        for group in self.optimiser.param_groups:
+            group["lr"] = learning_rate(PEAK_LEARNING_RATE, fraction, self.steps)
+
+    def _forward(
+        self, images: Tensor, quantised: bool, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor, list[Tensor]]:
+        net = self.network
+        features = net.encoder_bottom(images)
+        z_top = net.to_top(net.encoder_top(features))
+        if not quantised:
+            z_bottom = net.bottom_features(features, z_top)
+            if self.steps >= CONTINUOUS_STEPS - CODEBOOK_BATCHES:
+                self._seen.append((_vectors(z_top).detach(), _vectors(z_bottom).detach()))
+            return net.reconstruct(z_top, z_bottom), images.new_zeros(()), []
+        q_top, top, pull_top = _straight_through(net.top, z_top, generator)
+        z_bottom = net.bottom_features(features, q_top)
+        q_bottom, bottom, pull_bottom = _straight_through(net.bottom, z_bottom, generator)
+        return net.reconstruct(q_top, q_bottom), pull_top + pull_bottom, [top, bottom]
+
+    def _initialise_codebooks(self, generator: torch.Generator) -> None:
+        top = torch.cat([t for t, _ in self._seen])
+        bottom = torch.cat([b for _, b in self._seen])
+        for quantiser, z in ((self.network.top, top), (self.network.bottom, bottom)):
+            size = len(quantiser.codebook)
+            keep = torch.randperm(len(z), generator=generator)[: 64 * size].to(z.device)
+            z = z[keep].repeat(-(-size // len(keep)), 1)
+            quantiser.initialise(z, generator)
+        self._seen.clear()
+
+    def _metrics(self, loss: float, error: float, codes: list[Tensor]) -> dict[str, float]:
+        psnr = -10 * float(torch.log10(torch.tensor(error / 4 + 1e-12)))
+        out = {"loss": loss, "psnr_db": psnr}
+        for name, level in zip(("perplexity_top", "perplexity_bottom"), codes, strict=False):
+            out[name] = perplexity(level, self.network.config.codebook_size)
+        return out
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "network": self.network.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "steps": self.steps,
+            "seen": self._seen,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.network.load_state_dict(state["network"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.steps = state["steps"]
+        self._seen = list(state["seen"])
+
+
+def freeze(network: VQVAE) -> VQVAE:
+    """Round every weight to fp16 and keep it so: what is stored is what is used."""
+    network = network.cpu().eval().requires_grad_(False)
+    for tensor in network.state_dict().values():
+        tensor.copy_(tensor.half().float())
+    return network
+
+
+def _straight_through(
+    quantiser: Quantiser, z: Tensor, generator: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Quantised features with the gradient of ``z``, their codes, and the loss of equation 4."""
+    codes = quantiser.quantise(z)
+    quantised = quantiser.embed(codes)
+    pull = F.mse_loss(z, quantised)
+    quantiser.update(_vectors(z.detach()), codes.flatten(), generator)
+    return z + (quantised - z).detach(), codes, pull
+
+
+def _vectors(z: Tensor) -> Tensor:
+    return z.permute(0, 2, 3, 1).reshape(-1, z.shape[1])
+
+
+def _flip(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Mirror half of the images: the only augmentation, and it costs nothing."""
+    mirror = torch.rand(len(images), generator=generator).to(images.device) < 0.5
+    return torch.where(mirror[:, None, None, None], images.flip(-1), images)

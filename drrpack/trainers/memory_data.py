@@ -1,0 +1,110 @@
+"""A ``.drr`` file and the raw images behind it, as the protocol wants its data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from drrpack.codec import Pixels
+from drrpack.errors import SourceError
+from drrpack.formats.dataset import DRRDataset
+from drrpack.formats.originals import open_originals, open_test
+from drrpack.formats.sources import Source, Split
+
+Labelled = tuple[Pixels, NDArray[np.int64]]
+
+
+class MemoryData:
+    """Reconstructions from a ``.drr`` file, raw training and test images from its source.
+
+    Implements `drrpack.trainers.methods.PhaseData`. Classes are numbered as in ``classes``.
+
+    Args:
+        memory: the file. numbers: which of its classes, by number in the file; all by default.
+        test: where raw test images are, if not at the source that the file records.
+
+    Raises:
+        SourceError: there are no raw test images, or not of all the classes.
+    """
+
+    def __init__(
+        self,
+        memory: Path,
+        *,
+        numbers: Sequence[int] | None = None,
+        test: Path | None = None,
+        device: torch.device | None = None,
+    ) -> None:
+        self._dataset = DRRDataset(memory, classes=numbers, device=device or "cpu", cache_bytes=0)
+        self._reader = self._dataset.reader
+        self._test_source, self._test_split = open_test(self._reader, test)
+        self._raw_source: Source | None = None
+        self._decoded: dict[int, Pixels] = {}
+        self.classes: Sequence[str] = self._dataset.classes
+
+    @property
+    def memory_bytes(self) -> dict[str, int]:
+        """The file by parts; of the streams those of the classes in use."""
+        parts = self._reader.byte_account()
+        del parts["file"]
+        wanted = {self._reader.classes.index(name) for name in self.classes}
+        rows = np.isin(self._reader.index["class"], list(wanted))
+        chosen = self._reader.index[rows]
+        sizes = (int(chosen[f"{level}_bytes"].sum(dtype=np.int64)) for level in ("top", "bottom"))
+        return {**parts, "payload": sum(sizes)}
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the file, the classes in use and the test images."""
+        test = self._test_source.digest(self._test_split)
+        return sha256(
+            "\0".join([self._reader.fingerprint, *self.classes, test]).encode()
+        ).hexdigest()
+
+    @property
+    def has_raw(self) -> bool:
+        """Whether the raw training images are at hand, as the upper bound needs them."""
+        try:
+            self._raw()
+        except SourceError:
+            return False
+        return True
+
+    def replayed(self, classes: Sequence[int]) -> Labelled:
+        """Reconstructions (N, H, W, 3) uint8 and labels (N,) int64 of some classes."""
+        return _labelled(classes, self._decode)
+
+    def _decode(self, label: int) -> Pixels:
+        if label not in self._decoded:
+            targets = np.asarray(self._dataset.targets)
+            self._decoded[label] = self._dataset.pixels(np.flatnonzero(targets == label))
+        return self._decoded[label]
+
+    def raw(self, classes: Sequence[int]) -> Labelled:
+        """The images that ``replayed`` reconstructs, in its order; SourceError if not at hand."""
+        source = self._raw()
+        return _labelled(classes, lambda label: self._load(source, label, "train"))
+
+    def _raw(self) -> Source:
+        if self._raw_source is None:
+            self._raw_source = open_originals(self._reader, None, "train")
+        return self._raw_source
+
+    def test(self, classes: Sequence[int]) -> Labelled:
+        """Raw test images of some classes."""
+        source, split = self._test_source, self._test_split
+        return _labelled(classes, lambda label: self._load(source, label, split))
+
+    def _load(self, source: Source, label: int, split: Split) -> Pixels:
+        return source.load(source.classes.index(self.classes[label]), split)
+
+
+def _labelled(classes: Sequence[int], load: Callable[[int], Pixels]) -> Labelled:
+    parts = [load(label) for label in classes]
+    labels = np.repeat(np.asarray(classes, dtype=np.int64), [len(part) for part in parts])
+    return np.concatenate(parts), labels

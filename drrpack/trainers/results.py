@@ -1,0 +1,204 @@
+"""What a run measured: result.json, the rows of a table, the plot accuracy.png."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Iterable, Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from drrpack.errors import OptionError, SourceError
+from drrpack.trainers.rundir import write_atomic
+
+Result = dict[str, Any]
+METRICS = ("average_accuracy", "average_accuracy_with_base", "last_accuracy", "forgetting")
+
+
+def phase_entry(phase: int, groups: Sequence[int], record: Mapping[str, Any]) -> dict[str, Any]:
+    """One phase of result.json; accuracies in percent of the test images.
+
+    ``groups`` holds how many classes each phase so far added; ``record["correct"]`` and
+    ``record["tested"]`` count test images for each class seen, in class order.
+    """
+    correct, tested = np.array(record["correct"]), np.array(record["tested"])
+    ends = np.cumsum(groups)[:-1]
+    pairs = zip(np.split(correct, ends), np.split(tested, ends), strict=True)
+    return {
+        "phase": phase,
+        "classes_seen": len(correct),
+        "accuracy": 100 * float(correct.sum() / tested.sum()),
+        "group_accuracy": [100 * float(right.sum() / all_.sum()) for right, all_ in pairs],
+        "memory_bytes": sum(record["memory_bytes"].values()),
+        "seconds": record["seconds"],
+    }
+
+
+def summarise(phases: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
+    """The four figures of a run, in percent; None where the phases do not define them.
+
+    ``average_accuracy`` leaves out phase 0, as the paper does (section 6.2).
+    """
+    accuracies = [float(phase["accuracy"]) for phase in phases]
+    return {
+        "average_accuracy": _mean(accuracies[1:]),
+        "average_accuracy_with_base": _mean(accuracies),
+        "last_accuracy": accuracies[-1],
+        "forgetting": forgetting([phase["group_accuracy"] for phase in phases]),
+    }
+
+
+def forgetting(group_accuracy: Sequence[Sequence[float]]) -> float | None:
+    """How far the classes of each earlier phase fell from their best (Chaudhry et al. 2018, eq. 3).
+
+    ``group_accuracy[k][j]`` is the accuracy after phase k on the classes that phase j <= k
+    added. Negative where old classes became better. None with a single phase.
+    """
+    *earlier, last = group_accuracy
+    falls = [
+        max(row[j] for row in earlier[j:]) - last[j]  # row k holds the groups 0..k
+        for j in range(len(earlier))
+    ]
+    return _mean(falls)
+
+
+def make_result(
+    settings: Mapping[str, Any], records: Sequence[Mapping[str, Any]], device: torch.device
+) -> Result:
+    """The content of result.json after the phases in ``records``.
+
+    ``wall_seconds`` adds up what each phase took to train and test when it was carried out,
+    before an interruption or in another run that shares it.
+    """
+    groups = settings["groups"]
+    phases = [phase_entry(k, groups[: k + 1], record) for k, record in enumerate(records)]
+    parts = records[-1]["memory_bytes"]
+    config = {name: value for name, value in settings.items() if name not in _ON_TOP}
+    return {
+        "method": settings["method"],
+        "recipe": settings["recipe"]["name"],
+        "seed": settings["seed"],
+        "class_order": list(settings["class_order"]),
+        "phases": phases,
+        **summarise(phases),
+        "memory_bytes": {**parts, "total": sum(parts.values())},
+        "epochs": settings["recipe"]["epochs"],
+        "width": settings["recipe"]["width"],
+        "wall_seconds": sum(record["seconds"] for record in records),
+        "device": device_name(device),
+        "complete": len(records) == len(groups),
+        "config": {**config, "threads": torch.get_num_threads()},
+        "versions": versions(),
+    }
+
+
+_ON_TOP = ("method", "seed", "class_order")  # settings that stand at the top of result.json
+
+
+def device_name(device: torch.device) -> str:
+    """``cpu``, or a GPU by its name."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def versions() -> dict[str, str]:
+    """The versions that decide a result."""
+    try:
+        drrpack = metadata.version("drrpack")
+    except metadata.PackageNotFoundError:  # run from a checkout that is not installed
+        drrpack = "not installed"
+    return {
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        "numpy": np.__version__,
+        "drrpack": drrpack,
+    }
+
+
+def read_result(path: Path) -> Result:
+    """A result.json; raises SourceError."""
+    try:
+        result: Result = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise SourceError(f"{path} can't be read as a result.json: {error}") from error
+    missing = {"method", "recipe", "phases", "config", *METRICS} - set(result)
+    if missing:
+        raise SourceError(f"{path} is no result.json: it lacks {', '.join(sorted(missing))}")
+    return result
+
+
+def table(results: Iterable[Result]) -> list[dict[str, Any]]:
+    """One row for each method and number of phases: means over seeds, and their spread.
+
+    Rows hold ``method``, ``phases``, ``seeds`` (how many), ``memory_bytes`` and, for each of
+    METRICS, the mean and under ``<metric>_std`` the sample deviation (None for one seed).
+    Raises OptionError for results that may not stand side by side.
+    """
+    rows = []
+    for (method, phases), runs in grouped(results).items():
+        row: dict[str, Any] = {"method": method, "phases": phases, "seeds": len(runs)}
+        row["memory_bytes"] = runs[0]["memory_bytes"]["total"]
+        for metric in METRICS:
+            values = [run[metric] for run in runs if run[metric] is not None]
+            row[metric] = _mean(values)
+            row[f"{metric}_std"] = float(np.std(values, ddof=1)) if len(values) > 1 else None
+        rows.append(row)
+    return rows
+
+
+def grouped(results: Iterable[Result]) -> dict[tuple[str, int], list[Result]]:
+    """Results by method and number of phases; raises OptionError where they don't compare."""
+    by_run: dict[tuple[str, int], list[Result]] = {}
+    first: Result | None = None
+    for result in results:
+        first = result if first is None else first
+        for name in ("recipe", "epochs", "width"):
+            if result[name] != first[name]:
+                raise OptionError(
+                    f"results of {name} {first[name]} and {result[name]} can't share a table or "
+                    "plot: the difference between them would not be that of the methods"
+                )
+        by_run.setdefault((result["method"], len(result["phases"]) - 1), []).append(result)
+    return by_run
+
+
+def plot(results: Iterable[Result], path: Path) -> None:
+    """Accuracy over classes seen as a PNG: a line for each method, a band from worst to best seed.
+
+    Raises OptionError without matplotlib or for results that may not share a plot.
+    """
+    curves = grouped(results)
+    try:
+        from matplotlib.figure import Figure  # not pyplot: no screen, no global state
+    except ImportError as error:
+        raise OptionError("a plot needs matplotlib: pip install matplotlib") from error
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.subplots()
+    for (method, phases), runs in curves.items():
+        seen, accuracy = curve(runs)  # (P,), (S, P)
+        seeds = f", {len(runs)} seeds" if len(runs) > 1 else ""
+        label = f"{method.upper()}, {phases} phases{seeds}"
+        (line,) = axes.plot(seen, accuracy.mean(0), marker="o", markersize=3, label=label)
+        if len(runs) > 1:
+            axes.fill_between(
+                seen, accuracy.min(0), accuracy.max(0), color=line.get_color(), alpha=0.2
+            )
+    axes.set(xlabel="classes seen", ylabel="accuracy on raw test images (%)")
+    axes.grid(alpha=0.3)
+    axes.legend()
+    write_atomic(path, lambda partial: figure.savefig(partial, format="png", dpi=150))
+
+
+def curve(runs: Sequence[Result]) -> tuple[list[int], Any]:
+    """Classes seen (P,) and accuracy (S, P) of S runs of one method; raises OptionError."""
+    seen = [[phase["classes_seen"] for phase in run["phases"]] for run in runs]
+    if any(other != seen[0] for other in seen):
+        raise OptionError("runs of one method with other numbers of classes can't be averaged")
+    return seen[0], np.array([[phase["accuracy"] for phase in run["phases"]] for run in runs])
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None

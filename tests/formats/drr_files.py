@@ -1,0 +1,143 @@
+"""Small ``.drr`` files, ways to read them whole, and a second writer made of h5py alone."""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from drrpack.errors import DrrError
+from drrpack.formats import layout
+from drrpack.formats.container import Chunk, Memory, Reader, Section
+
+SMALL = Memory(
+    image_size=(32, 48),
+    classes=["cat", "Füchse", "狐"],
+    chunks=[
+        Chunk(0, 3, b"top of cat", b"bottom of cat"),
+        Chunk(2, 1, b"", b"\x00\x01\x02"),
+        Chunk(0, 2, b"more top", b""),
+    ],
+    vqvae=Section("1.0", {"channels": 128, "stages": [1, 2]}, bytes(range(40))),
+    entropy_model=Section("2.1", {"nested": {"x": None}}, b"weights"),
+    metadata={"source": "cifär", "psnr_db": 22.5},
+)
+LARGE = replace(SMALL, chunks=[Chunk(0, 9, bytes(300_000), b"x" * 300_000)])
+
+
+def read_all(path: Path, *, verify: bool = True) -> Memory:
+    """Everything a file holds."""
+    with Reader(path) as reader:
+        streams = read_streams(reader)
+        chunks = [
+            Chunk(int(row["class"]), int(row["images"]), *streams[2 * number : 2 * number + 2])
+            for number, row in enumerate(reader.index)
+        ]
+        models = reader.vqvae, reader.entropy_model
+        if verify:
+            reader.verify()
+        return Memory(reader.image_size, reader.classes, chunks, *models, reader.metadata)
+
+
+def read_streams(reader: Reader) -> list[bytes]:
+    """Top and bottom of each chunk in turn, as `streams_of` has them."""
+    rows = range(len(reader.index))
+    return [reader.stream(row, level) for row in rows for level in layout.LEVELS]
+
+
+def streams_of(memory: Memory) -> list[bytes]:
+    return [part for chunk in memory.chunks for part in (chunk.top, chunk.bottom)]
+
+
+def outcome_of(path: Path) -> str:
+    """What reading a damaged `SMALL` comes to: "error", "same" or, which must not be, "wrong"."""
+    try:
+        if read_all(path, verify=False) != SMALL:  # what is read unverified must be right, too
+            return "wrong"
+        return "same" if read_all(path) == SMALL else "wrong"
+    except DrrError as error:
+        assert str(path) in str(error)
+        return "error"
+
+
+# --- a second writer, by docs/format.md ---
+
+
+def put_bytes(group: h5py.Group, name: str, data: bytes | np.ndarray[Any, Any]) -> None:
+    array = np.frombuffer(data, np.uint8) if isinstance(data, bytes) else data
+    dataset = group.create_dataset(name, data=array)
+    dataset.attrs["sha256"] = np.bytes_(hashlib.sha256(array.tobytes()).hexdigest())
+
+
+def put_model(group: h5py.Group, name: str, section: Section) -> None:
+    model = group.create_group(name)
+    config = layout.dump_json(section.config)
+    model.attrs["version"] = np.bytes_(section.version)
+    joined = b"\0".join([section.version.encode(), config, section.data])
+    model.attrs["sha256"] = np.bytes_(hashlib.sha256(joined).hexdigest())
+    model.create_dataset("config", data=np.frombuffer(config, np.uint8))
+    model.create_dataset("weights", data=np.frombuffer(section.data, np.uint8))
+
+
+STREAMS = b"".join(part for chunk in SMALL.chunks for part in (chunk.top, chunk.bottom))
+
+
+def rows() -> np.ndarray[Any, Any]:
+    fields = ["class", "images", "offset", "top_bytes", "bottom_bytes", "top_crc", "bottom_crc"]
+    index = np.zeros(3, [(name, "<u8" if name == "offset" else "<u4") for name in fields])
+    offset = 0
+    for row, chunk in enumerate(SMALL.chunks):
+        sizes, crcs = zip(
+            *((len(s), zlib.crc32(s)) for s in (chunk.top, chunk.bottom)), strict=True
+        )
+        index[row] = (chunk.class_index, chunk.images, offset, *sizes, *crcs)
+        offset += sum(sizes)
+    return index
+
+
+def row_with(**values: int) -> np.ndarray[Any, Any]:
+    index = rows()
+    for name, value in values.items():
+        index[name.rstrip("_")][1] = value
+    return index
+
+
+def write_with_h5py(
+    path: Path, elements: dict[str, Any] | None = None, attributes: dict[str, Any] | None = None
+) -> None:
+    """A second writer; an element given as a function makes itself, None leaves it out."""
+    contents: dict[str, Any] = {
+        "streams": STREAMS,
+        "index": rows(),
+        "classes": np.array([name.encode() for name in SMALL.classes]),
+        "metadata": layout.dump_json(SMALL.metadata),
+        "vqvae": SMALL.vqvae,
+        "entropy_model": SMALL.entropy_model,
+    } | (elements or {})
+    root: dict[str, Any] = {
+        "format": np.bytes_("drr"),
+        "format_version": np.bytes_("1.0"),
+        "creator": np.bytes_("a test"),
+        "image_height": np.uint32(32),
+        "image_width": np.uint32(48),
+        "file_length": np.uint64(0),
+    } | (attributes or {})
+    with h5py.File(path, "w", libver=("v110", "v110")) as file:
+        for name, value in root.items():
+            if value is not None:
+                file.attrs[name] = value
+        for name, value in contents.items():
+            if callable(value):
+                value(file, name)
+            elif isinstance(value, Section):
+                put_model(file, name, value)
+            elif value is not None:
+                put_bytes(file, name, value)
+    if root["file_length"] == 0:
+        with h5py.File(path, "r+", libver=("v110", "v110")) as file:
+            file.attrs.modify("file_length", np.uint64(path.stat().st_size))

@@ -1,0 +1,202 @@
+"""Files that were made to harm, or are of another kind, get an error with a name."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+from drr_files import SMALL, STREAMS, put_bytes, read_all, row_with, rows, write_with_h5py
+
+from drrpack.errors import CorruptError, FormatError
+from drrpack.formats import layout, plainfile
+from drrpack.formats.container import Reader, write
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    path = tmp_path / "small.drr"
+    write(path, SMALL)
+    return path
+
+
+Make = Callable[[h5py.File, str], None]
+
+
+def test_a_file_of_a_second_writer_is_read(tmp_path: Path) -> None:
+    write_with_h5py(tmp_path / "second.drr")
+    assert read_all(tmp_path / "second.drr") == SMALL
+
+
+def test_additions_of_later_minor_versions_are_ignored(tmp_path: Path) -> None:
+    def extra(file: h5py.File, name: str) -> None:
+        file.create_group(name).create_dataset("pixels", data=np.zeros(9), chunks=(3,))
+
+    attributes = {"format_version": np.bytes_("1.7"), "novelty": "variable length"}
+    write_with_h5py(tmp_path / "later.drr", {"raw": extra}, attributes)
+    assert read_all(tmp_path / "later.drr") == SMALL
+
+
+SECRET = b"the content of another file"
+
+
+def external_link(file: h5py.File, name: str) -> None:
+    with h5py.File(Path(file.filename).with_name("other.h5"), "w") as other:
+        put_bytes(other, "streams", SECRET)
+    file[name] = h5py.ExternalLink("other.h5", "/streams")
+
+
+def soft_link(file: h5py.File, name: str) -> None:
+    put_bytes(file, "elsewhere", STREAMS)
+    file[name] = h5py.SoftLink("/elsewhere")
+
+
+def virtual(file: h5py.File, name: str) -> None:
+    with h5py.File(Path(file.filename).with_name("other.h5"), "w") as other:
+        put_bytes(other, "streams", SECRET)
+    sources = h5py.VirtualLayout(shape=(len(SECRET),), dtype="u1")
+    sources[:] = h5py.VirtualSource("other.h5", "streams", shape=(len(SECRET),))
+    file.create_virtual_dataset(name, sources).attrs["sha256"] = np.bytes_("0" * 64)
+
+
+def external_storage(file: h5py.File, name: str) -> None:
+    secret = Path(file.filename).with_name("secret")
+    secret.write_bytes(SECRET)
+    dataset = file.create_dataset(
+        name, (len(SECRET),), "u1", external=[(str(secret), 0, len(SECRET))]
+    )
+    dataset.attrs["sha256"] = np.bytes_(hashlib.sha256(SECRET).hexdigest())
+
+
+def dataset_of(*shape: int, dtype: Any = "u1", **options: Any) -> Make:
+    def make(file: h5py.File, name: str) -> None:
+        dataset = file.create_dataset(name, shape, dtype, **options)
+        dataset.attrs["sha256"] = np.bytes_("0" * 64)
+
+    return make
+
+
+def a_group(file: h5py.File, name: str) -> None:
+    file.create_group(name)
+
+
+def alias(file: h5py.File, name: str) -> None:
+    file[name] = file["streams"]
+
+
+deep = b'{"a":' * 100_000 + b"1" + b"}" * 100_000
+
+# elements and attributes for `write_with_h5py`, and a word of the error
+HOSTILE: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
+    "external link": ({"streams": external_link}, {}, "external link"),
+    "soft link": ({"streams": soft_link}, {}, "soft or"),
+    "virtual dataset": ({"streams": virtual}, {}, "stored otherwise"),
+    "external storage": ({"streams": external_storage}, {}, "stored otherwise"),
+    "gzip": ({"streams": dataset_of(64, compression="gzip")}, {}, "stored otherwise"),
+    "chunks": ({"streams": dataset_of(64, chunks=(8,))}, {}, "stored otherwise"),
+    "resizable": ({"streams": dataset_of(64, maxshape=(None,))}, {}, "stored otherwise"),
+    "fletcher32": ({"index": dataset_of(64, fletcher32=True)}, {}, "stored otherwise"),
+    "huge": ({"streams": dataset_of(1 << 60)}, {}, "inside the file"),
+    "huge index": ({"index": dataset_of(1 << 40, dtype=layout.INDEX)}, {}, "inside the file"),
+    "huge metadata": ({"metadata": bytes(layout.MAX_JSON_BYTES + 1)}, {}, "1048576 at most"),
+    "vlen": ({"streams": dataset_of(4, dtype=h5py.vlen_dtype(np.uint8))}, {}, "another type"),
+    "vlen names": ({"classes": dataset_of(3, dtype=h5py.string_dtype())}, {}, "fixed length"),
+    "two dimensions": ({"streams": dataset_of(4, 4)}, {}, "one dimension"),
+    "scalar": ({"streams": dataset_of()}, {}, "one dimension"),
+    "wide items": ({"streams": dataset_of(8, dtype=">i8")}, {}, "another type"),
+    "index of bytes": ({"index": dataset_of(96)}, {}, "another type"),
+    "index of other fields": ({"index": rows()[["class", "images", "offset"]]}, {}, "another type"),
+    "group for dataset": ({"streams": a_group}, {}, "a dataset"),
+    "dataset for group": ({"vqvae": b"weights"}, {}, "a group"),
+    "empty group": ({"vqvae": a_group}, {}, "no attribute"),
+    "shared bytes": ({"metadata": alias}, {}, "share bytes"),
+    "no streams": ({"streams": None}, {}, "no 'streams'"),
+    "no model": ({"entropy_model": None}, {}, "no 'entropy_model'"),
+    "no classes": ({"classes": np.zeros(0, "S3")}, {}, "0 classes"),
+    "names twice": ({"classes": np.array([b"cat", b"cat", b"dog"])}, {}, "used twice"),
+    "names not UTF-8": ({"classes": np.array([b"cat", b"\xff", b"dog"])}, {}, "not UTF-8"),
+    "long names": ({"classes": np.array([b"cat", b"x" * 256, b"dog"])}, {}, "255 bytes"),
+    "unknown class": ({"index": row_with(class_=3)}, {}, "no class"),
+    "no images": ({"index": row_with(images=0)}, {}, "number of images"),
+    "too many images": ({"index": row_with(images=2**32 - 1)}, {}, "number of images"),
+    "offset outside": ({"index": row_with(offset=len(STREAMS) - 2)}, {}, "lie outside"),
+    "offset overflows": ({"index": row_with(offset=2**64 - 2)}, {}, "lie outside"),
+    "offset overlaps": ({"index": row_with(offset=1)}, {}, "overlap"),
+    "long stream": ({"index": row_with(top_bytes=2**32 - 1)}, {}, "4294967295 bytes"),
+    "metadata a list": ({"metadata": b"[]"}, {}, "JSON list"),
+    "metadata NaN": ({"metadata": b'{"a":NaN}'}, {}, "NaN"),
+    "metadata deep": ({"metadata": deep}, {}, "recursion"),
+    "metadata a long number": ({"metadata": b'{"a":' + b"9" * 100_000 + b"}"}, {}, "100000 digits"),
+    "metadata not UTF-8": ({"metadata": b'{"a":"\xff"}'}, {}, "utf-8"),
+    "other format": ({}, {"format": np.bytes_("drrx")}, "another kind"),
+    "no format": ({}, {"format": None}, "another kind"),
+    "format a number": ({}, {"format": np.uint32(1)}, "another type"),
+    "format vlen": ({}, {"format": "drr"}, "fixed length"),
+    "format long": ({}, {"format": np.bytes_("drr" * 100)}, "64 bytes"),
+    "version 2": ({}, {"format_version": np.bytes_("2.0")}, "expected 1.x"),
+    "version odd": ({}, {"format_version": np.bytes_("one")}, "'one'"),
+    "no size": ({}, {"image_height": None}, "no attribute"),
+    "size 0": ({}, {"image_height": np.uint32(0)}, "sides of"),
+    "size huge": ({}, {"image_width": np.uint32(2**32 - 1)}, "sides of"),
+    "size an array": ({}, {"image_width": np.array([1, 2], np.uint32)}, "another shape"),
+    "size signed": ({}, {"image_width": np.int64(-1)}, "another type"),
+    "length wrong": ({}, {"file_length": np.uint64(77)}, "77 bytes"),
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_hostile_files_get_a_named_error(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "hostile.drr"
+    elements, attributes, reason = HOSTILE[kind]
+    write_with_h5py(path, elements, attributes)
+    with pytest.raises(FormatError) as caught:
+        read_all(path)
+    message = str(caught.value)
+    assert str(path) in message
+    assert reason in message
+    assert "expected" in message
+    assert SECRET.decode() not in message
+
+
+def test_an_unknown_major_version_is_not_called_damage(tmp_path: Path) -> None:
+    write_with_h5py(tmp_path / "x.drr", {}, {"format_version": np.bytes_("2.0")})
+    with pytest.raises(FormatError, match=r"version 2\.0, expected 1\.x.*newer") as caught:
+        Reader(tmp_path / "x.drr")
+    assert not isinstance(caught.value, CorruptError)
+
+
+def test_other_files_are_refused_by_name(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "plain.h5", "w") as file:
+        file["x"] = 1
+    with h5py.File(tmp_path / "latest.h5", "w", libver="latest") as file:
+        file["x"] = 1
+    (tmp_path / "empty").touch()
+    (tmp_path / "text").write_text("hello" * 100)
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("plain.h5", "latest.h5", "empty", "text", "pipe", ".", "missing"):
+        with pytest.raises(FormatError) as caught:
+            Reader(tmp_path / name)
+        assert str(tmp_path / name) in str(caught.value)
+
+
+def test_refused_superblocks(small: Path, tmp_path: Path) -> None:
+    image = small.read_bytes()
+    for position, value in ((11, 1), (12, 48), (20, 48)):  # flags, base address, extension
+        changed = bytearray(image)
+        struct.pack_into("<B", changed, position, value)
+        (tmp_path / "x.drr").write_bytes(changed)
+        with pytest.raises(FormatError, match="expected flags 0"):
+            Reader(tmp_path / "x.drr")
+
+
+def test_a_wrong_length_is_seen_before_libhdf5_is_asked(small: Path, tmp_path: Path) -> None:
+    for changed in (small.read_bytes() + b"\0", small.read_bytes()[:-1], small.read_bytes()[:20]):
+        (tmp_path / "x.drr").write_bytes(changed)
+        with pytest.raises(CorruptError, match=f"{len(changed)} bytes"):
+            plainfile.PlainFile(tmp_path / "x.drr").check_superblock()

@@ -1,0 +1,144 @@
+"""Small networks, made-up codes and the one check that every codec must pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from drrpack import ans
+from drrpack.bitswap import BitSwap, BitSwapConfig, LevelModel
+from drrpack.exact import IntConv2d, IntConvTranspose2d, freeze
+from drrpack.streams import Level, StreamLayout, frequency_table
+from drrpack.vqvae import VQVAE, VQVAEConfig
+
+Codes = NDArray[np.int64]
+T = TypeVar("T")
+
+SMALL = BitSwapConfig(
+    codebook_size=32,
+    latents=3,
+    top_channels=2,
+    bottom_channels=2,
+    embedding=8,
+    width=8,
+    latent_width=8,
+)
+SMALL_VQVAE = VQVAEConfig(channels=16, residual_channels=8, embedding=8, codebook_size=32)
+
+
+def check_codec(codec: ans.Codec[T], message: ans.Message, x: T) -> list[ans.Words]:
+    """Push and pop give ``x`` and the message back, bit for bit; the words with ``x`` on top."""
+    rows = np.arange(message.streams)
+    before = ans.flatten(ans.take(message, rows))
+    pushed = codec.push(ans.take(message, rows), x)
+    words = ans.flatten(ans.take(pushed, rows))
+    popped, found = codec.pop(pushed)
+    np.testing.assert_array_equal(np.asarray(found), np.asarray(x))
+    after = ans.flatten(popped)
+    for old, new in zip(before, after, strict=True):
+        np.testing.assert_array_equal(old, new)
+    return words
+
+
+def filled_message(
+    streams: int, lanes: int, words: int, seed: int = 0, ragged: bool = False
+) -> ans.Message:
+    """Messages with ``words`` random words in each tail, or up to twice as many where ragged."""
+    rng = np.random.default_rng(seed)
+    parts = []
+    for row in range(streams):
+        upper = rng.integers(0, 1 << 31, lanes, dtype=np.uint32)
+        lower = rng.integers(1 << 31, 1 << 32, lanes, dtype=np.uint32)
+        tail = rng.integers(0, 1 << 32, words * (1 + row % 2 * ragged), dtype=np.uint32)
+        parts.append(np.concatenate([upper, lower, tail]))
+    return ans.unflatten(parts, lanes)
+
+
+def small_bitswap(
+    seed: int = 0, config: BitSwapConfig = SMALL, carrier: torch.dtype = torch.float32
+) -> BitSwap:
+    """A frozen network whose weights are random, and large enough to matter in every output."""
+    torch.manual_seed(seed)
+    network = BitSwap(config)
+    with torch.no_grad():
+        for module in network.modules():
+            if isinstance(module, IntConv2d):
+                module.bias.normal_(std=0.3)
+        for model in (network.top, network.bottom):
+            model.last.normal_(std=0.5)
+    freeze(network, carrier)
+    return network
+
+
+def structured_codes(
+    classes: list[int], shape: tuple[int, int], size: int, seed: int = 0
+) -> list[Codes]:
+    """For each class (images, H, W) codes: a few favourites, and neighbours that repeat."""
+    rng = np.random.default_rng(seed)
+    out = []
+    for images in classes:
+        favourites = rng.integers(0, size, 12)
+        grid = favourites[rng.integers(0, 12, (images, *shape))]
+        copied = rng.random(grid.shape) < 0.3
+        grid = np.where(copied, np.roll(grid, 1, 2), grid)
+        anything = rng.random(grid.shape) < 0.3
+        out.append(np.where(anything, rng.integers(0, size, grid.shape), grid).astype(np.int64))
+    return out
+
+
+def level_of(
+    model: LevelModel, codes: list[Codes], plain: int, group: int = 2, lanes: int = 4
+) -> Level:
+    """A level whose table comes from the codes themselves."""
+    table = frequency_table(np.concatenate(codes), model.config.codebook_size)
+    return Level(model, table, StreamLayout(plain, group, lanes))
+
+
+def small_vqvae(seed: int = 0, config: VQVAEConfig = SMALL_VQVAE) -> VQVAE:
+    """A random VQ-VAE with fp16-valued weights whose pictures span the range of pixels."""
+    torch.manual_seed(seed)
+    network = VQVAE(config)
+    with torch.no_grad():
+        last = network.decoder[-1]
+        assert isinstance(last, torch.nn.ConvTranspose2d)
+        last.weight.mul_(4.0)
+    network = network.half().float().eval().requires_grad_(False)
+    return network
+
+
+@contextmanager
+def convolutions_run(
+    *,
+    micro_batch: int | None = None,
+    channels_last: bool = False,
+    mkldnn: bool = True,
+    threads: int = 1,
+) -> Iterator[None]:
+    """Within it all integer convolutions run in these pieces, layout, library and threads."""
+
+    def altered(original: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        def convolve(self: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+            layout = torch.channels_last if channels_last else torch.contiguous_format
+            parts = x.split(micro_batch or len(x)) if len(x) else (x,)
+            done = [original(self, p.contiguous(memory_format=layout), weight, bias) for p in parts]
+            return torch.cat(done)
+
+        return convolve
+
+    threads_before = torch.get_num_threads()
+    with pytest.MonkeyPatch.context() as patch:
+        for kind in (IntConv2d, IntConvTranspose2d):
+            patch.setattr(kind, "_convolve", altered(kind._convolve))
+        torch.set_num_threads(threads)
+        try:
+            with torch.backends.mkldnn.flags(enabled=mkldnn):
+                yield
+        finally:
+            torch.set_num_threads(threads_before)

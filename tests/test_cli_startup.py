@@ -1,0 +1,46 @@
+"""The command line answers at once: help and version wait for no large library."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import drrpack
+
+ROOT = Path(__file__).resolve().parents[1]
+SLOW_TO_IMPORT = {"PIL", "h5py", "matplotlib", "numpy", "scipy", "sklearn", "torch", "torchvision"}
+
+
+def start(*arguments: str) -> tuple[str, set[str]]:
+    """What the command prints, and the top-level names of the modules that it imported."""
+    command = [sys.executable, "-X", "importtime", *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    timed = [line for line in done.stderr.splitlines() if line.startswith("import time:")]
+    assert len(timed) == len(done.stderr.splitlines()), "something else on the error stream"
+    return done.stdout, {line.split("|")[-1].strip().split(".")[0] for line in timed}
+
+
+@pytest.mark.parametrize("command", [(), ("encode",), ("stats",), ("preview",), ("train",)])
+def test_help_is_light(command: tuple[str, ...]) -> None:
+    shown, imported = start("-m", "drrpack", *command, "--help")
+    assert "Usage" in shown
+    assert not imported & SLOW_TO_IMPORT
+
+
+def test_the_installed_command_is_light() -> None:
+    script = Path(sys.executable).parent / "drrpack"
+    if not script.is_file():
+        pytest.skip("drrpack is not installed in this environment")
+    shown, imported = start(str(script), "--help")
+    assert "Usage" in shown
+    assert not imported & SLOW_TO_IMPORT
+
+
+def test_version_is_light() -> None:
+    shown, imported = start("-m", "drrpack", "--version")
+    assert shown == f"drrpack {drrpack.__version__}\n"
+    assert not imported & SLOW_TO_IMPORT

@@ -1,0 +1,312 @@
+"""Splits, labels, averages, resuming after a kill, and what a run refuses."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from torch import Tensor
+
+from drrpack.errors import CorruptError, OptionError, OutputError, SourceError
+from drrpack.trainers.classifier import Classifier
+from drrpack.trainers.methods import METHODS, Method, PhaseContext
+from drrpack.trainers.methods.base import Labelled
+from drrpack.trainers.protocol import RunProgress, check_order, run, split_phases
+
+datasets = pytest.importorskip("sklearn.datasets")
+
+ORDER = [3, 1, 4, 0, 5, 9, 2, 6, 8, 7]
+SMALL: dict[str, Any] = {
+    "base": 4,
+    "phases": 3,
+    "class_order": ORDER,
+    "epochs": 1,
+    "width": 4,
+    "device": "cpu",
+}
+
+
+class DigitsData:
+    """scikit-learn's digits as 16x16 colour images, a class ``count`` to train on, 20 to test."""
+
+    fingerprint = "digits"
+
+    def __init__(self, count: int = 40) -> None:
+        digits = datasets.load_digits()
+        pixels = np.clip(digits.images * 16, 0, 255).astype(np.uint8)
+        self.images = np.stack([pixels.repeat(2, 1).repeat(2, 2)] * 3, -1)  # (N, 16, 16, 3)
+        self.labels = digits.target.astype(np.int64)
+        self.count = count
+        self.classes = [f"digit {index}" for index in range(10)]
+        self.memory_bytes = {"payload": 5000, "models": 70000}
+
+    def _pick(self, classes: Sequence[int], start: int, stop: int) -> Labelled:
+        rows: npt.NDArray[np.int64] = np.concatenate(
+            [np.flatnonzero(self.labels == index)[start:stop] for index in classes]
+        )
+        return self.images[rows], self.labels[rows]
+
+    def raw(self, classes: Sequence[int]) -> Labelled:
+        return self._pick(classes, 20, 20 + self.count)
+
+    def replayed(self, classes: Sequence[int]) -> Labelled:
+        images, labels = self.raw(classes)
+        return images // 64 * 64, labels  # a lossy memory
+
+    def test(self, classes: Sequence[int]) -> Labelled:
+        return self._pick(classes, 0, 20)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Networks this small lose more time between threads than in them."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+class Fixed:
+    """A classifier that tells the classes of the newest phase right, and half of the others."""
+
+    def __init__(self, context: PhaseContext) -> None:
+        images, labels = context.tensors(*context.data.test(context.seen), context.seen, "test")
+        self.images, self.labels = images, labels
+        self.old = len(context.seen) - len(context.new)
+
+    def predict(self, images: Tensor) -> Tensor:
+        assert torch.equal(images, self.images)
+        wrong = (self.labels < self.old) & (torch.arange(len(images)) % 2 == 0)
+        return torch.where(wrong, self.labels + 1, self.labels)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+
+class Stub(Method):
+    """A method with a history that trains nothing and writes down what it was given."""
+
+    name = "stub"
+    needs = frozenset({"replayed", "raw_new"})
+    calls: list[tuple[PhaseContext, int]]
+    stop_at = -1
+
+    def __init__(self) -> None:
+        self.phases_done = 0
+        Stub.calls = []
+
+    def train_phase(self, context: PhaseContext) -> Classifier:
+        if context.phase == Stub.stop_at:
+            raise KeyboardInterrupt
+        Stub.calls.append((context, self.phases_done))
+        self.phases_done += 1
+        return Fixed(context)
+
+    def memory_bytes(self, context: PhaseContext) -> dict[str, int]:
+        return {"exemplars": 10 * len(context.seen)}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"phases_done": self.phases_done}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.phases_done = state["phases_done"]
+
+
+@pytest.fixture
+def stub() -> Iterator[None]:
+    METHODS["stub"], Stub.stop_at = Stub, -1
+    yield
+    del METHODS["stub"]
+
+
+def accuracies(result: dict[str, Any]) -> list[list[float]]:
+    return [phase["group_accuracy"] for phase in result["phases"]]
+
+
+def test_split() -> None:
+    assert split_phases(ORDER, 4, 3) == [(3, 1, 4, 0), (5, 9), (2, 6), (8, 7)]
+    assert split_phases(ORDER, 10, 0) == [tuple(ORDER)]
+    assert split_phases(ORDER, 6, 0) == [(3, 1, 4, 0, 5, 9)]
+    assert [len(group) for group in split_phases(range(100), 50, 25)] == [50] + 25 * [2]
+    with pytest.raises(OptionError, match=r"leave 6, .* 4 equal phases.* phases=1, 2, 3, 6"):
+        split_phases(ORDER, 4, 4)
+    with pytest.raises(OptionError, match=r"phases=0"):
+        split_phases(ORDER, 10, 2)
+    with pytest.raises(OptionError, match="1 to 10 classes, not 11"):
+        split_phases(ORDER, 11, 1)
+
+
+def test_order() -> None:
+    assert check_order(None, 3) == (0, 1, 2)
+    with pytest.raises(OptionError, match=r"unknown: \[7\], missing: \[2\]"):
+        check_order([0, 1, 7], 3)
+    with pytest.raises(OptionError, match=r"more than once: \[1\]"):
+        check_order([0, 1, 1, 2], 3)
+
+
+def test_accuracies_of_a_stub(stub: None, tmp_path: Path) -> None:
+    result = run(DigitsData(), "stub", out=tmp_path / "run", **SMALL)
+    # new classes 100 %, old ones 50 %: 4 classes; 4 old and 2 new; 6 and 2; 8 and 2
+    assert [phase["accuracy"] for phase in result["phases"]] == pytest.approx(
+        [100, 400 / 6, 500 / 8, 600 / 10]
+    )
+    assert accuracies(result)[-1] == [50, 50, 50, 100]
+    assert result["average_accuracy"] == pytest.approx((400 / 6 + 500 / 8 + 60) / 3)
+    assert result["average_accuracy_with_base"] == pytest.approx((100 + 400 / 6 + 62.5 + 60) / 4)
+    assert result["last_accuracy"] == 60
+    assert result["forgetting"] == 50
+    assert result["memory_bytes"] == {"exemplars": 100, "total": 100}
+    assert [phase["memory_bytes"] for phase in result["phases"]] == [40, 60, 80, 100]
+
+
+def test_what_a_method_is_given(stub: None, tmp_path: Path) -> None:
+    data = DigitsData(5)
+    run(data, "stub", out=tmp_path / "run", **SMALL)
+    context, _ = Stub.calls[2]
+    assert (context.phase, context.seen, context.new) == (2, (3, 1, 4, 0, 5, 9, 2, 6), (2, 6))
+    images, labels = context.replayed(context.seen)
+    assert labels.tolist() == [position for position in range(8) for _ in range(5)]
+    assert np.array_equal(images.numpy(), data.replayed(context.seen)[0])
+    assert context.raw([6])[1].tolist() == 5 * [7]
+    with pytest.raises(AssertionError, match="raw_seen"):
+        context.raw([3, 6])
+    assert len({call.seed for call, _ in Stub.calls}) == 4
+
+
+def test_a_method_with_a_history_goes_on(stub: None, tmp_path: Path) -> None:
+    whole = run(DigitsData(), "stub", out=tmp_path / "whole", **SMALL)
+    Stub.stop_at = 2
+    with pytest.raises(KeyboardInterrupt):
+        run(DigitsData(), "stub", out=tmp_path / "cut", **SMALL)
+    Stub.stop_at = -1
+    resumed = run(DigitsData(), "stub", out=tmp_path / "cut", resume=True, **SMALL)
+    assert [(call.phase, before) for call, before in Stub.calls] == [(2, 2), (3, 3)]
+    assert accuracies(resumed) == accuracies(whole)
+
+
+def test_result_json(tmp_path: Path) -> None:
+    seen: list[RunProgress] = []
+    out = tmp_path / "run"
+    result = run(DigitsData(10), "ub", out=out, report=seen.append, **(SMALL | {"phases": 1}))
+    assert json.loads((out / "result.json").read_text()) == result
+    assert set(result) == {
+        *("method", "recipe", "seed", "class_order", "phases", "average_accuracy"),
+        *("average_accuracy_with_base", "last_accuracy", "forgetting", "memory_bytes", "config"),
+        *("versions", "wall_seconds", "device", "epochs", "width", "complete"),
+    }
+    assert (result["method"], result["recipe"], result["seed"]) == ("ub", "fast", 0)
+    assert (result["epochs"], result["width"], result["device"]) == (1, 4, "cpu")
+    assert result["class_order"] == ORDER
+    assert result["complete"] is True
+    assert [phase["classes_seen"] for phase in result["phases"]] == [4, 10]
+    size = 10 * 10 * 16 * 16 * 3
+    assert result["memory_bytes"] == {"raw_images": size, "total": size}
+    assert len(result["config"]["recipe_changes"]) == 2
+    assert set(result["versions"]) == {"python", "torch", "numpy", "drrpack"}
+    tested = [at for at in seen if at.accuracy is not None]
+    assert [at.accuracy for at in tested] == [phase["accuracy"] for phase in result["phases"]]
+    assert [at.fraction for at in tested] == pytest.approx([4 / 14, 1])
+    assert any(at.loss is not None and at.seconds_left is not None for at in seen)
+
+
+def test_it_learns_and_forgets_nothing(tmp_path: Path) -> None:
+    state = torch.get_rng_state()
+    options = {**SMALL, "phases": 1, "epochs": 12, "base": 5, "width": 8}
+    result = run(DigitsData(100), "drr", out=tmp_path, **options)
+    assert result["last_accuracy"] > 80
+    assert result["memory_bytes"] == {"payload": 5000, "models": 70000, "total": 75000}
+    assert torch.equal(state, torch.get_rng_state()), "the global random state was touched"
+
+
+KILLED = """
+    import os, signal, sys
+    from pathlib import Path
+    sys.path.insert(0, sys.argv[2])
+    import torch
+    torch.set_num_threads(1)
+    from test_protocol import SMALL, DigitsData
+    from drrpack.trainers.protocol import run
+
+    def report(at):
+        if at.phase == 2 and at.accuracy is None:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    run(DigitsData(), "drr", out=Path(sys.argv[1]), report=report, **SMALL)
+"""
+
+
+def test_killed_and_resumed_like_undisturbed(tmp_path: Path) -> None:
+    cut, whole = tmp_path / "cut", tmp_path / "whole"
+    here = str(Path(__file__).parent)
+    command = [sys.executable, "-c", textwrap.dedent(KILLED), str(cut), here]
+    assert subprocess.run(command, timeout=120).returncode == -signal.SIGKILL
+    partial = json.loads((cut / "result.json").read_text())
+    assert partial["complete"] is False and len(partial["phases"]) == 2
+    resumed = run(DigitsData(), "drr", out=cut, resume=True, **SMALL)
+    undisturbed = run(DigitsData(), "drr", out=whole, **SMALL)
+    assert accuracies(resumed) == accuracies(undisturbed)
+    assert resumed["phases"][:2] == partial["phases"]  # seconds and all: not trained again
+    weights = [torch.load(path)["weights"] for path in sorted((cut / "phases").iterdir())]
+    assert [bool(one) for one in weights] == [False, False, False, True]
+    other = run(DigitsData(), "drr", out=tmp_path / "seed", seed=1, **SMALL)
+    assert accuracies(other) != accuracies(undisturbed)
+
+
+def test_other_phases_share_models(tmp_path: Path) -> None:
+    shared = tmp_path / "models"
+    options = {**SMALL, "checkpoints": shared}
+    three = run(DigitsData(10), "drr", out=tmp_path / "three", **options)
+    assert len(list(shared.iterdir())) == 4
+    six = run(DigitsData(10), "drr", out=tmp_path / "six", **(options | {"phases": 6}))
+    assert len(list(shared.iterdir())) == 7  # 5, 7 and 9 classes are new
+    by_classes = {phase["classes_seen"]: phase["seconds"] for phase in six["phases"]}
+    assert all(by_classes[phase["classes_seen"]] == phase["seconds"] for phase in three["phases"])
+
+
+def test_refusals(stub: None, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    run(DigitsData(), "stub", out=out, **SMALL)
+    with pytest.raises(OutputError, match="already holds a run"):
+        run(DigitsData(), "stub", out=out, **SMALL)
+    with pytest.raises(OptionError, match="seed was 0 and is now 1"):
+        run(DigitsData(), "stub", out=out, resume=True, seed=1, **SMALL)
+    with pytest.raises(OptionError, match=r"recipe\.epochs was 1 and is now 2"):
+        run(DigitsData(), "stub", out=out, resume=True, **(SMALL | {"epochs": 2}))
+    newest = max((out / "phases").iterdir())
+    newest.write_bytes(newest.read_bytes()[:100])
+    with pytest.raises(CorruptError, match="delete it and resume"):
+        run(DigitsData(), "stub", out=out, resume=True, **SMALL)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "notes.txt").touch()
+    with pytest.raises(OutputError, match=r"no run \(notes.txt\)"):
+        run(DigitsData(), "stub", out=tmp_path / "other", resume=True, **SMALL)
+    with pytest.raises(OptionError, match="no method is called 'none'; there are: drr, stub, ub"):
+        run(DigitsData(), "none", out=tmp_path / "new", **SMALL)
+    with pytest.raises(OptionError, match="no device is called 'abacus'"):
+        run(DigitsData(), "drr", out=tmp_path / "new", **(SMALL | {"device": "abacus"}))
+
+
+def test_data_that_is_not_as_promised(tmp_path: Path) -> None:
+    data = DigitsData(0)
+    with pytest.raises(SourceError, match="no image of: digit 0, digit 1"):
+        run(data, "drr", out=tmp_path / "empty", **SMALL)
+    data = DigitsData()
+    data.images = data.images / np.float32(255)
+    with pytest.raises(SourceError, match="float32"):
+        run(data, "ub", out=tmp_path / "float", **SMALL)
+
+
+def test_base_alone(stub: None, tmp_path: Path) -> None:
+    result = run(DigitsData(), "stub", out=tmp_path, **(SMALL | {"phases": 0, "base": 10}))
+    assert result["average_accuracy"] is None and result["forgetting"] is None
+    assert result["last_accuracy"] == result["average_accuracy_with_base"] == 100
