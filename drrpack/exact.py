@@ -364,7 +364,7 @@ class Logistic:
 
         The bin's own number is added, so that no bin is ever empty.
         """
-        inner = self._table[self._origin[:, part] + MEAN_UNIT * k] + (k - BIN_MIN)
+        inner: Int64 = self._table[self._origin[:, part] + MEAN_UNIT * k] + (k - BIN_MIN)
         inner[k <= BIN_MIN] = 0
         inner[k >= BIN_MIN + BIN_COUNT] = 1 << PRECISION
         return inner

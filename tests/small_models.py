@@ -137,8 +137,8 @@ def convolutions_run(
         for kind in (IntConv2d, IntConvTranspose2d):
             patch.setattr(kind, "_convolve", altered(kind._convolve))
         torch.set_num_threads(threads)
+        patch.setattr(torch.backends.mkldnn, "enabled", mkldnn)
         try:
-            with torch.backends.mkldnn.flags(enabled=mkldnn):
-                yield
+            yield
         finally:
             torch.set_num_threads(threads_before)

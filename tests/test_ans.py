@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -86,20 +87,24 @@ def test_bits_are_pushed_with_a_width_of_their_own_for_each_lane() -> None:
 # --- the words themselves ---
 
 
-def big_int_rans(symbols: list[tuple[int, int]], precision: int) -> list[int]:
-    """One lane after the definition, on Python's integers: head (upper, lower), then the tail."""
-    head, tail = 1 << 31, []
-    for start, length in symbols:
-        if head >= length << (63 - precision):
-            tail.append(head & 0xFFFFFFFF)
-            head >>= 32
-        head = (head // length << precision) + head % length + start
-    return [head >> 32, head & 0xFFFFFFFF, *reversed(tail)]
+def big_int_rans(symbols: list[tuple[int, int]], precision: int, lanes: int = 1) -> list[int]:
+    """The definition on Python's integers: upper halves of the heads, lower halves, the tail."""
+    heads, tail = [1 << 31] * lanes, []
+    for first in range(0, len(symbols), lanes):
+        spilled = []
+        for lane, (start, length) in enumerate(symbols[first : first + lanes]):
+            if heads[lane] >= length << (63 - precision):
+                spilled.append(heads[lane] & 0xFFFFFFFF)
+                heads[lane] >>= 32
+            quotient, remainder = divmod(heads[lane], length)
+            heads[lane] = (quotient << precision) + remainder + start
+        tail = spilled + tail
+    return [h >> 32 for h in heads] + [h & 0xFFFFFFFF for h in heads] + tail
 
 
 GOLDEN_TABLE = np.array([1, 2, 4, 8, 16, 32, 64, 129, 256, 512])
 GOLDEN_SYMBOLS = [9, 8, 0, 7, 7, 9, 1, 2, 3, 0, 6, 5, 9, 9, 9, 4, 8, 8, 0, 0]
-GOLDEN_WORDS: list[int] = []
+GOLDEN_WORDS = [2114318800, 1357905920, 10488382, 1707436034]
 
 
 def test_golden_words() -> None:
@@ -109,7 +114,7 @@ def test_golden_words() -> None:
     assert words.tolist() == GOLDEN_WORDS
 
 
-GOLDEN_LANES: list[int] = []
+GOLDEN_LANES = [127, 532709137, 33554432, 33359872, 941952000, 16779558, 671383567]
 
 
 def test_golden_words_of_three_lanes() -> None:
@@ -119,15 +124,15 @@ def test_golden_words_of_three_lanes() -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.integers(1, 31), st.integers(0, 2**32 - 1))
-def test_one_lane_gives_the_words_of_the_definition(precision: int, seed: int) -> None:
+@given(st.integers(1, 31), st.integers(1, 6), st.integers(0, 2**32 - 1))
+def test_the_words_are_those_of_the_definition(precision: int, lanes: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     table = random_table(rng, min(1 << precision, 40), precision)
     x = rng.integers(0, len(table), 60)
     ends = np.cumsum(table)
-    expected = big_int_rans([(int(ends[s] - table[s]), int(table[s])) for s in x], precision)
-    (words,) = ans.flatten(ans.table_codec(table, 60, precision).push(ans.empty(), x[None]))
-    assert words.tolist() == expected
+    symbols = [(int(ends[s] - table[s]), int(table[s])) for s in x]
+    message = ans.table_codec(table, 60, precision).push(ans.empty(1, lanes), x[None])
+    assert ans.flatten(message)[0].tolist() == big_int_rans(symbols, precision, lanes)
 
 
 def test_streams_side_by_side_are_the_streams_alone() -> None:
@@ -173,6 +178,15 @@ def test_an_old_message_cannot_be_used_again() -> None:
         ans.push_bits(old, one, 31)
         with pytest.raises(AssertionError, match="used before"):
             use(old)
+
+
+@pytest.mark.xfail(strict=True, reason="take and join do not look at the use count yet")
+@pytest.mark.parametrize("use", [lambda m: ans.take(m, np.array([0])), lambda m: ans.join(m, m)])
+def test_streams_of_an_old_message_cannot_be_taken(use: Callable[[ans.Message], object]) -> None:
+    old = filled_message(1, 1, 4)
+    ans.push_bits(old, np.ones((1, 1), dtype=np.uint64), 31)
+    with pytest.raises(AssertionError, match="used before"):
+        use(old)
 
 
 @pytest.mark.parametrize("lanes", [1, 5])
@@ -251,8 +265,8 @@ def test_narrow_takes_heads_of_every_magnitude(lanes: int) -> None:
 
 def test_words_to_widen_suffice_for_the_dearest_heads() -> None:
     for lanes in (2, 3, 8, 64):
-        ones = np.full(ans.words_to_widen(lanes), 2**32 - 1, dtype=np.uint32)
-        ans.widen(ans.unflatten([np.array([0, 1 << 31], np.uint32).tolist() + ones.tolist()]), lanes)
+        ones = [2**32 - 1] * ans.words_to_widen(lanes)
+        ans.widen(ans.unflatten([np.array([0, 1 << 31, *ones], np.uint32)]), lanes)
         with pytest.raises(MessageError):
             ans.widen(ans.unflatten([np.array([0, 1 << 31, *ones[:-2]], np.uint32)]), lanes)
 
@@ -276,9 +290,10 @@ def narrow_wide_narrow(table: Int, x: Int, lanes: int) -> NDArray[np.uint32]:
     return words
 
 
-@pytest.mark.parametrize("kilobytes", [6, 25, 100])
-@pytest.mark.parametrize("size", [2, 40, 512])
-def test_64_lanes_cost_no_more_than_one(kilobytes: int, size: int) -> None:
+@pytest.mark.parametrize(
+    ("size", "kilobytes"), [(2, 6), (10, 6), (10, 25), (40, 50), (512, 6), (512, 25), (512, 100)]
+)
+def test_64_lanes_cost_no_more_than_one(size: int, kilobytes: int) -> None:
     for seed in range(3):
         rng = np.random.default_rng(seed)
         table = random_table(rng, size, 16)

@@ -119,8 +119,8 @@ def _json(path: AnyPath, name: str, value: layout.Json) -> bytes:
 
 
 # --- HDF5 ---------------------------------------------------------------------------------------
-# The low-level interface, because it leaves nothing out that h5py's own adds: no time stamps (the
-# same memory gives the same bytes), and no type beyond those of docs/format.md.
+# By h5py's low-level interface: the other one puts time stamps into the root, so that no two files
+# are the same, and chooses types by itself.
 
 
 def _new_file(image: BytesIO) -> Any:

@@ -19,7 +19,7 @@ from drrpack.trainers.fit_vqvae import VQVAEFit
 from drrpack.trainers.fitting import Budget, Report, fit
 from drrpack.vqvae import VQVAE, VQVAEConfig, grid_shapes
 
-VQVAE_SHARE = 0.5  # of a budget in minutes; Bit-Swap takes the other half
+VQVAE_SHARE = 0.55  # of a budget in minutes; Bit-Swap takes the rest
 
 Log = dict[str, dict[str, float]]
 

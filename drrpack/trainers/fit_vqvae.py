@@ -13,8 +13,11 @@ from drrpack.vqvae import VQVAE, Quantiser, pad, perplexity, to_float
 
 BATCH_SIZE = 128
 PEAK_LEARNING_RATE = 8e-4  # the paper's constant 3e-4 is for 1400 epochs; a budget wants a schedule
-CONTINUOUS_STEPS = 100  # steps as a plain autoencoder, so that k-means sees meaningful vectors
-CODEBOOK_BATCHES = 16
+# First a plain autoencoder, so that k-means sees meaningful vectors: for so many steps, or for a
+# share of the budget where that is sooner.
+CONTINUOUS_STEPS = 100
+CONTINUOUS_SHARE = 0.1
+CODEBOOK_BATCHES = 16  # that k-means runs on
 
 
 class VQVAEFit:
@@ -27,16 +30,16 @@ class VQVAEFit:
         self.device = device
         self.optimiser = torch.optim.Adam(network.parameters(), lr=PEAK_LEARNING_RATE)
         self.steps = 0
-        self._seen: list[tuple[Tensor, Tensor]] = []
+        self.quantised = False
+        self._seen: list[tuple[Tensor, Tensor]] = []  # vectors of the last continuous batches
 
     def step(self, batch: Tensor, fraction: float, generator: torch.Generator) -> dict[str, float]:
         self._set_learning_rate(fraction)
         images = _flip(pad(to_float(batch.to(self.device))), generator)
         images = images.contiguous(memory_format=torch.channels_last)
-        quantised = self.steps >= CONTINUOUS_STEPS
-        if self.steps == CONTINUOUS_STEPS:
+        if not self.quantised and self._seen and _continuous_is_over(self.steps, fraction):
             self._initialise_codebooks(generator)
-        output, commitment, codes = self._forward(images, quantised, generator)
+        output, commitment, codes = self._forward(images, generator)
         error = F.mse_loss(output, images)
         loss = error + self.network.config.commitment * commitment
         self.optimiser.zero_grad(set_to_none=True)
@@ -51,15 +54,15 @@ class VQVAEFit:
             group["lr"] = learning_rate(PEAK_LEARNING_RATE, fraction, self.steps)
 
     def _forward(
-        self, images: Tensor, quantised: bool, generator: torch.Generator
+        self, images: Tensor, generator: torch.Generator
     ) -> tuple[Tensor, Tensor, list[Tensor]]:
         net = self.network
         features = net.encoder_bottom(images)
         z_top = net.to_top(net.encoder_top(features))
-        if not quantised:
+        if not self.quantised:
             z_bottom = net.bottom_features(features, z_top)
-            if self.steps >= CONTINUOUS_STEPS - CODEBOOK_BATCHES:
-                self._seen.append((_vectors(z_top).detach(), _vectors(z_bottom).detach()))
+            self._seen.append((_vectors(z_top).detach(), _vectors(z_bottom).detach()))
+            del self._seen[:-CODEBOOK_BATCHES]
             return net.reconstruct(z_top, z_bottom), images.new_zeros(()), []
         q_top, top, pull_top = _straight_through(net.top, z_top, generator)
         z_bottom = net.bottom_features(features, q_top)
@@ -75,6 +78,7 @@ class VQVAEFit:
             z = z[keep].repeat(-(-size // len(keep)), 1)
             quantiser.initialise(z, generator)
         self._seen.clear()
+        self.quantised = True
 
     def _metrics(self, loss: float, error: float, codes: list[Tensor]) -> dict[str, float]:
         psnr = -10 * float(torch.log10(torch.tensor(error / 4 + 1e-12)))
@@ -88,6 +92,7 @@ class VQVAEFit:
             "network": self.network.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "steps": self.steps,
+            "quantised": self.quantised,
             "seen": self._seen,
         }
 
@@ -95,7 +100,12 @@ class VQVAEFit:
         self.network.load_state_dict(state["network"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.steps = state["steps"]
+        self.quantised = state["quantised"]
         self._seen = list(state["seen"])
+
+
+def _continuous_is_over(steps: int, fraction: float) -> bool:
+    return steps >= CONTINUOUS_STEPS or fraction >= CONTINUOUS_SHARE
 
 
 def freeze(network: VQVAE) -> VQVAE:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 CHECKPOINT_SECONDS = 60.0  # a crash costs a minute of fitting
 WARMUP_STEPS = 100
+WARMUP_SHARE = 0.05  # of a budget so short that a hundred steps would be much of it
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class FitTask(Protocol):
 
 def learning_rate(peak: float, fraction: float, step: int) -> float:
     """A short warm-up, then a cosine from ``peak`` down to 1 % of it over the budget."""
-    warm = min(1.0, (step + 1) / WARMUP_STEPS)
+    warm = min(1.0, max((step + 1) / WARMUP_STEPS, fraction / WARMUP_SHARE))
     return peak * warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, fraction))))
 
 

@@ -1,0 +1,178 @@
+"""Bit-Swap gives the codes and the stack back, and costs what its loss says."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from small_models import SMALL, check_codec, filled_message, small_bitswap, structured_codes
+
+from drrpack import ans
+from drrpack.bitswap import (
+    PHASES,
+    BitSwap,
+    LevelModel,
+    expected_bits,
+    group_codec,
+    phase_grid,
+)
+from drrpack.exact import exact_arithmetic, freeze
+
+CPU = torch.device("cpu")
+
+TOP_SHAPES = [(1, 1), (1, 2), (2, 2), (3, 5), (4, 4)]
+
+
+def grids(shape: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int]]:
+    return shape, (2 * shape[0], 2 * shape[1])
+
+
+@pytest.mark.parametrize("shape", TOP_SHAPES)
+@pytest.mark.parametrize(("streams", "images", "lanes"), [(1, 1, 1), (3, 2, 4), (2, 5, 16)])
+def test_both_levels_round_trip(
+    shape: tuple[int, int], streams: int, images: int, lanes: int
+) -> None:
+    network = small_bitswap()
+    rng = np.random.default_rng(0)
+    top_shape, bottom_shape = grids(shape)
+    top = rng.integers(0, 32, (streams, images, *top_shape))
+    bottom = rng.integers(0, 32, (streams, images, *bottom_shape))
+    message = filled_message(streams, lanes, 3000, ragged=True)
+    above = torch.from_numpy(top.reshape(-1, *top_shape))
+    with exact_arithmetic(CPU):
+        check_codec(group_codec(network.top, top.shape, None), message, top)
+        check_codec(group_codec(network.bottom, bottom.shape, above), message, bottom)
+
+
+def test_the_top_matters_to_the_bottom() -> None:
+    network = small_bitswap()
+    rng = np.random.default_rng(0)
+    codes = rng.integers(0, 32, (1, 2, 4, 4))
+    words = []
+    for seed in (1, 2):
+        top = torch.from_numpy(np.random.default_rng(seed).integers(0, 32, (2, 2, 2)))
+        with exact_arithmetic(CPU):
+            codec = group_codec(network.bottom, codes.shape, top)
+            words.append(check_codec(codec, filled_message(1, 2, 2000), codes)[0])
+    assert len(words[0]) != len(words[1]) or (words[0] != words[1]).any()
+
+
+def test_the_network_must_be_frozen() -> None:
+    model = BitSwap(SMALL).top
+    with exact_arithmetic(CPU):
+        codec = group_codec(model, (1, 1, 2, 2), None)
+        with pytest.raises(AssertionError, match="freeze"):
+            codec.push(filled_message(1, 1, 500), np.zeros((1, 1, 2, 2), dtype=np.int64))
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 6), (3, 5), (4, 4)])
+def test_each_position_has_one_phase(shape: tuple[int, int]) -> None:
+    grid = phase_grid(shape, CPU)
+    assert grid.shape == shape
+    for number, (row, column) in enumerate(PHASES):
+        assert (grid[row::2, column::2] == number).all()
+        assert (grid == number).sum() == grid[row::2, column::2].numel()
+
+
+def test_a_prediction_sees_only_earlier_phases() -> None:
+    model = small_bitswap().top
+    rng = np.random.default_rng(0)
+    codes = torch.from_numpy(rng.integers(0, 32, (1, 6, 6)))
+    latent = torch.zeros(1, model.channels, 6, 6)
+    grid = phase_grid((6, 6), CPU)
+    with exact_arithmetic(CPU):
+        for number in range(len(PHASES)):
+            phase = torch.tensor([number])
+            seen = model.predict(latent, codes, phase, None)
+            later = torch.where(grid >= number, (codes + 1) % 32, codes)
+            assert torch.equal(model.predict(latent, later, phase, None), seen)
+            if number:
+                earlier = torch.where(grid < number, (codes + 1) % 32, codes)
+                assert not torch.equal(model.predict(latent, earlier, phase, None), seen)
+
+
+def test_a_codebook_gives_the_start_its_geometry() -> None:
+    torch.manual_seed(0)
+    codebook = 3.0 * torch.randn(32, 12) + 5.0
+    codebook[7] = codebook[3] + 0.01
+    network = BitSwap(SMALL)
+    network.start_from(codebook, codebook)
+    table = network.top.embedding.weight.detach()
+    distance = (table[3] - table).norm(dim=1)
+    distance[3] = np.inf
+    assert int(distance.argmin()) == 7
+    assert network.bottom.context is not None
+    assert torch.equal(network.bottom.context.embedding.weight, table)
+    with torch.no_grad():
+        wanted = network.top.embedding.quantised()[:, :, None, None]
+        nearest = network.top.logits(wanted)[:, :, 0, 0].argmax(1)
+    assert (nearest == torch.arange(32)).float().mean() > 0.9
+
+
+def test_the_last_prior_comes_back() -> None:
+    model = small_bitswap().top
+    kept = model.last_integers()
+    assert kept.any()
+    other = small_bitswap(seed=5).top
+    other.load_last(kept.astype(np.int16))
+    np.testing.assert_array_equal(other.last_integers(), kept)
+
+
+# --- the loss is the size ---
+
+
+def briefly_fitted(codes: torch.Tensor, tops: torch.Tensor | None, steps: int = 60) -> LevelModel:
+    """A level after a few steps on (n, H, W) codes, frozen."""
+    torch.manual_seed(0)
+    network = BitSwap(SMALL)
+    model = network.top if tops is None else network.bottom
+    generator = torch.Generator().manual_seed(0)
+    optimiser = torch.optim.Adam(model.parameters(), lr=1e-2)
+    for _ in range(steps):
+        pick = torch.randint(len(codes), (32,), generator=generator)
+        bits = expected_bits(model, codes[pick], None if tops is None else tops[pick], generator)
+        optimiser.zero_grad()
+        (bits[0].mean() + bits[1].mean()).backward()
+        optimiser.step()
+    freeze(model)
+    return model
+
+
+def coded_bits(model: LevelModel, codes: np.ndarray, tops: torch.Tensor | None) -> float:
+    """Net bits of (streams, images, H, W) on a stack that is full already."""
+    message = filled_message(len(codes), 8, 3000)
+    before = content_bits(message)
+    with exact_arithmetic(CPU):
+        message = group_codec(model, codes.shape, tops).push(message, codes)
+    return content_bits(message) - before
+
+
+def content_bits(message: ans.Message) -> float:
+    heads = np.log2(message.head.astype(np.float64)).sum()
+    return float(heads + 32 * message.tail_words.sum())
+
+
+@pytest.mark.parametrize("level", ["top", "bottom"])
+@pytest.mark.parametrize("fitted", [False, True])
+def test_coded_size_is_the_expected_size(level: str, fitted: bool) -> None:
+    shape = (4, 4)
+    codes = structured_codes([64] * 4, shape, 32)
+    flat = torch.from_numpy(np.concatenate(codes))
+    tops = flat[:, ::2, ::2].contiguous() if level == "bottom" else None
+    model = getattr(small_bitswap(), level)
+    if fitted:
+        model = briefly_fitted(flat, tops)
+    actual = coded_bits(model, np.stack(codes), tops)
+    generator = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        samples = [
+            sum(part.sum() for part in expected_bits(model, flat, tops, generator))
+            for _ in range(8)
+        ]
+    expected = float(torch.stack(samples).mean())
+    assert math.isclose(actual, expected, rel_tol=0.02)
+    if fitted:
+        random = coded_bits(getattr(small_bitswap(), level), np.stack(codes), tops)
+        assert actual < 0.9 * random
