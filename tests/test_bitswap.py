@@ -14,11 +14,12 @@ from drrpack.bitswap import (
     PHASES,
     BitSwap,
     LevelModel,
+    _log2_mass,
     expected_bits,
     group_codec,
     phase_grid,
 )
-from drrpack.exact import exact_arithmetic, freeze
+from drrpack.exact import PRECISION, Logistic, exact_arithmetic, freeze
 
 CPU = torch.device("cpu")
 
@@ -122,6 +123,8 @@ def test_the_last_prior_comes_back() -> None:
 
 # --- the loss is the size ---
 
+OUTERMOST = pytest.mark.xfail(strict=True, reason="the loss leaves out what lies beyond the bins")
+
 
 def briefly_fitted(codes: torch.Tensor, tops: torch.Tensor | None, steps: int = 60) -> LevelModel:
     """A level after a few steps on (n, H, W) codes, frozen."""
@@ -161,9 +164,7 @@ def test_coded_size_is_the_expected_size(level: str, fitted: bool) -> None:
     codes = structured_codes([64] * 4, shape, 32)
     flat = torch.from_numpy(np.concatenate(codes))
     tops = flat[:, ::2, ::2].contiguous() if level == "bottom" else None
-    model = getattr(small_bitswap(), level)
-    if fitted:
-        model = briefly_fitted(flat, tops)
+    model = briefly_fitted(flat, tops, steps=60 if fitted else 0)
     actual = coded_bits(model, np.stack(codes), tops)
     generator = torch.Generator().manual_seed(3)
     with torch.no_grad():
@@ -173,6 +174,17 @@ def test_coded_size_is_the_expected_size(level: str, fitted: bool) -> None:
         ]
     expected = float(torch.stack(samples).mean())
     assert math.isclose(actual, expected, rel_tol=0.02)
-    if fitted:
-        random = coded_bits(getattr(small_bitswap(), level), np.stack(codes), tops)
-        assert actual < 0.9 * random
+    if fitted:  # and is no accident of a loss that says nothing
+        start = briefly_fitted(flat, tops, steps=0)
+        assert actual < 0.9 * coded_bits(start, np.stack(codes), tops)
+
+
+@pytest.mark.parametrize("z", [-63, 0, 40, 62, pytest.param(63, marks=OUTERMOST),
+                               pytest.param(-64, marks=OUTERMOST)])  # fmt: skip
+def test_the_mass_in_the_loss_is_the_mass_in_the_coder(z: int) -> None:
+    mean, scale = torch.tensor([[[[450.0]]]]), torch.tensor([[[[50.0]]]])
+    mean = mean if z > 0 else -mean
+    logistic = Logistic(mean.numpy().reshape(1, 1).astype(int), np.array([[50]]))
+    _, length = logistic.interval(np.array([[z]]), slice(None))
+    coded = float(np.log2(length / 2**PRECISION)[0, 0])
+    assert math.isclose(float(_log2_mass(torch.full_like(mean, z), mean, scale)), coded, abs_tol=0.05)

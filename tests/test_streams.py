@@ -146,14 +146,14 @@ def decode_one(level: Level, words: Words, images: int) -> Codes:
 def test_flipped_bits_are_errors_or_change_codes() -> None:
     level, codes, words = one_stream()
     errors = 0
-    for bit in np.random.default_rng(0).choice(32 * len(words), 60, replace=False):
+    for bit in np.random.default_rng(0).choice(32 * len(words), 40, replace=False):
         damaged = words.copy()
         damaged[bit // 32] ^= np.uint32(1 << int(bit) % 32)
         try:
             assert not np.array_equal(decode_one(level, damaged, len(codes)), codes)
         except CorruptError:
             errors += 1
-    assert errors > 50  # what is left over, or missing, at the end gives most damage away
+    assert errors > 30  # what is left over, or missing, at the end gives most damage away
 
 
 @pytest.mark.parametrize("keep", [0, 1, 2, 3, 10, -1])

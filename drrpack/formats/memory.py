@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,7 +11,7 @@ from drrpack.ans import Words
 from drrpack.codec import ClassCodes, ClassStreams, Codec, assemble
 from drrpack.errors import CorruptError, DrrError, ExactnessError, FormatError
 from drrpack.formats.container import Chunk, Reader, Section
-from drrpack.vqvae import STRIDE, grid_shapes
+from drrpack.vqvae import grid_shapes
 from drrpack.weights import pack_bitswap, pack_vqvae, unpack_bitswap, unpack_vqvae
 
 SECTION_VERSION = "1.0"
@@ -69,18 +66,6 @@ def load_codec(reader: Reader, device: torch.device, carrier: torch.dtype | None
     return assemble(vqvae, bits, bitswap, tables, layouts, device, carrier)
 
 
-@dataclass(frozen=True)
-class StoredCodec:
-    """A codec with the shape of the memory that it decodes."""
-
-    codec: Codec
-    image_size: tuple[int, int]
-
-    @property
-    def top_shape(self) -> tuple[int, int]:
-        return grid_shapes(*self.image_size)[0]
-
-
 def read_codes(reader: Reader, codec: Codec, classes: Iterable[int]) -> dict[int, ClassCodes]:
     """The codes of the classes with these numbers, decoded side by side.
 
@@ -116,10 +101,3 @@ def _join(parts: Sequence[ClassCodes], shape: tuple[int, int]) -> ClassCodes:
     return ClassCodes(
         np.concatenate([p.top for p in every]), np.concatenate([p.bottom for p in every])
     )
-
-
-def as_path(path: str | os.PathLike[str]) -> Path:
-    return Path(path).expanduser()
-
-
-assert STRIDE == 8, "docs/format.md fixes the grids by this"

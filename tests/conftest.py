@@ -1,0 +1,45 @@
+"""What many tests share: a small image folder and the ``.drr`` file made of it, once a session."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+
+@pytest.fixture(scope="session")
+def digits_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """scikit-learn's digits: train/ and test/, 10 classes, 30 and 8 pictures of 32 x 32 each."""
+    from tiny_memory import write_digits
+
+    return write_digits(tmp_path_factory.mktemp("digits") / "digits")
+
+
+@pytest.fixture(scope="session")
+def digits_drr(digits_folder: Path) -> Path:
+    """The folder as a ``.drr`` file; read only, as all tests share it."""
+    from tiny_memory import encode_tiny
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # networks this small lose more time between threads than in them
+    try:
+        return encode_tiny(digits_folder, digits_folder.parent / "digits.drr", epochs=20)
+    finally:
+        torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def own_drr(digits_drr: Path, tmp_path: Path) -> Path:
+    """A copy of the file that a test may damage or move."""
+    return Path(shutil.copy(digits_drr, tmp_path / "mem.drr"))
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

@@ -1,0 +1,302 @@
+"""Decoding gives the codes back however the networks run; in ordinary floats it would not.
+
+The networks are the default ones, 20 classes side by side. DRRPACK_EXACTNESS_IMAGES sets the number
+of images of all classes together, 2000 for the full check.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from small_models import Codes, convolutions_run, small_bitswap, structured_codes
+from torch import Tensor
+
+from drrpack import streams
+from drrpack.ans import Words
+from drrpack.bitswap import BitSwap, BitSwapConfig
+from drrpack.errors import CorruptError
+from drrpack.exact import Categorical, IntConv2d, exact_arithmetic, freeze, move
+from drrpack.streams import Level, StreamLayout, frequency_table
+
+CLASSES = 20
+IMAGES = int(os.environ.get("DRRPACK_EXACTNESS_IMAGES", "0"))
+GROUPS = (1, 7, 16)  # images of a class in one step; with all classes 20, 140 and 320 in a call
+LANES = 8
+PLAIN = {  # images, enough for the first group
+    ("top", 1): 9, ("top", 7): 33, ("top", 16): 72,
+    ("bottom", 1): 3, ("bottom", 7): 9, ("bottom", 16): 21,
+}  # fmt: skip
+SHAPES = {"top": (4, 4), "bottom": (8, 8)}
+
+
+@dataclass(frozen=True)
+class Case:
+    """The codes of all classes at one level, and those of the level above."""
+
+    name: str
+    group: int
+    codes: list[Codes]
+    tops: list[Codes] | None
+    layout: StreamLayout
+
+    def level(self, network: BitSwap) -> Level:
+        model = getattr(network, self.name)
+        table = frequency_table(np.concatenate(self.codes), model.config.codebook_size)
+        return Level(model, table, self.layout)
+
+    def encode(self, network: BitSwap) -> list[Words]:
+        return streams.encode(self.level(network), self.codes, self.tops)
+
+    def decode(self, network: BitSwap, coded: list[Words], only: slice = slice(None)) -> list[Codes]:
+        counts = [len(c) for c in self.codes[only]]
+        tops = None if self.tops is None else self.tops[only]
+        return streams.decode(self.level(network), coded[only], counts, SHAPES[self.name], tops)
+
+    def check(self, network: BitSwap, coded: list[Words], only: slice = slice(None)) -> None:
+        found = self.decode(network, coded, only)
+        for a, b in zip(found, self.codes[only], strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+@lru_cache(maxsize=8)
+def network_of(carrier: torch.dtype = torch.float32) -> BitSwap:
+    return small_bitswap(config=BitSwapConfig(), carrier=carrier)
+
+
+def case_of(name: str, group: int) -> Case:
+    plain = PLAIN[name, group]
+    images = max(plain + group, IMAGES // CLASSES)
+    counts = [images + index % 3 for index in range(CLASSES)]
+    codes = structured_codes(counts, SHAPES[name], 512, seed=group)
+    tops = structured_codes(counts, SHAPES["top"], 512, seed=99) if name == "bottom" else None
+    return Case(name, group, codes, tops, StreamLayout(plain, group, LANES))
+
+
+@lru_cache(maxsize=8)
+def encoded(name: str, group: int) -> tuple[Case, list[Words]]:
+    """Every class side by side, whole batches, one thread, oneDNN where there is one, float32."""
+    case = case_of(name, group)
+    with convolutions_run():
+        return case, case.encode(network_of())
+
+
+@pytest.fixture(params=[("top", 7), ("bottom", 7)], ids=["top", "bottom"])
+def written(request: pytest.FixtureRequest) -> tuple[Case, list[Words]]:
+    return encoded(*request.param)
+
+
+CONDITIONS: dict[str, dict[str, Any]] = {
+    "batch 1": {"micro_batch": 1},
+    "batch 7": {"micro_batch": 7},
+    "2 threads": {"threads": 2},
+    "channels last": {"channels_last": True},
+    "no mkldnn": {"mkldnn": False},
+    "all of them": {"micro_batch": 7, "threads": 2, "channels_last": True, "mkldnn": False},
+}
+
+
+def test_bit_swap_codes_most_of_the_networks_work() -> None:
+    for name, group in PLAIN:
+        case = case_of(name, group)
+        assert all(case.layout.steps(len(codes)) >= 1 for codes in case.codes)
+
+
+@pytest.mark.parametrize("group", GROUPS)
+@pytest.mark.parametrize("name", ["top", "bottom"])
+def test_groups_of_every_size_decode(name: str, group: int) -> None:
+    case, coded = encoded(name, group)
+    with convolutions_run(threads=2):
+        case.check(network_of(), coded)
+
+
+@pytest.mark.parametrize("how", CONDITIONS.values(), ids=CONDITIONS)
+def test_decoding_does_not_depend_on_how_the_networks_run(
+    written: tuple[Case, list[Words]], how: Mapping[str, Any]
+) -> None:
+    case, coded = written
+    with convolutions_run(**how):
+        case.check(network_of(), coded)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", CONDITIONS.values(), ids=CONDITIONS)
+@pytest.mark.parametrize("name", ["top", "bottom"])
+def test_batches_of_more_than_256_decode_in_every_way(name: str, how: Mapping[str, Any]) -> None:
+    case, coded = encoded(name, 16)
+    assert case.group * CLASSES >= 256
+    with convolutions_run(**how):
+        case.check(network_of(), coded)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", CONDITIONS.values(), ids=CONDITIONS)
+def test_encoding_does_not_depend_on_how_the_networks_run(
+    written: tuple[Case, list[Words]], how: Mapping[str, Any]
+) -> None:
+    case, coded = written
+    with convolutions_run(**how):
+        again = case.encode(network_of())
+    for a, b in zip(again, coded, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("how", [{}, {"threads": 2, "mkldnn": False}], ids=["plain", "altered"])
+def test_float64_reads_what_float32_wrote(
+    written: tuple[Case, list[Words]], how: Mapping[str, Any]
+) -> None:
+    case, coded = written
+    with convolutions_run(**how):
+        case.check(network_of(torch.float64), coded)
+
+
+@pytest.mark.parametrize("name", ["top", "bottom"])
+def test_float32_reads_what_float64_wrote(name: str) -> None:
+    case = case_of(name, 1)
+    with convolutions_run(threads=2):
+        coded = case.encode(network_of(torch.float64))
+    with convolutions_run(micro_batch=1):
+        case.check(network_of(), coded)
+
+
+@pytest.mark.parametrize("index", [0, 7, CLASSES - 1])
+def test_one_class_is_read_alone(written: tuple[Case, list[Words]], index: int) -> None:
+    case, coded = written
+    with convolutions_run():
+        case.check(network_of(), coded, slice(index, index + 1))
+
+
+@pytest.mark.parametrize("name", ["top", "bottom"])
+def test_batches_of_one_read_what_one_batch_wrote(name: str) -> None:
+    """Groups of one image and one class alone: no network ever sees a second image."""
+    case, coded = encoded(name, 1)
+    with convolutions_run(threads=2):
+        for index in (0, 11):
+            case.check(network_of(), coded, slice(index, index + 1))
+
+
+CHILD = """
+import sys
+from pathlib import Path
+import numpy as np
+from small_models import convolutions_run
+from test_exactness import case_of, network_of
+name, folder = sys.argv[1], Path(sys.argv[2])
+with np.load(folder / "words.npz") as kept:
+    coded = [kept[key] for key in kept]
+with convolutions_run(threads=2, channels_last=True):
+    codes = case_of(name, 7).decode(network_of(), coded)
+np.savez(folder / "codes.npz", *codes)
+"""
+
+
+def test_a_second_process_reads_them(written: tuple[Case, list[Words]], tmp_path: Path) -> None:
+    case, coded = written
+    np.savez(tmp_path / "words.npz", *coded)
+    tests = Path(__file__).parent
+    path = f"import sys; sys.path[:0] = [{str(tests)!r}, {str(tests.parent)!r}]\n"
+    command = [sys.executable, "-c", path + CHILD, case.name, str(tmp_path)]
+    subprocess.run(command, check=True, timeout=280)
+    with np.load(tmp_path / "codes.npz") as found:
+        for key, wanted in zip(found, case.codes, strict=True):
+            np.testing.assert_array_equal(found[key], wanted)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+@pytest.mark.parametrize("carrier", [torch.float32, torch.float64])
+def test_cuda_and_the_cpu_read_each_other(
+    written: tuple[Case, list[Words]], carrier: torch.dtype
+) -> None:
+    case, coded = written
+    there = small_bitswap(config=BitSwapConfig(), carrier=carrier)
+    move(there, "cuda")
+    case.check(there, coded)
+    for a, b in zip(case.encode(there), coded, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+# --- the same check fails in ordinary floats ---
+
+Layer = Callable[[IntConv2d, Tensor], Tensor]
+
+
+def ordinary(layer: IntConv2d, x: Tensor) -> Tensor:
+    """What a float network would do: the unrounded weights, and no rounding of the sums."""
+    _, _, scale = layer.frozen or layer.quantised()
+    unit = 2.0 ** (layer.out_bits - layer.in_bits)
+    bias = layer.bias * 2.0**layer.out_bits
+    return layer._convolve(x, layer.weight * unit, bias).clamp(layer.low, layer.high)
+
+
+@pytest.fixture
+def floats(monkeypatch: pytest.MonkeyPatch) -> Iterator[BitSwap]:
+    network = small_bitswap(config=BitSwapConfig())
+    freeze(network)
+    monkeypatch.setattr(IntConv2d, "forward", ordinary)
+    yield network
+
+
+def lost(case: Case, network: BitSwap, coded: list[Words], only: slice = slice(None)) -> bool:
+    try:
+        case.check(network, coded, only)
+    except (CorruptError, AssertionError):
+        return True
+    return False
+
+
+@pytest.mark.parametrize("name", ["top", "bottom"])
+def test_ordinary_floats_lose_the_codes(name: str, floats: BitSwap) -> None:
+    case = case_of(name, 7)
+    with convolutions_run():
+        coded = case.encode(floats)
+        assert not lost(case, floats, coded)  # in the very same way they decode: it proves nothing
+    ways = [{"micro_batch": 1}, {"mkldnn": False}, {"mkldnn": False, "micro_batch": 1}]
+    outcomes = []
+    for how in ways:
+        with convolutions_run(**how):
+            outcomes.append(lost(case, floats, coded))
+    assert any(outcomes)
+
+
+def cumulative_frequencies(network: BitSwap, batch: int) -> Tensor:
+    """Of the codes of 256 images, given latents of zero, in batches of ``batch``."""
+    codes = torch.from_numpy(structured_codes([256], (4, 4), 512)[0])
+    model = network.top
+    parts = []
+    with exact_arithmetic(torch.device("cpu")):
+        for part in codes.split(batch):
+            latent = torch.zeros(len(part), model.channels, 4, 4)
+            phase = torch.full((len(part),), 3)
+            logits = model.logits(model.predict(latent, part, phase, None))
+            rows = logits.permute(0, 2, 3, 1).reshape(len(part), 16, -1)
+            parts.append(Categorical(rows)._cumulative)
+    return torch.cat(parts)
+
+
+def test_the_probabilities_are_equal_in_any_batch() -> None:
+    whole = cumulative_frequencies(network_of(), 256)
+    for batch in (1, 7):
+        assert torch.equal(cumulative_frequencies(network_of(), batch), whole)
+
+
+def test_the_probabilities_of_ordinary_floats_are_not(floats: BitSwap) -> None:
+    whole = cumulative_frequencies(floats, 256)
+    with torch.inference_mode():
+        raw = [layer_output(floats, batch) for batch in (256, 1)]
+    assert not torch.equal(raw[0], raw[1])
+    assert whole.shape == (256, 16, 512)
+
+
+def layer_output(network: BitSwap, batch: int) -> Tensor:
+    codes = torch.from_numpy(structured_codes([256], (4, 4), 512)[0])
+    parts = [network.top.posterior(0, part, None)[0] for part in codes.split(batch)]
+    return torch.cat(parts)

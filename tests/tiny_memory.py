@@ -1,0 +1,68 @@
+"""A real ``.drr`` file of scikit-learn's digits by tiny networks: the whole way, in seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from small_models import SMALL_VQVAE
+
+from drrpack.bitswap import BitSwapConfig
+from drrpack.streams import StreamLayout
+from drrpack.trainers import encode as encoding
+from drrpack.trainers.encode import EncodeOptions
+from drrpack.trainers.fit_codec import FitPlan
+from drrpack.trainers.fitting import Budget
+
+TRAIN, TEST, SIDE = 30, 8, 32  # pictures of each digit, and pixels
+TINY_BITSWAP = BitSwapConfig(
+    codebook_size=32,
+    latents=3,
+    top_channels=2,
+    bottom_channels=1,
+    embedding=8,
+    width=8,
+    latent_width=8,
+)
+# A stream of 30 images must have images that Bit-Swap codes: few lanes are soon paid for.
+TINY_LAYOUT = partial(StreamLayout, group=2, lanes=4)
+TINY_PLAN = partial(FitPlan, vqvae=SMALL_VQVAE, bitswap=TINY_BITSWAP)
+
+
+def write_digits(folder: Path, train: int = TRAIN, test: int = TEST, side: int = SIDE) -> Path:
+    """``folder``/train and test with classes "0" to "9", scans enlarged to ``side`` pixels."""
+    digits = pytest.importorskip("sklearn.datasets").load_digits()
+    pixels = np.rint(digits.images * (255 / 16)).astype(np.uint8)  # (1797, 8, 8)
+    for digit in range(10):
+        for place, index in enumerate(np.flatnonzero(digits.target == digit)[: train + test]):
+            split = "train" if place < train else "test"
+            picture = folder / split / str(digit) / f"{index:04}.png"
+            picture.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels[index]).resize((side, side)).save(picture)
+    return folder
+
+
+@contextmanager
+def tiny_networks() -> Iterator[None]:
+    """Within it `drrpack.trainers.encode` fits networks of this file's size."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(encoding, "FitPlan", TINY_PLAN)
+        patch.setattr("drrpack.codec.StreamLayout", TINY_LAYOUT)
+        yield
+
+
+def options_for(source: Path, output: Path, epochs: int = 1, **more: Any) -> EncodeOptions:
+    return EncodeOptions(source, output, torch.device("cpu"), Budget(epochs=epochs), **more)
+
+
+def encode_tiny(source: Path, output: Path, epochs: int = 1, **more: Any) -> Path:
+    """What ``drrpack encode`` does, with tiny networks."""
+    with tiny_networks():
+        return encoding.encode(encoding.plan_encode(options_for(source, output, epochs, **more)))
