@@ -8,6 +8,7 @@ side are read in any company, or alone.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -19,7 +20,7 @@ from drrpack import ans
 from drrpack.ans import Message, Words
 from drrpack.bitswap import Codes, LevelModel, group_codec
 from drrpack.errors import CorruptError, MessageError
-from drrpack.exact import exact_arithmetic
+from drrpack.exact import PRECISION, exact_arithmetic
 
 TABLE_PRECISION = 16
 POSITIONS_AT_ONCE = 1 << 16  # codes in one network call: bounds memory at about a gigabyte
@@ -96,12 +97,24 @@ def decode(
     Raises:
         CorruptError: a stream holds less or more than that.
     """
+    _refuse_impossible(level, streams, images, shape)
     codes = [np.empty((count, *shape), dtype=np.int64) for count in images]
     with exact_arithmetic(level.device):
         for block in _blocks(level, codes):
             above = None if tops is None else tops[block]
             _decode_block(level, ans.unflatten(streams[block]), codes[block], above)
     return codes
+
+
+def _refuse_impossible(
+    level: Level, streams: Sequence[Words], images: Sequence[int], shape: tuple[int, int]
+) -> None:
+    """Before memory is allocated for ``images``: every code takes bits, for even the likeliest is
+    short of certain by the room of the others."""
+    least_bits = -math.log2(1 - (len(level.table) - 1) / 2**PRECISION)
+    for words, count in zip(streams, images, strict=True):
+        if count * shape[0] * shape[1] * least_bits > 32 * len(words):
+            raise CorruptError(f"a stream of {4 * len(words)} bytes can't hold {count} images")
 
 
 def _blocks(level: Level, codes: Sequence[Codes]) -> list[slice]:

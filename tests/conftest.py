@@ -26,7 +26,7 @@ def digits_drr(digits_folder: Path) -> Path:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # networks this small lose more time between threads than in them
     try:
-        return encode_tiny(digits_folder, digits_folder.parent / "digits.drr", epochs=20)
+        return encode_tiny(digits_folder, digits_folder.parent / "digits.drr", epochs=8)
     finally:
         torch.set_num_threads(threads)
 

@@ -17,6 +17,7 @@ from small_models import SMALL_VQVAE
 from drrpack.bitswap import BitSwapConfig
 from drrpack.streams import StreamLayout
 from drrpack.trainers import encode as encoding
+from drrpack.trainers import fit_bitswap, fit_vqvae
 from drrpack.trainers.encode import EncodeOptions
 from drrpack.trainers.fit_codec import FitPlan
 from drrpack.trainers.fitting import Budget
@@ -25,14 +26,14 @@ TRAIN, TEST, SIDE = 30, 8, 32  # pictures of each digit, and pixels
 TINY_BITSWAP = BitSwapConfig(
     codebook_size=32,
     latents=3,
-    top_channels=2,
+    top_channels=1,
     bottom_channels=1,
     embedding=8,
     width=8,
     latent_width=8,
 )
 # A stream of 30 images must have images that Bit-Swap codes: few lanes are soon paid for.
-TINY_LAYOUT = partial(StreamLayout, group=2, lanes=4)
+TINY_LAYOUT = partial(StreamLayout, group=2, lanes=2)
 TINY_PLAN = partial(FitPlan, vqvae=SMALL_VQVAE, bitswap=TINY_BITSWAP)
 
 
@@ -55,6 +56,8 @@ def tiny_networks() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(encoding, "FitPlan", TINY_PLAN)
         patch.setattr("drrpack.codec.StreamLayout", TINY_LAYOUT)
+        patch.setattr(fit_vqvae, "BATCH_SIZE", 32)  # more steps, each a small one
+        patch.setattr(fit_bitswap, "BATCH_SIZE", 128)
         yield
 
 

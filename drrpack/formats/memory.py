@@ -50,20 +50,24 @@ def load_codec(reader: Reader, device: torch.device, carrier: torch.dtype | None
     Raises:
         FormatError: a section's version is unknown. CorruptError: a section is damaged.
     """
-    for name, section in (("vqvae", reader.vqvae), ("entropy_model", reader.entropy_model)):
-        if section.version.split(".")[0] != SECTION_VERSION.split(".")[0]:
-            raise FormatError(
-                f"{reader.path}: its {name} section has version {section.version}, this program "
-                f"reads {SECTION_VERSION}; update drrpack"
-            )
+    vqvae, entropy_model = _known(reader, "VQ-VAE"), _known(reader, "entropy model")
     try:
-        vqvae, bits = unpack_vqvae(reader.vqvae.config, reader.vqvae.data)
-        bitswap, tables, layouts = unpack_bitswap(
-            reader.entropy_model.config, reader.entropy_model.data
-        )
+        network, bits = unpack_vqvae(vqvae.config, vqvae.data)
+        parts = unpack_bitswap(entropy_model.config, entropy_model.data)
     except (CorruptError, ExactnessError) as error:
         raise CorruptError(f"{reader.path}: {error}; take the file from a backup") from error
-    return assemble(vqvae, bits, bitswap, tables, layouts, device, carrier)
+    return assemble(network, bits, *parts, device, carrier)
+
+
+def _known(reader: Reader, name: str) -> Section:
+    """A model section, if this program knows its version."""
+    section = reader.vqvae if name == "VQ-VAE" else reader.entropy_model
+    if section.version.split(".")[0] != SECTION_VERSION.split(".")[0]:
+        raise FormatError(
+            f"{reader.path}: its {name} has version {section.version}, this program reads "
+            f"{SECTION_VERSION}; update drrpack"
+        )
+    return section
 
 
 def read_codes(reader: Reader, codec: Codec, classes: Iterable[int]) -> dict[int, ClassCodes]:
