@@ -1,6 +1,6 @@
 """The codec of a memory alone, as a `.drr` without images, for `drrpack encode --codec`.
 
-    python benchmarks/extract_codec.py mem.drr -o codec.drr
+python benchmarks/extract_codec.py mem.drr -o codec.drr
 """
 
 from __future__ import annotations

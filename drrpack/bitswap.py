@@ -104,6 +104,9 @@ class _Network(nn.Module):
 PHASES = ((0, 0), (1, 1), (0, 1), (1, 0))
 
 
+SMALL_GRID = 16  # codes: a fit there is short of examples, not of time
+
+
 def phase_grid(shape: Sequence[int], device: torch.device) -> Tensor:
     """The phase of each position of a grid (H, W), int64."""
     cell = torch.zeros(2, 2, dtype=torch.int64, device=device)
@@ -177,11 +180,12 @@ class LevelModel(nn.Module):
         leave = IntConv2d(width, self.config.embedding, 1, low=-limit, high=limit)
         return _Network(self._from_latent(width), width, self.config.blocks, context, leave)
 
-    def start_from(self, codebook: Tensor) -> None:
-        """Begin with the geometry of the VQ-VAE's ``codebook`` (K, D), D at least the embedding.
+    def start_from(self, codebook: Tensor, frequency: Tensor) -> None:
+        """Begin with the geometry of the VQ-VAE's ``codebook`` (K, D) and the codes' frequencies.
 
-        Codes go in as their vectors, and the logit of a code is its vector times a predicted
-        one: near codes are alike from the first step, and the latents find a use at once.
+        Codes go in as their vectors, and the logit of a code is its frequency plus its vector
+        times a predicted one: near codes are alike from the first step, the latents find a use at
+        once, and a short fit is no worse than a table. ``frequency`` is (K,), of any scale.
         """
         dim = self.config.embedding
         centred = codebook - codebook.mean(0)
@@ -192,7 +196,7 @@ class LevelModel(nn.Module):
         with torch.no_grad():
             self.embedding.weight.copy_(vectors)
             self.output.weight.copy_(sharpness * vectors[:, :, None, None])
-            self.output.bias.copy_(-0.5 * sharpness * vectors.square().sum(1))
+            self.output.bias.copy_(torch.log2(frequency.clamp_min(0.5) / frequency.sum()))
 
     @property
     def latents(self) -> int:
@@ -262,10 +266,14 @@ class BitSwap(nn.Module):
         self.top = LevelModel(config, config.top_channels, conditioned=False)
         self.bottom = LevelModel(config, config.bottom_channels, conditioned=True)
 
-    def start_from(self, top: Tensor, bottom: Tensor) -> None:
-        """Begin with the geometry of the VQ-VAE's two codebooks, each (K, D)."""
-        self.top.start_from(top)
-        self.bottom.start_from(bottom)
+    def start_from(
+        self, codebooks: tuple[Tensor, Tensor], frequencies: tuple[Tensor, Tensor]
+    ) -> None:
+        """Begin with what is known of top and bottom codes; see `LevelModel.start_from`."""
+        for level, codebook, frequency in zip(
+            (self.top, self.bottom), codebooks, frequencies, strict=True
+        ):
+            level.start_from(codebook, frequency)
         assert self.bottom.context is not None
         with torch.no_grad():
             self.bottom.context.embedding.weight.copy_(self.top.embedding.weight)
@@ -299,17 +307,26 @@ def expected_bits(
 
 
 def _code_bits(model: LevelModel, latent: Tensor, codes: Tensor, context: Tensor | None) -> Tensor:
-    """Bits (B,) of the codes given the first latent. Each image stands for one of the phases, and
-    counts for all: the mean over a batch is that of coding every phase."""
-    phase = torch.arange(len(codes), device=codes.device) % len(PHASES)
+    """Bits (B,) of the codes given the first latent.
+
+    On a small grid each image counts every phase; on a large one it counts one of them, which one
+    going by its place in the batch, four times: right on average, and a quarter of the work.
+    """
+    count = len(PHASES)
+    every = codes[0].numel() <= SMALL_GRID
+    if every:
+        codes, latent = codes.repeat_interleave(count, 0), latent.repeat_interleave(count, 0)
+        context = None if context is None else context.repeat_interleave(count, 0)
+    phase = torch.arange(len(codes), device=codes.device) % count
     predicted = model.predict(latent, codes, phase, context)
-    bits = []
+    bits = torch.empty(len(codes), device=codes.device)
     for number, (row, column) in enumerate(PHASES):
-        part = predicted[number :: len(PHASES), :, row::2, column::2]
+        part = predicted[number::count, :, row::2, column::2]
         nats = model.logits(part) * (math.log(2) / 2**LOGIT_BITS)
-        wanted = codes[number :: len(PHASES), row::2, column::2]
-        bits.append(F.cross_entropy(nats, wanted, reduction="none").flatten(1).sum(1))
-    return torch.cat(bits) * (len(PHASES) / math.log(2))
+        wanted = codes[number::count, row::2, column::2]
+        spent = F.cross_entropy(nats, wanted, reduction="none").flatten(1).sum(1)
+        bits[number::count] = spent / math.log(2)
+    return bits.view(-1, count).sum(1) if every else bits * count
 
 
 def _bins(mean: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:

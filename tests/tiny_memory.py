@@ -56,7 +56,7 @@ def tiny_networks() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(encoding, "FitPlan", TINY_PLAN)
         patch.setattr("drrpack.codec.StreamLayout", TINY_LAYOUT)
-        patch.setattr(fit_vqvae, "BATCH_SIZE", 32)  # more steps, each a small one
+        patch.setattr(fit_vqvae, "BATCH_SIZE", 16)  # more steps, each a small one
         patch.setattr(fit_bitswap, "BATCH_SIZE", 128)
         yield
 

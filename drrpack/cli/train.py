@@ -41,6 +41,9 @@ def train(
     test: Annotated[
         Path | None, typer.Option(help="Raw test images, where the source does not have them.")
     ] = None,
+    source: Annotated[
+        Path | None, typer.Option(help="Where the originals are now, if they have moved.")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the last finished phase.")
@@ -58,7 +61,7 @@ def train(
     place = screen.choose_device(device)
     with Reader(memory) as reader:
         numbers = select_classes(reader.classes, classes)
-    data = MemoryData(memory, numbers=numbers, test=test, device=place)
+    data = MemoryData(memory, numbers=numbers, test=test, source=source, device=place)
     settings: dict[str, Any] = {
         "base": max(1, len(numbers) // 2) if base is None else base, "phases": phases,
         "class_order": order_classes(data.classes, class_order), "recipe": recipe,

@@ -65,7 +65,7 @@ class DRRDataset(Dataset[tuple[Any, int]]):
         self.image_size = self.reader.image_size
         counts = [int(self.reader.images_per_class[n]) for n in self._numbers]
         self._starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-        self.targets: list[int] = np.repeat(np.arange(len(counts)), counts).tolist()
+        self.targets: list[int] = [label for label, n in enumerate(counts) for _ in range(n)]
         self._codec: Codec | None = None
         self._codes: dict[int, ClassCodes] = {}
         self._cache = _PixelCache(len(self), self.image_size, cache_bytes)

@@ -79,8 +79,8 @@ def read_codes(reader: Reader, codec: Codec, classes: Iterable[int]) -> dict[int
     wanted = list(classes)
     rows = [r for c in wanted for r in np.flatnonzero(reader.index["class"] == c)]
     top_shape = grid_shapes(*reader.image_size)[0]
+    made = [_streams(reader, int(row)) for row in rows]
     try:
-        made = [_streams(reader, int(row)) for row in rows]
         decoded = codec.decompress(made, top_shape)
     except DrrError as error:
         names = ", ".join(reader.classes[c] for c in wanted[:3]) + ("…" if len(wanted) > 3 else "")
@@ -92,7 +92,11 @@ def read_codes(reader: Reader, codec: Codec, classes: Iterable[int]) -> dict[int
 
 
 def _streams(reader: Reader, row: int) -> ClassStreams:
-    top, bottom = (_to_words(reader.stream(row, level)) for level in ("top", "bottom"))
+    try:
+        top, bottom = (_to_words(reader.stream(row, level)) for level in ("top", "bottom"))
+    except CorruptError as error:
+        name = reader.classes[int(reader.index["class"][row])]
+        raise CorruptError(f"{reader.path}: class {name}: {error}") from error
     return ClassStreams(int(reader.index["images"][row]), top, bottom)
 
 

@@ -30,10 +30,11 @@ def preview_grid(
         SourceError: ``source`` is given and is not the folder that was encoded.
     """
     originals, note = _originals(dataset, source)
-    labels = _spread(len(dataset.classes), rows)
+    filled = np.unique(dataset.targets)  # a class may have no images
+    labels = [int(filled[i]) for i in _spread(len(filled), rows)]
     strips = [_strip(dataset, label, columns, originals) for label in labels]
     height = sum(s.height for s in strips) + GAP * (len(strips) + 1)
-    grid = Image.new("RGB", (max(s.width for s in strips) + GAP, height), "white")
+    grid = Image.new("RGB", (max((s.width for s in strips), default=0) + GAP, height), "white")
     y = GAP
     for strip in strips:
         grid.paste(strip, (0, y))
@@ -58,7 +59,8 @@ def _strip(dataset: DRRDataset, label: int, columns: int, source: Source | None)
     decoded = dataset.pixels([first + i for i in picked])
     lines = [_row(decoded)]
     if source is not None:
-        lines.insert(0, _row(source.load(label)[picked]))
+        number = source.classes.index(dataset.classes[label])  # the dataset may be of some classes
+        lines.insert(0, _row(source.load(number)[picked]))
     width = LABEL_WIDTH + max(line.width for line in lines)
     strip = Image.new("RGB", (width, sum(line.height for line in lines)), "white")
     ImageDraw.Draw(strip).text((GAP, GAP), dataset.classes[label][:20], fill="black")

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from drrpack import codec as codecs
 from drrpack.bitswap import BitSwap, BitSwapConfig
@@ -75,7 +77,10 @@ def _fit_bitswap(
     data = np.concatenate([seen.flat, mirrored.flat])  # twice the codes, and as real
     torch.manual_seed(plan.seed)
     network = BitSwap(plan.bitswap)
-    network.start_from(vqvae.top.codebook.cpu(), vqvae.bottom.codebook.cpu())
+    network.start_from(
+        (vqvae.top.codebook.cpu(), vqvae.bottom.codebook.cpu()),
+        (_frequency(seen.top, plan.bitswap), _frequency(seen.bottom, plan.bitswap)),
+    )
     task = BitSwapFit(network, grid_shapes(*images.shape[1:3])[0], plan.device)
     log = fit(
         task, torch.from_numpy(data), plan.budget.share(1 - VQVAE_SHARE),
@@ -88,7 +93,11 @@ def _fit_bitswap(
     return network, log
 
 
-def _fingerprint(plan: FitPlan, config: object, data: np.ndarray) -> str:
+def _frequency(codes: NDArray[np.int64], config: BitSwapConfig) -> torch.Tensor:
+    return torch.from_numpy(np.bincount(codes.reshape(-1), minlength=config.codebook_size)).float()
+
+
+def _fingerprint(plan: FitPlan, config: object, data: NDArray[Any]) -> str:
     """What a checkpoint belongs to: these data, this network, this seed; not the budget."""
     sample = data[:: max(1, len(data) // 1000)]
     parts = (repr(config), str(plan.seed), str(data.shape), sha256(sample.tobytes()).hexdigest())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +11,9 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor
+
+from drrpack.errors import CorruptError
+from drrpack.trainers.rundir import write_atomic
 
 CHECKPOINT_SECONDS = 60.0  # a crash costs a minute of fitting
 WARMUP_STEPS = 100
@@ -130,18 +132,26 @@ def _batch(count: int, batch_size: int, per_epoch: int, seed: int, step: int) ->
 
 
 def _keep(task: FitTask, path: Path, fingerprint: str, step: int, seconds: float) -> None:
-    state = {"fingerprint": fingerprint, "step": step, "seconds": seconds}
-    partial = path.with_name(path.name + ".partial")
-    torch.save({**state, "task": task.state_dict()}, partial)
-    os.replace(partial, path)
+    state: dict[str, Any] = {"fingerprint": fingerprint, "step": step, "seconds": seconds}
+    state["task"] = task.state_dict()
+    write_atomic(path, lambda partial: torch.save(state, partial))
 
 
 def _restore(task: FitTask, path: Path | None, fingerprint: str) -> tuple[int, float]:
-    """Steps and seconds already spent; nothing where there is no checkpoint of this very fit."""
+    """Steps and seconds already spent; nothing where there is no checkpoint of this very fit.
+
+    Raises CorruptError: an hour of fitting is not to be begun anew without a word.
+    """
     if path is None or not path.exists():
         return 0, 0.0
-    kept = torch.load(path, map_location="cpu", weights_only=True)
-    if kept["fingerprint"] != fingerprint:
-        return 0, 0.0
-    task.load_state_dict(kept["task"])
-    return int(kept["step"]), float(kept["seconds"])
+    try:
+        kept = torch.load(path, map_location="cpu", weights_only=True)
+        if kept["fingerprint"] != fingerprint:
+            return 0, 0.0
+        task.load_state_dict(kept["task"])
+        return int(kept["step"]), float(kept["seconds"])
+    except Exception as error:  # torch.load raises half a dozen types on a damaged file
+        raise CorruptError(
+            f"the checkpoint {path} can't be read ({error}); delete it and start again, "
+            "and its network is fitted anew"
+        ) from error

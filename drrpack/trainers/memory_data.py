@@ -27,6 +27,7 @@ class MemoryData:
     Args:
         memory: the file. numbers: which of its classes, by number in the file; all by default.
         test: where raw test images are, if not at the source that the file records.
+        source: where that source is now, if it has moved.
 
     Raises:
         SourceError: there are no raw test images, or not of all the classes.
@@ -38,11 +39,13 @@ class MemoryData:
         *,
         numbers: Sequence[int] | None = None,
         test: Path | None = None,
+        source: Path | None = None,
         device: torch.device | None = None,
     ) -> None:
         self._dataset = DRRDataset(memory, classes=numbers, device=device or "cpu", cache_bytes=0)
         self._reader = self._dataset.reader
-        self._test_source, self._test_split = open_test(self._reader, test)
+        self._test_source, self._test_split = open_test(self._reader, test, source)
+        self._moved = source
         self._raw_source: Source | None = None
         self._decoded: dict[int, Pixels] = {}
         self.classes: Sequence[str] = self._dataset.classes
@@ -92,7 +95,7 @@ class MemoryData:
 
     def _raw(self) -> Source:
         if self._raw_source is None:
-            self._raw_source = open_originals(self._reader, None, "train")
+            self._raw_source = open_originals(self._reader, self._moved, "train")
         return self._raw_source
 
     def test(self, classes: Sequence[int]) -> Labelled:

@@ -17,16 +17,19 @@ class BasicBlock(nn.Module):
         self.bn1 = nn.BatchNorm2d(outputs)
         self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
         self.bn2 = nn.BatchNorm2d(outputs)
+        self.stride = stride
         self.shortcut = nn.Sequential()
         if stride != 1 or inputs != outputs:
+            # `forward` takes every stride-th pixel: a 1x1 convolution with a stride and 8 or 12
+            # channels, channels last, writes past its buffers in oneDNN 3.13 (its issue 6035)
             self.shortcut = nn.Sequential(
-                nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs)
+                nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs)
             )
 
     def forward(self, x: Tensor) -> Tensor:
         y = F.relu(self.bn1(self.conv1(x)))
         y = self.bn2(self.conv2(y))
-        return F.relu(y + self.shortcut(x))
+        return F.relu(y + self.shortcut(x[:, :, :: self.stride, :: self.stride]))
 
 
 class ResNet18(nn.Module):

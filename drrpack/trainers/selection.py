@@ -54,4 +54,4 @@ def order_classes(names: Sequence[str], wanted: str) -> list[int]:
         ) from error
     if not isinstance(listed, list) or sorted(map(str, listed)) != sorted(names):
         raise OptionError(f"--class-order {wanted}: must list each of the {len(names)} names once")
-    return [list(names).index(name) for name in listed]
+    return [list(names).index(str(name)) for name in listed]  # a class "7" may be listed as 7

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch import nn
@@ -35,6 +38,17 @@ def test_it_computes_what_torchvision_computes() -> None:
     x = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
         torch.testing.assert_close(network(x), reference.eval()(x), rtol=1e-4, atol=1e-4)
+
+
+def test_narrow_networks_survive_their_backward_pass() -> None:
+    """In a process of its own: with a stride in the 1x1 shortcut this died of a bad write."""
+    code = (
+        "import torch; from drrpack.trainers.resnet import ResNet18; torch.set_num_threads(2)\n"
+        "x = torch.randn(239, 3, 32, 32).to(memory_format=torch.channels_last)\n"
+        "ResNet18(5, 8).to(memory_format=torch.channels_last)(x).sum().backward()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("side", [4, 8, 9, 32, 40])

@@ -1,0 +1,46 @@
+"""Running ``drrpack`` in this very process, as the installed command would."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from drrpack.cli.main import main
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a command left: its exit code, and what it printed on both streams."""
+
+    code: int
+    output: str
+    errors: str
+
+
+class Command:
+    """``drrpack`` with its arguments; anything but a clean exit fails the test."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, capture: pytest.CaptureFixture[str]) -> None:
+        self._patch, self._capture = patch, capture
+
+    def __call__(self, *arguments: str | Path) -> Done:
+        self._patch.setattr(sys, "argv", ["drrpack", *map(str, arguments)])
+        self._capture.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        output, errors = self._capture.readouterr()
+        code = ended.value.code
+        return Done(code if isinstance(code, int) else int(code is not None), output, errors)
+
+    def refused(self, *arguments: str | Path, naming: tuple[str | Path, ...] = ()) -> str:
+        """The one message with which a command ends by exit code 2."""
+        done = self(*arguments)
+        assert done.code == 2, (done.output, done.errors)
+        assert done.errors.startswith("error: "), done.errors
+        assert "Traceback" not in done.errors
+        for part in naming:
+            assert str(part) in done.errors, done.errors
+        return done.errors

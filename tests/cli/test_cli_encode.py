@@ -1,0 +1,276 @@
+"""``drrpack encode``: whole runs, and every bad input, which ends in one message and no file."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command import Command
+from PIL import Image
+from tiny_memory import tiny_networks
+
+from drrpack import DRRDataset
+from drrpack.formats.container import Reader
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def picture(path: Path, side: int = 32, seed: int = 0) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    noise = np.random.default_rng(seed).integers(0, 256, (side, side, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(path)
+    return path
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """Two classes of three pictures of 32 x 32."""
+    for index, name in enumerate(("cat", "dog")):
+        for number in range(3):
+            picture(tmp_path / "src" / name / f"{number}.png", seed=10 * index + number)
+    return tmp_path / "src"
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Path]:
+    """An output folder that must be, after the test, as it was before it."""
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "old.drr").write_bytes(b"old")
+    yield tmp_path / "out"
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["old.drr"]
+    assert (tmp_path / "out" / "old.drr").read_bytes() == b"old"
+
+
+def test_a_whole_run_as_a_program(digits_folder: Path, digits_drr: Path, tmp_path: Path) -> None:
+    output = tmp_path / "mem.drr"
+    options = ["encode", digits_folder, "-o", output, "--codec", digits_drr, "--device", "cpu"]
+    command = [sys.executable, "-W", "error", "-m", "drrpack", *map(str, options)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert "300 images of 32x32 in 10 classes" in done.stdout
+    assert "Every byte" in done.stdout and "Bits per code" in done.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["mem.drr"]
+    one, two = DRRDataset(output), DRRDataset(digits_drr)
+    np.testing.assert_array_equal(one.to_numpy()[0], two.to_numpy()[0])
+    with Reader(output) as reader:
+        reader.verify()
+        assert reader.metadata["fit"]["classes"] == 5
+
+
+def test_a_run_that_fits(drrpack: Command, source: Path, tmp_path: Path) -> None:
+    output = tmp_path / "mem.drr"
+    with tiny_networks():
+        done = drrpack("encode", source, "-o", output, "--epochs", "1", "--device", "cpu")
+    assert done.code == 0, done.errors
+    assert "fitted on the first 1 classes, 1 epochs each" in done.output
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mem.drr", "src"]
+    dataset = DRRDataset(output)
+    assert dataset.classes == ["cat", "dog"] and dataset.to_numpy()[0].shape == (6, 32, 32, 3)
+
+
+@pytest.mark.slow
+def test_a_run_that_fits_the_real_networks(drrpack: Command, source: Path, tmp_path: Path) -> None:
+    output = tmp_path / "mem.drr"
+    done = drrpack("encode", source, "-o", output, "--epochs", "1", "--device", "cpu")
+    assert done.code == 0, done.errors
+    assert len(DRRDataset(output).to_numpy()[0]) == 6
+
+
+def test_one_picture_is_enough(drrpack: Command, digits_drr: Path, tmp_path: Path) -> None:
+    picture(tmp_path / "src/only/0.png")
+    output = tmp_path / "mem.drr"
+    with tiny_networks():
+        done = drrpack("encode", tmp_path / "src", "-o", output, "--epochs", "1")
+    assert done.code == 0, done.errors
+    assert "PSNR not measured" in done.output
+    assert len(DRRDataset(output).to_numpy()[0]) == 1
+
+
+def test_size_resizes(drrpack: Command, digits_drr: Path, tmp_path: Path) -> None:
+    for number, side in enumerate((8, 20, 33)):
+        picture(tmp_path / "src/cat" / f"{number}.png", side)
+    output = tmp_path / "mem.drr"
+    options = ("--codec", digits_drr, "--size", "24")
+    done = drrpack("encode", tmp_path / "src", "-o", output, *options)
+    assert done.code == 0, done.errors
+    assert DRRDataset(output).to_numpy()[0].shape == (3, 24, 24, 3)
+
+
+def test_skip_bad_goes_on_and_lists(
+    drrpack: Command, source: Path, digits_drr: Path, tmp_path: Path
+) -> None:
+    bad = source / "cat/broken.png"
+    bad.write_bytes(b"no picture")
+    output = tmp_path / "mem.drr"
+    done = drrpack("encode", source, "-o", output, "--codec", digits_drr, "--skip-bad")
+    assert done.code == 0, done.errors
+    assert f"warning: left out {bad}" in done.errors
+    assert len(DRRDataset(output)) == 6
+    shown = drrpack("preview", output, "-o", tmp_path / "grid.png")
+    assert "originals (above)" in shown.output, "pictures left out must not hide the others"
+
+
+def test_force_overwrites(
+    drrpack: Command, source: Path, digits_drr: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "mem.drr"
+    output.write_bytes(b"old")
+    done = drrpack("encode", source, "-o", output, "--codec", digits_drr, "--force")
+    assert done.code == 0, done.errors
+    assert len(DRRDataset(output)) == 6
+
+
+# --- bad pictures and folders --------------------------------------------------------------------
+
+
+def test_a_file_that_is_no_picture(drrpack: Command, source: Path, place: Path) -> None:
+    bad = source / "cat/notes.txt"
+    bad.write_text("not a picture")
+    drrpack.refused("encode", source, "-o", place / "m.drr", naming=(bad, "--skip-bad"))
+
+
+def test_a_truncated_picture(drrpack: Command, source: Path, place: Path) -> None:
+    bad = source / "dog/1.png"
+    bad.write_bytes(bad.read_bytes()[:-500])
+    drrpack.refused("encode", source, "-o", place / "m.drr", naming=(bad, "truncated", "--skip-bad"))
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_picture_that_may_not_be_read(drrpack: Command, source: Path, place: Path) -> None:
+    bad = source / "dog/1.png"
+    bad.chmod(0)
+    drrpack.refused("encode", source, "-o", place / "m.drr", naming=(bad, "--skip-bad"))
+
+
+def test_a_link_to_nothing(drrpack: Command, source: Path, place: Path) -> None:
+    bad = source / "dog/link.png"
+    bad.symlink_to("nowhere.png")
+    drrpack.refused("encode", source, "-o", place / "m.drr", naming=(bad, "--skip-bad"))
+
+
+def test_an_empty_class(drrpack: Command, source: Path, place: Path) -> None:
+    (source / "eel").mkdir()
+    drrpack.refused("encode", source, "-o", place / "m.drr", naming=(source / "eel", "remove"))
+
+
+def test_a_class_of_bad_pictures_alone(drrpack: Command, source: Path, place: Path) -> None:
+    (source / "eel").mkdir()
+    (source / "eel/1.png").write_bytes(b"nothing")
+    options = ("-o", place / "m.drr", "--skip-bad")
+    drrpack.refused("encode", source, *options, naming=(source / "eel", "remove the folder"))
+
+
+def test_two_classes_of_one_name(drrpack: Command, source: Path, place: Path) -> None:
+    picture(source / "Cat/0.png")
+    if len(list(source.iterdir())) == 2:
+        pytest.skip("a file system that ignores case")
+    naming = (source, "'Cat'", "'cat'", "rename one")
+    drrpack.refused("encode", source, "-o", place / "m.drr", naming=naming)
+
+
+def test_mixed_sizes(drrpack: Command, source: Path, place: Path) -> None:
+    other = picture(source / "dog/large.png", 40)
+    naming = (source / "cat/0.png", other, "32 x 32", "40 x 40", "--size")
+    drrpack.refused("encode", source, "-o", place / "m.drr", naming=naming)
+
+
+def test_no_source(drrpack: Command, tmp_path: Path, place: Path) -> None:
+    missing = tmp_path / "absent"
+    drrpack.refused("encode", missing, "-o", place / "m.drr", naming=(missing, "check the path"))
+
+
+def test_a_source_without_classes(drrpack: Command, tmp_path: Path, place: Path) -> None:
+    picture(tmp_path / "flat/0.png")
+    naming = (tmp_path / "flat", "no class folders")
+    drrpack.refused("encode", tmp_path / "flat", "-o", place / "m.drr", naming=naming)
+
+
+# --- bad outputs and options ---------------------------------------------------------------------
+
+
+def test_the_output_exists(drrpack: Command, source: Path, place: Path) -> None:
+    naming = (place / "old.drr", "exists already", "--force")
+    drrpack.refused("encode", source, "-o", place / "old.drr", naming=naming)
+
+
+def test_no_folder_for_the_output(drrpack: Command, source: Path, place: Path) -> None:
+    naming = (place / "new", "create it first")
+    drrpack.refused("encode", source, "-o", place / "new/m.drr", naming=naming)
+
+
+def test_the_output_is_a_folder(drrpack: Command, source: Path, place: Path) -> None:
+    drrpack.refused("encode", source, "-o", place, naming=(place, "is a folder"))
+
+
+@pytest.mark.parametrize(
+    ("options", "naming"),
+    [
+        (["--epochs", "1", "--minutes", "1"], ["--epochs", "--minutes", "exclude"]),
+        (["--epochs", "0"], ["--epochs", "above zero"]),
+        (["--minutes", "0"], ["--minutes", "above zero"]),
+        (["--minutes", "nan"], ["--minutes", "above zero"]),
+        (["--fit-classes", "0"], ["--fit-classes 0", "1 to 2"]),
+        (["--fit-classes", "3"], ["--fit-classes 3", "2 classes"]),
+        (["--device", "abacus"], ["--device abacus", "auto, cpu or cuda"]),
+        (["--size", "0"], ["--size 0"]),
+    ],
+)
+def test_bad_options(
+    drrpack: Command, source: Path, place: Path, options: list[str], naming: list[str]
+) -> None:
+    drrpack.refused("encode", source, "-o", place / "m.drr", *options, naming=tuple(naming))
+
+
+def test_an_unknown_option(drrpack: Command, source: Path, place: Path) -> None:
+    done = drrpack("encode", source, "-o", place / "m.drr", "--colour")
+    assert done.code == 2 and "--colour" in done.errors
+
+
+def test_fit_classes_with_a_codec(
+    drrpack: Command, source: Path, place: Path, digits_drr: Path
+) -> None:
+    options = ("--codec", digits_drr, "--fit-classes", "1")
+    drrpack.refused("encode", source, "-o", place / "m.drr", *options, naming=("--fit-classes",))
+
+
+def test_a_codec_that_is_none(drrpack: Command, source: Path, place: Path, tmp_path: Path) -> None:
+    for name, content in (("photo.png", b"PNG"), ("empty.drr", b"")):
+        (tmp_path / name).write_bytes(content)
+        options = ("-o", place / "m.drr", "--codec", tmp_path / name)
+        drrpack.refused("encode", source, *options, naming=(tmp_path / name, "HDF5"))
+    options = ("-o", place / "m.drr", "--codec", tmp_path / "absent.drr")
+    drrpack.refused("encode", source, *options, naming=(tmp_path / "absent.drr", "no such file"))
+
+
+def test_a_damaged_codec(drrpack: Command, source: Path, place: Path, own_drr: Path) -> None:
+    with Reader(own_drr) as reader:
+        weights = reader.entropy_model.data
+    content = bytearray(own_drr.read_bytes())
+    content[content.index(weights) + 100] ^= 1
+    own_drr.write_bytes(content)
+    options = ("-o", place / "m.drr", "--codec", own_drr)
+    drrpack.refused("encode", source, *options, naming=(own_drr, "damaged"))
+    own_drr.write_bytes(bytes(content)[:-1000])
+    drrpack.refused("encode", source, *options, naming=(own_drr,))
+
+
+def test_a_damaged_checkpoint(drrpack: Command, source: Path, tmp_path: Path) -> None:
+    checkpoint = tmp_path / "mem.drr.fit" / "vqvae.pt"
+    checkpoint.parent.mkdir()
+    checkpoint.write_bytes(b"half a checkpoint")
+    with tiny_networks():
+        command = ("encode", source, "-o", tmp_path / "mem.drr", "--epochs", "1")
+        drrpack.refused(*command, naming=(checkpoint, "delete it"))
+        assert not (tmp_path / "mem.drr").exists()
+        shutil.rmtree(checkpoint.parent)
+        assert drrpack(*command).code == 0
