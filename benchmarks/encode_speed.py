@@ -52,7 +52,7 @@ def main() -> None:
     with Reader(given.codec) as reader:
         codec = load_codec(reader, torch.device("cpu"))
     codes = timed("VQ-VAE", lambda: [codec.encode(part) for part in images])
-    codec = timed("find the plain images", lambda: codecs.pay_ahead(codec, codes))
+    codec = timed("choose the layout", lambda: codecs.lay_out(codec, codes))
     tops, bottoms = [c.top for c in codes], [c.bottom for c in codes]
     top = timed("Bit-Swap, top", lambda: streams.encode(codec.top, tops, None))
     bottom = timed("Bit-Swap, bottom", lambda: streams.encode(codec.bottom, bottoms, tops))
@@ -76,7 +76,7 @@ def _webp(image: np.ndarray) -> bytes:
 def _report(output: Path, images: int, pictures: int, seconds: dict[str, float]) -> None:
     """Images a second: without fitting, Bit-Swap, checking and reading included."""
     reading = seconds["read and check pictures"] * images / pictures
-    coding = ("VQ-VAE", "find the plain images", "Bit-Swap, top", "Bit-Swap, bottom")
+    coding = ("VQ-VAE", "choose the layout", "Bit-Swap, top", "Bit-Swap, bottom")
     encoding = reading + sum(seconds[name] for name in coding)
     checked = encoding + seconds["decode and compare"]
     bits_back = seconds["Bit-Swap, top"] + seconds["Bit-Swap, bottom"]

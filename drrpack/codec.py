@@ -177,14 +177,12 @@ def finish(vqvae: VQVAE, bitswap: BitSwap, fitted_on: ClassCodes, device: torch.
     return assemble(vqvae, bits, bitswap, tables, layouts, device)
 
 
-def pay_ahead(codec: Codec, classes: Sequence[ClassCodes]) -> Codec:
-    """The codec with as many plain images a stream as these classes need, and no more."""
+def lay_out(codec: Codec, classes: Sequence[ClassCodes]) -> Codec:
+    """The codec with the layout of streams that suits these classes."""
     tops = [c.top for c in classes]
     bottoms = [c.bottom for c in classes]
-    top = streams.plain_images_needed(codec.top, tops, None)
-    bottom = streams.plain_images_needed(codec.bottom, bottoms, tops)
-    return replace(codec, top=_with_plain(codec.top, top), bottom=_with_plain(codec.bottom, bottom))
-
-
-def _with_plain(level: Level, plain_images: int) -> Level:
-    return replace(level, layout=replace(level.layout, plain_images=plain_images))
+    top = streams.choose_layout(codec.top, tops, None)
+    bottom = streams.choose_layout(codec.bottom, bottoms, tops)
+    return replace(
+        codec, top=replace(codec.top, layout=top), bottom=replace(codec.bottom, layout=bottom)
+    )

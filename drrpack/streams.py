@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -31,7 +31,7 @@ class StreamLayout:
     """How the streams of one level are laid out; stored in the file, as decoding depends on it."""
 
     plain_images: int  # at the bottom of each stream, at least
-    group: int = 8  # images that Bit-Swap codes in one step: eight calls fewer, half a kilobit owed
+    group: int = 8  # images that Bit-Swap codes in one step
     lanes: int = 64
 
     def steps(self, images: int) -> int:
@@ -249,19 +249,35 @@ def _descend(message: Message, counts: NDArray[np.intp], step: Step) -> Message:
     return ans.take(ans.join(active, rest), np.argsort(order))
 
 
+# Groups of images and lanes to choose from, fast ones first: both want a longer start.
+WIDTHS = ((8, 64), (4, 32), (2, 16), (1, 8))
+PLAIN_SHARE = 0.02  # of a typical class: a plain image is a tenth larger than others, or more
+
+
+def choose_layout(
+    level: Level, codes: Sequence[Codes], tops: Sequence[Codes] | None
+) -> StreamLayout:
+    """The fastest layout whose plain images are a small part of these classes."""
+    typical = float(np.median([len(c) for c in codes])) if codes else 0.0
+    for group, lanes in WIDTHS:
+        layout = StreamLayout(0, group, lanes)
+        plain = plain_images_needed(replace(level, layout=layout), codes, tops)
+        if plain <= PLAIN_SHARE * typical:
+            break
+    return StreamLayout(plain, group, lanes)
+
+
 def plain_images_needed(level: Level, codes: Sequence[Codes], tops: Sequence[Codes] | None) -> int:
-    """The fewest plain images, by steps of a quarter, with which every stream can pay."""
+    """The fewest plain images, by steps of an eighth, with which every stream can pay."""
     table_bits = -np.log2(level.table / 2.0**TABLE_PRECISION)
     bits = float(np.mean([table_bits[c].sum((1, 2)).mean() for c in codes if len(c)]))
     need = 32 * ans.words_to_widen(level.layout.lanes) / bits
-    probe = slice(0, POSITIONS_AT_ONCE)
     while True:
-        plain = int(np.ceil(need))
-        layout = StreamLayout(plain, level.layout.group, level.layout.lanes)
-        heads = [c[: plain + layout.group] for c in codes[probe]]
-        above = None if tops is None else [t[: plain + layout.group] for t in tops[probe]]
+        layout = replace(level.layout, plain_images=int(np.ceil(need)))
+        end = layout.plain_images + layout.group
+        above = None if tops is None else [t[:end] for t in tops]
         try:
-            encode(Level(level.model, level.table, layout), heads, above)
-            return plain
+            encode(replace(level, layout=layout), [c[:end] for c in codes], above)
+            return layout.plain_images
         except MessageError:
-            need = max(need * 1.125, plain + 1)
+            need = max(need * 1.125, layout.plain_images + 1)

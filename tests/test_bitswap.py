@@ -187,4 +187,6 @@ def test_the_mass_in_the_loss_is_the_mass_in_the_coder(z: int) -> None:
     logistic = Logistic(mean.numpy().reshape(1, 1).astype(int), np.array([[50]]))
     _, length = logistic.interval(np.array([[z]]), slice(None))
     coded = float(np.log2(length / 2**PRECISION)[0, 0])
-    assert math.isclose(float(_log2_mass(torch.full_like(mean, z), mean, scale)), coded, abs_tol=0.05)
+    assert math.isclose(
+        float(_log2_mass(torch.full_like(mean, z), mean, scale)), coded, abs_tol=0.05
+    )

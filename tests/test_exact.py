@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import math
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -259,6 +261,25 @@ def test_bits_do_not_depend_on_how_a_layer_runs(kind: str, carrier: torch.dtype)
                 np.testing.assert_array_equal(layer(x).numpy(), wanted[:batch], str(condition))
 
 
+@pytest.mark.parametrize("mkldnn", [True, False])
+@pytest.mark.parametrize("size", [4, 8])
+def test_no_library_may_use_transforms(mkldnn: bool, size: int) -> None:
+    """Convolutions by Fourier or Winograd transforms are wrong by more than rounding repairs.
+
+    PyTorch hands batches of 16 and more to NNPACK, which uses them, where oneDNN is not there.
+    """
+    torch.manual_seed(0)
+    layer = IntConv2d(64, 64)
+    layer.freeze()
+    assert layer.frozen is not None
+    weight, bias, _ = layer.frozen
+    x = torch.randint(256, (32, 64, size, size))
+    wanted = int64_convolution(x.numpy(), weight.long().numpy(), bias.long().numpy(), 1)
+    with exact_arithmetic(CPU), convolutions_run(mkldnn=mkldnn):
+        total = layer._convolve(x.float(), weight, bias)
+    np.testing.assert_array_equal(total.numpy(), wanted)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_arrays_come_back(kind: str) -> None:
     layer = layer_of(kind, 0.5)
@@ -310,6 +331,36 @@ def test_exact_arithmetic_leaves_the_settings_as_they_were() -> None:
 def test_round_half_up_goes_up_at_halves() -> None:
     x = torch.tensor([-1.5, -0.5, -0.25, 0.5, 1.5, 2.49])
     assert round_half_up(x).tolist() == [-1.0, 0.0, 0.0, 1.0, 2.0, 2.0]
+
+
+PRECISION_SETTINGS = """
+import torch
+from drrpack.exact import exact_arithmetic
+{setting} = "{value}"
+with exact_arithmetic(torch.device("cpu")):
+    pass
+assert {setting} == "{value}"
+"""
+
+
+@pytest.mark.slow  # eight processes
+@pytest.mark.parametrize("value", ["tf32", "ieee"])
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "torch.backends.fp32_precision",
+        "torch.backends.cudnn.fp32_precision",
+        "torch.backends.cudnn.conv.fp32_precision",
+        "torch.backends.cuda.matmul.fp32_precision",
+    ],
+)
+def test_callers_may_have_set_precisions_the_new_way(setting: str, value: str) -> None:
+    """PyTorch 2.9 and later refuse to mix its two sets of switches for TF32."""
+    if not hasattr(torch.backends, "fp32_precision"):
+        pytest.skip("this PyTorch has but one set of switches")
+    script = PRECISION_SETTINGS.format(setting=setting, value=value)
+    child = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert child.returncode == 0, child.stderr
 
 
 # --- tables ---
@@ -382,9 +433,7 @@ def corners_and_random(seed: int) -> tuple[Int, Int]:
 
 def all_intervals(logistic: Logistic) -> tuple[Int, Int]:
     """Start and length (n, bins) of each bin of each symbol."""
-    pairs = [
-        logistic.interval(np.full((1, logistic.count), z), EVERY_COLUMN) for z in ALL_BINS
-    ]
+    pairs = [logistic.interval(np.full((1, logistic.count), z), EVERY_COLUMN) for z in ALL_BINS]
     start = np.stack([s[0] for s, _ in pairs], 1).astype(np.int64)
     return start, np.stack([n[0] for _, n in pairs], 1).astype(np.int64)
 
@@ -490,9 +539,7 @@ def test_categorical_does_not_depend_on_carrier_or_company() -> None:
     doubles = Categorical(logits.double())
     np.testing.assert_array_equal(doubles.find(point, EVERY_COLUMN), found)
     alone = Categorical(logits[1:, 700:701])
-    np.testing.assert_array_equal(
-        alone.find(point[1:, 700:701], EVERY_COLUMN), found[1:, 700:701]
-    )
+    np.testing.assert_array_equal(alone.find(point[1:, 700:701], EVERY_COLUMN), found[1:, 700:701])
     for a, b in zip(
         alone.interval(found[1:, 700:701], EVERY_COLUMN),
         whole.interval(found[1:, 700:701].repeat(2, 0), slice(700, 701)),

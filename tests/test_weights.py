@@ -172,7 +172,7 @@ def test_other_sizes_than_the_blobs_are_refused(kind: str) -> None:
     config, blob = UNPACK[kind][0]()
     for name in sizes(kind):
         if isinstance(config[name], int) and name != "residual_blocks":
-            refused(kind, {**config, name: config[name] * 2}, blob)
+            refused(kind, {**config, name: config[name] * 2}, blob, DrrError)
 
 
 HUGE = pytest.mark.xfail(strict=True, reason="networks are built before the blob's size is known")
@@ -195,7 +195,9 @@ def test_huge_networks_are_refused_before_they_are_built(
     built = []
 
     class Watched(torch.overrides.TorchFunctionMode):
-        def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        def __torch_function__(
+            self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
             out = func(*args, **(kwargs or {}))
             if isinstance(out, torch.Tensor) and out.device.type != "meta":
                 built.append(out.numel())

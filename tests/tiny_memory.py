@@ -32,8 +32,9 @@ TINY_BITSWAP = BitSwapConfig(
     width=8,
     latent_width=8,
 )
-# A stream of 30 images must have images that Bit-Swap codes: few lanes are soon paid for.
-TINY_LAYOUT = partial(StreamLayout, group=2, lanes=2)
+# A stream of 30 images must have images that Bit-Swap codes: few lanes are soon paid for. A larger
+# group means fewer calls of the networks, which is what tests wait for.
+TINY_LAYOUT = partial(StreamLayout, group=8, lanes=2)
 TINY_PLAN = partial(FitPlan, vqvae=SMALL_VQVAE, bitswap=TINY_BITSWAP)
 
 

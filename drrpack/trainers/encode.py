@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from drrpack.codec import ClassCodes, Codec, pay_ahead
+from drrpack.codec import ClassCodes, Codec, lay_out
 from drrpack.errors import OptionError, OutputError
 from drrpack.formats import container, memory
 from drrpack.formats.container import Memory, Reader
@@ -109,7 +109,7 @@ def encode(plan: Plan, report: Report = _silent) -> Path:
     codec, log = _obtain_codec(plan, report)
     codes = _encode_classes(source, codec, report)
     report(Step("streams", 0, len(codes)))
-    codec = pay_ahead(codec, codes)
+    codec = lay_out(codec, codes)
     streams = codec.compress(codes)
     report(Step("figures", 0, 1))
     measured = figures.measure(source, codec, codes, _seen_classes(log, source))

@@ -120,9 +120,7 @@ def test_skip_bad_goes_on_and_lists(
     assert "originals (above)" in shown.output, "pictures left out must not hide the others"
 
 
-def test_force_overwrites(
-    drrpack: Command, source: Path, digits_drr: Path, tmp_path: Path
-) -> None:
+def test_force_overwrites(drrpack: Command, source: Path, digits_drr: Path, tmp_path: Path) -> None:
     output = tmp_path / "mem.drr"
     output.write_bytes(b"old")
     done = drrpack("encode", source, "-o", output, "--codec", digits_drr, "--force")
@@ -142,7 +140,9 @@ def test_a_file_that_is_no_picture(drrpack: Command, source: Path, place: Path) 
 def test_a_truncated_picture(drrpack: Command, source: Path, place: Path) -> None:
     bad = source / "dog/1.png"
     bad.write_bytes(bad.read_bytes()[:-500])
-    drrpack.refused("encode", source, "-o", place / "m.drr", naming=(bad, "truncated", "--skip-bad"))
+    drrpack.refused(
+        "encode", source, "-o", place / "m.drr", naming=(bad, "truncated", "--skip-bad")
+    )
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")

@@ -1,0 +1,156 @@
+"""The raw images behind a file: found, moved, changed, or given as a folder of the user's."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from drr_files import read_all
+from picture_folders import noise, save
+
+from drrpack.errors import SourceError
+from drrpack.formats.container import Reader, write
+from drrpack.formats.originals import open_originals, open_test
+
+
+@pytest.fixture
+def folder(digits_folder: Path, tmp_path: Path) -> Path:
+    """A copy of the pictures that a test may change."""
+    return Path(shutil.copytree(digits_folder, tmp_path / "digits"))
+
+
+@pytest.fixture
+def reader(own_drr: Path, folder: Path) -> Reader:
+    """A file that records the copy as its source."""
+    return recording(own_drr, path=str(folder))
+
+
+def recording(path: Path, **changed: object) -> Reader:
+    """The file with other words about its source."""
+    content = read_all(path)
+    source = {**content.metadata["source"], **changed}
+    write(path, replace(content, metadata={**content.metadata, "source": source}), overwrite=True)
+    return Reader(path)
+
+
+def refused(reader: Reader, given: Path | None, *parts: object, moved: Path | None = None) -> None:
+    with pytest.raises(SourceError) as caught:
+        open_test(reader, given, moved)
+    for part in parts:
+        assert str(part) in str(caught.value)
+
+
+def test_the_recorded_source(reader: Reader, folder: Path) -> None:
+    source = open_originals(reader, None, "train")
+    assert source.root == folder and source.load(3).shape == (30, 32, 32, 3)
+    source, split = open_test(reader, None)
+    assert split == "test" and source.load(3, split).shape == (8, 32, 32, 3)
+
+
+def test_a_source_that_has_moved(reader: Reader, folder: Path, tmp_path: Path) -> None:
+    moved = folder.rename(tmp_path / "elsewhere")
+    refused(reader, None, reader.path, folder, "--test DIR")
+    with pytest.raises(SourceError, match="--source DIR"):
+        open_originals(reader, None, "train")
+    assert open_originals(reader, moved, "train").root == moved
+    assert open_test(reader, None, moved)[1] == "test"
+
+
+def test_a_source_that_was_never_recorded(own_drr: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folder in which one happens to be is not the source."""
+    monkeypatch.chdir(own_drr.parent)
+    write(own_drr, replace(read_all(own_drr), metadata={}), overwrite=True)
+    with Reader(own_drr) as reader:
+        refused(reader, None, own_drr, "does not record", "--test DIR")
+        with pytest.raises(SourceError, match="does not record"):
+            open_originals(reader, None, "train")
+
+
+@pytest.mark.parametrize("change", ["altered", "added", "removed", "renamed"])
+def test_a_source_that_has_changed(reader: Reader, folder: Path, change: str) -> None:
+    for split in ("train", "test"):
+        first, second = sorted((folder / split / "5").iterdir())[:2]
+        if change == "altered":
+            save(first, noise(32, 32, 3))
+        elif change == "added":
+            save(folder / split / "5" / "new.png", noise(32, 32, 3))
+        elif change == "removed":
+            first.unlink()
+        else:
+            first.rename(second.with_name("zzzz.png"))
+    refused(reader, None, folder, "its test images are not those", "--test DIR")
+    for given in (None, folder):
+        with pytest.raises(SourceError, match="its train images are not those"):
+            open_originals(reader, given, "train")
+
+
+def test_only_the_wanted_split_must_be_unchanged(reader: Reader, folder: Path) -> None:
+    save(folder / "train" / "5" / "new.png", noise(32, 32, 3))
+    assert open_test(reader, None)[1] == "test"
+
+
+def test_a_source_without_a_test_split(own_drr: Path, folder: Path) -> None:
+    digest = read_all(own_drr).metadata["source"]["digest"]["train"]
+    reader = recording(own_drr, path=str(folder), digest={"train": digest})
+    refused(reader, None, folder, "had no test/ or val/", "--test DIR")
+
+
+# --- --test DIR ----------------------------------------------------------------------------------
+
+
+def test_a_plain_folder_of_classes(reader: Reader, folder: Path) -> None:
+    plain = folder / "test"
+    source, split = open_test(reader, plain)
+    assert split == "train" and source.root == plain
+    expected, _ = open_test(reader, None)
+    np.testing.assert_array_equal(source.load_all(split)[0], expected.load_all("test")[0])
+
+
+def test_a_folder_with_a_test_split(reader: Reader, folder: Path, tmp_path: Path) -> None:
+    other = folder.rename(tmp_path / "other")
+    source, split = open_test(reader, other)
+    assert split == "test" and source.load(0, split).shape == (8, 32, 32, 3)
+
+
+def test_more_classes_than_the_file_has(reader: Reader, folder: Path) -> None:
+    save(folder / "test" / "extra" / "0.png", noise(32, 32, 3))
+    source, _ = open_test(reader, folder / "test")
+    assert set(reader.classes) < set(source.classes)
+
+
+def test_classes_that_are_missing(reader: Reader, folder: Path) -> None:
+    shutil.rmtree(folder / "test" / "7")
+    refused(reader, folder / "test", folder / "test", "1 classes", "'7'")
+
+
+def test_images_of_another_size(reader: Reader, tmp_path: Path) -> None:
+    for name in reader.classes:
+        save(tmp_path / "small" / name / "0.png", noise(16, 16, 3))
+    refused(reader, tmp_path / "small", "16x16", "32x32")
+
+
+def test_images_are_resized_as_they_were_when_encoding(own_drr: Path, tmp_path: Path) -> None:
+    reader = recording(own_drr, size=32)
+    for name in reader.classes:
+        save(tmp_path / "small" / name / "0.png", noise(16, 16, 3))
+    assert open_test(reader, tmp_path / "small")[0].image_size == (32, 32)
+
+
+def test_the_training_images_are_no_test(reader: Reader, folder: Path) -> None:
+    refused(reader, folder / "train", "training images that", "--test DIR")
+
+
+def test_no_folder(reader: Reader, tmp_path: Path) -> None:
+    refused(reader, tmp_path / "absent", tmp_path / "absent")
+
+
+def test_what_was_left_out_as_bad_is_no_change(own_drr: Path, folder: Path) -> None:
+    """``--skip-bad`` took the good pictures: it is by them that the source is known again."""
+    reader = recording(own_drr, path=str(folder))
+    for split in ("train", "test"):
+        (folder / split / "0" / "bad.png").write_bytes(b"no picture")
+    assert open_originals(reader, None, "train").images_per_class[0] == 30
+    assert open_test(reader, None)[1] == "test"
