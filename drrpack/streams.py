@@ -128,18 +128,21 @@ def _blocks(level: Level, codes: Sequence[Codes]) -> list[slice]:
 
 def _encode_block(level: Level, codes: Sequence[Codes], tops: Sequence[Codes] | None) -> Message:
     plain, grouped = _plain_coder(level, codes[0].shape[1:]), _group_coder(level, codes, tops)
+    counts, steps = _counts(level, codes)
+    wide = np.flatnonzero(steps)  # the streams that have groups
 
     def push_plain(message: Message, step: int, rows: NDArray[np.intp]) -> Message:
         return plain.push(message, np.stack([codes[r][step].reshape(-1) for r in rows]))
 
     def push_group(message: Message, step: int, rows: NDArray[np.intp]) -> Message:
-        part = [_group(level, codes[r], step) for r in rows]
-        return grouped(step, rows).push(message, np.stack(part))
+        part = [_group(level, codes[r], step) for r in wide[rows]]
+        return grouped(step, wide[rows]).push(message, np.stack(part))
 
-    counts, steps = _counts(level, codes)
     message = _climb(ans.empty(len(codes)), counts, push_plain)
-    wide = _climb(_widen(message, steps > 0, level), steps[steps > 0], push_group)
-    return _replace(message, steps > 0, ans.narrow(wide) if wide.streams else wide)
+    if len(wide):
+        part = ans.widen(ans.take(message, wide), level.layout.lanes)
+        message = _replace(message, wide, ans.narrow(_climb(part, steps[wide], push_group)))
+    return message
 
 
 def _decode_block(
@@ -147,6 +150,8 @@ def _decode_block(
 ) -> None:
     """Fill ``codes`` from the messages, last image first."""
     plain, grouped = _plain_coder(level, codes[0].shape[1:]), _group_coder(level, codes, tops)
+    counts, steps = _counts(level, codes)
+    wide = np.flatnonzero(steps)
 
     def pop_plain(message: Message, step: int, rows: NDArray[np.intp]) -> Message:
         message, x = plain.pop(message)
@@ -155,14 +160,14 @@ def _decode_block(
         return message
 
     def pop_group(message: Message, step: int, rows: NDArray[np.intp]) -> Message:
-        message, x = grouped(step, rows).pop(message)
-        for r, images in zip(rows, x, strict=True):
+        message, x = grouped(step, wide[rows]).pop(message)
+        for r, images in zip(wide[rows], x, strict=True):
             _group(level, codes[r], step)[:] = images
         return message
 
-    counts, steps = _counts(level, codes)
-    wide = _descend(_widen(message, steps > 0, level), steps[steps > 0], pop_group)
-    message = _replace(message, steps > 0, ans.narrow(wide) if wide.streams else wide)
+    if len(wide):
+        part = ans.widen(ans.take(message, wide), level.layout.lanes)
+        message = _replace(message, wide, ans.narrow(_descend(part, steps[wide], pop_group)))
     message = _descend(message, counts, pop_plain)
     if message.tail_words.any() or (message.head != ans.HEAD_MIN).any():
         raise CorruptError("a stream holds more than its images; it is damaged")
@@ -202,19 +207,11 @@ def _counts(level: Level, codes: Sequence[Codes]) -> tuple[NDArray[np.intp], NDA
     return plain, steps
 
 
-def _widen(message: Message, rows: NDArray[np.bool_], level: Level) -> Message:
-    """The streams ``rows`` on many lanes."""
-    part = ans.take(message, np.flatnonzero(rows))
-    return ans.widen(part, level.layout.lanes) if part.streams else part
-
-
-def _replace(message: Message, rows: NDArray[np.bool_], part: Message) -> Message:
+def _replace(message: Message, rows: NDArray[np.intp], part: Message) -> Message:
     """``message`` with the streams ``rows`` exchanged for those of ``part``."""
-    if not part.streams:
-        return message
-    order = np.concatenate([np.flatnonzero(rows), np.flatnonzero(~rows)])
-    joined = ans.join(part, ans.take(message, np.flatnonzero(~rows)))
-    return ans.take(joined, np.argsort(order))
+    rest = np.setdiff1d(np.arange(message.streams), rows)
+    joined = ans.join(part, ans.take(message, rest))
+    return ans.take(joined, np.argsort(np.concatenate([rows, rest])))
 
 
 # --- lockstep: streams of unequal length move together as long as they can ----------------------

@@ -1,4 +1,4 @@
-"""DRRDataset: items, batches and codes; workers, pickling, caches; files that are not as they were."""
+"""DRRDataset: items, codes, workers, pickling, caches; files that are not as they were."""
 
 from __future__ import annotations
 

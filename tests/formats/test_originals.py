@@ -28,12 +28,12 @@ def reader(own_drr: Path, folder: Path) -> Reader:
     return recording(own_drr, path=str(folder))
 
 
-def recording(path: Path, **changed: object) -> Reader:
+def recording(file: Path, **changed: object) -> Reader:
     """The file with other words about its source."""
-    content = read_all(path)
+    content = read_all(file)
     source = {**content.metadata["source"], **changed}
-    write(path, replace(content, metadata={**content.metadata, "source": source}), overwrite=True)
-    return Reader(path)
+    write(file, replace(content, metadata={**content.metadata, "source": source}), overwrite=True)
+    return Reader(file)
 
 
 def refused(reader: Reader, given: Path | None, *parts: object, moved: Path | None = None) -> None:

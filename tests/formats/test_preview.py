@@ -1,4 +1,4 @@
-"""The picture of a memory: every reconstruction, and every original, pixel by pixel in its place."""
+"""The picture of a memory: reconstructions and originals, pixel by pixel in their place."""
 
 from __future__ import annotations
 

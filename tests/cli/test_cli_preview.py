@@ -1,0 +1,56 @@
+"""``drrpack preview``: the picture, the note beside it, and what it refuses."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command import Command
+from PIL import Image
+
+from drrpack import DRRDataset
+from drrpack.formats.preview import preview_grid
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def test_the_picture(
+    drrpack: Command, digits_drr: Path, digits_folder: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "grid.png"
+    done = drrpack("preview", digits_drr, "-o", output, "--rows", "2", "--columns", "3")
+    assert done.code == 0 and done.errors == ""
+    assert f"{output}: originals (above) from {digits_folder}" in done.output
+    expected, _ = preview_grid(DRRDataset(digits_drr), rows=2, columns=3)
+    with Image.open(output) as picture:
+        assert picture.format == "PNG"
+        np.testing.assert_array_equal(np.asarray(picture), np.asarray(expected))
+
+
+@pytest.mark.parametrize("name", ["grid.jpg", "grid.WEBP"])
+def test_other_formats(drrpack: Command, digits_drr: Path, tmp_path: Path, name: str) -> None:
+    options = ("--rows", "1", "--columns", "1")
+    assert drrpack("preview", digits_drr, "-o", tmp_path / name, *options).code == 0
+    with Image.open(tmp_path / name) as picture:
+        picture.load()
+
+
+def test_refusals(drrpack: Command, digits_drr: Path, digits_folder: Path, tmp_path: Path) -> None:
+    place = tmp_path / "out"
+    place.mkdir()
+    (place / "old.png").write_bytes(b"old")
+    start = ("preview", digits_drr, "-o")
+    drrpack.refused(*start, place / "old.png", naming=(place / "old.png", "--force"))
+    drrpack.refused(*start, place / "grid.txt", naming=(place / "grid.txt", ".png"))
+    drrpack.refused(*start, place / "new" / "grid.png", naming=("create it first",))
+    other = Path(shutil.copytree(digits_folder, tmp_path / "other"))
+    next((other / "train/0").iterdir()).unlink()
+    wrong = (place / "grid.png", "--source", other)
+    drrpack.refused(*start, *wrong, naming=(other, digits_drr, "--source DIR"))
+    notes = tmp_path / "notes.txt"
+    notes.write_text("no memory")
+    drrpack.refused("preview", notes, "-o", place / "grid.png", naming=(notes,))
+    assert drrpack(*start, place / "grid.png", "--rows", "0").code == 2
+    assert [path.name for path in place.iterdir()] == ["old.png"]

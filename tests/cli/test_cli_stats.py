@@ -1,0 +1,51 @@
+"""``drrpack stats``: the keys of its JSON, and its tables."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from command import Command
+
+
+def test_json(drrpack: Command, digits_drr: Path) -> None:
+    done = drrpack("stats", digits_drr, "--json")
+    assert done.code == 0 and done.errors == ""
+    figures = json.loads(done.output)
+    wanted = {
+        "format_version", "images", "classes", "image_size", "bytes", "bytes_per_image",
+        "bits_per_code", "compression_ratio", "psnr_db",
+    }  # fmt: skip
+    assert set(figures) == wanted | {"raw_bytes", "psnr_images", "psnr_on"}
+    parts = figures["bytes"]
+    assert set(parts) == {"file", "payload", "vqvae", "entropy_model", "raw", "container"}
+    total = parts.pop("file")
+    assert total == sum(parts.values()) == os.path.getsize(digits_drr)
+    assert set(figures["bytes_per_image"]) == {"payload", "total"}
+    assert set(figures["bits_per_code"]) == {"top", "bottom", "all"}
+    for bits in figures["bits_per_code"].values():
+        assert set(bits) == {"coded", "order0", "lzma"}
+        assert all(isinstance(value, float) for value in bits.values())
+    assert figures["format_version"] == "1.0"
+    assert (figures["images"], figures["classes"], figures["image_size"]) == (300, 10, [32, 32])
+
+
+def test_tables(drrpack: Command, digits_drr: Path) -> None:
+    done = drrpack("stats", digits_drr)
+    assert done.code == 0 and done.errors == ""
+    size = os.path.getsize(digits_drr)
+    for part in ("Every byte", "table 3", "table 4", f"{size:,}", "UB, 300 raw images", "PSNR"):
+        assert part in done.output
+
+
+def test_no_memory(drrpack: Command, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("no memory")
+    for options in ((), ("--json",)):
+        drrpack.refused("stats", tmp_path / "notes.txt", *options, naming=(tmp_path / "notes.txt",))
+        drrpack.refused("stats", tmp_path / "absent", *options, naming=("no such file",))
+
+
+def test_a_damaged_memory(drrpack: Command, own_drr: Path) -> None:
+    own_drr.write_bytes(own_drr.read_bytes()[:-1])
+    drrpack.refused("stats", own_drr, naming=(own_drr, "damaged"))

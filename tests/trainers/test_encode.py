@@ -1,0 +1,123 @@
+"""Encoding a folder: what the file says of its making, and a real kill in the middle of it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+from tiny_memory import encode_tiny, options_for, tiny_networks, write_digits
+
+from drrpack.codec import Codec
+from drrpack.errors import DrrError
+from drrpack.formats.container import Reader
+from drrpack.formats.sources import open_source
+from drrpack.trainers import encode as encoding
+from drrpack.trainers.encode import Step, plan_encode
+from drrpack.trainers.fitting import FitProgress
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+HERE = Path(__file__).resolve().parent
+
+
+@pytest.fixture(scope="module")
+def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four pictures of each digit, and one to test on."""
+    return write_digits(tmp_path_factory.mktemp("few") / "digits", train=4, test=1)
+
+
+def test_what_the_file_says_of_its_making(digits_drr: Path, digits_folder: Path) -> None:
+    source = open_source(digits_folder)
+    with Reader(digits_drr) as reader:
+        kept, log = reader.metadata["source"], reader.metadata["fit"]
+    digests = {"train": source.digest(), "test": source.digest("test")}
+    assert kept == {"path": str(digits_folder), "digest": digests, "size": None}
+    assert (log["source_digest"], log["classes"], log["device"]) == (digests["train"], 5, "cpu")
+    assert set(log["networks"]) == {"vqvae", "bitswap"}
+
+
+def test_stages_and_leftovers(few: Path, tmp_path: Path) -> None:
+    events: list[FitProgress | Step] = []
+    options = options_for(few, tmp_path / "mem.drr", fit_classes=10)
+    plan = plan_encode(options)
+    assert plan.fit_classes == 10 and plan.checkpoints == tmp_path / "mem.drr.fit"
+    with tiny_networks():
+        assert encoding.encode(plan, events.append) == tmp_path / "mem.drr"
+    stages = list(dict.fromkeys(event.stage for event in events))
+    assert stages == ["VQ-VAE", "Bit-Swap", "codes", "streams", "figures"]
+    codes = [e for e in events if isinstance(e, Step) and e.stage == "codes"]
+    assert [event.done for event in codes] == list(range(4, 41, 4))
+    assert {event.total for event in codes} == {40}
+    assert [path.name for path in tmp_path.iterdir()] == ["mem.drr"]
+    with Reader(tmp_path / "mem.drr") as reader:
+        assert reader.metadata["figures"]["psnr_on"] == "the test split"
+
+
+def test_nothing_is_written_where_decoding_fails(
+    few: Path, digits_drr: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decompress = Codec.decompress
+
+    def wrong(*arguments: object) -> object:
+        decoded = decompress(*arguments)  # type: ignore[arg-type]
+        decoded[3].bottom[0, 0, 0] ^= 1
+        return decoded
+
+    monkeypatch.setattr(Codec, "decompress", wrong)
+    with pytest.raises(DrrError, match=r"class number 3 .* nothing was written"):
+        encode_tiny(few, tmp_path / "mem.drr", codec=digits_drr)
+    assert list(tmp_path.iterdir()) == []
+
+
+KILLED = """
+    import os, signal, sys
+    from pathlib import Path
+
+    sys.path[:0] = sys.argv[3:]
+    import torch
+    from tiny_memory import encode_tiny
+    from drrpack.trainers import fitting
+
+    torch.set_num_threads(1)
+    fitting.CHECKPOINT_SECONDS = -1.0  # after every step
+    kept = []
+    keep = fitting._keep
+
+    def keep_and_die(task, *arguments):
+        keep(task, *arguments)
+        kept.append(task.stage)
+        if kept.count("Bit-Swap") == 2 or (kept.count("VQ-VAE") == 4 and not resumed):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    fitting._keep = keep_and_die
+    resumed = Path(sys.argv[2] + ".fit").exists()
+    encode_tiny(Path(sys.argv[1]), Path(sys.argv[2]), epochs=4)
+"""
+
+
+def test_killed_twice_and_resumed_like_undisturbed(few: Path, tmp_path: Path) -> None:
+    (tmp_path / "cut").mkdir()
+    output = tmp_path / "cut" / "mem.drr"
+    places = [HERE.parents[1], HERE.parent]
+    command = [sys.executable, "-c", textwrap.dedent(KILLED), few, output, *places]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    for there in (["vqvae.pt"], ["bitswap.pt", "vqvae.pt"]):
+        done = subprocess.run([*map(str, command)], env=environment, timeout=250)
+        assert done.returncode == -signal.SIGKILL
+        assert [path.name for path in output.parent.iterdir()] == ["mem.drr.fit"]
+        assert sorted(path.name for path in (tmp_path / "cut/mem.drr.fit").iterdir()) == there
+    encode_tiny(few, output, epochs=4)
+    undisturbed = encode_tiny(few, tmp_path / "whole.drr", epochs=4)
+    assert [path.name for path in output.parent.iterdir()] == ["mem.drr"]
+    with Reader(output) as one, Reader(undisturbed) as two:
+        assert one.vqvae == two.vqvae and one.entropy_model == two.entropy_model
+        rows = range(len(one.index))
+        assert [one.stream(row, "bottom") for row in rows] == [
+            two.stream(row, "bottom") for row in rows
+        ]
+        assert one.metadata["figures"] == two.metadata["figures"]

@@ -1,0 +1,91 @@
+"""Both networks fitted in a row: the codec they give, its log, and going on from checkpoints."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from tiny_memory import TINY_PLAN, tiny_networks
+
+from drrpack.codec import Codec, pay_ahead
+from drrpack.formats import memory
+from drrpack.formats.sources import open_source
+from drrpack.trainers.fit_codec import FitPlan, fit_codec
+from drrpack.trainers.fitting import Budget, FitProgress
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.fixture(scope="module")
+def images(digits_folder: Path) -> NDArray[np.uint8]:
+    source = open_source(digits_folder, splits=["train"])
+    return np.concatenate([source.load(0), source.load(1)])
+
+
+def plan_of(epochs: int = 1, seed: int = 0, checkpoints: Path | None = None) -> FitPlan:
+    return TINY_PLAN(Budget(epochs=epochs), torch.device("cpu"), seed, checkpoints=checkpoints)
+
+
+def fitted(images: NDArray[np.uint8], plan: FitPlan) -> Codec:
+    with tiny_networks():
+        return fit_codec(images, plan)[0]
+
+
+def weights(codec: Codec) -> tuple[bytes, bytes]:
+    vqvae, entropy = memory.sections(codec)
+    return vqvae.data, entropy.data
+
+
+@pytest.fixture(scope="module")
+def undisturbed(images: NDArray[np.uint8]) -> Codec:
+    return fitted(images, plan_of())
+
+
+def test_the_codec_codes_what_it_was_fitted_on(
+    undisturbed: Codec, images: NDArray[np.uint8]
+) -> None:
+    codes = [undisturbed.encode(images[:30]), undisturbed.encode(images[30:])]
+    codec = pay_ahead(undisturbed, codes)
+    made = codec.compress(codes)  # decodes it, and compares
+    assert [streams.images for streams in made] == [30, 30]
+
+
+def test_what_is_used_is_what_fp16_holds(undisturbed: Codec) -> None:
+    for name, tensor in undisturbed.vqvae.state_dict().items():
+        assert torch.equal(tensor, tensor.half().float()), name
+
+
+def test_log_and_reports(images: NDArray[np.uint8]) -> None:
+    reports: list[FitProgress] = []
+    with tiny_networks():
+        _, log = fit_codec(images[:16], plan_of(), reports.append)
+    assert list(dict.fromkeys(report.stage for report in reports)) == ["VQ-VAE", "Bit-Swap"]
+    assert {"steps", "epochs", "seconds", "psnr_db"} <= set(log["vqvae"])
+    assert {"steps", "bits_per_code_top", "bits_per_code_bottom"} <= set(log["bitswap"])
+    assert log["vqvae"]["steps"] == 1 and log["bitswap"]["steps"] == 1
+
+
+def test_the_seed_decides(undisturbed: Codec, images: NDArray[np.uint8]) -> None:
+    assert weights(fitted(images, plan_of())) == weights(undisturbed)
+    other = weights(fitted(images, plan_of(seed=1)))
+    assert other[0] != weights(undisturbed)[0] and other[1] != weights(undisturbed)[1]
+
+
+def test_checkpoints_are_of_these_data_and_this_network(
+    undisturbed: Codec, images: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    folder = tmp_path / "fit"
+    fitted(images, plan_of(checkpoints=folder))
+    assert sorted(path.name for path in folder.iterdir()) == ["bitswap.pt", "vqvae.pt"]
+    other = images.copy()
+    other[0] ^= 255
+    changed = fitted(other, plan_of(checkpoints=folder))
+    assert weights(changed) == weights(fitted(other, plan_of()))
+    smaller = replace(plan_of(), vqvae=replace(plan_of().vqvae, channels=8))
+    kept = replace(smaller, checkpoints=folder)
+    assert weights(fitted(images, kept)) == weights(fitted(images, smaller))
+    assert weights(fitted(images, plan_of(checkpoints=folder))) == weights(undisturbed)

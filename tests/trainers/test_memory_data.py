@@ -1,0 +1,109 @@
+"""A file and the raw images behind it, as the protocol sees them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from drrpack import DRRDataset, SourceError
+from drrpack.formats.sources import open_source
+from drrpack.trainers.memory_data import MemoryData
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.fixture(scope="module")
+def dataset(digits_drr: Path) -> DRRDataset:
+    return DRRDataset(digits_drr).preload()
+
+
+def test_reconstructions(digits_drr: Path, dataset: DRRDataset) -> None:
+    images, labels = MemoryData(digits_drr).replayed([4, 1])
+    assert labels.tolist() == [4] * 30 + [1] * 30 and labels.dtype == np.int64
+    np.testing.assert_array_equal(images[:30], dataset.pixels(range(120, 150)))
+    np.testing.assert_array_equal(images[30:], dataset.pixels(range(30, 60)))
+
+
+def test_raw_images_in_the_order_of_their_reconstructions(
+    digits_drr: Path, digits_folder: Path
+) -> None:
+    data, source = MemoryData(digits_drr), open_source(digits_folder)
+    assert data.has_raw
+    images, labels = data.raw([4, 1])
+    np.testing.assert_array_equal(images, np.concatenate([source.load(4), source.load(1)]))
+    assert labels.tolist() == [4] * 30 + [1] * 30
+    images, labels = data.test([9])
+    np.testing.assert_array_equal(images, source.load(9, "test"))
+    assert labels.tolist() == [9] * 8
+
+
+def test_some_classes_are_numbered_anew(
+    digits_drr: Path, digits_folder: Path, dataset: DRRDataset
+) -> None:
+    data, source = MemoryData(digits_drr, numbers=[7, 2]), open_source(digits_folder)
+    assert list(data.classes) == ["7", "2"]
+    np.testing.assert_array_equal(data.replayed([1])[0], dataset.pixels(range(60, 90)))
+    np.testing.assert_array_equal(data.raw([1])[0], source.load(2))
+    np.testing.assert_array_equal(data.test([0])[0], source.load(7, "test"))
+
+
+def test_bytes(digits_drr: Path) -> None:
+    whole, some = MemoryData(digits_drr), MemoryData(digits_drr, numbers=[7, 2])
+    assert sum(whole.memory_bytes.values()) == os.path.getsize(digits_drr)
+    index = DRRDataset(digits_drr).reader.index[[7, 2]]
+    payload = int(index["top_bytes"].sum() + index["bottom_bytes"].sum())
+    assert some.memory_bytes == {**whole.memory_bytes, "payload": payload}
+
+
+def test_the_fingerprint_is_of_all_that_decides(
+    digits_drr: Path, digits_folder: Path, tmp_path: Path
+) -> None:
+    def of(*numbers: int, test: Path | None = None) -> str:
+        return MemoryData(digits_drr, numbers=numbers or None, test=test).fingerprint
+
+    fewer = Path(shutil.copytree(digits_folder / "test", tmp_path / "test"))
+    next((fewer / "0").iterdir()).unlink()
+    assert of() == of()
+    different = [of(), of(1, 2), of(2, 1), of(test=fewer)]
+    assert len(set(different)) == 4
+    copied = shutil.copy(digits_drr, tmp_path / "copy.drr")
+    assert MemoryData(Path(copied)).fingerprint == of()
+
+
+def test_other_test_images(digits_drr: Path, digits_folder: Path) -> None:
+    data = MemoryData(digits_drr, test=digits_folder / "test")
+    np.testing.assert_array_equal(data.test([3])[0], MemoryData(digits_drr).test([3])[0])
+    with pytest.raises(SourceError, match="training images"):
+        MemoryData(digits_drr, test=digits_folder / "train")
+
+
+def test_a_source_that_has_moved(
+    digits_drr: Path, digits_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the file was made on another machine."""
+    folder = Path(shutil.copytree(digits_folder, tmp_path / "digits"))
+    dataset = DRRDataset(digits_drr)
+    metadata = dataset.reader.metadata
+    elsewhere = {**metadata, "source": {**metadata["source"], "path": str(tmp_path / "gone")}}
+    monkeypatch.setattr(
+        "drrpack.formats.container.parse_json",
+        lambda path, name, text: elsewhere if name == "/metadata" else _parsed(text),
+    )
+    with pytest.raises(SourceError, match="--test DIR"):
+        MemoryData(digits_drr)
+    data = MemoryData(digits_drr, test=folder / "test")
+    assert not data.has_raw
+    with pytest.raises(SourceError, match="--source DIR"):
+        data.raw([0])
+    data = MemoryData(digits_drr, source=folder)
+    assert data.has_raw and len(data.raw([0])[0]) == 30 and len(data.test([0])[0]) == 8
+
+
+def _parsed(text: bytes) -> object:
+    import json
+
+    return json.loads(text)
