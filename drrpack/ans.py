@@ -90,10 +90,15 @@ def empty(streams: int = 1, lanes: int = 1) -> Message:
     return Message(head, tail, 0)
 
 
-def _owned(message: Message) -> _Tail:
+def _current(message: Message) -> _Tail:
     assert message.use == message.tail.uses, "this message was used before; take the newer one"
-    message.tail.uses += 1
     return message.tail
+
+
+def _owned(message: Message) -> _Tail:
+    tail = _current(message)
+    tail.uses += 1
+    return tail
 
 
 def _next(message: Message, part: U64, tail: _Tail) -> Message:
@@ -248,13 +253,13 @@ def unflatten(streams: Sequence[Words], lanes: int = 1) -> Message:
 
 def take(message: Message, rows: NDArray[np.intp]) -> Message:
     """The messages of some streams alone; the others stay usable through another `take`."""
-    tail = message.tail
+    tail = _current(message)
     return Message(message.head[rows], _Tail(tail.words[rows], tail.length[rows]), 0)
 
 
 def join(first: Message, second: Message) -> Message:
     """The streams of two messages with equal lanes, one after the other."""
-    parts = (first.tail, second.tail)
+    parts = (_current(first), _current(second))
     capacity = max(part.words.shape[1] for part in parts)
     words = np.zeros((first.streams + second.streams, capacity), dtype=np.uint32)
     words[: first.streams, : first.tail.words.shape[1]] = first.tail.words

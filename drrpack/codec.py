@@ -15,7 +15,8 @@ from torch import Tensor
 
 from drrpack import streams
 from drrpack.ans import Words
-from drrpack.bitswap import BitSwap, Codes
+from drrpack.bitswap import Codes
+from drrpack.code_model import BitSwap
 from drrpack.errors import DrrError
 from drrpack.exact import exact_arithmetic, freeze, move
 from drrpack.pixels import ActivationBits, PixelDecoder, batches, calibrate

@@ -26,6 +26,7 @@ from drrpack.exact import (
 )
 from drrpack.vqvae import VQVAE, ResidualBlock
 
+LEAST_BITS, MOST_BITS = -8, 16  # of an activation: no honest network comes near
 RESIDUAL_MAX = 4095
 PIXEL_BITS = 12  # an output of 1.0 is 4096; then 127.5 levels
 
@@ -51,8 +52,9 @@ class ActivationBits:
         if not isinstance(hidden, list | tuple):
             raise ValueError("activation bits of the residual blocks are no list")
         for bits in (*single, *hidden):
-            if not isinstance(bits, int) or not -8 <= bits <= 16:
-                raise ValueError(f"activation bits are {bits!r}, expected -8 to 16")
+            if not isinstance(bits, int) or not LEAST_BITS <= bits <= MOST_BITS:
+                found, limits = f"activation bits are {bits!r}", f"{LEAST_BITS} to {MOST_BITS}"
+                raise ValueError(f"{found}, expected {limits}")
         top, joined, residual, upsampled = (int(str(b)) for b in single)
         return ActivationBits(top, joined, residual, tuple(hidden), upsampled)
 
@@ -82,7 +84,8 @@ def _bits(x: Tensor, limit: int) -> int:
     values = x.abs().flatten()
     keep = max(1, int(len(values) * (1 - 1 / 20_000)))
     largest = values.kthvalue(keep).values.clamp_min(1e-4)
-    return int(torch.frexp(limit / largest.double()).exponent) - 1
+    finest = int(torch.frexp(limit / largest.double()).exponent) - 1
+    return min(max(finest, LEAST_BITS), MOST_BITS)
 
 
 class PixelDecoder(nn.Module):

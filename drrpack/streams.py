@@ -18,9 +18,11 @@ from numpy.typing import NDArray
 
 from drrpack import ans
 from drrpack.ans import Message, Words
-from drrpack.bitswap import Codes, LevelModel, group_codec
+from drrpack.bitswap import Codes, group_codec
+from drrpack.code_model import LevelModel
 from drrpack.errors import CorruptError, MessageError
-from drrpack.exact import PRECISION, exact_arithmetic
+from drrpack.exact import exact_arithmetic
+from drrpack.probability import PRECISION
 
 TABLE_PRECISION = 16
 POSITIONS_AT_ONCE = 1 << 16  # codes in one network call: bounds memory at about a gigabyte

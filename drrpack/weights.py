@@ -5,15 +5,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from drrpack.bitswap import BitSwap, BitSwapConfig
+from drrpack.code_model import BitSwap, BitSwapConfig
 from drrpack.errors import CorruptError
 from drrpack.exact import IntEmbedding, freeze, int_layers
 from drrpack.pixels import ActivationBits
@@ -21,6 +21,7 @@ from drrpack.streams import TABLE_PRECISION, StreamLayout
 from drrpack.vqvae import VQVAE, VQVAEConfig
 
 Config = dict[str, Any]
+Network = TypeVar("Network", VQVAE, BitSwap)
 SIZE_LIMIT = 4096  # of any number in a config: no honest model comes near, a hostile one stops here
 
 
@@ -38,8 +39,11 @@ def unpack_vqvae(config: Mapping[str, Any], data: bytes) -> tuple[VQVAE, Activat
         CorruptError: the config is not one of ours, or the blob has another size.
     """
     bits = _parse(lambda: ActivationBits.from_json(config["activation_bits"]))
-    with torch.random.fork_rng(devices=[]):
-        network = VQVAE(_config(VQVAEConfig, config))
+    sizes = _config(VQVAEConfig, config)
+    if len(bits.hidden) != sizes.residual_blocks:
+        found = f"{len(bits.hidden)} residual blocks have activation bits"
+        raise CorruptError(f"{found}, the VQ-VAE has {sizes.residual_blocks}")
+    network = _build(VQVAE, sizes, data, _vqvae_bytes)
     blob = _Blob(data)
     with torch.no_grad():
         for tensor in _vqvae_tensors(network).values():
@@ -47,7 +51,6 @@ def unpack_vqvae(config: Mapping[str, Any], data: bytes) -> tuple[VQVAE, Activat
             if not np.isfinite(values).all():
                 raise CorruptError("the VQ-VAE has weights that are no finite numbers")
             tensor.copy_(torch.from_numpy(values))
-    blob.end("VQ-VAE")
     return network.eval().requires_grad_(False), bits
 
 
@@ -55,6 +58,33 @@ def _vqvae_tensors(network: VQVAE) -> dict[str, torch.Tensor]:
     averages = (".usage", ".total")
     state: dict[str, torch.Tensor] = network.state_dict()
     return {name: t for name, t in state.items() if not name.endswith(averages)}
+
+
+def _vqvae_bytes(network: VQVAE) -> int:
+    return sum(2 * tensor.numel() for tensor in _vqvae_tensors(network).values())
+
+
+def _bitswap_bytes(network: BitSwap) -> int:
+    """int8 weights, with int32 bias and int8 shift for each channel; then priors and tables."""
+    layers = int_layers(network).values()
+    size = sum(layer.weight.numel() for layer in layers)
+    size += sum(5 * layer.bias.numel() for layer in layers if not isinstance(layer, IntEmbedding))
+    priors = network.top.last.numel() + network.bottom.last.numel()
+    return size + 2 * priors + 2 * len(LEVELS) * network.config.codebook_size
+
+
+def _build(
+    kind: Callable[[Any], Network], sizes: Any, data: bytes, count: Callable[[Network], int]
+) -> Network:
+    """The network, if ``data`` has the size that it needs; before that nothing is allocated."""
+    with torch.device("meta"):
+        wanted = count(kind(sizes))
+    if wanted != len(data):
+        raise CorruptError(
+            f"a model section has {len(data)} bytes of weights; its config asks for {wanted}"
+        )
+    with torch.random.fork_rng(devices=[]):
+        return kind(sizes)
 
 
 LEVELS = ("top", "bottom")
@@ -84,8 +114,7 @@ def unpack_bitswap(
         ExactnessError: the weights break the bound under which sums are exact.
     """
     layouts = {name: _layout(config, name) for name in LEVELS}
-    with torch.random.fork_rng(devices=[]):
-        network = BitSwap(_config(BitSwapConfig, config))
+    network = _build(BitSwap, _config(BitSwapConfig, config), data, _bitswap_bytes)
     blob = _Blob(data)
     for layer in int_layers(network).values():
         if isinstance(layer, IntEmbedding):
@@ -98,7 +127,6 @@ def unpack_bitswap(
         level = getattr(network, name)
         level.load_last(blob.read("<i2", (2 * level.channels,)))
     tables = {name: _table(blob, network.config.codebook_size) for name in LEVELS}
-    blob.end("entropy model")
     freeze(network, carrier)
     return network, tables, layouts
 
@@ -115,7 +143,7 @@ def _table(blob: _Blob, size: int) -> NDArray[np.uint32]:
 
 
 class _Blob:
-    """Reads arrays one after the other."""
+    """Reads arrays one after the other; `_build` has seen to it that there are enough bytes."""
 
     def __init__(self, data: bytes) -> None:
         self.data, self.offset = data, 0
@@ -123,19 +151,9 @@ class _Blob:
     def read(self, dtype: str, shape: tuple[int, ...]) -> NDArray[Any]:
         count = int(np.prod(shape))
         size = count * np.dtype(dtype).itemsize
-        if self.offset + size > len(self.data):
-            raise CorruptError(
-                f"a model section ends after {len(self.data)} bytes; its config asks for more"
-            )
         array = np.frombuffer(self.data, dtype, count, self.offset).reshape(shape)
         self.offset += size
         return array
-
-    def end(self, name: str) -> None:
-        if self.offset != len(self.data):
-            raise CorruptError(
-                f"the {name} section has {len(self.data)} bytes; its config asks for {self.offset}"
-            )
 
 
 def _parse(make: Any) -> Any:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from drrpack import ans
-from drrpack.bitswap import BitSwap, BitSwapConfig, LevelModel
+from drrpack.code_model import BitSwap, BitSwapConfig, LevelModel
 from drrpack.exact import IntConv2d, IntConvTranspose2d, freeze
 from drrpack.streams import Level, StreamLayout, frequency_table
 from drrpack.vqvae import VQVAE, VQVAEConfig

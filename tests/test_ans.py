@@ -180,7 +180,6 @@ def test_an_old_message_cannot_be_used_again() -> None:
             use(old)
 
 
-@pytest.mark.xfail(strict=True, reason="take and join do not look at the use count yet")
 @pytest.mark.parametrize("use", [lambda m: ans.take(m, np.array([0])), lambda m: ans.join(m, m)])
 def test_streams_of_an_old_message_cannot_be_taken(use: Callable[[ans.Message], object]) -> None:
     old = filled_message(1, 1, 4)

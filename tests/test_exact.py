@@ -16,6 +16,14 @@ from small_models import convolutions_run
 
 from drrpack.errors import ExactnessError
 from drrpack.exact import (
+    SUM_LIMIT,
+    IntConv2d,
+    IntConvTranspose2d,
+    IntEmbedding,
+    exact_arithmetic,
+    round_half_up,
+)
+from drrpack.probability import (
     BIN_COUNT,
     BIN_MIN,
     MEAN_UNIT,
@@ -23,16 +31,10 @@ from drrpack.exact import (
     SCALE_COUNT,
     SCALE_STEP,
     SCALE_ZERO,
-    SUM_LIMIT,
     Categorical,
-    IntConv2d,
-    IntConvTranspose2d,
-    IntEmbedding,
     Logistic,
-    exact_arithmetic,
     exp2_table,
     logistic_table,
-    round_half_up,
 )
 
 Int = NDArray[np.int64]
@@ -335,7 +337,7 @@ def test_round_half_up_goes_up_at_halves() -> None:
 
 PRECISION_SETTINGS = """
 import torch
-from drrpack.exact import exact_arithmetic
+from drrpack.exact import (exact_arithmetic)
 {setting} = "{value}"
 with exact_arithmetic(torch.device("cpu")):
     pass

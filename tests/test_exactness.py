@@ -23,9 +23,10 @@ from torch import Tensor
 
 from drrpack import streams
 from drrpack.ans import Words
-from drrpack.bitswap import BitSwap, BitSwapConfig
+from drrpack.code_model import BitSwap, BitSwapConfig
 from drrpack.errors import CorruptError
-from drrpack.exact import Categorical, IntConv2d, exact_arithmetic, freeze, move
+from drrpack.exact import IntConv2d, exact_arithmetic, freeze, move
+from drrpack.probability import Categorical
 from drrpack.streams import Level, StreamLayout, frequency_table
 
 CLASSES = 20

@@ -14,8 +14,7 @@ import torch
 from PIL import Image
 from small_models import SMALL_VQVAE
 
-from drrpack.bitswap import BitSwapConfig
-from drrpack.streams import StreamLayout
+from drrpack.code_model import BitSwapConfig
 from drrpack.trainers import encode as encoding
 from drrpack.trainers import fit_bitswap, fit_vqvae
 from drrpack.trainers.encode import EncodeOptions
@@ -34,7 +33,7 @@ TINY_BITSWAP = BitSwapConfig(
 )
 # A stream of 30 images must have images that Bit-Swap codes: few lanes are soon paid for. A larger
 # group means fewer calls of the networks, which is what tests wait for.
-TINY_LAYOUT = partial(StreamLayout, group=8, lanes=2)
+TINY_WIDTHS = ((8, 2),)  # images of a group, lanes
 TINY_PLAN = partial(FitPlan, vqvae=SMALL_VQVAE, bitswap=TINY_BITSWAP)
 
 
@@ -56,7 +55,7 @@ def tiny_networks() -> Iterator[None]:
     """Within it `drrpack.trainers.encode` fits networks of this file's size."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(encoding, "FitPlan", TINY_PLAN)
-        patch.setattr("drrpack.codec.StreamLayout", TINY_LAYOUT)
+        patch.setattr("drrpack.streams.WIDTHS", TINY_WIDTHS)
         patch.setattr(fit_vqvae, "BATCH_SIZE", 16)  # more steps, each a small one
         patch.setattr(fit_bitswap, "BATCH_SIZE", 128)
         yield

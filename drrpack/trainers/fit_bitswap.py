@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from drrpack.bitswap import BitSwap, expected_bits
+from drrpack.bitswap import expected_bits
+from drrpack.code_model import BitSwap
 from drrpack.trainers.fitting import learning_rate
 
 BATCH_SIZE = 64  # many small steps: after as many images it was ahead of 256

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from drrpack import codec as codecs
-from drrpack.bitswap import BitSwap, BitSwapConfig
+from drrpack.code_model import BitSwap, BitSwapConfig
 from drrpack.codec import ClassCodes, Codec, Pixels
 from drrpack.exact import freeze as freeze_integers
 from drrpack.trainers import fit_bitswap, fit_vqvae
