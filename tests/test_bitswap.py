@@ -164,10 +164,16 @@ def test_coded_size_is_the_expected_size(level: str, fitted: bool) -> None:
     model = briefly_fitted(flat, tops, steps=60 if fitted else 0)
     actual = coded_bits(model, np.stack(codes), tops)
     generator = torch.Generator().manual_seed(3)
+    turns = [torch.arange(len(flat)).roll(shift) for shift in range(4)]  # each phase in turn
     with torch.no_grad():
         samples = [
-            sum(part.sum() for part in expected_bits(model, flat, tops, generator))
-            for _ in range(8)
+            sum(
+                part.sum()
+                for part in expected_bits(
+                    model, flat[turn], None if tops is None else tops[turn], generator
+                )
+            )
+            for turn in 2 * turns
         ]
     expected = float(torch.stack(samples).mean())
     assert math.isclose(actual, expected, rel_tol=0.02)

@@ -317,17 +317,14 @@ def test_an_embedding_is_its_rounded_table() -> None:
 
 
 def test_exact_arithmetic_leaves_the_settings_as_they_were() -> None:
-    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
-    before = cudnn.allow_tf32, matmul.allow_tf32
-    try:
-        cudnn.allow_tf32, matmul.allow_tf32 = True, False
+    x = torch.ones(2, 2)
+    with torch.autocast("cpu", dtype=torch.bfloat16), torch.backends.nnpack.flags(enabled=True):
         with pytest.raises(RuntimeError, match="stop"), exact_arithmetic(CPU):
-            assert not cudnn.allow_tf32 and not matmul.allow_tf32
             assert torch.is_inference_mode_enabled()
+            assert (x @ x).dtype == torch.float32
             raise RuntimeError("stop")
-        assert (cudnn.allow_tf32, matmul.allow_tf32) == (True, False)
-    finally:
-        cudnn.allow_tf32, matmul.allow_tf32 = before
+        assert (x @ x).dtype == torch.bfloat16
+        assert not torch.is_inference_mode_enabled()
 
 
 def test_round_half_up_goes_up_at_halves() -> None:

@@ -250,7 +250,7 @@ def test_tables_that_do_not_add_up_are_refused() -> None:
     table = np.frombuffer(blob[-2 * 32 :], "<u2").copy()
     for index, change in ((0, 1), (3, -1)):
         damaged = table.copy()
-        damaged[index] += change
+        damaged[index] = int(damaged[index]) + change & 0xFFFF
         refused("bitswap", config, blob[: -2 * 32] + damaged.tobytes())
     damaged = table.copy()
     damaged[np.argmax(damaged)] += damaged[1]
