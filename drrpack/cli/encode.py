@@ -32,7 +32,9 @@ def encode(
         Path | None, typer.Option(help="Take the codec of this .drr file instead of fitting.")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    seed: Annotated[int, typer.Option(help="Of initial weights, batches and noise.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**31 - 1, help="Of initial weights, batches and noise.")
+    ] = 0,
     download: Annotated[
         str | None, typer.Option(help="Fetch cifar10 or cifar100 into SOURCE first.")
     ] = None,
@@ -53,7 +55,7 @@ def encode(
         source = sources.download(download, source)
     place = screen.choose_device(device)
     options = EncodeOptions(
-        source, output, place, _budget(epochs, minutes, place.type), size=size,
+        source, output, place, _budget(epochs, minutes, codec, place.type), size=size,
         skip_bad=skip_bad, force=force, fit_classes=fit_classes, codec=codec, seed=seed,
     )  # fmt: skip
     plan = plan_encode(options)
@@ -63,11 +65,13 @@ def encode(
     screen.print_stats(output)
 
 
-def _budget(epochs: int | None, minutes: float | None, device: str) -> Budget:
+def _budget(epochs: int | None, minutes: float | None, codec: Path | None, device: str) -> Budget:
     from drrpack.errors import OptionError
     from drrpack.trainers.encode import DEFAULT_MINUTES
     from drrpack.trainers.fitting import Budget
 
+    if codec is not None and (epochs is not None or minutes is not None):
+        raise OptionError("--epochs and --minutes have no meaning with --codec: nothing is fitted")
     if epochs is not None and minutes is not None:
         raise OptionError("--epochs and --minutes exclude each other: give one of them")
     if (epochs is not None and epochs < 1) or (minutes is not None and not minutes > 0):

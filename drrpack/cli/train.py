@@ -27,7 +27,8 @@ def train(
         int | None, typer.Option(help="Classes of phase 0; half of them by default.")
     ] = None,
     classes: Annotated[
-        str | None, typer.Option(help="Use some classes alone: 20, 50:70 or cat,dog,fox.")
+        str | None,
+        typer.Option(help="Use some classes alone: names (cat,dog), the first 20, or 50:70."),
     ] = None,
     class_order: Annotated[
         str, typer.Option(help="file, a number to shuffle by, or a JSON file of class names.")
@@ -37,7 +38,9 @@ def train(
     width: Annotated[
         int | None, typer.Option(help="Filters of the first block; 64 is ResNet-18.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of weights, batches and augmentation.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**31 - 1, help="Of weights, batches and augmentation.")
+    ] = 0,
     test: Annotated[
         Path | None, typer.Option(help="Raw test images, where the source does not have them.")
     ] = None,

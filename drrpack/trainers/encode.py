@@ -49,8 +49,9 @@ class Plan:
 
     @property
     def checkpoints(self) -> Path:
-        """The folder beside the output from which an interrupted fit goes on."""
-        return self.options.output.with_name(self.options.output.name + ".fit")
+        """The folder beside the output from which an interrupted fit goes on; hidden, so that it is
+        no class where the output lies in the source."""
+        return self.options.output.with_name(f".{self.options.output.name}.fit")
 
 
 @dataclass(frozen=True)

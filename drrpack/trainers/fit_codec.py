@@ -66,7 +66,7 @@ def _fit_vqvae(
         fingerprint=_fingerprint(plan, plan.vqvae, images),
         checkpoint=plan.checkpoint("vqvae.pt"), report=report,
     )  # fmt: skip
-    network = fit_vqvae.freeze(task.network)
+    network = task.finish()
     return network.to(plan.device).to(memory_format=torch.channels_last), log
 
 

@@ -49,6 +49,12 @@ class VQVAEFit:
         self.steps += 1
         return self._metrics(loss.item(), error.item(), codes)
 
+    def finish(self) -> VQVAE:
+        """The fitted network; one so short that it was never quantised gets its codebooks now."""
+        if not self.quantised:
+            self._initialise_codebooks(torch.Generator().manual_seed(0))
+        return freeze(self.network)
+
     def _set_learning_rate(self, fraction: float) -> None:
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(PEAK_LEARNING_RATE, fraction, self.steps)

@@ -265,7 +265,7 @@ def test_a_damaged_codec(drrpack: Command, source: Path, place: Path, own_drr: P
 
 
 def test_a_damaged_checkpoint(drrpack: Command, source: Path, tmp_path: Path) -> None:
-    checkpoint = tmp_path / "mem.drr.fit" / "vqvae.pt"
+    checkpoint = tmp_path / ".mem.drr.fit" / "vqvae.pt"
     checkpoint.parent.mkdir()
     checkpoint.write_bytes(b"half a checkpoint")
     with tiny_networks():

@@ -45,7 +45,7 @@ def test_stages_and_leftovers(few: Path, tmp_path: Path) -> None:
     events: list[FitProgress | Step] = []
     options = options_for(few, tmp_path / "mem.drr", fit_classes=10)
     plan = plan_encode(options)
-    assert plan.fit_classes == 10 and plan.checkpoints == tmp_path / "mem.drr.fit"
+    assert plan.fit_classes == 10 and plan.checkpoints == tmp_path / ".mem.drr.fit"
     with tiny_networks():
         assert encoding.encode(plan, events.append) == tmp_path / "mem.drr"
     stages = list(dict.fromkeys(event.stage for event in events))
@@ -95,7 +95,7 @@ KILLED = """
             os.kill(os.getpid(), signal.SIGKILL)
 
     fitting._keep = keep_and_die
-    resumed = Path(sys.argv[2] + ".fit").exists()
+    resumed = Path(sys.argv[2]).with_name(".mem.drr.fit").exists()
     encode_tiny(Path(sys.argv[1]), Path(sys.argv[2]), epochs=4)
 """
 
@@ -109,8 +109,8 @@ def test_killed_twice_and_resumed_like_undisturbed(few: Path, tmp_path: Path) ->
     for there in (["vqvae.pt"], ["bitswap.pt", "vqvae.pt"]):
         done = subprocess.run([*map(str, command)], env=environment, timeout=250)
         assert done.returncode == -signal.SIGKILL
-        assert [path.name for path in output.parent.iterdir()] == ["mem.drr.fit"]
-        assert sorted(path.name for path in (tmp_path / "cut/mem.drr.fit").iterdir()) == there
+        assert [path.name for path in output.parent.iterdir()] == [".mem.drr.fit"]
+        assert sorted(path.name for path in (tmp_path / "cut/.mem.drr.fit").iterdir()) == there
     encode_tiny(few, output, epochs=4)
     undisturbed = encode_tiny(few, tmp_path / "whole.drr", epochs=4)
     assert [path.name for path in output.parent.iterdir()] == ["mem.drr"]
