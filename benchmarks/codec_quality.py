@@ -40,22 +40,26 @@ def main() -> None:
     where = np.concatenate([starts[c] + np.arange(EACH) for c in unseen])
     images = np.concatenate([source.load(c)[:EACH] for c in unseen])
     payload = figures["bytes_per_image"]["payload"]
+    curves = {
+        "JPEG 4:2:0": jpeg_curve(images, 2),
+        "JPEG 4:4:4": jpeg_curve(images, 0),
+        "WebP": webp_curve(images),
+    }
+    total = figures["bytes_per_image"]["total"]
     found = {
         "images": len(images),
         "on": f"{len(unseen)} classes that the codec never saw",
         "payload_bytes_per_image": payload,
         "psnr_db": psnr_db(images, dataset.pixels(where)),
-        "peers_at_the_same_bytes": {
-            "JPEG 4:2:0": at_bytes(payload, jpeg_curve(images, 2)),
-            "JPEG 4:4:4": at_bytes(payload, jpeg_curve(images, 0)),
-            "WebP": at_bytes(payload, webp_curve(images)),
-        },
+        "peers_at_the_payloads_bytes": {k: at_bytes(payload, c) for k, c in curves.items()},
+        "peers_at_the_files_bytes": {k: at_bytes(total, c) for k, c in curves.items()},
         "stats": figures,
         "fit": fit,
         "versions": versions(),
     }
     given.output.write_text(json.dumps(found, indent=2) + "\n")
-    print(json.dumps({k: found[k] for k in ("psnr_db", "peers_at_the_same_bytes")}, indent=2))
+    shown = ("psnr_db", "peers_at_the_payloads_bytes", "peers_at_the_files_bytes")
+    print(json.dumps({name: found[name] for name in shown}, indent=2))
 
 
 Curve = list[tuple[float, float, int]]  # bytes an image, PSNR, quality setting
@@ -81,13 +85,13 @@ def webp_curve(images: np.ndarray) -> Curve:
     return curve
 
 
-def at_bytes(payload: float, curve: Curve) -> dict[str, float | str]:
-    """PSNR at ``payload`` bytes by linear interpolation; the smallest setting where none is."""
+def at_bytes(wanted: float, curve: Curve) -> dict[str, float | str]:
+    """PSNR at ``wanted`` bytes by linear interpolation; the smallest setting where none is."""
     size, psnr, quality = (np.array(column) for column in zip(*sorted(curve), strict=True))
-    if payload < size[0]:
+    if wanted < size[0]:
         note = f"its smallest, at quality {quality[0]}, is {size[0]:.1f} bytes"
         return {"psnr_db": float(psnr[0]), "bytes": float(size[0]), "note": note}
-    return {"psnr_db": float(np.interp(payload, size, psnr)), "bytes": payload}
+    return {"psnr_db": float(np.interp(wanted, size, psnr)), "bytes": wanted}
 
 
 def _save(image: np.ndarray, kind: str, **options: int) -> bytes:

@@ -117,10 +117,15 @@ def test_small_scales_hold_the_largest_activations() -> None:
     plain = calibrate(small_vqvae(), *random_codes(64, seed=5))
     bits = calibrate(network, *random_codes(64, seed=5))
     assert bits.residual < plain.residual
-    with exact_arithmetic(CPU):
-        found = PixelDecoder(network, bits)(*codes)
     wanted = float_pixels(network, *codes)
-    assert (found.float() - wanted).abs().mean() < 3
+
+    def error(chosen: ActivationBits) -> float:
+        with exact_arithmetic(CPU):
+            found = PixelDecoder(network, chosen)(*codes)
+        return float((found.float() - wanted).abs().mean())
+
+    assert error(bits) < 5  # of 255; the outputs are large now, and so are their roundings
+    assert error(plain) > 2 * error(bits)
 
 
 def test_a_residual_block_that_is_always_off_is_no_trouble() -> None:
