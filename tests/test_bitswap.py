@@ -176,7 +176,8 @@ def test_coded_size_is_the_expected_size(level: str, fitted: bool) -> None:
             for turn in 2 * turns
         ]
     expected = float(torch.stack(samples).mean())
-    assert math.isclose(actual, expected, rel_tol=0.02)
+    # the coder has a floor for latents far from where p puts them, which happens before fitting
+    assert math.isclose(actual, expected, rel_tol=0.02 if fitted else 0.04)
     if fitted:  # and is no accident of a loss that says nothing
         start = briefly_fitted(flat, tops, steps=0)
         assert actual < 0.9 * coded_bits(start, np.stack(codes), tops)
