@@ -26,6 +26,7 @@ from drrpack.exact import (
 )
 from drrpack.vqvae import VQVAE, ResidualBlock
 
+NOTHING = 1e-3  # an activation below that is no scale to go by
 LEAST_BITS, MOST_BITS = -8, 16  # of an activation: no honest network comes near
 RESIDUAL_MAX = 4095
 PIXEL_BITS = 12  # an output of 1.0 is 4096; then 127.5 levels
@@ -83,7 +84,9 @@ def _bits(x: Tensor, limit: int) -> int:
     """The finest power of two at which all but one value in 20,000 stay within ``limit``."""
     values = x.abs().flatten()
     keep = max(1, int(len(values) * (1 - 1 / 20_000)))
-    largest = values.kthvalue(keep).values.clamp_min(1e-4)
+    largest = values.kthvalue(keep).values
+    if largest < NOTHING:  # a block that is always off: any scale does that its weights can reach
+        largest = torch.ones(())
     finest = int(torch.frexp(limit / largest.double()).exponent) - 1
     return min(max(finest, LEAST_BITS), MOST_BITS)
 
