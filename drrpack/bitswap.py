@@ -5,8 +5,8 @@ Each level of codes has its own chain of latents ``z[0] ... z[7]``. The model ge
 q(z[1] | z[0]) ...``. Bit-Swap walks up that chain, popping each latent with q before pushing what
 it explains with p, so that the stack never owes more than one latent.
 
-Unlike the reference: codes are categories and not ordered numbers; they are coded in four phases,
-each seeing the ones before; the bottom level is conditioned on the top, which is decoded first; and
+Unlike the reference: codes are categories and not ordered numbers; they are coded in phases, each
+seeing the ones before; the bottom level is conditioned on the top, which is decoded first; and
 every network is integer-exact (`drrpack.exact`).
 """
 
@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from drrpack import ans
-from drrpack.code_model import PHASES, LevelModel
+from drrpack.code_model import LevelModel, Places
 from drrpack.exact import round_half_up
 from drrpack.probability import (
     BIN_MAX,
@@ -37,7 +37,7 @@ from drrpack.probability import (
 
 Codes = NDArray[np.int64]
 
-SMALL_GRID = 16  # codes: a fit there is short of examples, not of time
+COUNTED = 64  # codes of an image that one step of a fit looks at: all those of a small image
 
 # --- the loss: expected bits --------------------------------------------------------------------
 
@@ -63,30 +63,41 @@ def expected_bits(
         latent_bits = latent_bits - _log2_mass(
             latent, *model.prior(index, above, latent.shape, context)
         )
-    return _code_bits(model, latents[0], codes, context), latent_bits
+    return _code_bits(model, latents[0], codes, context, generator), latent_bits
 
 
-def _code_bits(model: LevelModel, latent: Tensor, codes: Tensor, context: Tensor | None) -> Tensor:
-    """Bits (B,) of the codes given the first latent.
+def _code_bits(
+    model: LevelModel,
+    latent: Tensor,
+    codes: Tensor,
+    context: Tensor | None,
+    generator: torch.Generator,
+) -> Tensor:
+    """Bits (B,) of the codes given the first latent: an estimate that is right on average.
 
-    On a small grid each image counts every phase; on a large one it counts one of them, which one
-    going by its place in the batch, four times: right on average, and a quarter of the work.
+    Of grids with more codes than `COUNTED` each phase counts one image in several, which stands for
+    those between.
     """
-    count = len(PHASES)
-    every = codes[0].numel() <= SMALL_GRID
-    if every:
-        codes, latent = codes.repeat_interleave(count, 0), latent.repeat_interleave(count, 0)
-        context = None if context is None else context.repeat_interleave(count, 0)
-    phase = torch.arange(len(codes), device=codes.device) % count
-    predicted = model.predict(latent, codes, phase, context)
-    bits = torch.empty(len(codes), device=codes.device)
-    for number, (row, column) in enumerate(PHASES):
-        part = predicted[number::count, :, row::2, column::2]
-        nats = model.logits(part) * (math.log(2) / 2**LOGIT_BITS)
-        wanted = codes[number::count, row::2, column::2]
-        spent = F.cross_entropy(nats, wanted, reduction="none").flatten(1).sum(1)
-        bits[number::count] = spent / math.log(2)
-    return bits.view(-1, count).sum(1) if every else bits * count
+    apart = min(len(codes), max(1, codes[0].numel() // COUNTED))
+    first = int(torch.randint(apart, (), generator=generator))
+    numbers = model.phases.within(codes.shape[1:])
+    counted = [slice((number + first) % apart, None, apart) for number in numbers]
+    places = Places.join(
+        [
+            model.places(n, latent[some], codes[some], None if context is None else context[some])
+            for n, some in zip(numbers, counted, strict=True)
+        ]
+    )
+    wanted = [model.phases.part(codes[s], n) for n, s in zip(numbers, counted, strict=True)]
+    nats = model.logits(places) * (math.log(2) / 2**LOGIT_BITS)  # (N, K)
+    every = torch.cat([part.reshape(-1) for part in wanted])
+    spent = F.cross_entropy(nats, every, reduction="none") / math.log(2)
+    bits = torch.zeros(len(codes), device=codes.device)
+    for some, part in zip(
+        counted, torch.split(spent, [part.numel() for part in wanted]), strict=True
+    ):
+        bits[some] = bits[some] + apart * part.view(len(bits[some]), -1).sum(1)
+    return bits
 
 
 def _bins(mean: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
@@ -130,28 +141,25 @@ def group_codec(model: LevelModel, shape: tuple[int, ...], top: Tensor | None) -
     def prior(index: int, above: Tensor | None) -> ans.Codec[Codes]:
         return _latent_codec(*model.prior(index, above, latent_shape, context), streams)
 
-    def likelihood(latent: Tensor, known: Tensor, number: int) -> ans.Codec[Codes]:
-        phase = torch.full((len(known),), number, device=device)
-        row, column = PHASES[number]
-        predicted = model.predict(latent, known, phase, context)[:, :, row::2, column::2]
-        return _code_codec(model.logits(predicted), streams)
+    phases = model.phases.within((height, width))
+
+    def likelihood(latent: Tensor, known: Codes, number: int) -> ans.Codec[Codes]:
+        x = torch.from_numpy(known).reshape(-1, height, width).to(device)
+        logits = model.logits(model.places(number, latent, x, context))
+        return _code_codec(logits.view(streams, -1, logits.shape[1]))
 
     def push_codes(message: ans.Message, codes: Codes, latent: Tensor) -> ans.Message:
-        known = torch.from_numpy(codes).reshape(-1, height, width).to(device)
-        for number in _phases(height, width)[::-1]:
-            row, column = PHASES[number]
-            part = codes[:, :, row::2, column::2].reshape(streams, -1)
-            message = likelihood(latent, known, number).push(message, part)
+        for number in phases[::-1]:
+            part = model.phases.part(codes, number).reshape(streams, -1)
+            message = likelihood(latent, codes, number).push(message, part)
         return message
 
     def pop_codes(message: ans.Message, latent: Tensor) -> tuple[ans.Message, Codes]:
         codes = np.zeros(shape, dtype=np.int64)
-        for number in _phases(height, width):
-            row, column = PHASES[number]
-            known = torch.from_numpy(codes).reshape(-1, height, width).to(device)
-            message, part = likelihood(latent, known, number).pop(message)
-            cells = codes[:, :, row::2, column::2]
-            cells[:] = part.reshape(cells.shape)
+        for number in phases:
+            message, popped = likelihood(latent, codes, number).pop(message)
+            part = model.phases.part(codes, number)
+            part[:] = popped.reshape(part.shape)
         return message, codes
 
     def as_latent(z: Codes) -> Tensor:
@@ -182,11 +190,6 @@ def group_codec(model: LevelModel, shape: tuple[int, ...], top: Tensor | None) -
     return ans.Codec(push, pop)
 
 
-def _phases(height: int, width: int) -> list[int]:
-    """The phases that have positions in a grid; one row or column has but some of them."""
-    return [n for n, (row, column) in enumerate(PHASES) if row < height and column < width]
-
-
 def _carriers(model: LevelModel) -> set[torch.dtype]:
     frozen = model.embedding.frozen
     assert frozen is not None, "freeze the networks before coding with them"
@@ -198,12 +201,10 @@ def _latent_codec(mean: Tensor, scale: Tensor, streams: int) -> ans.Codec[Codes]
     return ans.intervals(logistic.count, PRECISION, logistic.interval, logistic.find)
 
 
-def _code_codec(logits: Tensor, streams: int) -> ans.Codec[Codes]:
-    """Logits (streams * images, K, H, W): a code for each position, K to choose from."""
-    size = logits.shape[1]
-    flat = logits.permute(0, 2, 3, 1).reshape(streams, -1, size)
-    categorical = Categorical(flat)
-    return ans.intervals(flat.shape[1], PRECISION, categorical.interval, categorical.find)
+def _code_codec(logits: Tensor) -> ans.Codec[Codes]:
+    """Logits (streams, n, K): n codes for each stream, K to choose from."""
+    categorical = Categorical(logits)
+    return ans.intervals(logits.shape[1], PRECISION, categorical.interval, categorical.find)
 
 
 def _rows(x: Tensor, streams: int) -> NDArray[np.int64]:

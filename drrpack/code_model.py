@@ -1,6 +1,6 @@
 """The latent-variable model of one level of codes, and of both: what Bit-Swap codes with.
 
-Codes are categories. Their likelihood is factorised in four phases over 2x2 cells; the bottom level
+Codes are categories. Their likelihood is factorised in phases (`drrpack.phases`); the bottom level
 is conditioned on the top; all layers are those of `drrpack.exact`.
 """
 
@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from drrpack.exact import WEIGHT_MAX, IntConv2d, IntEmbedding, relu, round_half_up
+from drrpack.exact import WEIGHT_MAX, IntConv2d, IntEmbedding, IntLinear, relu, round_half_up
+from drrpack.phases import SIDES, Phases
 from drrpack.probability import BIN_MIN, LOGIT_BITS, SCALE_COUNT
 
 LATENT_BITS = 3  # eight bins of a latent are 1.0 to the networks
 PARAMETER_BITS = 6  # a network's 1.0 moves a mean by eight bins: the unit of MEAN_UNIT
+KNOWN_REACH = 2  # codes on each side that a prediction looks at
 # Where the scales start, as indices into the table. Equal ones let the chain start at no cost, and
 # grow as it helps; the first latent starts informative, or the model learns to do without it.
 FIRST_POSTERIOR_SCALE = 23  # 2 bins
@@ -32,12 +34,20 @@ class BitSwapConfig:
 
     codebook_size: int = 512
     latents: int = 8  # the paper's
+    top_cell: int = 4  # side of the cells of `drrpack.phases`
+    bottom_cell: int = 4
     top_channels: int = 4  # of each latent, on the grid of the codes
     bottom_channels: int = 2
     embedding: int = 64
     width: int = 64  # networks next to the codes
-    latent_width: int = 32  # networks between two latents; there are fourteen
-    blocks: int = 1  # residual blocks of the likelihood
+    latent_width: int = 16  # networks between two latents; there are fourteen
+    prediction_width: int = 128  # the likelihood, which looks at a window around each code
+    blocks: int = 2  # residual blocks of the likelihood
+
+    def __post_init__(self) -> None:
+        for name in ("top_cell", "bottom_cell"):
+            if getattr(self, name) not in SIDES:
+                raise ValueError(f"{name} is {getattr(self, name)}, and can be one of {SIDES}")
 
 
 class _Block(nn.Module):
@@ -54,38 +64,70 @@ class _Block(nn.Module):
 class _Network(nn.Module):
     """Integers (B, inputs, H, W), and a context beside them, to integers (B, outputs, H, W)."""
 
-    def __init__(
-        self, enter: IntConv2d, width: int, blocks: int, context: int, leave: IntConv2d
-    ) -> None:
+    def __init__(self, enter: IntConv2d, width: int, context: int, leave: IntConv2d) -> None:
         super().__init__()
         self.enter, self.leave = enter, leave
         self.context = IntConv2d(context, width, 1) if context else None
-        self.blocks = nn.ModuleList(_Block(width) for _ in range(blocks))
+        self.block = _Block(width)
 
-    def forward(self, x: Tensor, context: Tensor | None, beside: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, context: Tensor | None) -> Tensor:
         hidden = self.enter(x)
         if self.context is not None:
             hidden = hidden + self.context(context)
-        if beside is not None:
-            hidden = hidden + beside
-        for block in self.blocks:
-            hidden = block(hidden)
-        out: Tensor = self.leave(relu(hidden))
+        out: Tensor = self.leave(relu(self.block(hidden)))
         return out
 
 
-# Codes are coded in four phases, each seeing the ones before it: corners of 2x2 cells, the opposite
-# corners, then the two others. (row, column) of each phase within a cell.
-PHASES = ((0, 0), (1, 1), (0, 1), (1, 0))
+@dataclass(frozen=True)
+class Places:
+    """What is known at N places of a grid whose codes come next."""
+
+    known: Tensor  # (N, embedding * k * k): embedded codes around each, zero where not known yet
+    latent: Tensor  # (N, channels * 9): the first latent around each
+    phase: Tensor  # (N,) int64
+    context: Tensor | None  # (N, width)
+
+    @staticmethod
+    def join(parts: Sequence[Places]) -> Places:
+        """The places of several phases in a row."""
+        contexts = [part.context for part in parts if part.context is not None]
+        return Places(
+            torch.cat([part.known for part in parts]),
+            torch.cat([part.latent for part in parts]),
+            torch.cat([part.phase for part in parts]),
+            torch.cat(contexts) if contexts else None,
+        )
 
 
-def phase_grid(shape: Sequence[int], device: torch.device) -> Tensor:
-    """The phase of each position of a grid (H, W), int64."""
-    cell = torch.zeros(2, 2, dtype=torch.int64, device=device)
-    for number, (row, column) in enumerate(PHASES):
-        cell[row, column] = number
-    height, width = shape
-    return cell.repeat(-(-height // 2), -(-width // 2))[:height, :width]
+class _Likelihood(nn.Module):
+    """Vectors of codes (N, embedding), predicted from what is known at their places.
+
+    A place is seen alone, with its windows, so a code costs the same in however many phases its
+    grid is coded.
+    """
+
+    def __init__(self, config: BitSwapConfig, channels: int, phases: int, context: int) -> None:
+        super().__init__()
+        width, limit = config.prediction_width, WEIGHT_MAX
+        window = (2 * KNOWN_REACH + 1) ** 2
+        self.known = IntLinear(config.embedding * window, width, in_max=WEIGHT_MAX)
+        self.latent = IntLinear(channels * 9, width, in_max=-BIN_MIN, in_bits=LATENT_BITS)
+        self.context = IntLinear(context, width) if context else None
+        self.phase = IntEmbedding(phases, width)
+        self.first = nn.ModuleList(
+            IntLinear(width, width, low=0, high=255) for _ in range(config.blocks)
+        )
+        self.second = nn.ModuleList(IntLinear(width, width, gain=0.3) for _ in range(config.blocks))
+        self.leave = IntLinear(width, config.embedding, low=-limit, high=limit)
+
+    def forward(self, at: Places) -> Tensor:
+        hidden = self.known(at.known) + self.latent(at.latent) + self.phase(at.phase)
+        if self.context is not None:
+            hidden = hidden + self.context(at.context)
+        for first, second in zip(self.first, self.second, strict=True):
+            hidden = hidden + second(first(relu(hidden)))
+        out: Tensor = self.leave(relu(hidden))
+        return out
 
 
 class Context(nn.Module):
@@ -107,9 +149,10 @@ class Context(nn.Module):
 class LevelModel(nn.Module):
     """The latent-variable model of one level of codes, conditioned on the top or not."""
 
-    def __init__(self, config: BitSwapConfig, channels: int, conditioned: bool) -> None:
+    def __init__(self, config: BitSwapConfig, channels: int, cell: int, conditioned: bool) -> None:
         super().__init__()
-        self.config, self.channels = config, channels
+        self.config, self.channels, self.conditioned = config, channels, conditioned
+        self.phases = Phases(cell)
         context = config.width if conditioned else 0
         self.context = Context(config) if conditioned else None
         self.embedding = IntEmbedding(config.codebook_size, config.embedding)
@@ -120,14 +163,11 @@ class LevelModel(nn.Module):
                 *(self._between_latents(context) for _ in pairs),
             ]
         )
-        self.generate = nn.ModuleList(
-            [self._prediction(context), *(self._between_latents(context) for _ in pairs)]
-        )
-        self.known = IntConv2d(config.embedding, config.width, in_max=WEIGHT_MAX)
-        self.phase = IntEmbedding(len(PHASES), config.width)
+        self.generate = nn.ModuleList(self._between_latents(context) for _ in pairs)
+        self.likelihood = _Likelihood(config, channels, len(self.phases), context)
         limits = {"in_max": WEIGHT_MAX, "low": -512, "high": 511}
-        self.output = IntConv2d(
-            config.embedding, config.codebook_size, 1, out_bits=LOGIT_BITS, gain=0.3, **limits
+        self.output = IntLinear(
+            config.embedding, config.codebook_size, out_bits=LOGIT_BITS, gain=0.3, **limits
         )
         self.last = nn.Parameter(torch.zeros(2 * channels))  # of p over the last latent
 
@@ -135,22 +175,15 @@ class LevelModel(nn.Module):
         limits = {"low": -512, "high": 511}
         return IntConv2d(width, 2 * self.channels, out_bits=PARAMETER_BITS, gain=gain, **limits)
 
-    def _from_latent(self, width: int) -> IntConv2d:
-        return IntConv2d(self.channels, width, in_max=-BIN_MIN, in_bits=LATENT_BITS)
-
     def _first_posterior(self, context: int) -> _Network:
         width = self.config.width
         enter = IntConv2d(self.config.embedding, width, in_max=WEIGHT_MAX)
-        return _Network(enter, width, 1, context, self._moments(width, gain=1.0))
+        return _Network(enter, width, context, self._moments(width, gain=1.0))
 
     def _between_latents(self, context: int) -> _Network:
         width = self.config.latent_width
-        return _Network(self._from_latent(width), width, 1, context, self._moments(width))
-
-    def _prediction(self, context: int) -> _Network:
-        width, limit = self.config.width, WEIGHT_MAX
-        leave = IntConv2d(width, self.config.embedding, 1, low=-limit, high=limit)
-        return _Network(self._from_latent(width), width, self.config.blocks, context, leave)
+        enter = IntConv2d(self.channels, width, in_max=-BIN_MIN, in_bits=LATENT_BITS)
+        return _Network(enter, width, context, self._moments(width))
 
     def start_from(self, codebook: Tensor, frequency: Tensor) -> None:
         """Begin with the geometry of the VQ-VAE's ``codebook`` (K, D) and the codes' frequencies.
@@ -167,7 +200,7 @@ class LevelModel(nn.Module):
         sharpness = 10.0 / dim  # bits between a code and its opposite half
         with torch.no_grad():
             self.embedding.weight.copy_(vectors)
-            self.output.weight.copy_(sharpness * vectors[:, :, None, None])
+            self.output.weight.copy_(sharpness * vectors)
             self.output.bias.copy_(torch.log2(frequency.clamp_min(0.5) / frequency.sum()))
 
     @property
@@ -186,7 +219,7 @@ class LevelModel(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Mean and scale of p for latent ``index`` of ``shape``; ``above`` is the next latent."""
         if above is not None:
-            return self._split(self.generate[index + 1](above, context), START_SCALE)
+            return self._split(self.generate[index](above, context), START_SCALE)
         raw = self._last_rounded()
         whole = raw[None, :, None, None].expand(shape[0], -1, *shape[2:])
         return self._split(whole, START_SCALE)
@@ -203,24 +236,24 @@ class LevelModel(nn.Module):
         with torch.no_grad():
             self.last.copy_(torch.from_numpy(values.astype(np.float32)) * 2.0**-PARAMETER_BITS)
 
-    def predict(
-        self, latent: Tensor, codes: Tensor, phase: Tensor, context: Tensor | None
-    ) -> Tensor:
-        """Predicted vectors (B, embedding, H, W) of the codes.
+    def places(self, number: int, latent: Tensor, codes: Tensor, context: Tensor | None) -> Places:
+        """All that may be known when the codes of phase ``number`` are coded.
 
-        ``phase`` (B,) says which codes are to be coded next; of ``codes`` (B, H, W) only those of
-        earlier phases are looked at.
+        Of ``codes`` (B, H, W) only those of earlier phases are looked at. ``latent`` is the first
+        one, ``context`` that of the bottom level, both (B, C, H, W).
         """
-        earlier = phase_grid(codes.shape[1:], codes.device) < phase[:, None, None]
-        known = self.known(self.embedding(codes) * earlier[:, None])
-        beside = known + self.phase(phase[:, None, None])
-        out: Tensor = self.generate[0](latent, context, beside)
-        return out
+        earlier = self.phases.grid(codes.shape[1:], codes.device) < number  # (H, W)
+        known = self.phases.windows(self.embedding(codes) * earlier, number, KNOWN_REACH)
+        return Places(
+            known,
+            self.phases.windows(latent, number, 1),
+            torch.full((len(known),), number, device=codes.device),
+            None if context is None else self.phases.windows(context, number, 0),
+        )
 
-    def logits(self, predicted: Tensor) -> Tensor:
-        """Predicted vectors (B, embedding, H, W) to logits (B, codebook_size, H, W) in sixteenths
-        of a bit; the grid may be a part of the whole."""
-        out: Tensor = self.output(predicted)
+    def logits(self, at: Places) -> Tensor:
+        """Logits (N, codebook_size) of the codes at N places, in sixteenths of a bit."""
+        out: Tensor = self.output(self.likelihood(at))
         return out
 
     def _split(self, raw: Tensor, start: int) -> tuple[Tensor, Tensor]:
@@ -235,8 +268,10 @@ class BitSwap(nn.Module):
     def __init__(self, config: BitSwapConfig | None = None) -> None:
         super().__init__()
         self.config = config = config or BitSwapConfig()
-        self.top = LevelModel(config, config.top_channels, conditioned=False)
-        self.bottom = LevelModel(config, config.bottom_channels, conditioned=True)
+        self.top = LevelModel(config, config.top_channels, config.top_cell, conditioned=False)
+        self.bottom = LevelModel(
+            config, config.bottom_channels, config.bottom_cell, conditioned=True
+        )
 
     def start_from(
         self, codebooks: tuple[Tensor, Tensor], frequencies: tuple[Tensor, Tensor]

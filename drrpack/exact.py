@@ -94,7 +94,7 @@ class IntConv2d(nn.Module):
         total = self._convolve(x, weight, bias)
         if self.frozen is not None:
             total = total.round()  # some GPU algorithms err by less than one half
-        return round_half_up(total * scale[:, None, None]).clamp(self.low, self.high)
+        return round_half_up(total * scale[self._beside]).clamp(self.low, self.high)
 
     def _convolve(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         return F.conv2d(x, weight, bias, padding=self.padding)
@@ -108,7 +108,8 @@ class IntConv2d(nn.Module):
         scale = torch.exp2(self.out_bits - self.in_bits - exponent)
         return weight.clamp(-WEIGHT_MAX, WEIGHT_MAX), bias, scale
 
-    _by_output: Any = (slice(None), None, None, None)  # one number a channel beside the weights
+    _beside: Any = (slice(None), None, None)  # one number a channel beside the sums
+    _by_output: Any = (slice(None), None, None, None)  # and beside the weights
 
     def _magnitudes(self, weight: Tensor) -> Tensor:
         """What one sum can hold at most: float64 (channels, taps)."""
@@ -204,8 +205,23 @@ class IntConvTranspose2d(IntConv2d):
         return chosen
 
 
+class IntLinear(IntConv2d):
+    """A dense layer of integers: (N, I) to (N, O); weights (O, I)."""
+
+    _beside = (slice(None),)
+    _by_output = (slice(None), None)
+    _inside = (1,)
+
+    def __init__(self, inputs: int, outputs: int, **options: Any) -> None:
+        super().__init__(inputs, outputs, 1, **options)
+        self.weight = nn.Parameter(self.weight.detach().flatten(1))
+
+    def _convolve(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        return F.linear(x, weight, bias)
+
+
 class IntEmbedding(nn.Module):
-    """A table of int8 vectors: codes (B, H, W) to integers (B, dim, H, W) in [-127, 127]."""
+    """A table of int8 vectors: codes (N, ...) to integers (N, dim, ...) in [-127, 127]."""
 
     def __init__(self, size: int, dim: int) -> None:
         super().__init__()
@@ -214,7 +230,7 @@ class IntEmbedding(nn.Module):
 
     def forward(self, codes: Tensor) -> Tensor:
         table = self.quantised() if self.frozen is None else self.frozen
-        return F.embedding(codes, table).permute(0, 3, 1, 2)
+        return F.embedding(codes, table).movedim(-1, 1)
 
     def quantised(self) -> Tensor:
         scaled = round_half_up(self.weight * 2.0**ACTIVATION_BITS)

@@ -171,7 +171,7 @@ def _config(kind: Any, config: Mapping[str, Any]) -> Any:
         whole = isinstance(value, int) or isinstance(getattr(kind, name), float)
         if not number or not whole or not 0 < value <= SIZE_LIMIT:
             raise CorruptError(f"a model's config says {name} = {value!r}, which can't be")
-    return kind(**values)
+    return _parse(lambda: kind(**values))
 
 
 def _layout(config: Mapping[str, Any], name: str) -> StreamLayout:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from drrpack import ans
 from drrpack.code_model import BitSwap, BitSwapConfig, LevelModel
-from drrpack.exact import IntConv2d, IntConvTranspose2d, freeze
+from drrpack.exact import IntConv2d, IntConvTranspose2d, IntLinear, freeze
 from drrpack.streams import Level, StreamLayout, frequency_table
 from drrpack.vqvae import VQVAE, VQVAEConfig
 
@@ -121,11 +121,12 @@ def convolutions_run(
     mkldnn: bool = True,
     threads: int = 1,
 ) -> Iterator[None]:
-    """Within it all integer convolutions run in these pieces, layout, library and threads."""
+    """Within it all integer layers run in these pieces, layout, library and threads."""
 
     def altered(original: Callable[..., Tensor]) -> Callable[..., Tensor]:
         def convolve(self: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-            layout = torch.channels_last if channels_last else torch.contiguous_format
+            grids = x.ndim == 4
+            layout = torch.channels_last if channels_last and grids else torch.contiguous_format
             parts = x.split(micro_batch or len(x)) if len(x) else (x,)
             done = [original(self, p.contiguous(memory_format=layout), weight, bias) for p in parts]
             return torch.cat(done)
@@ -134,7 +135,7 @@ def convolutions_run(
 
     threads_before = torch.get_num_threads()
     with pytest.MonkeyPatch.context() as patch:
-        for kind in (IntConv2d, IntConvTranspose2d):
+        for kind in (IntConv2d, IntConvTranspose2d, IntLinear):
             patch.setattr(kind, "_convolve", altered(kind._convolve))
         torch.set_num_threads(threads)
         patch.setattr(torch.backends.mkldnn, "enabled", mkldnn)

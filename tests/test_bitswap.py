@@ -9,10 +9,11 @@ import pytest
 import torch
 from small_models import SMALL, check_codec, filled_message, small_bitswap, structured_codes
 
-from drrpack import ans
+from drrpack import ans, bitswap
 from drrpack.bitswap import _log2_mass, expected_bits, group_codec
-from drrpack.code_model import PHASES, BitSwap, LevelModel, phase_grid
+from drrpack.code_model import BitSwap, LevelModel, Places
 from drrpack.exact import exact_arithmetic, freeze
+from drrpack.phases import SIDES
 from drrpack.probability import PRECISION, Logistic
 
 CPU = torch.device("cpu")
@@ -62,30 +63,45 @@ def test_the_network_must_be_frozen() -> None:
             codec.push(filled_message(1, 1, 500), np.zeros((1, 1, 2, 2), dtype=np.int64))
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (1, 6), (3, 5), (4, 4)])
-def test_each_position_has_one_phase(shape: tuple[int, int]) -> None:
-    grid = phase_grid(shape, CPU)
-    assert grid.shape == shape
-    for number, (row, column) in enumerate(PHASES):
-        assert (grid[row::2, column::2] == number).all()
-        assert (grid == number).sum() == grid[row::2, column::2].numel()
-
-
-def test_a_prediction_sees_only_earlier_phases() -> None:
-    model = small_bitswap().top
+@pytest.mark.parametrize("level", ["top", "bottom"])
+def test_a_prediction_sees_only_earlier_phases(level: str) -> None:
+    model = getattr(small_bitswap(), level)
     rng = np.random.default_rng(0)
-    codes = torch.from_numpy(rng.integers(0, 32, (1, 6, 6)))
-    latent = torch.zeros(1, model.channels, 6, 6)
-    grid = phase_grid((6, 6), CPU)
+    codes = torch.from_numpy(rng.integers(0, 32, (1, 8, 8)))
+    latent = torch.zeros(1, model.channels, 8, 8)
+    above = torch.from_numpy(rng.integers(0, 32, (1, 4, 4)))
+    grid = model.phases.grid((8, 8), CPU)
     with exact_arithmetic(CPU):
-        for number in range(len(PHASES)):
-            phase = torch.tensor([number])
-            seen = model.predict(latent, codes, phase, None)
+        context = None if model.context is None else model.context(above)
+
+        def logits(seen: torch.Tensor, number: int) -> torch.Tensor:
+            return model.logits(model.places(number, latent, seen, context))
+
+        for number in range(len(model.phases)):
+            found = logits(codes, number)
             later = torch.where(grid >= number, (codes + 1) % 32, codes)
-            assert torch.equal(model.predict(latent, later, phase, None), seen)
+            assert torch.equal(logits(later, number), found)
             if number:
                 earlier = torch.where(grid < number, (codes + 1) % 32, codes)
-                assert not torch.equal(model.predict(latent, earlier, phase, None), seen)
+                assert not torch.equal(logits(earlier, number), found)
+
+
+@pytest.mark.parametrize("level", ["top", "bottom"])
+def test_phases_side_by_side_are_phases_one_by_one(level: str) -> None:
+    model = getattr(small_bitswap(), level)
+    rng = np.random.default_rng(0)
+    codes = torch.from_numpy(rng.integers(0, 32, (3, 5, 7)))
+    latent = torch.from_numpy(rng.integers(-9, 9, (3, model.channels, 5, 7))).float()
+    with exact_arithmetic(CPU):
+        context = None
+        if model.context is not None:
+            above = torch.from_numpy(rng.integers(0, 32, (3, 3, 4)))
+            context = model.context(above)[..., :5, :7]
+        numbers = model.phases.within((5, 7))
+        places = [model.places(number, latent, codes, context) for number in numbers]
+        together = model.logits(Places.join(places))
+        assert torch.equal(together, torch.cat([model.logits(place) for place in places]))
+    assert len(together) == codes.numel()
 
 
 def test_a_codebook_gives_the_start_its_geometry() -> None:
@@ -102,9 +118,9 @@ def test_a_codebook_gives_the_start_its_geometry() -> None:
     assert network.bottom.context is not None
     assert torch.equal(network.bottom.context.embedding.weight, table)
     with torch.no_grad():
-        vectors = network.top.embedding.quantised()[:, :, None, None]
-        logits = network.top.logits(vectors)[:, :, 0, 0]
-        nothing = network.top.logits(0 * vectors[:1])[0, :, 0, 0]
+        vectors = network.top.embedding.quantised()
+        logits = network.top.output(vectors)
+        nothing = network.top.output(0 * vectors[:1])[0]
     alike = torch.corrcoef(torch.stack([(logits - nothing).flatten(), (table @ table.T).flatten()]))
     assert alike[0, 1] > 0.99
     share = torch.softmax(nothing * (math.log(2) / 16), 0)
@@ -164,16 +180,10 @@ def test_coded_size_is_the_expected_size(level: str, fitted: bool) -> None:
     model = briefly_fitted(flat, tops, steps=60 if fitted else 0)
     actual = coded_bits(model, np.stack(codes), tops)
     generator = torch.Generator().manual_seed(3)
-    turns = [torch.arange(len(flat)).roll(shift) for shift in range(4)]  # each phase in turn
     with torch.no_grad():
         samples = [
-            sum(
-                part.sum()
-                for part in expected_bits(
-                    model, flat[turn], None if tops is None else tops[turn], generator
-                )
-            )
-            for turn in 2 * turns
+            sum(part.sum() for part in expected_bits(model, flat, tops, generator))
+            for _ in range(8)
         ]
     expected = float(torch.stack(samples).mean())
     # the coder has a floor for latents far from where p puts them, which happens before fitting
@@ -181,6 +191,27 @@ def test_coded_size_is_the_expected_size(level: str, fitted: bool) -> None:
     if fitted:  # and is no accident of a loss that says nothing
         start = briefly_fitted(flat, tops, steps=0)
         assert actual < 0.9 * coded_bits(start, np.stack(codes), tops)
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_counting_some_images_is_right_on_average(
+    side: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    model = LevelModel(SMALL, SMALL.top_channels, side, conditioned=False)
+    codes = torch.from_numpy(structured_codes([24], (8, 8), 32)[0])
+    noise = torch.Generator()
+
+    def bits(counted: int) -> float:
+        monkeypatch.setattr(bitswap, "COUNTED", counted)
+        with torch.no_grad():
+            samples = [
+                expected_bits(model, codes, None, noise.manual_seed(seed))[0].mean()
+                for seed in range(40)
+            ]
+        return float(torch.stack(samples).mean())
+
+    assert math.isclose(bits(13), bits(8 * 8), rel_tol=0.005)
 
 
 @pytest.mark.parametrize("z", [-63, 0, 40, 62, 63,

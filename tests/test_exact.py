@@ -20,6 +20,7 @@ from drrpack.exact import (
     IntConv2d,
     IntConvTranspose2d,
     IntEmbedding,
+    IntLinear,
     exact_arithmetic,
     round_half_up,
 )
@@ -66,11 +67,13 @@ def int64_transposed(x: Int, weight: Int, bias: Int) -> Int:
 
 def expected_output(layer: IntConv2d, x: Int) -> Int:
     kept = {name: array.astype(np.int64) for name, array in layer.arrays().items()}
-    if isinstance(layer, IntConvTranspose2d):
+    if isinstance(layer, IntLinear):
+        total = np.einsum("ni,oi->no", x, kept["weight"]) + kept["bias"]
+    elif isinstance(layer, IntConvTranspose2d):
         total = int64_transposed(x, kept["weight"], kept["bias"])
     else:
         total = int64_convolution(x, kept["weight"], kept["bias"], layer.padding)
-    shift = kept["shift"][:, None, None]
+    shift = kept["shift"] if x.ndim == 2 else kept["shift"][:, None, None]
     rounded = (2 * total + (1 << shift)) >> (shift + 1)  # floor(total / 2**shift + 1/2)
     return np.clip(rounded, layer.low, layer.high)
 
@@ -82,6 +85,7 @@ def layer_of(kind: str, spread: float, seed: int = 0, **options: Any) -> IntConv
         "3x3": lambda: IntConv2d(20, 12, **options),
         "1x1": lambda: IntConv2d(20, 12, 1, **options),
         "transposed": lambda: IntConvTranspose2d(20, 12, **options),
+        "dense": lambda: IntLinear(20, 12, **options),
     }[kind]()
     with torch.no_grad():
         made.weight.mul_(spread * torch.randn_like(made.weight).abs() ** 3)
@@ -94,12 +98,13 @@ def layer_of(kind: str, spread: float, seed: int = 0, **options: Any) -> IntConv
 def inputs(layer: IntConv2d, batch: int, seed: int = 0, low: int | None = None) -> Int:
     rng = np.random.default_rng(seed)
     low = -layer.in_max if low is None else low
-    x = rng.integers(low, layer.in_max + 1, (batch, 20, 7, 5))
+    size = (20,) if isinstance(layer, IntLinear) else (20, 7, 5)
+    x = rng.integers(low, layer.in_max + 1, (batch, *size))
     x[0] = layer.in_max  # the largest sums there are
     return x
 
 
-KINDS = ["3x3", "1x1", "transposed"]
+KINDS = ["3x3", "1x1", "transposed", "dense"]
 SPREADS = [1e-4, 0.05, 1.0, 4.0]
 
 

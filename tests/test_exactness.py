@@ -241,7 +241,7 @@ def ordinary(layer: IntConv2d, x: Tensor) -> Tensor:
 def floats(monkeypatch: pytest.MonkeyPatch) -> Iterator[BitSwap]:
     network = small_bitswap(config=BitSwapConfig())
     freeze(network)
-    monkeypatch.setattr(IntConv2d, "forward", ordinary)
+    monkeypatch.setattr(IntConv2d, "forward", ordinary)  # IntLinear inherits it
     yield network
 
 
@@ -268,17 +268,16 @@ def test_ordinary_floats_lose_the_codes(name: str, floats: BitSwap) -> None:
 
 
 def frequencies(network: BitSwap, batch: int) -> Tensor:
-    """Of some codes in the last phase of 256 images, in batches of ``batch``."""
+    """Of some codes in a late phase of 256 images, in batches of ``batch``."""
     codes = torch.from_numpy(structured_codes([256], (4, 4), 512)[0])
     model = network.top
     parts = []
     with exact_arithmetic(torch.device("cpu")):
         for part in codes.split(batch):
             latent = torch.zeros(len(part), model.channels, 4, 4)
-            phase = torch.full((len(part),), 3)
-            logits = model.logits(model.predict(latent, part, phase, None))
-            categorical = Categorical(logits.flatten(2).transpose(1, 2))
-            chosen = [np.full((len(part), 16), code) for code in range(0, 512, 37)]
+            logits = model.logits(model.places(12, latent, part, None))
+            categorical = Categorical(logits[:, None])
+            chosen = [np.full((len(part), 1), code) for code in range(0, 512, 37)]
             lengths = [categorical.interval(code, slice(None))[1] for code in chosen]
             parts.append(torch.from_numpy(np.stack(lengths, 2).astype(np.int64)))
     return torch.cat(parts)

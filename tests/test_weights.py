@@ -175,12 +175,19 @@ def test_other_sizes_than_the_blobs_are_refused(kind: str) -> None:
             refused(kind, {**config, name: config[name] * 2}, blob, DrrError)
 
 
+@pytest.mark.parametrize("name", ["top_cell", "bottom_cell"])
+@pytest.mark.parametrize("side", [3, 16, 4096])
+def test_cells_that_are_no_small_power_of_two_are_refused(name: str, side: int) -> None:
+    config, blob = packed_bitswap()
+    refused("bitswap", {**config, name: side}, blob)
+
+
 @pytest.mark.parametrize(
     ("kind", "changes"),
     [
         ("vqvae", {"residual_blocks": 4096}),
         ("vqvae", {"channels": 1024, "embedding": 1024}),
-        ("bitswap", {"latents": 2048}),
+        ("bitswap", {"latents": 512}),
         ("bitswap", {"width": 1024, "latents": 64}),
     ],
 )

@@ -17,7 +17,7 @@ class Bars:
 
     def __init__(self) -> None:
         self._bars = Progress(
-            TextColumn("{task.description:<10}"), BarColumn(bar_width=24), TaskProgressColumn(),
+            TextColumn("{task.description:<15}"), BarColumn(bar_width=24), TaskProgressColumn(),
             TextColumn("{task.fields[detail]}"), console=console,
         )  # fmt: skip
         self._tasks: dict[str, TaskID] = {}
@@ -76,6 +76,5 @@ _METRICS = {
     "psnr_db": "PSNR",
     "perplexity_top": "perplexity top",
     "perplexity_bottom": "bottom",
-    "bits_per_code_top": "bits/code top",
-    "bits_per_code_bottom": "bottom",
+    "bits_per_code": "bits/code",
 }

@@ -8,21 +8,23 @@ import torch
 from torch import Tensor
 
 from drrpack.bitswap import expected_bits
-from drrpack.code_model import BitSwap
+from drrpack.code_model import LevelModel
 from drrpack.trainers.fitting import learning_rate
 
 BATCH_SIZE = 64  # many small steps: after as many images it was ahead of 256
 PEAK_LEARNING_RATE = 3e-3
-LATENT_WARMUP = 0.3  # of the budget. Latents are cheap at first, or the chain is never used:
-LATENT_START = 0.02  # from 0.2 upwards they carried next to nothing after 500 steps
 
 
-class BitSwapFit:
-    """The `FitTask` of the lossless codec; batches are int64 codes (B, T + 4T), top then bottom."""
+class LevelFit:
+    """The `FitTask` of one level of codes; batches are int64 codes (B, T + 4T), top then bottom.
 
-    stage = "Bit-Swap"
+    The levels have no weight in common: the bottom is conditioned on the codes of the top.
+    """
 
-    def __init__(self, network: BitSwap, top_shape: tuple[int, int], device: torch.device) -> None:
+    def __init__(
+        self, stage: str, network: LevelModel, top_shape: tuple[int, int], device: torch.device
+    ) -> None:
+        self.stage = stage
         self.network = network.to(device).train()
         self.top_shape, self.device = top_shape, device
         self.optimiser = torch.optim.Adam(network.parameters(), lr=PEAK_LEARNING_RATE)
@@ -31,23 +33,20 @@ class BitSwapFit:
     def step(self, batch: Tensor, fraction: float, generator: torch.Generator) -> dict[str, float]:
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(PEAK_LEARNING_RATE, fraction, self.steps)
-        top, bottom = split_levels(batch.to(self.device), self.top_shape)
-        weight = min(1.0, LATENT_START + (1 - LATENT_START) * fraction / LATENT_WARMUP)
-        loss, metrics = torch.zeros((), device=self.device), {}
-        for name, model, codes, above in (
-            ("top", self.network.top, top, None),
-            ("bottom", self.network.bottom, bottom, top),
-        ):
-            code_bits, latent_bits = expected_bits(model, codes, above, generator)
-            loss = loss + (code_bits + weight * latent_bits).mean()
-            total = float((code_bits + latent_bits).mean().detach())
-            metrics[f"bits_per_code_{name}"] = total / codes[0].numel()
+        codes, above = self._codes(batch.to(self.device))
+        code_bits, latent_bits = expected_bits(self.network, codes, above, generator)
+        loss = (code_bits + latent_bits).mean()
         self.optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 200.0)
         self.optimiser.step()
         self.steps += 1
-        return {"loss": loss.item(), **metrics}
+        bits = loss.item()
+        return {"loss": bits, "bits_per_code": bits / codes[0].numel()}
+
+    def _codes(self, batch: Tensor) -> tuple[Tensor, Tensor | None]:
+        top, bottom = split_levels(batch, self.top_shape)
+        return (bottom, top) if self.network.conditioned else (top, None)
 
     def state_dict(self) -> dict[str, Any]:
         return {

@@ -16,12 +16,14 @@ from drrpack.code_model import BitSwap, BitSwapConfig
 from drrpack.codec import ClassCodes, Codec, Pixels
 from drrpack.exact import freeze as freeze_integers
 from drrpack.trainers import fit_bitswap, fit_vqvae
-from drrpack.trainers.fit_bitswap import BitSwapFit
+from drrpack.trainers.fit_bitswap import LevelFit
 from drrpack.trainers.fit_vqvae import VQVAEFit
 from drrpack.trainers.fitting import Budget, Report, fit
 from drrpack.vqvae import VQVAE, VQVAEConfig, grid_shapes
 
-VQVAE_SHARE = 0.55  # of a budget in minutes; Bit-Swap takes the rest
+# Of a budget in minutes.
+VQVAE_SHARE = 0.55
+LEVEL_SHARE = {"top": 0.2, "bottom": 0.25}  # of Bit-Swap
 
 Log = dict[str, dict[str, float]]
 
@@ -50,9 +52,9 @@ def fit_codec(images: Pixels, plan: FitPlan, report: Report | None = None) -> tu
         plan.checkpoints.mkdir(parents=True, exist_ok=True)
     vqvae, vqvae_log = _fit_vqvae(images, plan, report)
     seen = codecs.encode_images(vqvae, images)
-    bitswap, bitswap_log = _fit_bitswap(vqvae, images, seen, plan, report)
+    bitswap, bitswap_logs = _fit_bitswap(vqvae, images, seen, plan, report)
     codec = codecs.finish(vqvae, bitswap, seen, plan.device)
-    return codec, {"vqvae": vqvae_log, "bitswap": bitswap_log}
+    return codec, {"vqvae": vqvae_log, **bitswap_logs}
 
 
 def _fit_vqvae(
@@ -72,7 +74,7 @@ def _fit_vqvae(
 
 def _fit_bitswap(
     vqvae: VQVAE, images: Pixels, seen: ClassCodes, plan: FitPlan, report: Report | None
-) -> tuple[BitSwap, dict[str, float]]:
+) -> tuple[BitSwap, Log]:
     mirrored = codecs.encode_images(vqvae, np.ascontiguousarray(images[:, :, ::-1]))
     data = np.concatenate([seen.flat, mirrored.flat])  # twice the codes, and as real
     torch.manual_seed(plan.seed)
@@ -81,16 +83,18 @@ def _fit_bitswap(
         (vqvae.top.codebook.cpu(), vqvae.bottom.codebook.cpu()),
         (_frequency(seen.top, plan.bitswap), _frequency(seen.bottom, plan.bitswap)),
     )
-    task = BitSwapFit(network, grid_shapes(*images.shape[1:3])[0], plan.device)
-    log = fit(
-        task, torch.from_numpy(data), plan.budget.share(1 - VQVAE_SHARE),
-        batch_size=min(fit_bitswap.BATCH_SIZE, len(data)), seed=plan.seed,
-        fingerprint=_fingerprint(plan, plan.bitswap, data),
-        checkpoint=plan.checkpoint("bitswap.pt"), report=report,
-    )  # fmt: skip
-    network = task.network.cpu()
+    logs = {}
+    for level, model in (("top", network.top), ("bottom", network.bottom)):
+        task = LevelFit(f"Bit-Swap {level}", model, grid_shapes(*images.shape[1:3])[0], plan.device)
+        logs[f"bitswap_{level}"] = fit(
+            task, torch.from_numpy(data), plan.budget.share(LEVEL_SHARE[level]),
+            batch_size=min(fit_bitswap.BATCH_SIZE, len(data)), seed=plan.seed,
+            fingerprint=_fingerprint(plan, plan.bitswap, data),
+            checkpoint=plan.checkpoint(f"bitswap-{level}.pt"), report=report,
+        )  # fmt: skip
+    network = network.cpu()
     freeze_integers(network)
-    return network, log
+    return network, logs
 
 
 def _frequency(codes: NDArray[np.int64], config: BitSwapConfig) -> torch.Tensor:

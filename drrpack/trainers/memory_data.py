@@ -80,6 +80,7 @@ class MemoryData:
 
     def replayed(self, classes: Sequence[int]) -> Labelled:
         """Reconstructions (N, H, W, 3) uint8 and labels (N,) int64 of some classes."""
+        self._dataset.preload()  # all classes side by side, which is many times faster
         return _labelled(classes, self._decode)
 
     def _decode(self, label: int) -> Pixels:

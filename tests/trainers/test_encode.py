@@ -38,7 +38,7 @@ def test_what_the_file_says_of_its_making(digits_drr: Path, digits_folder: Path)
     digests = {"train": source.digest(), "test": source.digest("test")}
     assert kept == {"path": str(digits_folder), "digest": digests, "size": None}
     assert (log["source_digest"], log["classes"], log["device"]) == (digests["train"], 5, "cpu")
-    assert set(log["networks"]) == {"vqvae", "bitswap"}
+    assert set(log["networks"]) == {"vqvae", "bitswap_top", "bitswap_bottom"}
 
 
 def test_stages_and_leftovers(few: Path, tmp_path: Path) -> None:

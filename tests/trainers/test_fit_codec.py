@@ -64,10 +64,12 @@ def test_log_and_reports(images: NDArray[np.uint8]) -> None:
     reports: list[FitProgress] = []
     with tiny_networks():
         _, log = fit_codec(images[:16], plan_of(), reports.append)
-    assert list(dict.fromkeys(report.stage for report in reports)) == ["VQ-VAE", "Bit-Swap"]
+    stages = list(dict.fromkeys(report.stage for report in reports))
+    assert stages == ["VQ-VAE", "Bit-Swap top", "Bit-Swap bottom"]
     assert {"steps", "epochs", "seconds", "psnr_db"} <= set(log["vqvae"])
-    assert {"steps", "bits_per_code_top", "bits_per_code_bottom"} <= set(log["bitswap"])
-    assert log["vqvae"]["steps"] == 1 and log["bitswap"]["steps"] == 1
+    for level in ("bitswap_top", "bitswap_bottom"):
+        assert {"steps", "bits_per_code"} <= set(log[level])
+    assert [fitted["steps"] for fitted in log.values()] == [1, 1, 1]
 
 
 def test_the_seed_decides(undisturbed: Codec, images: NDArray[np.uint8]) -> None:
@@ -81,7 +83,9 @@ def test_checkpoints_are_of_these_data_and_this_network(
 ) -> None:
     folder = tmp_path / "fit"
     fitted(images, plan_of(checkpoints=folder))
-    assert sorted(path.name for path in folder.iterdir()) == ["bitswap.pt", "vqvae.pt"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "bitswap-bottom.pt", "bitswap-top.pt", "vqvae.pt",
+    ]  # fmt: skip
     other = images.copy()
     other[0] ^= 255
     changed = fitted(other, plan_of(checkpoints=folder))

@@ -1,0 +1,69 @@
+"""The order in which the codes of a grid are coded: phase by phase, from coarse to fine.
+
+A grid is cut into cells of ``side`` x ``side`` positions; the positions at one place of every cell
+are a phase. The codes of a phase are coded at once, each seeing all codes of the phases before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+Grid = TypeVar("Grid", Tensor, NDArray[np.int64])
+
+SIDES = (1, 2, 4, 8)
+_CORNERS = ((0, 0), (1, 1), (0, 1), (1, 0))
+
+
+class Phases:
+    """The phases of cells of one side, numbered in the order of coding."""
+
+    def __init__(self, side: int) -> None:
+        self.side = side
+        self.places = _places(side)  # (row, column) in the cell, for each phase
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def within(self, shape: Sequence[int]) -> list[int]:
+        """The phases that have positions in a grid (H, W): a narrow one has but some of them."""
+        height, width = shape
+        places = enumerate(self.places)
+        return [number for number, (row, column) in places if row < height and column < width]
+
+    def grid(self, shape: Sequence[int], device: torch.device) -> Tensor:
+        """The phase of each position of a grid (H, W), int64."""
+        cell = torch.zeros(self.side, self.side, dtype=torch.int64, device=device)
+        for number, (row, column) in enumerate(self.places):
+            cell[row, column] = number
+        height, width = shape
+        return cell.repeat(-(-height // self.side), -(-width // self.side))[:height, :width]
+
+    def part(self, grid: Grid, number: int) -> Grid:
+        """The positions of a phase in grids (..., H, W)."""
+        row, column = self.places[number]
+        part: Grid = grid[..., row :: self.side, column :: self.side]
+        return part
+
+    def windows(self, grid: Tensor, number: int, reach: int) -> Tensor:
+        """Windows around the positions of a phase: grids (B, C, H, W) to (B * h * w, C * k * k)
+        with k = ``2 * reach + 1``; zeros lie outside of the grid."""
+        row, column = self.places[number]
+        padded = F.pad(grid, (reach, reach, reach, reach))[..., row:, column:]
+        windows = F.unfold(padded, 2 * reach + 1, stride=self.side)  # (B, C * k * k, h * w)
+        return windows.transpose(1, 2).flatten(0, 1)
+
+
+def _places(side: int) -> tuple[tuple[int, int], ...]:
+    """Even rows and columns come first, in the order of the half of the side, then their diagonal
+    neighbours, then what lies between."""
+    if side == 1:
+        return ((0, 0),)
+    coarse = _places(side // 2)
+    return tuple((2 * row + r, 2 * column + c) for r, c in _CORNERS for row, column in coarse)
