@@ -33,7 +33,7 @@ TINY_BITSWAP = BitSwapConfig(
 )
 # A stream of 30 images must have images that Bit-Swap codes: few lanes are soon paid for. A larger
 # group means fewer calls of the networks, which is what tests wait for.
-TINY_WIDTHS = ((8, 2),)  # images of a group, lanes
+TINY_WIDTHS = ((4, 2),)  # images of a group, lanes
 TINY_PLAN = partial(FitPlan, vqvae=SMALL_VQVAE, bitswap=TINY_BITSWAP)
 
 

@@ -49,7 +49,9 @@ def test_stages_and_leftovers(few: Path, tmp_path: Path) -> None:
     with tiny_networks():
         assert encoding.encode(plan, events.append) == tmp_path / "mem.drr"
     stages = list(dict.fromkeys(event.stage for event in events))
-    assert stages == ["VQ-VAE", "Bit-Swap", "codes", "streams", "figures"]
+    assert stages == [
+        "VQ-VAE", "Bit-Swap top", "Bit-Swap bottom", "codes", "streams", "figures",
+    ]  # fmt: skip
     codes = [e for e in events if isinstance(e, Step) and e.stage == "codes"]
     assert [event.done for event in codes] == list(range(4, 41, 4))
     assert {event.total for event in codes} == {40}
@@ -91,7 +93,7 @@ KILLED = """
     def keep_and_die(task, *arguments):
         keep(task, *arguments)
         kept.append(task.stage)
-        if kept.count("Bit-Swap") == 2 or (kept.count("VQ-VAE") == 4 and not resumed):
+        if kept.count("Bit-Swap top") == 2 or (kept.count("VQ-VAE") == 4 and not resumed):
             os.kill(os.getpid(), signal.SIGKILL)
 
     fitting._keep = keep_and_die
@@ -106,7 +108,7 @@ def test_killed_twice_and_resumed_like_undisturbed(few: Path, tmp_path: Path) ->
     places = [HERE.parents[1], HERE.parent]
     command = [sys.executable, "-c", textwrap.dedent(KILLED), few, output, *places]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    for there in (["vqvae.pt"], ["bitswap.pt", "vqvae.pt"]):
+    for there in (["vqvae.pt"], ["bitswap-top.pt", "vqvae.pt"]):
         done = subprocess.run([*map(str, command)], env=environment, timeout=250)
         assert done.returncode == -signal.SIGKILL
         assert [path.name for path in output.parent.iterdir()] == [".mem.drr.fit"]
