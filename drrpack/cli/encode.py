@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 if TYPE_CHECKING:
     from drrpack.trainers.encode import EncodeOptions, Plan
+    from drrpack.trainers.exemplars import Selection
     from drrpack.trainers.fitting import Budget
 
 
@@ -31,6 +32,12 @@ def encode(
     codec: Annotated[
         Path | None, typer.Option(help="Take the codec of this .drr file instead of fitting.")
     ] = None,
+    raw_per_class: Annotated[
+        int, typer.Option(help="Keep N images of each class as they are, too (about 1.8 kB each).")
+    ] = 0,
+    raw_select: Annotated[
+        str, typer.Option(help="Which: herding (near the mean of the class) or random.")
+    ] = "herding",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     seed: Annotated[
         int, typer.Option(min=0, max=2**31 - 1, help="Of initial weights, batches and noise.")
@@ -57,6 +64,7 @@ def encode(
     options = EncodeOptions(
         source, output, place, _budget(epochs, minutes, codec, place.type), size=size,
         skip_bad=skip_bad, force=force, fit_classes=fit_classes, codec=codec, seed=seed,
+        raw_per_class=raw_per_class, raw_select=cast("Selection", raw_select),
     )  # fmt: skip
     plan = plan_encode(options)
     _show_plan(plan, options)

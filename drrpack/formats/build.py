@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from drrpack.errors import OutputError
 from drrpack.formats import layout
-from drrpack.formats.layout import AnyPath, Chunk, Memory, Section, dump_json
+from drrpack.formats.layout import AnyPath, Chunk, Memory, RawRecord, Section, dump_json
 
 _Data = tuple[Any, NDArray[Any]]  # a dataset that exists already, and what is to be written to it
 
@@ -53,6 +53,7 @@ def section_digest(version: str, config: bytes, data: bytes) -> str:
 def _check(path: AnyPath, memory: Memory) -> None:
     """Refuse what a reader would refuse."""
     faults = [*_faults_of_classes(memory.classes), *_faults_of_chunks(memory)]
+    faults += _faults_of_raw(memory)
     if not all(1 <= side <= layout.MAX_SIDE for side in memory.image_size):
         faults.append(f"image size {memory.image_size}: sides go from 1 to {layout.MAX_SIDE}")
     for section in (memory.vqvae, memory.entropy_model):
@@ -96,6 +97,19 @@ def _faults_of_chunks(memory: Memory) -> Iterable[str]:
             )
 
 
+def _faults_of_raw(memory: Memory) -> Iterable[str]:
+    if len(memory.raw) > layout.MAX_CHUNKS:
+        yield f"{len(memory.raw)} records of raw images: a file holds {layout.MAX_CHUNKS}"
+    for record in memory.raw:
+        if not 0 <= record.class_index < len(memory.classes) or record.images < 1:
+            yield f"a record of {record.images} raw images of class number {record.class_index}"
+        if len(record.data) > layout.MAX_STREAM_BYTES:
+            yield (
+                f"a record of raw images of more than {layout.MAX_STREAM_BYTES} bytes: "
+                "put them into several records"
+            )
+
+
 def _lay_out(chunks: list[Chunk]) -> tuple[NDArray[np.void], bytes]:
     """The index, (chunks,) of `layout.INDEX`, and all streams one after the other."""
     index = np.zeros(len(chunks), layout.INDEX)
@@ -106,6 +120,17 @@ def _lay_out(chunks: list[Chunk]) -> tuple[NDArray[np.void], bytes]:
         index[row] = (chunk.class_index, chunk.images, offset, *sizes, *crcs)
         offset += sum(sizes)
     return index, b"".join(part for chunk in chunks for part in (chunk.top, chunk.bottom))
+
+
+def _lay_out_raw(records: list[RawRecord]) -> tuple[NDArray[np.void], bytes]:
+    """The index of the raw images, (records,) of `layout.RAW_INDEX`, and their data."""
+    index = np.zeros(len(records), layout.RAW_INDEX)
+    offset = 0
+    for row, record in enumerate(records):
+        size = len(record.data)
+        index[row] = (record.class_index, record.images, offset, size, zlib.crc32(record.data))
+        offset += size
+    return index, b"".join(record.data for record in records)
 
 
 def _json(path: AnyPath, name: str, value: layout.Json) -> bytes:
@@ -163,14 +188,29 @@ def _put_sections(path: AnyPath, file: Any, memory: Memory) -> list[_Data]:
         _put_section(file, "metadata", _bytes(_json(path, "metadata", memory.metadata))),
         *_put_model(path, file, "entropy_model", memory.entropy_model),
         *_put_model(path, file, "vqvae", memory.vqvae),
+        *_put_raw(file, memory.raw),
         _put_section(file, "streams", _bytes(streams)),
     ]
 
 
-def _put_model(path: AnyPath, file: Any, name: str, section: Section) -> list[_Data]:
+def _put_raw(file: Any, records: list[RawRecord]) -> list[_Data]:
+    """Nothing at all where there are no raw images."""
+    if not records:
+        return []
+    group = _new_group(file, "raw")
+    index, data = _lay_out_raw(records)
+    _put_text(group, "version", layout.RAW_VERSION)
+    return [_put_section(group, "index", index), _put_section(group, "data", _bytes(data))]
+
+
+def _new_group(file: Any, name: str) -> Any:
     creation = h5py.h5p.create(h5py.h5p.GROUP_CREATE)
     creation.set_obj_track_times(False)
-    group = h5py.h5g.create(file, name.encode(), gcpl=creation)
+    return h5py.h5g.create(file, name.encode(), gcpl=creation)
+
+
+def _put_model(path: AnyPath, file: Any, name: str, section: Section) -> list[_Data]:
+    group = _new_group(file, name)
     config = _json(path, f"the config of {name}", section.config)
     _put_text(group, "version", section.version)
     _put_text(group, "sha256", section_digest(section.version, config, section.data))

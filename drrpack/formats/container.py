@@ -22,12 +22,22 @@ from numpy.typing import NDArray
 from drrpack.errors import FormatError
 from drrpack.formats import layout
 from drrpack.formats.build import build_image, section_digest
-from drrpack.formats.layout import AnyPath, Chunk, Json, Level, Memory, Section, damaged, parse_json
+from drrpack.formats.layout import (
+    AnyPath,
+    Chunk,
+    Json,
+    Level,
+    Memory,
+    RawRecord,
+    Section,
+    damaged,
+    parse_json,
+)
 from drrpack.formats.plainfile import PlainFile
 from drrpack.formats.publish import check_output, publish
 from drrpack.formats.structure import Structure, read_structure
 
-__all__ = ["Chunk", "Memory", "Reader", "Section", "check_output", "write"]
+__all__ = ["Chunk", "Memory", "RawRecord", "Reader", "Section", "check_output", "write"]
 
 _BLOCK_BYTES = 1 << 20
 
@@ -64,6 +74,7 @@ class Reader:
         image_size: (height, width) in pixels.
         classes: their names; labels are positions in this list.
         index: (chunks,) of `layout.INDEX`, in the order of writing.
+        raw_index: (records,) of `layout.RAW_INDEX`; empty where no raw images are kept.
         metadata: as it was written.
         fingerprint: a digest of the content, the same for copies of a file.
 
@@ -85,6 +96,7 @@ class Reader:
         self.fingerprint = structure.fingerprint
         self.classes = self._read_classes()
         self.index = self._read_index()
+        self.raw_index = self._read_raw_index()
         self.metadata: Json = parse_json(self.path, "/metadata", self._checked("metadata"))
 
     @property
@@ -104,6 +116,11 @@ class Reader:
         """The stored entropy model, read from the file and checked at each use."""
         return self._model("entropy_model")
 
+    @property
+    def raw_version(self) -> str | None:
+        """The version of the element that holds raw images; None where there is none."""
+        return self._opened()[1].versions.get("raw")
+
     def stream(self, row: int, level: Level) -> bytes:
         """The stream of one level of the chunk in one row of the index.
 
@@ -111,20 +128,33 @@ class Reader:
             CorruptError: it is damaged, as its CRC shows.
         """
         chunk = self.index[row]
-        size = int(chunk[f"{level}_bytes"])
         start = int(chunk["offset"]) + (int(chunk["top_bytes"]) if level == "bottom" else 0)
+        where = f"the {level} stream of row {row}"
+        size, crc = int(chunk[f"{level}_bytes"]), int(chunk[f"{level}_crc"])
+        return self._record("streams", start, size, crc, where)
+
+    def raw_record(self, row: int) -> bytes:
+        """The record of raw images in one row of ``raw_index``; `drrpack.formats.raw` unpacks it.
+
+        Raises:
+            CorruptError: it is damaged, as its CRC shows.
+        """
+        record = self.raw_index[row]
+        place = int(record["offset"]), int(record["bytes"]), int(record["crc"])
+        return self._record("raw/data", *place, f"the record of raw images in row {row}")
+
+    def _record(self, name: str, start: int, size: int, crc: int, where: str) -> bytes:
         file, structure = self._opened()
-        data = file.read(structure.extents["streams"].offset + start, size)
-        found, expected = zlib.crc32(data), int(chunk[f"{level}_crc"])
-        if found != expected:
-            where = f"the {level} stream of row {row}"
-            raise damaged(self.path, f"CRC {found:08x} for {where}", f"{expected:08x}")
+        data = file.read(structure.extents[name].offset + start, size)
+        found = zlib.crc32(data)
+        if found != crc:
+            raise damaged(self.path, f"CRC {found:08x} for {where}", f"{crc:08x}")
         return data
 
     def byte_account(self) -> dict[str, int]:
         """What the file's bytes are spent on: the parts add up to ``file``.
 
-        ``payload`` is all streams, ``raw`` images kept as they are (none in version 1.0), and
+        ``payload`` is all streams, ``raw`` images kept as they are with their index, and
         ``container`` all that is in no other part: index, names, metadata and HDF5 itself.
         """
         structure = self._opened()[1]
@@ -133,7 +163,8 @@ class Reader:
         for name in layout.MODELS:
             sizes = (structure.extents[f"{name}/{part}"].size for part in ("config", "weights"))
             parts[name] = sum(sizes)
-        parts["raw"] = 0
+        raw = (e for name, e in structure.extents.items() if name.startswith("raw/"))
+        parts["raw"] = sum(extent.size for extent in raw)
         total = structure.file_bytes
         return {"file": total, **parts, "container": total - sum(parts.values())}
 
@@ -152,17 +183,23 @@ class Reader:
         self._checked("metadata")
         for name in layout.MODELS:
             self._model(name)
-        self._check_streams()
-
-    def _check_streams(self) -> None:
-        file, structure = self._opened()
-        extent, digest = structure.extents["streams"], sha256()
-        for start in range(0, extent.size, _BLOCK_BYTES):
-            digest.update(file.read(extent.offset + start, min(_BLOCK_BYTES, extent.size - start)))
-        self._compare("streams", digest.hexdigest())
+        self._check_data("streams")
         for row in range(len(self.index)):
             for level in layout.LEVELS:
                 self.stream(row, level)
+        if self.raw_version is not None:
+            self._read_raw_index()
+            self._check_data("raw/data")
+        for row in range(len(self.raw_index)):
+            self.raw_record(row)
+
+    def _check_data(self, name: str) -> None:
+        """The digest of what may be too large to be read whole."""
+        file, structure = self._opened()
+        extent, digest = structure.extents[name], sha256()
+        for start in range(0, extent.size, _BLOCK_BYTES):
+            digest.update(file.read(extent.offset + start, min(_BLOCK_BYTES, extent.size - start)))
+        self._compare(name, digest.hexdigest())
 
     def _read_classes(self) -> list[str]:
         width = self._opened()[1].extents["classes"].item_bytes
@@ -189,17 +226,35 @@ class Reader:
         if longest > layout.MAX_STREAM_BYTES:
             expected = f"{layout.MAX_STREAM_BYTES} at most"
             raise damaged(self.path, f"a stream of {longest} bytes", expected)
-        self._check_places(index)
+        sizes = index["top_bytes"].astype(np.int64) + index["bottom_bytes"]
+        self._check_places("streams", index["offset"], sizes)
         return index
 
-    def _check_places(self, index: NDArray[np.void]) -> None:
-        """The streams lie inside ``/streams`` and share no byte."""
-        limit = self._opened()[1].extents["streams"].size
-        start = np.minimum(index["offset"], np.uint64(limit + 1)).astype(np.int64)  # no overflow
-        end = start + index["top_bytes"] + index["bottom_bytes"]
+    def _read_raw_index(self) -> NDArray[np.void]:
+        if self.raw_version is None:
+            return np.zeros(0, layout.RAW_INDEX)
+        index = np.frombuffer(self._checked("raw/index"), layout.RAW_INDEX)  # read-only
+        if (index["class"] >= len(self.classes)).any() or (index["images"] == 0).any():
+            expected = f"classes below {len(self.classes)} and at least one image a row"
+            raise damaged(self.path, "an impossible row in the index of raw images", expected)
+        if index["images"].sum(dtype=np.uint64) > layout.MAX_IMAGES:
+            raise damaged(self.path, "too many raw images", f"{layout.MAX_IMAGES} at most")
+        if int(index["bytes"].max(initial=0)) > layout.MAX_STREAM_BYTES:
+            expected = f"{layout.MAX_STREAM_BYTES} at most"
+            raise damaged(self.path, "too large a record of raw images", expected)
+        self._check_places("raw/data", index["offset"], index["bytes"].astype(np.int64))
+        return index
+
+    def _check_places(
+        self, name: str, offsets: NDArray[np.uint64], sizes: NDArray[np.int64]
+    ) -> None:
+        """All records lie inside their dataset and share no byte."""
+        limit = self._opened()[1].extents[name].size
+        start = np.minimum(offsets, np.uint64(limit + 1)).astype(np.int64)  # no overflow
+        end = start + sizes
         order = np.lexsort((end, start))
         if (end > limit).any() or (start[order][1:] < end[order][:-1]).any():
-            found = "streams that overlap or lie outside"
+            found = f"records of /{name} that overlap or lie outside"
             raise damaged(self.path, found, f"each in its own part of {limit} bytes")
 
     def _model(self, name: str) -> Section:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -16,18 +16,22 @@ from drrpack.codec import ClassCodes, Codec, Pixels
 from drrpack.errors import OptionError
 from drrpack.formats.container import Reader
 from drrpack.formats.memory import load_codec, read_codes
+from drrpack.formats.raw import read_raw
 from drrpack.vqvae import grid_shapes
 
 CACHE_BYTES = 256 * 2**20  # 87,000 images of 32x32
 
 
-class DRRDataset(Dataset[tuple[Any, int]]):
+class DRRDataset(Dataset[tuple[Any, ...]]):
     """The images of a ``.drr`` file, as they come out of the codec.
 
     Items are ``(image, label)``, the image a uint8 tensor (3, H, W); ``transform`` is applied to
     it. Pixels are the same bytes whatever the batch, the worker or the machine. Codes of a class
     are decoded when one of its images is first asked for and stay in memory (160 bytes an image
     of 32x32); pixels stay up to ``cache_bytes``.
+
+    With ``raw="pairs"`` the items are the raw exemplars that the file keeps: ``(raw,
+    reconstruction, label)``, both images uint8 (3, H, W) and transformed.
 
     Args:
         path: the file.
@@ -36,6 +40,7 @@ class DRRDataset(Dataset[tuple[Any, int]]):
         transform, target_transform: applied to an image (3, H, W) uint8 and to a label.
         cache_bytes: how much memory decoded pixels may take; 0 decodes every time.
         device: where the codec runs. Keep to the CPU where a `DataLoader` has workers.
+        raw: "pairs" for the raw exemplars beside their reconstructions, None for all images.
 
     Attributes:
         classes: names, in the order of the labels. class_to_idx: their labels.
@@ -43,7 +48,7 @@ class DRRDataset(Dataset[tuple[Any, int]]):
 
     Raises:
         FormatError, CorruptError: the file is not one of ours, or damaged; see `drrpack.errors`.
-        OptionError: a class that the file does not have.
+        OptionError: a class that the file does not have, or pairs where it keeps no raw images.
     """
 
     def __init__(
@@ -55,6 +60,7 @@ class DRRDataset(Dataset[tuple[Any, int]]):
         target_transform: Callable[[int], Any] | None = None,
         cache_bytes: int = CACHE_BYTES,
         device: str | torch.device = "cpu",
+        raw: Literal["pairs"] | None = None,
     ) -> None:
         self.reader = Reader(path)
         self.transform, self.target_transform = transform, target_transform
@@ -65,35 +71,41 @@ class DRRDataset(Dataset[tuple[Any, int]]):
         self.image_size = self.reader.image_size
         counts = [int(self.reader.images_per_class[n]) for n in self._numbers]
         self._starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-        self.targets: list[int] = [label for label, n in enumerate(counts) for _ in range(n)]
+        labels = np.repeat(np.arange(len(counts)), counts)
+        # items are images: all of them in the order of the file, or those that are kept raw
+        self._items, self._raw = np.arange(len(labels)), None
+        if raw is not None:
+            self._items, self._raw = _pairs(self.reader, self._numbers, self._starts, raw)
+        self.targets: list[int] = labels[self._items].tolist()
         self._codec: Codec | None = None
         self._codes: dict[int, ClassCodes] = {}
-        self._cache = _PixelCache(len(self), self.image_size, cache_bytes)
+        self._cache = _PixelCache(len(labels), self.image_size, cache_bytes)
 
     def __len__(self) -> int:
-        return int(self._starts[-1])
+        return len(self._items)
 
-    def __getitem__(self, index: int) -> tuple[Any, Any]:
+    def __getitem__(self, index: int) -> tuple[Any, ...]:
         return self.__getitems__([index])[0]
 
-    def __getitems__(self, indices: Sequence[int]) -> list[tuple[Any, Any]]:
+    def __getitems__(self, indices: Sequence[int]) -> list[tuple[Any, ...]]:
         """Several items by one call of the network; `DataLoader` finds this by itself."""
         where = self._checked(indices)
-        images = torch.from_numpy(self.pixels(where)).permute(0, 3, 1, 2).contiguous()
-        return [
-            (self._transformed(image), self._label(self.targets[i]))
-            for image, i in zip(images.unbind(), where, strict=True)
-        ]
+        parts = [self._transformed(self.pixels(where)), [self._label(i) for i in where]]
+        if self._raw is not None:
+            parts.insert(0, self._transformed(self._raw[where]))
+        return list(zip(*parts, strict=True))
 
-    def _transformed(self, image: Tensor) -> Any:
-        return image if self.transform is None else self.transform(image)
+    def _transformed(self, pixels: Pixels) -> list[Any]:
+        images = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous().unbind()
+        return [image if self.transform is None else self.transform(image) for image in images]
 
-    def _label(self, label: int) -> Any:
+    def _label(self, item: int) -> Any:
+        label = self.targets[item]
         return label if self.target_transform is None else self.target_transform(label)
 
     def pixels(self, indices: Sequence[int] | NDArray[np.int64]) -> Pixels:
         """Decoded images uint8 (n, H, W, 3), without the transform."""
-        where = self._checked(indices)
+        where = self._items[self._checked(indices)]
         missing = self._cache.missing(where)
         if len(missing) == 0:
             return self._cache.get(where)
@@ -103,13 +115,12 @@ class DRRDataset(Dataset[tuple[Any, int]]):
 
     def codes(self, indices: Sequence[int] | NDArray[np.int64]) -> tuple[Tensor, Tensor]:
         """The codes: top (n, H/8, W/8) and bottom (n, H/4, W/4), int64."""
-        codes = self._class_codes(self._checked(indices))
+        codes = self._class_codes(self._items[self._checked(indices)])
         return torch.from_numpy(codes.top), torch.from_numpy(codes.bottom)
 
     def to_numpy(self) -> tuple[Pixels, NDArray[np.int64]]:
         """All images uint8 (N, H, W, 3) and labels (N,) int64: for Avalanche, PyCIL and others."""
-        everything = np.arange(len(self))
-        codes = self._class_codes(everything)
+        codes = self._class_codes(self._items)
         return self.codec.decode(codes, self.image_size), np.asarray(self.targets, dtype=np.int64)
 
     def preload(self) -> DRRDataset:
@@ -158,13 +169,15 @@ class DRRDataset(Dataset[tuple[Any, int]]):
         """Decoded codes travel to spawned workers; networks and pixels are made anew there."""
         state = self.__dict__.copy()
         state["_codec"] = None
-        state["_cache"] = _PixelCache(len(self), self.image_size, self._cache.budget_bytes)
+        cache = self._cache
+        state["_cache"] = _PixelCache(len(cache.slot), self.image_size, cache.budget_bytes)
         return state
 
     def __repr__(self) -> str:
         height, width = self.image_size
+        what = "images" if self._raw is None else "pairs"
         return (
-            f"DRRDataset({str(self.reader.path)!r}: {len(self)} images of {height}x{width}, "
+            f"DRRDataset({str(self.reader.path)!r}: {len(self)} {what} of {height}x{width}, "
             f"{len(self.classes)} classes)"
         )
 
@@ -207,6 +220,22 @@ class _PixelCache:
         if not new.all():
             out[~new] = self.get(where[~new])
         return out
+
+
+def _pairs(
+    reader: Reader, numbers: Sequence[int], starts: NDArray[np.int64], raw: str
+) -> tuple[NDArray[np.int64], Pixels]:
+    """Which images are kept raw, (n,), and their raw pixels (n, H, W, 3)."""
+    if raw != "pairs":
+        raise OptionError(f"raw={raw!r}: say 'pairs', or None for reconstructions alone")
+    kept = [read_raw(reader, number) for number in numbers]
+    if not sum(len(exemplars.positions) for exemplars in kept):
+        raise OptionError(
+            f"{reader.path}: keeps no raw exemplars of these classes; "
+            "encode with --raw-per-class 20 to keep some"
+        )
+    where = [start + one.positions for start, one in zip(starts[:-1], kept, strict=True)]
+    return np.concatenate(where), np.concatenate([one.images for one in kept])
 
 
 def _class_numbers(reader: Reader, classes: Sequence[str | int] | None) -> list[int]:

@@ -36,6 +36,18 @@ INDEX = np.dtype(
     ]
 )
 
+# One row a record of /raw, 24 bytes. `offset` counts from the start of /raw/data.
+RAW_INDEX = np.dtype(
+    [
+        ("class", "<u4"),
+        ("images", "<u4"),
+        ("offset", "<u8"),
+        ("bytes", "<u4"),
+        ("crc", "<u4"),
+    ]
+)
+RAW_VERSION = "1.0"
+
 # Limits, for the writer as for the reader: whoever reads a file may rely on them before it has
 # allocated anything. Each is far above what a replay memory needs.
 MAX_SIDE = 1 << 14  # pixels
@@ -72,6 +84,15 @@ class Chunk:
 
 
 @dataclass(frozen=True)
+class RawRecord:
+    """Some images of one class as they were before coding; `drrpack.formats.raw` packs them."""
+
+    class_index: int  # into Memory.classes
+    images: int
+    data: bytes
+
+
+@dataclass(frozen=True)
 class Memory:
     """The whole content of a ``.drr`` file.
 
@@ -85,6 +106,7 @@ class Memory:
     vqvae: Section
     entropy_model: Section
     metadata: Json = field(default_factory=dict)
+    raw: list[RawRecord] = field(default_factory=list)
 
 
 def damaged(path: AnyPath, found: str, expected: str) -> CorruptError:

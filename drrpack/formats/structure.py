@@ -26,7 +26,9 @@ _MAX_BYTES = {
     "metadata": layout.MAX_JSON_BYTES,
     "config": layout.MAX_JSON_BYTES,
     "weights": layout.MAX_WEIGHTS_BYTES,
+    "raw/index": layout.MAX_CHUNKS * layout.RAW_INDEX.itemsize,
 }
+_ROWS = {"index": layout.INDEX, "raw/index": layout.RAW_INDEX}
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,13 @@ class _Parser:
             for part in ("config", "weights"):
                 dataset = self._open(group, part, h5py.h5d.DatasetID)
                 extents[f"{model}/{part}"] = self._extent(dataset, part)
+        if root.links.exists(b"raw"):  # the one element that may be missing
+            group = self._open(root, "raw", h5py.h5g.GroupID)
+            versions["raw"] = self._text(group, "version")
+            for name, part in (("raw/index", "index"), ("raw/data", "data")):
+                dataset = self._open(group, part, h5py.h5d.DatasetID)
+                extents[name] = self._extent(dataset, name)
+                digests[name] = self._digest(dataset, name)
         self._check_apart(extents)
         creator = self._text(root, "creator")
         whole = self.identity, self.file_bytes
@@ -170,7 +179,7 @@ class _Parser:
                 expected = f"strings of a fixed length, {layout.MAX_NAME_BYTES} bytes at most"
                 raise malformed(self.path, "'classes' of another type", expected)
             return int(stored.get_size())
-        dtype = layout.INDEX if name == "index" else np.dtype("u1")
+        dtype = _ROWS.get(name, np.dtype("u1"))
         if not stored.equal(h5py.h5t.py_create(dtype)):
             expected = f"{dtype.itemsize} bytes an item, as docs/format.md has them"
             raise malformed(self.path, f"{name!r} of another type", expected)

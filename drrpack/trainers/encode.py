@@ -13,10 +13,11 @@ import torch
 
 from drrpack.codec import ClassCodes, Codec, lay_out
 from drrpack.errors import OptionError, OutputError
-from drrpack.formats import container, memory
-from drrpack.formats.container import Memory, Reader
+from drrpack.formats import container, memory, raw
+from drrpack.formats.container import Memory, RawRecord, Reader
 from drrpack.formats.sources import Source, open_source
 from drrpack.trainers import figures
+from drrpack.trainers.exemplars import SELECTIONS, Selection, choose
 from drrpack.trainers.fit_codec import FitPlan, fit_codec
 from drrpack.trainers.fitting import Budget, FitProgress
 
@@ -37,6 +38,8 @@ class EncodeOptions:
     fit_classes: int | None = None  # the first so many; default half of them, the paper's protocol
     codec: Path | None = None  # take this file's codec instead of fitting one
     seed: int = 0
+    raw_per_class: int = 0  # raw exemplars to keep of each class
+    raw_select: Selection = "herding"
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,11 @@ def plan_encode(options: EncodeOptions) -> Plan:
         OutputError, SourceError, OptionError, FormatError: each names the path and the fix.
     """
     container.check_output(options.output, overwrite=options.force)
+    if options.raw_per_class < 0 or options.raw_select not in SELECTIONS:
+        raise OptionError(
+            f"--raw-per-class must be 0 or more and --raw-select one of {', '.join(SELECTIONS)}, "
+            f"not {options.raw_per_class} and {options.raw_select!r}"
+        )
     if options.codec is not None:
         Reader(options.codec).close()
     source = open_source(options.source, size=options.size, skip_bad=options.skip_bad)
@@ -122,6 +130,7 @@ def encode(plan: Plan, report: Report = _silent) -> Path:
         vqvae=vqvae,
         entropy_model=entropy_model,
         metadata={**_origin(plan, log), "figures": measured},
+        raw=_raw_exemplars(plan, codec, codes),
     )
     container.write(options.output, content, overwrite=options.force)
     shutil.rmtree(plan.checkpoints, ignore_errors=True)
@@ -159,6 +168,16 @@ def _encode_classes(source: Source, codec: Codec, report: Report) -> list[ClassC
     return out
 
 
+def _raw_exemplars(plan: Plan, codec: Codec, codes: list[ClassCodes]) -> list[RawRecord]:
+    options, records = plan.options, []
+    for number, kept in enumerate(codes if options.raw_per_class else []):
+        seed = options.seed + number
+        where = choose(options.raw_select, kept, codec.vqvae, options.raw_per_class, seed)
+        images = plan.source.load(number)[where]
+        records += raw.pack(number, where.tolist(), images)
+    return records
+
+
 def _origin(plan: Plan, log: Log) -> dict[str, Any]:
     """Where the images came from, so that the originals and the test split can be found again."""
     source, options = plan.source, plan.options
@@ -166,4 +185,5 @@ def _origin(plan: Plan, log: Log) -> dict[str, Any]:
     if source.has_test:
         digests["test"] = source.digest("test")
     kept = {"path": str(source.root), "digest": digests, "size": options.size}
-    return {"source": kept, "fit": log}
+    exemplars = {"per_class": options.raw_per_class, "select": options.raw_select}
+    return {"source": kept, "fit": log, **({"raw": exemplars} if options.raw_per_class else {})}

@@ -274,3 +274,30 @@ def test_a_damaged_checkpoint(drrpack: Command, source: Path, tmp_path: Path) ->
         assert not (tmp_path / "mem.drr").exists()
         shutil.rmtree(checkpoint.parent)
         assert drrpack(*command).code == 0
+
+
+@pytest.mark.parametrize("select", ["herding", "random"])
+def test_raw_exemplars(
+    drrpack: Command, digits_drr: Path, digits_folder: Path, tmp_path: Path, select: str
+) -> None:
+    output = tmp_path / "mem.drr"
+    options = ("--codec", digits_drr, "--raw-per-class", "4", "--raw-select", select)
+    done = drrpack("encode", digits_folder, "-o", output, *options, "--device", "cpu")
+    assert done.code == 0, done.errors
+    pairs = DRRDataset(output, raw="pairs")
+    assert len(pairs) == 40 and pairs.targets == sorted(4 * list(range(10)))
+    with Reader(output) as reader:
+        reader.verify()
+        assert reader.metadata["raw"] == {"per_class": 4, "select": select}
+        parts = reader.byte_account()
+        assert sum(parts.values()) - parts["file"] == parts["file"] == os.path.getsize(output)
+        assert 0 < parts["raw"] < 40 * 32 * 32 * 3
+    assert "raw exemplars" in done.output
+
+
+def test_raw_exemplars_of_a_strange_kind(
+    drrpack: Command, source: Path, digits_drr: Path, place: Path
+) -> None:
+    start = ("encode", source, "-o", place / "x.drr", "--codec", digits_drr)
+    drrpack.refused(*start, "--raw-per-class", "-1", naming=("--raw-per-class", "-1"))
+    drrpack.refused(*start, "--raw-select", "best", naming=("herding, random", "'best'"))

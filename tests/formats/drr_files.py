@@ -13,7 +13,7 @@ import numpy as np
 
 from drrpack.errors import DrrError
 from drrpack.formats import layout
-from drrpack.formats.container import Chunk, Memory, Reader, Section
+from drrpack.formats.container import Chunk, Memory, RawRecord, Reader, Section
 
 SMALL = Memory(
     image_size=(32, 48),
@@ -26,6 +26,7 @@ SMALL = Memory(
     vqvae=Section("1.0", {"channels": 128, "stages": [1, 2]}, bytes(range(40))),
     entropy_model=Section("2.1", {"nested": {"x": None}}, b"weights"),
     metadata={"source": "cifär", "psnr_db": 22.5},
+    raw=[RawRecord(0, 2, b"two of cat"), RawRecord(2, 1, b"\x00raw fox")],
 )
 LARGE = replace(SMALL, chunks=[Chunk(0, 9, bytes(300_000), b"x" * 300_000)])
 
@@ -38,10 +39,14 @@ def read_all(path: Path, *, verify: bool = True) -> Memory:
             Chunk(int(row["class"]), int(row["images"]), *streams[2 * number : 2 * number + 2])
             for number, row in enumerate(reader.index)
         ]
+        raw = [
+            RawRecord(int(row["class"]), int(row["images"]), reader.raw_record(number))
+            for number, row in enumerate(reader.raw_index)
+        ]
         models = reader.vqvae, reader.entropy_model
         if verify:
             reader.verify()
-        return Memory(reader.image_size, reader.classes, chunks, *models, reader.metadata)
+        return Memory(reader.image_size, reader.classes, chunks, *models, reader.metadata, raw)
 
 
 def read_streams(reader: Reader) -> list[bytes]:
@@ -100,6 +105,40 @@ def rows() -> np.ndarray[Any, Any]:
     return index
 
 
+def raw_rows() -> np.ndarray[Any, Any]:
+    fields = ["class", "images", "offset", "bytes", "crc"]
+    index = np.zeros(2, [(name, "<u8" if name == "offset" else "<u4") for name in fields])
+    offset = 0
+    for row, record in enumerate(SMALL.raw):
+        size = len(record.data)
+        index[row] = (record.class_index, record.images, offset, size, zlib.crc32(record.data))
+        offset += size
+    return index
+
+
+def raw_row_with(**values: int) -> np.ndarray[Any, Any]:
+    index = raw_rows()
+    for name, value in values.items():
+        index[name.rstrip("_")][1] = value
+    return index
+
+
+def raw_group(**parts: Any) -> Any:
+    """Makes ``/raw`` with the parts given, the others as in `SMALL`."""
+
+    def make(file: h5py.File, name: str) -> None:
+        group = file.create_group(name)
+        group.attrs["version"] = np.bytes_("1.0")
+        data = b"".join(record.data for record in SMALL.raw)
+        for part, value in ({"index": raw_rows(), "data": data} | parts).items():
+            if callable(value):
+                value(group, part)
+            elif value is not None:
+                put_bytes(group, part, value)
+
+    return make
+
+
 def row_with(**values: int) -> np.ndarray[Any, Any]:
     index = rows()
     for name, value in values.items():
@@ -118,6 +157,7 @@ def write_with_h5py(
         "metadata": layout.dump_json(SMALL.metadata),
         "vqvae": SMALL.vqvae,
         "entropy_model": SMALL.entropy_model,
+        "raw": raw_group(),
     } | (elements or {})
     root: dict[str, Any] = {
         "format": np.bytes_("drr"),

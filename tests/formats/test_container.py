@@ -47,7 +47,8 @@ def test_reader_returns_what_was_written(small: Path) -> None:
 
 def test_h5py_alone_finds_everything_where_the_specification_says(small: Path) -> None:
     with h5py.File(small, "r") as file:
-        assert set(file) == {"streams", "index", "classes", "metadata", "vqvae", "entropy_model"}
+        elements = {"streams", "index", "classes", "metadata", "vqvae", "entropy_model", "raw"}
+        assert set(file) == elements
         assert file.attrs["format"] == b"drr"
         assert file.attrs["format_version"] == b"1.0"
         assert (file.attrs["image_height"], file.attrs["image_width"]) == (32, 48)
@@ -62,7 +63,13 @@ def test_h5py_alone_finds_everything_where_the_specification_says(small: Path) -
             assert (row["top_crc"], row["bottom_crc"]) == tuple(
                 map(zlib.crc32, (chunk.top, chunk.bottom))
             )
-        for name in ("streams", "index", "classes", "metadata"):
+        data = file["raw/data"][:].tobytes()
+        for row, record in zip(file["raw/index"][:], SMALL.raw, strict=True):
+            assert data[row["offset"] :][: row["bytes"]] == record.data
+            assert (row["class"], row["images"]) == (record.class_index, record.images)
+            assert row["crc"] == zlib.crc32(record.data)
+        assert file["raw"].attrs["version"] == b"1.0"
+        for name in ("streams", "index", "classes", "metadata", "raw/index", "raw/data"):
             digest = hashlib.sha256(file[name][:].tobytes()).hexdigest()
             assert file[name].attrs["sha256"] == digest.encode()
         group = file["vqvae"]
@@ -145,7 +152,7 @@ def test_byte_account_adds_up_and_the_container_is_small(tmp_path: Path) -> None
     assert sum(account.values()) == size
     assert account["payload"] == 100 * 45000
     assert account["vqvae"] == 40 + len('{"channels":128,"stages":[1,2]}')
-    assert account["raw"] == 0
+    assert account["raw"] == 2 * 24 + sum(len(record.data) for record in SMALL.raw)
     assert account["container"] < 9000
 
 

@@ -6,13 +6,24 @@ import hashlib
 import os
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 import pytest
-from drr_files import SMALL, STREAMS, put_bytes, read_all, row_with, rows, write_with_h5py
+from drr_files import (
+    SMALL,
+    STREAMS,
+    put_bytes,
+    raw_group,
+    raw_row_with,
+    read_all,
+    row_with,
+    rows,
+    write_with_h5py,
+)
 
 from drrpack.errors import CorruptError, FormatError
 from drrpack.formats import layout, plainfile
@@ -34,12 +45,23 @@ def test_a_file_of_a_second_writer_is_read(tmp_path: Path) -> None:
     assert read_all(tmp_path / "second.drr") == SMALL
 
 
+def test_raw_images_may_be_missing(tmp_path: Path) -> None:
+    write_with_h5py(tmp_path / "none.drr", {"raw": None})
+    assert read_all(tmp_path / "none.drr") == replace(SMALL, raw=[])
+    write(tmp_path / "own.drr", replace(SMALL, raw=[]))
+    with h5py.File(tmp_path / "own.drr") as file:
+        assert "raw" not in file
+    with Reader(tmp_path / "own.drr") as reader:
+        assert reader.raw_version is None and len(reader.raw_index) == 0
+        assert reader.byte_account()["raw"] == 0
+
+
 def test_additions_of_later_minor_versions_are_ignored(tmp_path: Path) -> None:
     def extra(file: h5py.File, name: str) -> None:
         file.create_group(name).create_dataset("pixels", data=np.zeros(9), chunks=(3,))
 
     attributes = {"format_version": np.bytes_("1.7"), "novelty": "variable length"}
-    write_with_h5py(tmp_path / "later.drr", {"raw": extra}, attributes)
+    write_with_h5py(tmp_path / "later.drr", {"extra": extra}, attributes)
     assert read_all(tmp_path / "later.drr") == SMALL
 
 
@@ -47,18 +69,18 @@ SECRET = b"the content of another file"
 
 
 def external_link(file: h5py.File, name: str) -> None:
-    with h5py.File(Path(file.filename).with_name("other.h5"), "w") as other:
+    with h5py.File(Path(file.file.filename).with_name("other.h5"), "w") as other:
         put_bytes(other, "streams", SECRET)
     file[name] = h5py.ExternalLink("other.h5", "/streams")
 
 
 def soft_link(file: h5py.File, name: str) -> None:
-    put_bytes(file, "elsewhere", STREAMS)
+    put_bytes(file.file, "elsewhere", STREAMS)
     file[name] = h5py.SoftLink("/elsewhere")
 
 
 def virtual(file: h5py.File, name: str) -> None:
-    with h5py.File(Path(file.filename).with_name("other.h5"), "w") as other:
+    with h5py.File(Path(file.file.filename).with_name("other.h5"), "w") as other:
         put_bytes(other, "streams", SECRET)
     sources = h5py.VirtualLayout(shape=(len(SECRET),), dtype="u1")
     sources[:] = h5py.VirtualSource("other.h5", "streams", shape=(len(SECRET),))
@@ -66,7 +88,7 @@ def virtual(file: h5py.File, name: str) -> None:
 
 
 def external_storage(file: h5py.File, name: str) -> None:
-    secret = Path(file.filename).with_name("secret")
+    secret = Path(file.file.filename).with_name("secret")
     secret.write_bytes(SECRET)
     dataset = file.create_dataset(
         name, (len(SECRET),), "u1", external=[(str(secret), 0, len(SECRET))]
@@ -87,7 +109,7 @@ def a_group(file: h5py.File, name: str) -> None:
 
 
 def alias(file: h5py.File, name: str) -> None:
-    file[name] = file["streams"]
+    file[name] = file.file["streams"]
 
 
 deep = b'{"a":' * 100_000 + b"1" + b"}" * 100_000
@@ -129,6 +151,21 @@ HOSTILE: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "offset overflows": ({"index": row_with(offset=2**64 - 2)}, {}, "lie outside"),
     "offset overlaps": ({"index": row_with(offset=1)}, {}, "overlap"),
     "long stream": ({"index": row_with(top_bytes=2**32 - 1)}, {}, "4294967295 bytes"),
+    "raw a dataset": ({"raw": b"raw"}, {}, "a group"),
+    "raw without data": ({"raw": raw_group(data=None)}, {}, "no 'data'"),
+    "raw an empty group": ({"raw": a_group}, {}, "no attribute"),
+    "raw data elsewhere": ({"raw": raw_group(data=soft_link)}, {}, "soft or"),
+    "raw data in another file": ({"raw": raw_group(data=external_link)}, {}, "external link"),
+    "raw index of bytes": ({"raw": raw_group(index=dataset_of(48))}, {}, "another type"),
+    "raw index of streams": ({"raw": raw_group(index=rows())}, {}, "another type"),
+    "raw shares bytes": ({"raw": raw_group(data=alias)}, {}, "share bytes"),
+    "raw of no class": ({"raw": raw_group(index=raw_row_with(class_=3))}, {}, "impossible row"),
+    "raw of no image": ({"raw": raw_group(index=raw_row_with(images=0))}, {}, "impossible row"),
+    "too many raw": ({"raw": raw_group(index=raw_row_with(images=2**32 - 1))}, {}, "too many raw"),
+    "raw outside": ({"raw": raw_group(index=raw_row_with(offset=12))}, {}, "lie outside"),
+    "raw overlaps": ({"raw": raw_group(index=raw_row_with(offset=9))}, {}, "overlap"),
+    "long raw": ({"raw": raw_group(index=raw_row_with(bytes=2**32 - 1))}, {}, "too large a record"),
+    "raw damaged": ({"raw": raw_group(index=raw_row_with(crc=7))}, {}, "CRC"),
     "metadata a list": ({"metadata": b"[]"}, {}, "JSON list"),
     "metadata NaN": ({"metadata": b'{"a":NaN}'}, {}, "NaN"),
     "metadata deep": ({"metadata": deep}, {}, "recursion"),

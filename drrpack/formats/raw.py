@@ -1,0 +1,103 @@
+"""Raw exemplars: some images of a class kept without loss, as one tall picture.
+
+Lossless WebP of all images of a record, one above the other, takes 6 % less than one file for each
+(1763 bytes an image of 32x32 against 1869; PNG takes 2455).
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from drrpack.errors import CorruptError, FormatError
+from drrpack.formats.container import Reader
+from drrpack.formats.layout import RAW_VERSION, RawRecord
+
+Pixels = NDArray[np.uint8]
+MAX_SIDE = 16383  # pixels of a WebP
+
+
+@dataclass(frozen=True)
+class RawImages:
+    """Raw exemplars of one class: their positions in the class, (n,), and pixels (n, H, W, 3)."""
+
+    positions: NDArray[np.int64]
+    images: Pixels
+
+
+def pack(class_index: int, positions: Sequence[int], images: Pixels) -> list[RawRecord]:
+    """Records of some images (n, H, W, 3) of a class, which stand at ``positions`` in it."""
+    each = max(1, MAX_SIDE // images.shape[1])  # images in one picture
+    order = np.argsort(np.asarray(positions, dtype=np.int64))
+    return [
+        _pack_record(class_index, np.asarray(positions)[part], images[part])
+        for part in np.split(order, range(each, len(order), each))
+        if len(part)
+    ]
+
+
+def _pack_record(class_index: int, positions: NDArray[np.int64], images: Pixels) -> RawRecord:
+    count, height, width, _ = images.shape
+    picture = io.BytesIO()
+    tall = Image.fromarray(images.reshape(count * height, width, 3))
+    if max(tall.size) <= MAX_SIDE:
+        tall.save(picture, "WEBP", lossless=True, quality=100, method=6)
+    else:  # an image that no WebP can hold
+        tall.save(picture, "PNG", optimize=True)
+    return RawRecord(class_index, count, positions.astype("<u4").tobytes() + picture.getvalue())
+
+
+def read_raw(reader: Reader, class_index: int) -> RawImages:
+    """The raw exemplars of one class, in the order of their positions; there may be none.
+
+    Raises:
+        CorruptError: a record is damaged. FormatError: its version is unknown.
+    """
+    version = reader.raw_version
+    if version is not None and version.split(".")[0] != RAW_VERSION.split(".")[0]:
+        raise FormatError(
+            f"{reader.path}: its raw images have version {version}, this program reads "
+            f"{RAW_VERSION}; update drrpack"
+        )
+    parts = list(_records(reader, class_index))
+    positions = np.concatenate([np.zeros(0, np.int64), *(p.positions for p in parts)])
+    images = np.concatenate([np.zeros((0, *reader.image_size, 3), np.uint8)]
+                            + [p.images for p in parts])  # fmt: skip
+    limit = int(reader.images_per_class[class_index])
+    if (np.diff(positions) <= 0).any() or (positions >= limit).any():
+        raise CorruptError(
+            f"{reader.path}: raw images of class {reader.classes[class_index]} stand at positions "
+            f"that do not rise or lie beyond its {limit} images; take the file from a backup"
+        )
+    return RawImages(positions, images)
+
+
+def _records(reader: Reader, class_index: int) -> Iterator[RawImages]:
+    for row in np.flatnonzero(reader.raw_index["class"] == class_index):
+        data, count = reader.raw_record(int(row)), int(reader.raw_index["images"][row])
+        try:
+            yield _unpack_record(data, count, reader.image_size)
+        except Exception as error:  # Pillow's plug-ins raise nearly every built-in exception
+            name = reader.classes[class_index]
+            raise CorruptError(
+                f"{reader.path}: the raw images of class {name} can't be read ({error}); "
+                "take the file from a backup"
+            ) from error
+
+
+def _unpack_record(data: bytes, count: int, size: tuple[int, int]) -> RawImages:
+    height, width = size
+    if len(data) < 4 * count:
+        raise ValueError(f"{len(data)} bytes for the positions of {count} images")
+    positions = np.frombuffer(data, "<u4", count).astype(np.int64)
+    with Image.open(io.BytesIO(data[4 * count :]), formats=["WEBP", "PNG"]) as picture:
+        # before a pixel is decoded, so that no record can ask for more than it should
+        if picture.size != (width, count * height) or picture.mode != "RGB":
+            raise ValueError(f"a picture of {picture.size}, {picture.mode}")
+        pixels = np.asarray(picture)
+    return RawImages(positions, pixels.reshape(count, height, width, 3))
