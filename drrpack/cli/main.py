@@ -10,6 +10,7 @@ import typer
 from drrpack import __version__
 from drrpack.cli.encode import encode
 from drrpack.cli.preview import preview
+from drrpack.cli.report import report
 from drrpack.cli.stats import stats
 from drrpack.cli.train import train
 from drrpack.errors import DrrError
@@ -21,7 +22,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (encode, stats, preview, train):
+for command in (encode, stats, preview, train, report):
     app.command()(command)
 
 

@@ -2,25 +2,53 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from types import TracebackType
+from typing import Any
 
-from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn
+from rich.console import RenderableType
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+)
 
-from drrpack.cli.screen import console, duration
+from drrpack.cli.screen import console, duration, table
 from drrpack.trainers.encode import Step
 from drrpack.trainers.fitting import FitProgress
-from drrpack.trainers.protocol import RunProgress
+from drrpack.trainers.run_progress import RunProgress
+
+
+class _Display(Progress):
+    """Progress bars, and above them the accuracies so far, by classes seen."""
+
+    def __init__(self, *columns: ProgressColumn, **options: Any) -> None:
+        self.accuracies: dict[str, dict[int, float]] = {}  # of each run, by classes seen
+        super().__init__(*columns, **options)
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        if self.accuracies:
+            made = table("Accuracy so far, %", "classes seen", *self.accuracies)
+            for seen in sorted({seen for run in self.accuracies.values() for seen in run}):
+                row = (run.get(seen) for run in self.accuracies.values())
+                made.add_row(str(seen), *("" if one is None else f"{one:.2f}" for one in row))
+            yield made
+        yield from super().get_renderables()
 
 
 class Bars:
     """Progress bars, one a stage, in the order in which stages report."""
 
     def __init__(self) -> None:
-        self._bars = Progress(
+        self._bars = _Display(
             TextColumn("{task.description:<15}"), BarColumn(bar_width=24), TaskProgressColumn(),
             TextColumn("{task.fields[detail]}"), console=console,
         )  # fmt: skip
         self._tasks: dict[str, TaskID] = {}
+        self.run = "training"  # what the bar of a training is called
 
     def __enter__(self) -> Bars:
         self._bars.start()
@@ -34,6 +62,7 @@ class Bars:
     ) -> None:
         if error is None:
             self._complete()
+        self._bars.accuracies.clear()  # the tables of results come next
         self._bars.stop()
 
     def move(self, stage: str, fraction: float, detail: str) -> None:
@@ -57,14 +86,17 @@ class Bars:
     def training(self, event: RunProgress) -> None:
         """Show a report of `drrpack.trainers.protocol.run`."""
         detail = f"phase {event.phase}/{event.phases}, {event.classes_seen} classes"
-        if event.accuracy is not None:
+        if event.accuracy is not None and console.is_terminal:
+            of_run = self._bars.accuracies.setdefault(self.run, {})
+            of_run[event.classes_seen] = event.accuracy
+        elif event.accuracy is not None:  # a log keeps lines
             console.print(f"{detail}: accuracy {event.accuracy:.2f} %", highlight=False)
         detail += f", epoch {event.epoch}/{event.epochs}"
         if event.loss is not None:
             detail += f", loss {event.loss:.3f}"
         if event.seconds_left is not None:
             detail += f", {duration(event.seconds_left)} left"
-        self.move("training", event.fraction, detail)
+        self.move(self.run, event.fraction, detail)
 
 
 def _fit_detail(event: FitProgress) -> str:

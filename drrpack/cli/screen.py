@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ from rich.table import Table
 from drrpack.errors import OptionError
 from drrpack.formats.account import account
 from drrpack.formats.container import Reader
-from drrpack.trainers.results import METRICS, Result
+from drrpack.trainers.results import METRICS, Result, curve, grouped
 from drrpack.trainers.results import table as result_rows
+from drrpack.trainers.study import by_phases
 
 console = Console()
 errors = Console(stderr=True)
@@ -123,22 +125,58 @@ def _quality_line(figures: dict[str, Any]) -> str:
 
 
 def print_results(results: Sequence[Result], out: Path) -> None:
-    """A table of phases, a table of averages, and what lies where."""
-    phases = table(
-        "Accuracy on raw test images, %", "classes seen", *(r["method"] for r in results)
-    )
-    for entries in zip(*(r["phases"] for r in results), strict=True):
-        phases.add_row(str(entries[0]["classes_seen"]), *(f"{e['accuracy']:.2f}" for e in entries))
-    console.print(phases)
+    """Tables of phases, a table of averages, and what lies where; deviations are over seeds."""
+    for count, group in by_phases(results):
+        curves = grouped(group)
+        title = f"Accuracy on raw test images, %, {count} phases"
+        phases = table(title, "classes seen", *(method for method, _ in curves))
+        columns = [curve(runs)[1] for runs in curves.values()]  # (seeds, phases)
+        for number, entry in enumerate(group[0]["phases"]):
+            phases.add_row(
+                str(entry["classes_seen"]),
+                *(_spread(column[:, number].tolist()) for column in columns),
+            )
+        console.print(phases)
     headings = [_HEADINGS.get(metric, metric) for metric in METRICS]
-    summary = table("Summary", "method", *headings, "memory MB")
-    for row in result_rows(results):
-        cells = ["-" if row[m] is None else f"{row[m]:.2f}" for m in METRICS]
-        summary.add_row(row["method"], *cells, f"{row['memory_bytes'] / 1e6:.2f}")
+    summary = table("Summary", "method", "phases", *headings, "memory MB")
+    rows = result_rows(results)
+    for row in rows:
+        spreads = [(row[m], row[f"{m}_std"]) for m in METRICS]
+        cells = ["-" if mean is None else _plus_minus(mean, std) for mean, std in spreads]
+        megabytes = f"{row['memory_bytes'] / 1e6:.2f}"
+        summary.add_row(row["method"], str(row["phases"]), *cells, megabytes)
     console.print(summary)
-    if len(results) == 2:
-        note(_price(*results))
-    note(f"result: {out / 'result.json'}\nplot: {out / 'accuracy.png'}")
+    for count, group in by_phases([r for r in results if "through_codec" in r]):
+        console.print(_through_codec(count, group))
+    last = {row["method"]: row["last_accuracy"] for row in rows}
+    if {"drr", "ub"} <= set(last) and results[0]["config"]["budget_bytes"] is None:
+        note(
+            f"drr keeps every image, so its distance to ub, {last['ub'] - last['drr']:.2f} points "
+            "in the last phase, is the price of compression"
+        )
+    what = "result" if (out / "result.json").exists() else "summary"
+    note(f"{what}: {out / what}.json\nplot: {out / 'accuracy.png'}")
+
+
+def _through_codec(count: int, results: Sequence[Result]) -> Table:
+    made = table(
+        f"Accuracy on test images that went through the codec, %, {count} phases",
+        "method", "average", "with base", "last",
+    )  # fmt: skip
+    for (method, _), runs in grouped(results).items():
+        keys = ("average_accuracy", "average_accuracy_with_base", "last_accuracy")
+        columns = [[r["through_codec"][key] for r in runs] for key in keys]
+        cells = ["-" if None in column else _spread(column) for column in columns]
+        made.add_row(method, *cells)
+    return made
+
+
+def _spread(values: Sequence[float]) -> str:
+    return _plus_minus(statistics.fmean(values), statistics.stdev(values) if values[1:] else None)
+
+
+def _plus_minus(mean: float, deviation: float | None) -> str:
+    return f"{mean:.2f}" if deviation is None else f"{mean:.2f} ± {deviation:.2f}"
 
 
 _HEADINGS = {
@@ -146,11 +184,3 @@ _HEADINGS = {
     "average_accuracy_with_base": "with base",
     "last_accuracy": "last",
 }
-
-
-def _price(result: Result, ceiling: Result) -> str:
-    gap = ceiling["last_accuracy"] - result["last_accuracy"]
-    return (
-        f"{result['method']} keeps every image, so its distance to {ceiling['method']}, "
-        f"{gap:.2f} points in the last phase, is the price of compression"
-    )

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
-
-if TYPE_CHECKING:
-    from drrpack.trainers.memory_data import MemoryData
 
 
 def train(
@@ -17,12 +14,18 @@ def train(
         Path, typer.Option("--out", help="Folder for result.json, accuracy.png and checkpoints.")
     ] = Path("run"),
     method: Annotated[
-        str, typer.Option(help="drr: on reconstructions. ub: on raw images, the ceiling.")
+        str,
+        typer.Option(
+            help="drr, ib-drr, ib-drr-star: on reconstructions, and with information back. ub: on "
+            "all raw images. finetune, er, er-jpeg, er-webp: without a memory of codes."
+        ),
     ] = "drr",
     ceiling: Annotated[
         bool, typer.Option(help="Train the ceiling ub as well, into OUT/ub.")
     ] = True,
-    phases: Annotated[int, typer.Option(help="Equal steps after the base.")] = 10,
+    phases: Annotated[
+        str, typer.Option(help="Equal steps after the base; 5,10,25 runs all three.")
+    ] = "10",
     base: Annotated[
         int | None, typer.Option(help="Classes of phase 0; half of them by default.")
     ] = None,
@@ -41,12 +44,28 @@ def train(
     seed: Annotated[
         int, typer.Option(min=0, max=2**31 - 1, help="Of weights, batches and augmentation.")
     ] = 0,
+    seeds: Annotated[
+        int, typer.Option(min=1, help="So many runs, from --seed on: mean and deviation.")
+    ] = 1,
+    budget_mb: Annotated[
+        float | None,
+        typer.Option(help="Keep no more megabytes (of 1,000,000 bytes) than this in all."),
+    ] = None,
+    exemplars: Annotated[
+        int, typer.Option(min=1, help="Raw images of a class that er keeps without a budget.")
+    ] = 20,
     test: Annotated[
         Path | None, typer.Option(help="Raw test images, where the source does not have them.")
     ] = None,
     source: Annotated[
         Path | None, typer.Option(help="Where the originals are now, if they have moved.")
     ] = None,
+    test_view: Annotated[
+        str, typer.Option(help="raw, or both: also on test images that went through the codec.")
+    ] = "raw",
+    compiled: Annotated[
+        bool, typer.Option("--compile", help="Run the network through torch.compile.")
+    ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the last finished phase.")
@@ -57,36 +76,34 @@ def train(
     from drrpack.cli.progress import Bars
     from drrpack.formats.container import Reader
     from drrpack.trainers.memory_data import MemoryData
-    from drrpack.trainers.protocol import run
-    from drrpack.trainers.results import plot
     from drrpack.trainers.selection import order_classes, select_classes
+    from drrpack.trainers.study import Job, numbers, plan, study
 
     place = screen.choose_device(device)
     with Reader(memory) as reader:
-        numbers = select_classes(reader.classes, classes)
-    data = MemoryData(memory, numbers=numbers, test=test, source=source, device=place)
-    settings: dict[str, Any] = {
-        "base": max(1, len(numbers) // 2) if base is None else base, "phases": phases,
-        "class_order": order_classes(data.classes, class_order), "recipe": recipe,
-        "seed": seed, "epochs": epochs, "width": width, "device": place.type, "resume": resume,
-    }  # fmt: skip
-    results = []
-    for name, folder in _runs(method, out, ceiling, data):
-        screen.note(f"{name}: {len(numbers)} classes, device {place}, into {folder}")
-        with Bars() as bars:
-            results.append(run(data, name, out=folder, report=bars.training, **settings))
-    plot(results, out / "accuracy.png")
+        chosen = select_classes(reader.classes, classes)
+    data = MemoryData(memory, numbers=chosen, test=test, source=source, device=place)
+    if ceiling and method != "ub" and not data.has_raw:
+        screen.warn("the raw training images are not at hand: no ceiling beside this result")
+        ceiling = False
+    wanted = range(seed, seed + seeds)
+    jobs = plan(out, method, numbers(phases, "--phases"), wanted, ceiling=ceiling)
+
+    with Bars() as bars:
+
+        def announce(job: Job) -> None:
+            bars.run = f"{job.method} {job.phases}/{job.seed}" if len(jobs) > 2 else job.method
+            screen.note(
+                f"{job.method}: {len(chosen)} classes, {job.phases} phases, seed {job.seed}, "
+                f"device {place}, into {job.folder}"
+            )
+
+        results = study(
+            data, jobs, out, before=announce, report=bars.training,
+            base=max(1, len(chosen) // 2) if base is None else base,
+            class_order=order_classes(data.classes, class_order), recipe=recipe, epochs=epochs,
+            width=width, device=place.type, resume=resume, exemplars_per_class=exemplars,
+            budget_bytes=None if budget_mb is None else round(budget_mb * 1e6),
+            test_view=test_view, compiled=compiled,
+        )  # fmt: skip
     screen.print_results(results, out)
-
-
-def _runs(method: str, out: Path, ceiling: bool, data: MemoryData) -> list[tuple[str, Path]]:
-    """Methods and their folders: the one asked for, and the ceiling beside it."""
-    from drrpack.cli import screen
-
-    runs = [(method, out)]
-    if ceiling and method != "ub":
-        if data.has_raw:
-            runs.append(("ub", out / "ub"))
-        else:
-            screen.warn("the raw training images are not at hand: no ceiling beside this result")
-    return runs

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -42,6 +42,13 @@ class Batch:
     images: Tensor  # (B, 3, H, W) float, channels last, flipped and cropped
     labels: Tensor  # (B,) int64
     indices: Tensor  # (B,) int64, into the images given to train_classifier
+    draws: augment.Draws  # how each was flipped and cropped
+
+    def alike(self, pixels: Tensor, rows: Tensor) -> Tensor:
+        """Other pixels (b, H, W, 3) uint8, flipped and cropped as ``rows`` (b,) of the batch were
+        and normalised: (b, 3, H, W) float."""
+        pad = augment.crop_pad(pixels.shape[1], pixels.shape[2])
+        return normalise(augment.flip_and_crop(pixels, self.draws[rows], pad))
 
 
 @dataclass(frozen=True)
@@ -55,16 +62,17 @@ class TrainProgress:
     seconds_left: float
 
 
-Loss = Callable[[nn.Module, Batch], Tensor]
+Loss = Callable[[ResNet18, Batch], Tensor]
 TrainReport = Callable[[TrainProgress], None]
 
 
 class NetworkClassifier:
     """A network whose largest logit is the label."""
 
-    def __init__(self, network: nn.Module, device: torch.device) -> None:
+    def __init__(self, network: ResNet18, device: torch.device, losses: Sequence[float]) -> None:
         self.network = network
         self.device = device
+        self.losses = list(losses)  # the mean of each epoch
 
     def predict(self, images: Tensor) -> Tensor:
         """(N, H, W, 3) uint8 on any device -> (N,) int64 labels on the CPU."""
@@ -85,20 +93,25 @@ def train_classifier(
     labels: Tensor,
     *,
     classes: int,
+    seen: int,
     recipe: Recipe,
     seed: int,
     device: torch.device,
     report: TrainReport | None = None,
-    network: nn.Module | None = None,
+    network: ResNet18 | None = None,
     loss: Loss | None = None,
+    compiled: bool = False,
 ) -> NetworkClassifier:
     """Train a classifier under ``recipe``, by default a new ResNet-18 with cross-entropy.
 
-    ``images`` is (N, H, W, 3) uint8, ``labels`` (N,) int64 in 0..classes-1. Weights, order and
-    augmentation come from ``seed`` alone; the global random state is left as it was. Raises
-    OptionError when the loss is no longer a finite number.
+    ``images`` is (N, H, W, 3) uint8, ``labels`` (N,) int64 in 0..seen-1 of ``classes``. Weights,
+    order and augmentation come from ``seed`` alone; the global random state is left as it was.
+    Raises OptionError when the loss is no longer a finite number.
     """
     network = new_network(classes, recipe.width, seed) if network is None else network
+    network.seen = seen
+    if compiled:  # all but the dense layer, whose open classes change
+        network.features = torch.compile(network.features)  # type: ignore[method-assign]
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     loss = cross_entropy(recipe.label_smoothing) if loss is None else loss
     images, labels = images.to(device), labels.to(device)
@@ -117,7 +130,7 @@ def train_classifier(
                 value.backward()  # type: ignore[no-untyped-call]
                 optimiser.step()
                 watch.step(step, value.detach())
-    return NetworkClassifier(network, device)
+    return NetworkClassifier(network, device, watch.losses)
 
 
 def new_network(classes: int, width: int, seed: int) -> ResNet18:
@@ -130,10 +143,21 @@ def new_network(classes: int, width: int, seed: int) -> ResNet18:
 def cross_entropy(label_smoothing: float) -> Loss:
     """The usual loss of a network's logits against the labels."""
 
-    def loss(network: nn.Module, batch: Batch) -> Tensor:
-        logits = network(batch.images)  # (B, classes)
-        return F.cross_entropy(logits.float(), batch.labels, label_smoothing=label_smoothing)
+    def loss(network: ResNet18, batch: Batch) -> Tensor:
+        return smoothed(network(batch.images), batch.labels, network.seen, label_smoothing)
 
+    return loss
+
+
+def smoothed(logits: Tensor, labels: Tensor, seen: int, label_smoothing: float) -> Tensor:
+    """Cross-entropy of logits (B, C) against labels (B,), smoothed over the ``seen`` classes that
+    are open: over all it would pull those that are closed."""
+    log_p = F.log_softmax(logits.float(), 1)
+    loss = F.nll_loss(log_p, labels)
+    if label_smoothing:
+        among = torch.arange(log_p.shape[1], device=log_p.device) < seen
+        uniform = -(log_p * among).sum(1).mean() / seen
+        loss = (1 - label_smoothing) * loss + label_smoothing * uniform
     return loss
 
 
@@ -149,8 +173,9 @@ def epoch_batches(
     order = torch.randperm(len(images), generator=generator).to(images.device)
     draws = augment.draw(len(images), pad, generator).to(images.device)
     for indices in order.tensor_split(math.ceil(len(images) / recipe.batch_size)):
-        pixels = augment.flip_and_crop(images[indices], draws[indices], pad)  # (B, H, W, 3)
-        yield Batch(normalise(pixels), labels[indices], indices)
+        drawn = draws[indices]
+        pixels = augment.flip_and_crop(images[indices], drawn, pad)  # (B, H, W, 3)
+        yield Batch(normalise(pixels), labels[indices], indices, drawn)
 
 
 def normalise(pixels: Tensor) -> Tensor:
@@ -189,8 +214,14 @@ class _Watch:
         self.steps = recipe.epochs * steps_per_epoch
         self.start = self.reported = time.monotonic()
         self.mean: Tensor | None = None  # of the loss, over the last hundred steps or so
+        self.losses: list[float] = []  # of each epoch that is over
+        self._epoch: list[Tensor] = []
 
     def step(self, step: int, loss: Tensor) -> None:
+        self._epoch.append(loss)
+        if len(self._epoch) == self.steps_per_epoch:
+            self.losses.append(float(torch.stack(self._epoch).float().mean()))
+            self._epoch.clear()
         self.mean = loss.clone() if self.mean is None else self.mean.lerp_(loss, 0.02)
         now, last = time.monotonic(), step + 1 == self.steps
         if not last and now - self.reported < REPORT_SECONDS:

@@ -10,11 +10,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from drrpack.codec import Pixels
+from drrpack.codec import ClassCodes, Pixels
 from drrpack.errors import SourceError
 from drrpack.formats.dataset import DRRDataset
 from drrpack.formats.originals import open_originals, open_test
+from drrpack.formats.raw import read_raw
 from drrpack.formats.sources import Source, Split
+from drrpack.trainers.exemplars import choose
 
 Labelled = tuple[Pixels, NDArray[np.int64]]
 
@@ -48,18 +50,43 @@ class MemoryData:
         self._moved = source
         self._raw_source: Source | None = None
         self._decoded: dict[int, Pixels] = {}
+        self._rankings: dict[int, NDArray[np.int64]] = {}
         self.classes: Sequence[str] = self._dataset.classes
 
     @property
     def memory_bytes(self) -> dict[str, int]:
-        """The file by parts; of the streams those of the classes in use."""
+        """The file by parts; of streams and raw exemplars those of the classes in use."""
         parts = self._reader.byte_account()
         del parts["file"]
         wanted = {self._reader.classes.index(name) for name in self.classes}
         rows = np.isin(self._reader.index["class"], list(wanted))
         chosen = self._reader.index[rows]
         sizes = (int(chosen[f"{level}_bytes"].sum(dtype=np.int64)) for level in ("top", "bottom"))
-        return {**parts, "payload": sum(sizes)}
+        raw = self._reader.raw_index[np.isin(self._reader.raw_index["class"], list(wanted))]
+        raw_bytes = int(raw["bytes"].sum(dtype=np.int64)) + raw.nbytes
+        return {**parts, "payload": sum(sizes), "raw": raw_bytes}
+
+    @property
+    def counts(self) -> list[int]:
+        """How many images each class has."""
+        per_class = self._reader.images_per_class
+        return [int(per_class[self._reader.classes.index(name)]) for name in self.classes]
+
+    def ranking(self, label: int) -> NDArray[np.int64]:
+        """All images of a class, in the order of herding on what the codec knows of them."""
+        if label not in self._rankings:
+            where = np.flatnonzero(np.asarray(self._dataset.targets) == label)
+            top, bottom = self._dataset.codes(where)
+            codes = ClassCodes(top.numpy(), bottom.numpy())
+            self._rankings[label] = choose(
+                "herding", codes, self._dataset.codec.vqvae, len(where), seed=0
+            )
+        return self._rankings[label]
+
+    def exemplars(self, label: int) -> tuple[NDArray[np.int64], Pixels]:
+        """Raw exemplars that the file keeps of a class: positions in it, and images."""
+        kept = read_raw(self._reader, self._reader.classes.index(self.classes[label]))
+        return kept.positions, kept.images
 
     @property
     def fingerprint(self) -> str:
@@ -103,6 +130,15 @@ class MemoryData:
         """Raw test images of some classes."""
         source, split = self._test_source, self._test_split
         return _labelled(classes, lambda label: self._load(source, label, split))
+
+    def test_through_codec(self, classes: Sequence[int]) -> Labelled:
+        """Test images as the codec encodes and decodes them."""
+        source, split, codec = self._test_source, self._test_split, self._dataset.codec
+        size = self._dataset.image_size
+        return _labelled(
+            classes,
+            lambda label: codec.decode(codec.encode(self._load(source, label, split)), size),
+        )
 
     def _load(self, source: Source, label: int, split: Split) -> Pixels:
         return source.load(source.classes.index(self.classes[label]), split)

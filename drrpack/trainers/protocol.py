@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,12 @@ from typing import Any
 import torch
 
 from drrpack.errors import OptionError
-from drrpack.trainers.classifier import TrainProgress, TrainReport
+from drrpack.trainers.classifier import Classifier
 from drrpack.trainers.methods import Method, PhaseContext, PhaseData, get_method
+from drrpack.trainers.methods.base import Labelled
 from drrpack.trainers.recipes import Recipe, get_recipe, recipe_changes
 from drrpack.trainers.results import Result, make_result
+from drrpack.trainers.run_progress import Progress, Report
 from drrpack.trainers.rundir import (
     PHASES,
     RESULT,
@@ -30,28 +32,7 @@ from drrpack.trainers.rundir import (
     write_json,
 )
 
-
-@dataclass(frozen=True)
-class RunProgress:
-    """One report of a run: where it is, how far (0 to 1 of all phases), and the time left.
-
-    ``accuracy`` (percent) is None until the phase has been tested. ``loss`` is that of the
-    training, None in the report that brings the accuracy. ``seconds_left`` is None while nothing
-    has been trained yet from which to estimate it.
-    """
-
-    phase: int
-    phases: int  # without the base, so the last phase has this number
-    classes_seen: int
-    epoch: int
-    epochs: int
-    fraction: float
-    loss: float | None
-    seconds_left: float | None
-    accuracy: float | None = None
-
-
-Report = Callable[[RunProgress], None]
+TEST_VIEWS = ("raw", "both")
 
 
 def run(
@@ -70,6 +51,10 @@ def run(
     resume: bool = False,
     report: Report | None = None,
     checkpoints: Path | None = None,
+    budget_bytes: int | None = None,
+    exemplars_per_class: int = 20,
+    test_view: str = "raw",
+    compiled: bool = False,
 ) -> Result:
     """Train and test ``method_name`` phase by phase; returns what ``out/result.json`` holds.
 
@@ -79,18 +64,29 @@ def run(
     Runs that get the same ``checkpoints`` folder share phases with the same classes, where the
     method allows it: 5, 10 and 25 phases have some in common.
 
+    ``budget_bytes`` is what the method may keep in all, ``exemplars_per_class`` how many raw images
+    of a class one that keeps some takes without a budget. ``test_view="both"`` tests on images that
+    went through the codec as well. ``compiled`` runs the network through ``torch.compile``.
+
     Raises OptionError, OutputError, SourceError and CorruptError, each with the fix.
     """
     chosen, on = get_recipe(recipe, epochs, width), choose_device(device)
     method = get_method(method_name)()
     groups = split_phases(check_order(class_order, len(data.classes)), base, phases)
-    settings = describe(data, method, chosen, seed, on, groups)
+    memory: dict[str, Any] = {
+        "budget_bytes": budget_bytes,
+        "exemplars_per_class": exemplars_per_class,
+    }
+    if test_view not in TEST_VIEWS:
+        raise OptionError(f"a test view is one of {', '.join(TEST_VIEWS)}, not {test_view!r}")
+    settings = describe(data, method, chosen, seed, on, groups) | memory
+    settings |= {"test_view": test_view, "compiled": compiled}
     open_run(out, settings, resume)
     share = checkpoints is not None and not method.depends_on_history
     folder = checkpoints if checkpoints is not None and share else out / PHASES
     seen = list(accumulate(groups))  # the classes of all phases so far, for each phase
     paths = [phase_path(folder, phase_key(settings, method, classes)) for classes in seen]
-    progress = _Progress(report, [len(classes) for classes in seen], chosen.epochs)
+    progress = Progress(report, [len(classes) for classes in seen], chosen.epochs)
     records = []
     for phase, path in enumerate(paths):
         finished = load_phase(path)
@@ -105,9 +101,12 @@ def run(
                 recipe=chosen,
                 seed=phase_seed(seed, seen[phase]),
                 device=on,
+                classes=len(seen[-1]),
+                compiled=compiled,
                 report=progress.of_phase(phase),
+                **memory,
             )
-            finished = carry_out(method, context)
+            finished = carry_out(method, context, test_view == "both")
             save_phase(path, finished)
         elif finished["state"]:
             method.load_state_dict(finished["state"])
@@ -120,22 +119,34 @@ def run(
     return result
 
 
-def carry_out(method: Method, context: PhaseContext) -> dict[str, Any]:
-    """One phase: train, then count right answers on raw test images; returns its checkpoint.
+def carry_out(method: Method, context: PhaseContext, through_codec: bool = False) -> dict[str, Any]:
+    """One phase: train, then count answers on raw test images; returns its checkpoint.
 
-    ``record`` counts the test images, and those told right, of each class seen in class order.
+    With ``through_codec`` the test images are told once more after the codec has encoded and
+    decoded them.
     """
     start = time.monotonic()
     classifier = method.train_phase(context)
-    images, labels = context.tensors(*context.data.test(context.seen), context.seen, "test")
-    right = classifier.predict(images) == labels  # (N,) bool
+    views = {"confusion": context.data.test(context.seen)}
+    if through_codec:
+        views["through_codec"] = context.data.test_through_codec(context.seen)
     record = {
-        "correct": torch.bincount(labels[right], minlength=len(context.seen)).tolist(),
-        "tested": torch.bincount(labels, minlength=len(context.seen)).tolist(),
+        **{name: _confusion(classifier, context, view) for name, view in views.items()},
+        "losses": getattr(classifier, "losses", []),
         "memory_bytes": dict(method.memory_bytes(context)),
         "seconds": time.monotonic() - start,
     }
     return {"record": record, "weights": classifier.state_dict(), "state": method.state_dict()}
+
+
+def _confusion(classifier: Classifier, context: PhaseContext, view: Labelled) -> list[list[int]]:
+    """Test images by their class (rows) and the class they are taken for, both as in ``seen``."""
+    images, labels = context.tensors(*view, context.seen, "test")
+    count = len(context.seen)
+    told = classifier.predict(images)  # (N,)
+    counts = torch.bincount(labels * count + told, minlength=count * count)
+    rows: list[list[int]] = counts.view(count, count).tolist()
+    return rows
 
 
 def check_order(class_order: Sequence[int] | None, classes: int) -> tuple[int, ...]:
@@ -211,8 +222,12 @@ def describe(
 
 def phase_key(settings: Mapping[str, Any], method: Method, seen: Sequence[int]) -> dict[str, Any]:
     """What decides one phase: not how the classes were cut, unless the method has a history."""
-    key = {name: settings[name] for name in ("method", "data", "seed", "device", "recipe")}
-    key["seen"] = list(seen)
+    names = (
+        *("method", "data", "seed", "device", "recipe"),
+        *("budget_bytes", "exemplars_per_class", "test_view", "compiled"),
+    )
+    key = {name: settings[name] for name in names}
+    key["seen"], key["of"] = list(seen), sum(settings["groups"])
     if method.depends_on_history:
         key["groups"] = settings["groups"]
     return key
@@ -225,55 +240,3 @@ def phase_seed(seed: int, seen: Sequence[int]) -> int:
     """
     text = json.dumps([seed, sorted(seen)])
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "little")
-
-
-class _Progress:
-    """Turns the reports of one training into those of the run; a phase's work is its classes."""
-
-    def __init__(self, report: Report | None, seen: Sequence[int], epochs: int) -> None:
-        self.report, self.seen, self.epochs = report, seen, epochs
-        self.start = time.monotonic()
-        self.trained = 0  # classes of the phases carried out by this very process
-
-    def of_phase(self, phase: int) -> TrainReport | None:
-        """The report to give to the training of ``phase``."""
-        if self.report is None:
-            return None
-
-        def forward(at: TrainProgress) -> None:
-            self._send(phase, at.epoch, at.fraction, loss=at.loss)
-
-        return forward
-
-    def tested(self, phase: int, accuracy: float, carried_out: bool) -> None:
-        """Tell the accuracy of a phase that is done."""
-        self.trained += self.seen[phase] if carried_out else 0
-        self._send(phase, self.epochs, 1.0, accuracy=accuracy)
-
-    def _send(
-        self,
-        phase: int,
-        epoch: int,
-        fraction: float,
-        *,
-        loss: float | None = None,
-        accuracy: float | None = None,
-    ) -> None:
-        if self.report is None:
-            return
-        done = sum(self.seen[:phase]) + fraction * self.seen[phase]
-        worked = self.trained + (fraction * self.seen[phase] if accuracy is None else 0)
-        pace = (time.monotonic() - self.start) / worked if worked else None  # seconds a class
-        self.report(
-            RunProgress(
-                phase,
-                len(self.seen) - 1,
-                self.seen[phase],
-                epoch,
-                self.epochs,
-                done / sum(self.seen),
-                loss,
-                None if pace is None else pace * (sum(self.seen) - done),
-                accuracy,
-            )
-        )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+CLOSED = -1e4  # a logit whose class has no probability, and finite, so that 0 times it is 0
 BLOCKS = (2, 2, 2, 2)  # two convolutions each, and the stem and the dense layer: 18
 
 
@@ -35,12 +37,16 @@ class BasicBlock(nn.Module):
 class ResNet18(nn.Module):
     """The paper's classifier; ``width`` is its 'in-planes', 64 in ResNet-18 (appendix D).
 
+    The dense layer has all ``classes`` of a run from the start, of which the first ``seen`` are
+    open: logits of the others are `CLOSED`. So shapes are the same in every phase.
+
     The stages have ``width * (1, 2, 4, 8)`` filters and strides 1, 2, 2, 2: an image of 32x32
     ends as 4x4, one of 8x8 as 1x1. With 100 classes and width 64: 11,220,132 parameters.
     """
 
-    def __init__(self, classes: int, width: int = 64) -> None:
+    def __init__(self, classes: int, width: int = 64, seen: int | None = None) -> None:
         super().__init__()
+        self.width, self.seen = width, classes if seen is None else seen
         self.stem = nn.Conv2d(3, width, 3, 1, 1, bias=False)
         self.bn = nn.BatchNorm2d(width)
         blocks: list[nn.Module] = []
@@ -65,8 +71,18 @@ class ResNet18(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Images to logits: (B, 3, H, W) float -> (B, classes)."""
-        logits: Tensor = self.head(self.features(x))
-        return logits
+        return self.classify(self.features(x))
+
+    def classify(self, features: Tensor) -> Tensor:
+        """Features (B, 8 * width) to logits (B, classes)."""
+        logits: Tensor = self.head(features)
+        closed = torch.arange(logits.shape[1], device=logits.device) >= self.seen
+        return logits.masked_fill(closed, CLOSED)
+
+
+def state_bytes(network: nn.Module) -> int:
+    """What a copy of a network takes: its parameters and buffers, in the types they have."""
+    return sum(tensor.numel() * tensor.element_size() for tensor in network.state_dict().values())
 
 
 def _initialise(module: nn.Module) -> None:

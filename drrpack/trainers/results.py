@@ -22,19 +22,35 @@ METRICS = ("average_accuracy", "average_accuracy_with_base", "last_accuracy", "f
 def phase_entry(phase: int, groups: Sequence[int], record: Mapping[str, Any]) -> dict[str, Any]:
     """One phase of result.json; accuracies in percent of the test images.
 
-    ``groups`` holds how many classes each phase so far added; ``record["correct"]`` and
-    ``record["tested"]`` count test images for each class seen, in class order.
+    ``groups`` holds how many classes each phase so far added; ``record["confusion"]`` counts test
+    images by their class (rows) and by the class they were taken for, in class order;
+    ``record["through_codec"]``, where it was measured, the same for images that the codec encoded
+    and decoded first; ``record["losses"]`` holds the mean training loss of each epoch.
     """
-    correct, tested = np.array(record["correct"]), np.array(record["tested"])
+    entry = {
+        "phase": phase,
+        "classes_seen": len(record["confusion"]),
+        **_accuracies(record["confusion"], groups),
+        "losses": record["losses"],
+        "memory_bytes": sum(record["memory_bytes"].values()),
+        "seconds": record["seconds"],
+    }
+    if record.get("through_codec") is not None:
+        seen = _accuracies(record["through_codec"], groups)
+        entry["accuracy_through_codec"] = seen["accuracy"]
+    return entry
+
+
+def _accuracies(confusion: Sequence[Sequence[int]], groups: Sequence[int]) -> dict[str, Any]:
+    """Of all test images, of each class, and of the classes that each phase added."""
+    counts = np.array(confusion)
+    correct, tested = np.diag(counts), counts.sum(1)
     ends = np.cumsum(groups)[:-1]
     pairs = zip(np.split(correct, ends), np.split(tested, ends), strict=True)
     return {
-        "phase": phase,
-        "classes_seen": len(correct),
         "accuracy": 100 * float(correct.sum() / tested.sum()),
+        "class_accuracy": [100 * float(share) for share in correct / tested],
         "group_accuracy": [100 * float(right.sum() / all_.sum()) for right, all_ in pairs],
-        "memory_bytes": sum(record["memory_bytes"].values()),
-        "seconds": record["seconds"],
     }
 
 
@@ -86,6 +102,8 @@ def make_result(
         "phases": phases,
         **summarise(phases),
         "memory_bytes": {**parts, "total": sum(parts.values())},
+        **_through_codec(phases),
+        "confusion": records[-1]["confusion"],
         "epochs": settings["recipe"]["epochs"],
         "width": settings["recipe"]["width"],
         "wall_seconds": sum(record["seconds"] for record in records),
@@ -94,6 +112,15 @@ def make_result(
         "config": {**config, "threads": torch.get_num_threads()},
         "versions": versions(),
     }
+
+
+def _through_codec(phases: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The averages on test images that passed through the codec, under a name of their own."""
+    if "accuracy_through_codec" not in phases[0]:
+        return {}
+    seen = [phase["accuracy_through_codec"] for phase in phases]
+    averages = {"average_accuracy": _mean(seen[1:]), "average_accuracy_with_base": _mean(seen)}
+    return {"through_codec": {**averages, "last_accuracy": seen[-1]}}
 
 
 _ON_TOP = ("method", "seed", "class_order")  # settings that stand at the top of result.json

@@ -27,21 +27,22 @@ def open_run(out: Path, settings: Mapping[str, Any], resume: bool) -> None:
     """Make the folder of a new run, or check that the one there is of these very settings.
 
     Raises OutputError for a folder with something else in it and OptionError for a run with
-    other settings. Resuming where nothing has been started starts.
+    other settings. Resuming where nothing has been started starts, and a run that never finished
+    a phase holds no other back.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
         present = [path.name for path in out.iterdir() if not path.name.endswith(".partial")]
     except OSError as error:
         raise OutputError(f"can't make the run's folder {out}: {error.strerror}") from error
-    if not present:
+    if set(present) <= {SETTINGS}:
         write_json(out / SETTINGS, settings)
         return
     if SETTINGS not in present:
         found = ", ".join(sorted(present)[:3])
         raise OutputError(f"{out} is not empty and holds no run ({found}); give a new folder")
     if not resume:
-        raise OutputError(f"{out} already holds a run; go on with resume, or give a new folder")
+        raise OutputError(f"{out} already holds a run; go on with --resume, or give a new folder")
     _check_settings(out, json.loads((out / SETTINGS).read_text("utf-8")), settings)
 
 

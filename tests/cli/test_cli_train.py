@@ -107,6 +107,39 @@ def test_some_classes_in_another_order(drrpack: Command, digits_drr: Path, tmp_p
     assert content["memory_bytes"]["total"] < os.path.getsize(digits_drr)
 
 
+def test_several_runs_and_their_page(drrpack: Command, digits_drr: Path, tmp_path: Path) -> None:
+    out, page = tmp_path / "study", tmp_path / "page.html"
+    options = ("--classes", "0:6", "--base", "2", "--phases", "1,2", "--seeds", "2", *TINY)
+    done = drrpack("train", digits_drr, "--out", out, *options, "--test-view", "both")
+    assert done.code == 0, done.errors
+    assert len(list(out.glob("*/result.json"))) == 8
+    rows = json.loads((out / "summary.json").read_text())["rows"]
+    assert {(row["method"], row["phases"], row["seeds"]) for row in rows} == {
+        (method, phases, 2) for method in ("drr", "ub") for phases in (1, 2)
+    }
+    assert "went through the codec" in done.output and "±" in done.output
+    done = drrpack("report", out, "-o", page, "--memory", digits_drr)
+    assert done.code == 0 and "8 runs" in done.output
+    assert page.read_text("utf-8").count("<svg") == 3
+    picture = tmp_path / "curves.png"
+    assert drrpack("report", out, "-o", picture).code == 0
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    drrpack.refused("report", tmp_path / "absent", naming=(tmp_path / "absent",))
+
+
+def test_half_of_the_memory(drrpack: Command, digits_drr: Path, tmp_path: Path) -> None:
+    options = ("--classes", "0:4", "--base", "2", "--phases", "1", "--no-ceiling", *TINY)
+    megabytes = os.path.getsize(digits_drr) / 1e6
+    kept = []
+    for share in (0.99, 2):
+        budget = ("--budget-mb", f"{share * megabytes:.6f}", "--out", tmp_path / str(share))
+        done = drrpack("train", digits_drr, *options, *budget)
+        assert done.code == 0, done.errors
+        kept.append(result(tmp_path / str(share))["memory_bytes"])
+        assert kept[-1]["total"] <= share * megabytes * 1e6
+    assert 0 < kept[0]["payload"] <= kept[1]["payload"]
+
+
 def test_without_the_source(
     drrpack: Command, digits_drr: Path, digits_folder: Path, tmp_path: Path
 ) -> None:
@@ -136,7 +169,11 @@ def test_without_the_source(
         (["--classes", "5:11"], ["--classes 5:11", "10 classes"]),
         (["--classes", "cat"], ["--classes cat", "'cat'"]),
         (["--class-order", "absent.json"], ["--class-order absent.json"]),
-        (["--method", "magic"], ["'magic'", "drr, ub"]),
+        (["--method", "magic"], ["'magic'", "drr, er, er-jpeg"]),
+        (["--method", "ib-drr"], ["--raw-per-class 20", "ib-drr-star"]),
+        (["--budget-mb", "0.001"], ["--budget-mb 0.001", "too little"]),
+        (["--phases", "5,x"], ["--phases 5,x"]),
+        (["--test-view", "codec"], ["'codec'", "raw, both"]),
         (["--recipe", "secret"], ["'secret'", "fast"]),
         (["--epochs", "0"], ["epochs"]),
         (["--device", "abacus"], ["--device abacus"]),

@@ -107,3 +107,21 @@ def _parsed(text: bytes) -> object:
     import json
 
     return json.loads(text)
+
+
+def test_what_methods_choose_by(digits_drr: Path, dataset: DRRDataset) -> None:
+    data = MemoryData(digits_drr, numbers=[7, 2])
+    assert data.counts == [30, 30]
+    ranking = data.ranking(1)
+    assert sorted(ranking.tolist()) == list(range(30)) and ranking.tolist() != list(range(30))
+    positions, images = data.exemplars(0)
+    assert len(positions) == 0 and images.shape == (0, 32, 32, 3)
+
+
+def test_test_images_through_the_codec(digits_drr: Path, dataset: DRRDataset) -> None:
+    data = MemoryData(digits_drr, numbers=[7, 2])
+    raw, labels = data.test([1, 0])
+    seen, same = data.test_through_codec([1, 0])
+    assert same.tolist() == labels.tolist() and seen.shape == raw.shape
+    wanted = dataset.codec.decode(dataset.codec.encode(raw), (32, 32))
+    np.testing.assert_array_equal(seen, wanted)

@@ -21,7 +21,8 @@ from drrpack.errors import CorruptError, OptionError, OutputError, SourceError
 from drrpack.trainers.classifier import Classifier
 from drrpack.trainers.methods import METHODS, Method, PhaseContext
 from drrpack.trainers.methods.base import Labelled
-from drrpack.trainers.protocol import RunProgress, check_order, run, split_phases
+from drrpack.trainers.protocol import check_order, run, split_phases
+from drrpack.trainers.run_progress import RunProgress
 
 datasets = pytest.importorskip("sklearn.datasets")
 
@@ -49,6 +50,14 @@ class DigitsData:
         self.count = count
         self.classes = [f"digit {index}" for index in range(10)]
         self.memory_bytes = {"payload": 5000, "models": 70000}
+        self.counts = [count] * 10
+
+    def ranking(self, label: int) -> npt.NDArray[np.int64]:
+        return np.arange(self.count)[::-1].copy()
+
+    def exemplars(self, label: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
+        positions = np.arange(1, self.count, 4)
+        return positions, self.raw([label])[0][positions]
 
     def _pick(self, classes: Sequence[int], start: int, stop: int) -> Labelled:
         rows: npt.NDArray[np.int64] = np.concatenate(
@@ -65,6 +74,10 @@ class DigitsData:
 
     def test(self, classes: Sequence[int]) -> Labelled:
         return self._pick(classes, 0, 20)
+
+    def test_through_codec(self, classes: Sequence[int]) -> Labelled:
+        images, labels = self.test(classes)
+        return images // 64 * 64, labels
 
 
 @pytest.fixture(autouse=True)
@@ -127,6 +140,12 @@ def stub() -> Iterator[None]:
     METHODS["stub"], Stub.stop_at = Stub, -1
     yield
     del METHODS["stub"]
+
+
+def without_times(result: dict[str, Any]) -> dict[str, Any]:
+    """A result less what differs from run to run."""
+    phases = [{k: v for k, v in phase.items() if k != "seconds"} for phase in result["phases"]]
+    return {k: v for k, v in result.items() if k != "wall_seconds"} | {"phases": phases}
 
 
 def accuracies(result: dict[str, Any]) -> list[list[float]]:
@@ -202,21 +221,43 @@ def test_result_json(tmp_path: Path) -> None:
     assert set(result) == {
         *("method", "recipe", "seed", "class_order", "phases", "average_accuracy"),
         *("average_accuracy_with_base", "last_accuracy", "forgetting", "memory_bytes", "config"),
-        *("versions", "wall_seconds", "device", "epochs", "width", "complete"),
+        *("versions", "wall_seconds", "device", "epochs", "width", "complete", "confusion"),
     }
     assert (result["method"], result["recipe"], result["seed"]) == ("ub", "fast", 0)
     assert (result["epochs"], result["width"], result["device"]) == (1, 4, "cpu")
     assert result["class_order"] == ORDER
     assert result["complete"] is True
+    assert [len(phase["losses"]) for phase in result["phases"]] == [1, 1]
     assert [phase["classes_seen"] for phase in result["phases"]] == [4, 10]
     size = 10 * 10 * 16 * 16 * 3
     assert result["memory_bytes"] == {"raw_images": size, "total": size}
+    assert np.array(result["confusion"]).sum(1).tolist() == 10 * [20]
+    last = result["phases"][-1]
+    right = np.diag(result["confusion"])
+    assert last["class_accuracy"] == pytest.approx((right * 5.0).tolist())
+    assert last["accuracy"] == pytest.approx(right.sum() / 2)
     assert len(result["config"]["recipe_changes"]) == 2
     assert set(result["versions"]) == {"python", "torch", "numpy", "drrpack"}
     tested = [at for at in seen if at.accuracy is not None]
     assert [at.accuracy for at in tested] == [phase["accuracy"] for phase in result["phases"]]
     assert [at.fraction for at in tested] == pytest.approx([4 / 14, 1])
     assert any(at.loss is not None and at.seconds_left is not None for at in seen)
+
+
+def test_both_views_of_the_test_images(tmp_path: Path) -> None:
+    options = {**SMALL, "phases": 2}
+    raw = run(DigitsData(10), "drr", out=tmp_path / "raw", **options)
+    both = run(DigitsData(10), "drr", out=tmp_path / "both", test_view="both", **options)
+    assert "through_codec" not in raw and "accuracy_through_codec" not in raw["phases"][0]
+    assert both["average_accuracy"] == raw["average_accuracy"]
+    seen = [phase["accuracy_through_codec"] for phase in both["phases"]]
+    assert both["through_codec"] == {
+        "average_accuracy": pytest.approx((seen[1] + seen[2]) / 2),
+        "average_accuracy_with_base": pytest.approx(sum(seen) / 3),
+        "last_accuracy": seen[2],
+    }
+    with pytest.raises(OptionError, match="raw, both, not 'codec'"):
+        run(DigitsData(10), "drr", out=tmp_path / "x", test_view="codec", **SMALL)
 
 
 def test_it_learns_and_forgets_nothing(tmp_path: Path) -> None:
@@ -231,35 +272,64 @@ def test_it_learns_and_forgets_nothing(tmp_path: Path) -> None:
 KILLED = """
     import os, signal, sys
     from pathlib import Path
-    sys.path.insert(0, sys.argv[2])
+    sys.path.insert(0, sys.argv[4])
     import torch
     torch.set_num_threads(1)
     from test_protocol import SMALL, DigitsData
-    from drrpack.trainers.protocol import run
+    from drrpack.trainers import protocol, rundir
+
+    out, method, moment = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+
+    def die():
+        os.kill(os.getpid(), signal.SIGKILL)
 
     def report(at):
-        if at.phase == 2 and at.accuracy is None:
-            os.kill(os.getpid(), signal.SIGKILL)
+        if moment == "training" and at.phase == 2 and at.accuracy is None:
+            die()
 
-    run(DigitsData(), "drr", out=Path(sys.argv[1]), report=report, **SMALL)
+    def save_half(finished, path):
+        torch_save(finished, path)
+        whole = bool(finished["weights"])  # the weights of earlier phases are dropped
+        if len(list(path.parent.glob("*.pt"))) == 2 and whole == (moment == "saving"):
+            path.write_bytes(path.read_bytes()[:1000])
+            die()
+
+    def write_json(path, content):
+        if path.name == "result.json" and len(content["phases"]) == 3:
+            die()
+        rundir.write_json(path, content)
+
+    torch_save = torch.save
+    if moment in ("saving", "dropping"):
+        torch.save = save_half
+    if moment == "result":
+        protocol.write_json = write_json
+    protocol.run(DigitsData(), method, out=out, report=report, **SMALL)
 """
+# and how many phases result.json has then: with phase 1 saved, the weights of phase 0 are dropped
+MOMENTS = {"dropping": 1, "training": 2, "saving": 2, "result": 2}
 
 
-def test_killed_and_resumed_like_undisturbed(tmp_path: Path) -> None:
-    cut, whole = tmp_path / "cut", tmp_path / "whole"
-    here = str(Path(__file__).parent)
-    command = [sys.executable, "-c", textwrap.dedent(KILLED), str(cut), here]
-    assert subprocess.run(command, timeout=120).returncode == -signal.SIGKILL
-    partial = json.loads((cut / "result.json").read_text())
-    assert partial["complete"] is False and len(partial["phases"]) == 2
-    resumed = run(DigitsData(), "drr", out=cut, resume=True, **SMALL)
-    undisturbed = run(DigitsData(), "drr", out=whole, **SMALL)
-    assert accuracies(resumed) == accuracies(undisturbed)
-    assert resumed["phases"][:2] == partial["phases"]  # seconds and all: not trained again
-    weights = [torch.load(path)["weights"] for path in sorted((cut / "phases").iterdir())]
-    assert [bool(one) for one in weights] == [False, False, False, True]
-    other = run(DigitsData(), "drr", out=tmp_path / "seed", seed=1, **SMALL)
-    assert accuracies(other) != accuracies(undisturbed)
+@pytest.mark.parametrize("method", ["drr", "ib-drr", "er"])
+def test_killed_and_resumed_like_undisturbed(method: str, tmp_path: Path) -> None:
+    whole = run(DigitsData(), method, out=tmp_path / "whole", **SMALL)
+    for moment, phases in MOMENTS.items():
+        cut = tmp_path / moment
+        script = textwrap.dedent(KILLED)
+        command = [sys.executable, "-c", script, cut, method, moment, Path(__file__).parent]
+        died = subprocess.run(list(map(str, command)), timeout=120).returncode
+        assert died == -signal.SIGKILL
+        partial = json.loads((cut / "result.json").read_text())
+        assert partial["complete"] is False and len(partial["phases"]) == phases
+        resumed = run(DigitsData(), method, out=cut, resume=True, **SMALL)
+        assert without_times(resumed) == without_times(whole)
+        assert json.loads((cut / "result.json").read_text()) == resumed
+        assert resumed["phases"][:phases] == partial["phases"]  # seconds and all: not trained again
+        checkpoints = sorted((cut / "phases").glob("*.pt"))
+        weights = [torch.load(path)["weights"] for path in checkpoints]
+        assert [bool(one) for one in weights] == [False, False, False, True]
+    other = run(DigitsData(), method, out=tmp_path / "seed", seed=1, **SMALL)
+    assert accuracies(other) != accuracies(whole)
 
 
 def test_other_phases_share_models(tmp_path: Path) -> None:
@@ -290,7 +360,7 @@ def test_refusals(stub: None, tmp_path: Path) -> None:
     (tmp_path / "other" / "notes.txt").touch()
     with pytest.raises(OutputError, match=r"no run \(notes.txt\)"):
         run(DigitsData(), "stub", out=tmp_path / "other", resume=True, **SMALL)
-    with pytest.raises(OptionError, match="no method is called 'none'; there are: drr, stub, ub"):
+    with pytest.raises(OptionError, match="no method is called 'none'; there are: drr, er, "):
         run(DigitsData(), "none", out=tmp_path / "new", **SMALL)
     with pytest.raises(OptionError, match="no device is called 'abacus'"):
         run(DigitsData(), "drr", out=tmp_path / "new", **(SMALL | {"device": "abacus"}))

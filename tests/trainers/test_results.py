@@ -38,16 +38,18 @@ def result(method: str, seed: int, accuracies: list[float], **other: Any) -> dic
 
 def test_phase_entry() -> None:
     record = {
-        "correct": [9, 5, 2],
-        "tested": [10, 10, 20],
+        "confusion": [[9, 1, 0], [2, 5, 3], [9, 9, 2]],
         "seconds": 1.5,
+        "losses": [2.5, 1.5],
         "memory_bytes": {"payload": 10, "models": 20},
     }
     assert phase_entry(1, [2, 1], record) == {
         "phase": 1,
         "classes_seen": 3,
         "accuracy": 40.0,
+        "class_accuracy": [90.0, 50.0, 10.0],
         "group_accuracy": [70.0, 10.0],
+        "losses": [2.5, 1.5],
         "memory_bytes": 30,
         "seconds": 1.5,
     }
@@ -65,6 +67,43 @@ def test_summary_by_hand() -> None:
         "average_accuracy_with_base": pytest.approx(190 / 3),
         "last_accuracy": 50.0,
         "forgetting": 25.0,
+    }
+
+
+@pytest.mark.parametrize("phases", [5, 10, 25])
+def test_the_protocols_of_the_paper_by_hand(phases: int) -> None:
+    """Base 50. With 100 test images a class, the classes of the base lose one right answer a phase,
+    from 80; those of later phases start at 90 and lose two."""
+    step = 50 // phases
+    groups = [50] + phases * [step]
+
+    def confusion(phase: int) -> list[list[int]]:
+        right = 50 * [80 - phase]
+        for group in range(1, phase + 1):
+            right += step * [90 - 2 * (phase - group)]
+        rows = [[0] * len(right) for _ in right]
+        for label, count in enumerate(right):
+            rows[label][label] = count
+            rows[label][label - 1] += 100 - count
+        return rows
+
+    entries = [
+        phase_entry(
+            phase, groups[: phase + 1],
+            {"confusion": confusion(phase), "losses": [], "memory_bytes": {}, "seconds": 0.0},
+        )
+        for phase in range(phases + 1)
+    ]  # fmt: skip
+    after = [  # of 50 + step * k classes, the k groups stand at 90, 88, 86, ...
+        (50 * (80 - k) + step * (90 * k - k * (k - 1))) / (50 + step * k) for k in range(phases + 1)
+    ]
+    assert [entry["accuracy"] for entry in entries] == pytest.approx(after)
+    assert summarise(entries) == {
+        "average_accuracy": pytest.approx(sum(after[1:]) / phases),
+        "average_accuracy_with_base": pytest.approx(sum(after) / (phases + 1)),
+        "last_accuracy": pytest.approx((50 * (80 - phases) + 50 * (91 - phases)) / 100),
+        # the base falls by `phases`, group j by twice what is left after it: their mean
+        "forgetting": pytest.approx(phases),
     }
 
 

@@ -1,6 +1,20 @@
 """The class-incremental methods; importing this package makes them known by name."""
 
-from drrpack.trainers.methods import drr, ub
+from drrpack.trainers.methods import drr, er, er_jpeg, er_webp, finetune, ib_drr, ib_drr_star, ub
 from drrpack.trainers.methods.base import METHODS, Method, PhaseContext, PhaseData, get_method
 
-__all__ = ["METHODS", "Method", "PhaseContext", "PhaseData", "drr", "get_method", "ub"]
+__all__ = [
+    "METHODS",
+    "Method",
+    "PhaseContext",
+    "PhaseData",
+    "drr",
+    "er",
+    "er_jpeg",
+    "er_webp",
+    "finetune",
+    "get_method",
+    "ib_drr",
+    "ib_drr_star",
+    "ub",
+]

@@ -37,17 +37,25 @@ from typing import Any, ClassVar, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from drrpack.errors import OptionError, SourceError
-from drrpack.trainers.classifier import Classifier, Loss, TrainReport, train_classifier
+from drrpack.trainers.classifier import (
+    Classifier,
+    Loss,
+    NetworkClassifier,
+    TrainReport,
+    train_classifier,
+)
 from drrpack.trainers.recipes import Recipe
+from drrpack.trainers.resnet import ResNet18
 
 Labelled = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]
 
-# What a method looks at: reconstructions from the memory; the raw training images of the classes
-# that are new in the phase; those of all classes seen, which only an upper bound may have.
-Need = Literal["replayed", "raw_new", "raw_seen"]
+# What a method looks at: reconstructions from the memory; the raw exemplars that the memory keeps;
+# the raw training images of the classes that are new in the phase; those of all classes seen, which
+# only an upper bound may have.
+Need = Literal["replayed", "exemplars", "raw_new", "raw_seen"]
 
 
 class PhaseData(Protocol):
@@ -62,17 +70,30 @@ class PhaseData(Protocol):
         """The memory's bytes by part, models included; the parts add up to the whole file."""
 
     @property
+    def counts(self) -> Sequence[int]:
+        """How many training images each class has."""
+
+    @property
     def fingerprint(self) -> str:
         """A name for the content: another whenever an image, training or test, is another."""
 
+    def ranking(self, label: int) -> npt.NDArray[np.int64]:
+        """Positions of all images of a class, the best exemplars first."""
+
     def replayed(self, classes: Sequence[int]) -> Labelled:
-        """Reconstructions for training: (N, H, W, 3) uint8 and (N,) int64."""
+        """Reconstructions for training: (N, H, W, 3) uint8 and (N,) int64, class by class."""
 
     def raw(self, classes: Sequence[int]) -> Labelled:
         """The images ``replayed`` reconstructs, in its order; SourceError if not at hand."""
 
+    def exemplars(self, label: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
+        """Raw exemplars of a class that the memory keeps: positions (n,), images (n, H, W, 3)."""
+
     def test(self, classes: Sequence[int]) -> Labelled:
         """Raw test images of the same size; SourceError if not at hand."""
+
+    def test_through_codec(self, classes: Sequence[int]) -> Labelled:
+        """The test images as the memory's codec would keep them."""
 
 
 @dataclass(frozen=True)
@@ -87,39 +108,86 @@ class PhaseContext:
     recipe: Recipe
     seed: int  # of this phase
     device: torch.device
+    classes: int  # of the whole run, in all its phases
+    exemplars_per_class: int = 20  # raw ones, where a method keeps any and there is no budget
+    budget_bytes: int | None = None  # all that a method may keep, at the end of the run
+    compiled: bool = False  # by torch.compile
     report: TrainReport | None = None
 
-    def replayed(self, classes: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Reconstructions of ``classes``: (N, H, W, 3) uint8, (N,) int64 labels."""
+    def replayed(self, classes: Sequence[int], each: int | None = None) -> tuple[Tensor, Tensor]:
+        """Reconstructions of ``classes``, or of their best ``each``: (N, H, W, 3) uint8, (N,) int64
+        labels."""
         assert "replayed" in self.needs, "the method must declare that it needs 'replayed'"
-        return self.tensors(*self.data.replayed(classes), classes, "reconstructed")
+        images, labels = self.data.replayed(classes)
+        kept = self.best(classes, each)
+        return self.tensors(images[kept], labels[kept], classes, "reconstructed")
 
-    def raw(self, classes: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Raw training images of ``classes``: (N, H, W, 3) uint8, (N,) int64 labels."""
+    def raw(self, classes: Sequence[int], each: int | None = None) -> tuple[Tensor, Tensor]:
+        """Raw training images of ``classes``, or of their best ``each``, as `replayed` has them."""
         only_new = set(classes) <= set(self.new)
         allowed = "raw_seen" in self.needs or ("raw_new" in self.needs and only_new)
         assert allowed, "the method must declare that it needs 'raw_new' or 'raw_seen'"
-        return self.tensors(*self.data.raw(classes), classes, "raw training")
+        images, labels = self.data.raw(classes)
+        kept = self.best(classes, each)
+        return self.tensors(images[kept], labels[kept], classes, "raw training")
+
+    def exemplars(self, label: int) -> tuple[npt.NDArray[np.int64], Tensor]:
+        """Raw exemplars that the memory keeps of a class: positions in it, images."""
+        assert "exemplars" in self.needs, "the method must declare that it needs 'exemplars'"
+        positions, images = self.data.exemplars(label)
+        return positions, torch.from_numpy(np.require(images, requirements=["C", "W"]))
+
+    def best(self, classes: Sequence[int], each: int | None) -> npt.NDArray[np.int64]:
+        """Rows of the best ``each`` images of each class, in images that stand class by class."""
+        rows, start = [], 0
+        for label in classes:
+            count = self.data.counts[label]
+            chosen = np.arange(count)
+            if each is not None and each < count:
+                chosen = np.sort(self.data.ranking(label)[:each])
+            rows.append(start + chosen)
+            start += count
+        return np.concatenate(rows)
+
+    def room(self, fixed: Mapping[str, int], image_bytes: float) -> int | None:
+        """How many images of a class fit into the budget beside ``fixed`` parts; None: all do.
+
+        Every class of the run gets the same share from the start. Raises OptionError where there
+        is no room for one.
+        """
+        if self.budget_bytes is None:
+            return None
+        count = int((self.budget_bytes - sum(fixed.values())) // (image_bytes * self.classes))
+        if count < 1:
+            least = (sum(fixed.values()) + image_bytes * self.classes) / 1e6
+            parts = ", ".join(f"{name} {size / 1e6:.2f}" for name, size in fixed.items())
+            raise OptionError(
+                f"--budget-mb {self.budget_bytes / 1e6:g} is too little for one image a class; "
+                f"it takes {least:.2f} MB at least ({parts or 'no models'})"
+            )
+        return count
 
     def train(
         self,
         images: Tensor,
         labels: Tensor,
         *,
-        network: nn.Module | None = None,
+        network: ResNet18 | None = None,
         loss: Loss | None = None,
-    ) -> Classifier:
+    ) -> NetworkClassifier:
         """A classifier of all classes seen, trained on these images under the run's recipe."""
         return train_classifier(
             images,
             labels,
-            classes=len(self.seen),
+            classes=self.classes,
+            seen=len(self.seen),
             recipe=self.recipe,
             seed=self.seed,
             device=self.device,
             report=self.report,
             network=network,
             loss=loss,
+            compiled=self.compiled,
         )
 
     def tensors(

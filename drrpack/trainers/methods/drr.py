@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from drrpack.trainers.classifier import Classifier
 from drrpack.trainers.methods.base import Method, PhaseContext, register
+from drrpack.trainers.methods.ledger import kept_codes
 
 
 @register
@@ -12,7 +13,7 @@ class DRR(Method):
 
     Mixing raw images of new classes with reconstructions of old ones made the results worse
     (section 6.1). It keeps every image, so it forgets nothing: its distance to the upper bound
-    is the price of compression.
+    is the price of compression. Under a budget it keeps the best images of each class.
     """
 
     name = "drr"
@@ -20,8 +21,9 @@ class DRR(Method):
     depends_on_history = False
 
     def train_phase(self, context: PhaseContext) -> Classifier:
-        return context.train(*context.replayed(context.seen))
+        each, _ = kept_codes(context, raw=False)
+        return context.train(*context.replayed(context.seen, each))
 
     def memory_bytes(self, context: PhaseContext) -> dict[str, int]:
         """The file as it stands, networks included, whichever of its classes have been seen."""
-        return dict(context.data.memory_bytes)
+        return kept_codes(context, raw=False)[1]

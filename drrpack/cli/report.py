@@ -1,0 +1,31 @@
+"""``drrpack report``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def report(
+    runs: Annotated[list[Path], typer.Argument(help="Folders of `drrpack train --out`.")],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", help="The page; a name in .png gives the curves alone."),
+    ] = Path("report.html"),
+    memory: Annotated[
+        Path | None, typer.Option(help="Show pictures from this .drr file as well.")
+    ] = None,
+) -> None:
+    """Put runs on one page: curves, tables, memory, classes, pictures."""
+    from drrpack.cli import screen
+    from drrpack.trainers.report import find_results, write_report
+    from drrpack.trainers.results import plot
+
+    results = find_results(runs)
+    if output.suffix.lower() == ".png":
+        plot(results, output)
+    else:
+        write_report(results, output, memory)
+    screen.note(f"{len(results)} runs in {output}")

@@ -1,0 +1,103 @@
+"""A line or scatter chart as inline SVG, whose colours the page's style decides."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+WIDTH, HEIGHT = 640, 360
+LEFT, RIGHT, TOP, BOTTOM = 56, 16, 12, 48  # margins that hold the labels
+COLOURS = 8  # classes c0 to c7 of the style
+
+
+@dataclass(frozen=True)
+class Point:
+    """A value, and the range it stands for where there is one."""
+
+    x: float
+    y: float
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Series:
+    name: str
+    points: list[Point]
+
+
+def chart(series: Sequence[Series], x_label: str, y_label: str, *, lines: bool) -> str:
+    """An SVG with axes, one colour a series, a band from low to high, and a legend below it."""
+    every = [point for one in series for point in one.points]
+    xs = _Axis([p.x for p in every], LEFT, WIDTH - RIGHT)
+    values = [v for p in every for v in (p.y, p.low, p.high) if v is not None]
+    ys = _Axis(values, HEIGHT - BOTTOM, TOP)
+    drawn = "".join(_draw(one, n % COLOURS, xs, ys, lines) for n, one in enumerate(series))
+    label = escape(f"{y_label} against {x_label}", quote=True)
+    legend = "".join(
+        f'<li><span class="key c{n % COLOURS}"></span>{escape(one.name)}</li>'
+        for n, one in enumerate(series)
+    )
+    return (
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">'
+        f"{_grid(xs, ys)}{drawn}"
+        f'<text class="axis" x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 8}">{escape(x_label)}'
+        f'</text><text class="axis" transform="translate(14 {(HEIGHT - BOTTOM) / 2}) rotate(-90)">'
+        f'{escape(y_label)}</text></svg><ul class="legend">{legend}</ul>'
+    )
+
+
+class _Axis:
+    """Values to pixels, and round numbers to write beside them."""
+
+    def __init__(self, values: Sequence[float], start: float, end: float) -> None:
+        low, high = min(values), max(values)
+        step = _round_step((high - low) / 5 or max(1.0, abs(high)) / 5)
+        self.low, self.high = step * math.floor(low / step), step * math.ceil(high / step)
+        if self.low == self.high:
+            self.high += step
+        self.start, self.end = start, end
+        count = round((self.high - self.low) / step)
+        self.ticks = [self.low + step * number for number in range(count + 1)]
+
+    def __call__(self, value: float) -> float:
+        share = (value - self.low) / (self.high - self.low)
+        return round(self.start + share * (self.end - self.start), 1)
+
+
+def _round_step(rough: float) -> float:
+    """The next of 1, 2, 5, 10, ... above ``rough``."""
+    unit = 10.0 ** math.floor(math.log10(rough))
+    return next(unit * factor for factor in (1, 2, 5, 10) if unit * factor >= rough * (1 - 1e-9))
+
+
+def _grid(xs: _Axis, ys: _Axis) -> str:
+    rows = "".join(
+        f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{ys(v)}" y2="{ys(v)}"/>'
+        f'<text class="tick y" x="{LEFT - 6}" y="{ys(v) + 4}">{v:g}</text>'
+        for v in ys.ticks
+    )
+    return rows + "".join(
+        f'<text class="tick x" x="{xs(v)}" y="{HEIGHT - BOTTOM + 18}">{v:g}</text>'
+        for v in xs.ticks
+    )
+
+
+def _draw(one: Series, colour: int, xs: _Axis, ys: _Axis, lines: bool) -> str:
+    parts = []
+    if lines and any(p.low is not None and p.low != p.high for p in one.points):
+        upper = [f"{xs(p.x)},{ys(p.y if p.high is None else p.high)}" for p in one.points]
+        lower = [f"{xs(p.x)},{ys(p.y if p.low is None else p.low)}" for p in one.points[::-1]]
+        parts.append(f'<polygon class="band c{colour}" points="{" ".join(upper + lower)}"/>')
+    if lines:
+        along = " ".join(f"{xs(p.x)},{ys(p.y)}" for p in one.points)
+        parts.append(f'<polyline class="line c{colour}" points="{along}"/>')
+    for p in one.points:
+        shown = escape(f"{one.name}: {p.y:.2f} at {p.x:g}")
+        parts.append(
+            f'<circle class="dot c{colour}" cx="{xs(p.x)}" cy="{ys(p.y)}" r="{3 if lines else 6}">'
+            f"<title>{shown}</title></circle>"
+        )
+    return "".join(parts)

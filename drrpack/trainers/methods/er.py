@@ -1,0 +1,74 @@
+"""ER: experience replay of raw exemplars, going on from the last network (Chaudhry et al. 2019)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from drrpack.formats import raw
+from drrpack.trainers.classifier import Classifier
+from drrpack.trainers.methods.base import PhaseContext, register
+from drrpack.trainers.methods.finetune import Finetune
+from drrpack.trainers.resnet import state_bytes
+
+
+@register
+class ExperienceReplay(Finetune):
+    """Trains on the raw images of new classes and on the exemplars kept of old ones.
+
+    The best images of each class are kept, without loss and without a codec: a number of them, or
+    as many as fit into the class's share of the budget.
+    """
+
+    name = "er"
+    needs = frozenset({"raw_new"})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept: list[Tensor] = []  # (n, H, W, 3) of each class seen, in class order
+        self.kept_bytes: list[int] = []
+
+    def train_phase(self, context: PhaseContext) -> Classifier:
+        images, labels = context.raw(context.new)
+        of = [torch.full((len(kept),), label) for label, kept in enumerate(self.kept)]
+        classifier = context.train(
+            torch.cat([*self.kept, images]), torch.cat([*of, labels]), network=self.network
+        )
+        self.network = classifier.network
+        for label in context.new:
+            self._keep(context, label)
+        return classifier
+
+    def _keep(self, context: PhaseContext, label: int) -> None:
+        ranking = torch.from_numpy(context.data.ranking(label))
+        best = context.raw([label])[0][ranking]  # the best first
+        count = min(context.exemplars_per_class, len(best))
+        size = packed_bytes(best[:count])
+        assert self.network is not None
+        fixed = {"old_network": state_bytes(self.network)}
+        if context.room(fixed, size / count) is not None:  # an error where there is none at all
+            assert context.budget_bytes is not None
+            share = (context.budget_bytes - sum(fixed.values())) / context.classes
+            count = min(len(best), int(share * count / size * 1.1) + 1)
+            while (size := packed_bytes(best[:count])) > share and count > 1:
+                count = max(1, min(count - 1, int(share * count / size)))
+        self.kept.append(best[:count])
+        self.kept_bytes.append(size)
+
+    def memory_bytes(self, context: PhaseContext) -> dict[str, int]:
+        """The exemplars, packed as a memory packs its own, and the network to go on from."""
+        return {"raw_exemplars": sum(self.kept_bytes), **super().memory_bytes(context)}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {**super().state_dict(), "kept": self.kept, "kept_bytes": self.kept_bytes}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        super().load_state_dict(state)
+        self.kept, self.kept_bytes = list(state["kept"]), list(state["kept_bytes"])
+
+
+def packed_bytes(images: Tensor) -> int:
+    """What images (n, H, W, 3) take as records of raw exemplars."""
+    return sum(len(record.data) for record in raw.pack(0, range(len(images)), images.numpy()))

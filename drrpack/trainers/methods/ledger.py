@@ -1,0 +1,26 @@
+"""What methods that replay codes keep: the file, or as much of it as a budget has room for."""
+
+from __future__ import annotations
+
+import math
+
+from drrpack.trainers.methods.base import PhaseContext
+
+
+def kept_codes(context: PhaseContext, *, raw: bool) -> tuple[int | None, dict[str, int]]:
+    """How many images of a class are kept as codes (None: all), and the bytes of all that is kept.
+
+    Models and container count in full, raw exemplars only where the method uses them. Streams are
+    as long as they have images, to within one percent, so a part of them costs its share.
+    """
+    parts = {name: size for name, size in context.data.memory_bytes.items() if size}
+    if not raw:
+        parts.pop("raw", None)
+    counts = context.data.counts
+    payload = parts.pop("payload")
+    image_bytes = payload / max(1, sum(counts))
+    each = context.room(parts, image_bytes)
+    if each is None or each >= max(counts):
+        return None, {"payload": payload, **parts}
+    images = sum(min(each, count) for count in counts)
+    return each, {"payload": math.ceil(image_bytes * images), **parts}

@@ -1,0 +1,94 @@
+"""Several runs that belong together: a method and its ceiling, numbers of phases, seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from drrpack.errors import OptionError
+from drrpack.trainers.methods import PhaseData
+from drrpack.trainers.protocol import run
+from drrpack.trainers.results import Result, plot, table
+from drrpack.trainers.run_progress import Report
+from drrpack.trainers.rundir import write_json
+from drrpack.trainers.tensorboard import logged
+
+CEILING = "ub"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of a study, and the folder it goes into."""
+
+    method: str
+    phases: int
+    seed: int
+    folder: Path
+
+
+def plan(
+    out: Path, method: str, phases: Sequence[int], seeds: Sequence[int], *, ceiling: bool
+) -> list[Job]:
+    """All runs, the ceiling behind each. A single one goes into ``out`` itself, its ceiling into
+    ``out/ub``; several have folders that are named after them."""
+    methods = [method, CEILING] if ceiling and method != CEILING else [method]
+    alone = len(phases) == len(seeds) == 1
+    return [
+        Job(name, count, seed, _folder(out, method, name, count, seed, alone))
+        for count in phases
+        for seed in seeds
+        for name in methods
+    ]
+
+
+def _folder(out: Path, method: str, name: str, phases: int, seed: int, alone: bool) -> Path:
+    if alone:
+        return out if name == method else out / name
+    return out / f"{name}-{phases}phases-seed{seed}"
+
+
+def study(
+    data: PhaseData,
+    jobs: Sequence[Job],
+    out: Path,
+    *,
+    before: Callable[[Job], None] | None = None,
+    report: Report | None = None,
+    **settings: Any,
+) -> list[Result]:
+    """Carry out all ``jobs`` and leave ``accuracy.png`` in ``out``; with several also
+    ``summary.json``: the rows of the table, means and deviations over seeds.
+
+    Runs share the phases that they have in common, in ``out/phases``. ``settings`` are those of
+    `drrpack.trainers.protocol.run`. Raises what that raises.
+    """
+    shared = out / "phases" if len({(job.phases, job.seed) for job in jobs}) > 1 else None
+    results = []
+    for job in jobs:
+        if before is not None:
+            before(job)
+        own: dict[str, Any] = {"phases": job.phases, "seed": job.seed, "out": job.folder}
+        with logged(job.folder, report) as told:
+            result = run(data, job.method, checkpoints=shared, report=told, **own, **settings)
+        results.append(result)
+    if shared is not None:
+        write_json(out / "summary.json", {"rows": table(results)})
+    plot(results, out / "accuracy.png")
+    return results
+
+
+def numbers(text: str, option: str) -> list[int]:
+    """``5,10,25`` as numbers; raises OptionError."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() for part in parts) or len(set(parts)) < len(parts):
+        raise OptionError(f"{option} {text}: give a number, or several with commas, such as 5,10")
+    return [int(part) for part in parts]
+
+
+def by_phases(results: Sequence[Result]) -> Iterator[tuple[int, list[Result]]]:
+    """Results by their number of phases, in the order in which they come."""
+    counts = dict.fromkeys(len(result["phases"]) - 1 for result in results)
+    for count in counts:
+        yield count, [result for result in results if len(result["phases"]) - 1 == count]
