@@ -56,7 +56,10 @@ def main() -> None:
     tops, bottoms = [c.top for c in codes], [c.bottom for c in codes]
     top = timed("Bit-Swap, top", lambda: streams.encode(codec.top, tops, None))
     bottom = timed("Bit-Swap, bottom", lambda: streams.encode(codec.bottom, bottoms, tops))
-    made = [codecs.ClassStreams(len(c), t, b) for c, t, b in zip(codes, top, bottom, strict=True)]
+    made = [
+        codecs.ClassStreams(len(c), t, b, c.digest)
+        for c, t, b in zip(codes, top, bottom, strict=True)
+    ]
     decoded = timed("decode and compare", lambda: codec.decompress(made, tops[0].shape[1:]))
     assert all((a.flat == b.flat).all() for a, b in zip(codes, decoded, strict=True))
     size = source.image_size

@@ -155,7 +155,7 @@ def _child(codec: Codec, codes: list[ClassCodes], kept: Path) -> None:
     with np.load(kept) as arrays:
         words = [arrays[name] for name in arrays.files]
     pairs = zip(words[::2], words[1::2], codes, strict=True)
-    streams = [ClassStreams(len(c), top, bottom) for top, bottom, c in pairs]
+    streams = [ClassStreams(len(c), top, bottom, c.digest) for top, bottom, c in pairs]
     equal = _equal(codec.decompress(streams, codes[0].top.shape[1:]), codes)
     sys.exit(0 if equal and _same(codec.compress(codes), streams) else 1)
 

@@ -12,9 +12,14 @@ if TYPE_CHECKING:
         ExactnessError,
         FormatError,
         MessageError,
+        MissingError,
         OptionError,
         OutputError,
+        ReadError,
         SourceError,
+        UnsafeError,
+        VersionError,
+        WriteError,
     )
     from drrpack.formats.dataset import DRRDataset
 
@@ -27,9 +32,14 @@ __all__ = [
     "ExactnessError",
     "FormatError",
     "MessageError",
+    "MissingError",
     "OptionError",
     "OutputError",
+    "ReadError",
     "SourceError",
+    "UnsafeError",
+    "VersionError",
+    "WriteError",
     "__version__",
 ]
 

@@ -1,22 +1,73 @@
-"""Every error a user may meet, as one tree. Each message names what was found and the fix."""
+"""Every error a user may meet, as one tree. Each message names what was found and the fix.
+
+``exit_code`` is what ``drrpack`` ends with. These numbers are stable: 0 success, 1 failure, 2 usage
+(an option or a path that won't do), 3 a file that is damaged or none of ours, 4 a version that is
+not supported, 5 a file that is not safe to read, 6 input or output failed, 130 interrupted.
+"""
 
 from __future__ import annotations
+
+from typing import ClassVar
 
 
 class DrrError(Exception):
     """Base of all errors that drrpack raises on purpose."""
 
+    exit_code: ClassVar[int] = 1
+
 
 class SourceError(DrrError):
     """The images to encode, or to test on, are not as they must be."""
+
+    exit_code = 2
+
+
+class OptionError(DrrError):
+    """An option, or a combination of options, that can't be carried out."""
+
+    exit_code = 2
 
 
 class OutputError(DrrError):
     """The output can't be written where it was asked for."""
 
+    exit_code = 2
+
+
+class WriteError(OutputError):
+    """Writing failed on the way: a full disk, a lost connection."""
+
+    exit_code = 6
+
 
 class FormatError(DrrError):
-    """The file is no ``.drr`` file, or one of a version that this program does not know."""
+    """The file is no ``.drr`` file, or not one that this program reads."""
+
+    exit_code = 3
+
+
+class MissingError(FormatError):
+    """There is no file of that name."""
+
+    exit_code = 2
+
+
+class ReadError(FormatError):
+    """The file is there, and reading it failed."""
+
+    exit_code = 6
+
+
+class VersionError(FormatError):
+    """The file has a version, or asks for a feature, that this program does not know."""
+
+    exit_code = 4
+
+
+class UnsafeError(FormatError):
+    """The file is whole and breaks the rules that protect its readers; nothing is read from it."""
+
+    exit_code = 5
 
 
 class CorruptError(FormatError):
@@ -29,7 +80,3 @@ class MessageError(CorruptError):
 
 class ExactnessError(DrrError):
     """Integer inference can't be exact with these weights or on this device."""
-
-
-class OptionError(DrrError):
-    """An option, or a combination of options, that can't be carried out."""

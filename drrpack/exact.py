@@ -273,6 +273,14 @@ def freeze(network: nn.Module, carrier: torch.dtype = torch.float32) -> None:
     network.eval().requires_grad_(False)
 
 
+def thaw(network: nn.Module) -> None:
+    """The inverse of `freeze`, so that a stored network can be fitted further; the integers that
+    fitting starts with are those that were stored."""
+    for layer in int_layers(network).values():
+        layer.frozen = None
+    network.float().train().requires_grad_(True)
+
+
 def move(network: nn.Module, device: torch.device | str) -> None:
     """Move a frozen network with its frozen tensors."""
     network.to(device)

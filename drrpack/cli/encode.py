@@ -61,6 +61,7 @@ def encode(
     if download is not None:
         source = sources.download(download, source)
     place = screen.choose_device(device)
+    screen.tidy(output)
     options = EncodeOptions(
         source, output, place, _budget(epochs, minutes, codec, place.type), size=size,
         skip_bad=skip_bad, force=force, fit_classes=fit_classes, codec=codec, seed=seed,
@@ -76,17 +77,24 @@ def encode(
 def _budget(epochs: int | None, minutes: float | None, codec: Path | None, device: str) -> Budget:
     from drrpack.errors import OptionError
     from drrpack.trainers.encode import DEFAULT_MINUTES
-    from drrpack.trainers.fitting import Budget
 
     if codec is not None and (epochs is not None or minutes is not None):
         raise OptionError("--epochs and --minutes have no meaning with --codec: nothing is fitted")
+    return check_budget(epochs, minutes, DEFAULT_MINUTES[device])
+
+
+def check_budget(epochs: int | None, minutes: float | None, default: float) -> Budget:
+    """The budget that two options give, ``default`` minutes without them; raises OptionError."""
+    from drrpack.errors import OptionError
+    from drrpack.trainers.fitting import Budget
+
     if epochs is not None and minutes is not None:
         raise OptionError("--epochs and --minutes exclude each other: give one of them")
     if (epochs is not None and epochs < 1) or (minutes is not None and not minutes > 0):
         raise OptionError("--epochs and --minutes must be above zero")
     if epochs is not None:
         return Budget(epochs=epochs)
-    return Budget(minutes=DEFAULT_MINUTES[device] if minutes is None else minutes)
+    return Budget(minutes=default if minutes is None else minutes)
 
 
 def _show_plan(plan: Plan, options: EncodeOptions) -> None:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from typing import Annotated
 
 import typer
 
 from drrpack import __version__
+from drrpack.cli.append import append
+from drrpack.cli.drop import drop
 from drrpack.cli.encode import encode
+from drrpack.cli.export import export
+from drrpack.cli.merge import merge
 from drrpack.cli.preview import preview
 from drrpack.cli.report import report
 from drrpack.cli.stats import stats
 from drrpack.cli.train import train
+from drrpack.cli.verify import verify
 from drrpack.errors import DrrError
 
 app = typer.Typer(
@@ -22,7 +28,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (encode, stats, preview, train, report):
+COMMANDS = (encode, stats, preview, train, report, append, drop, merge, verify, export)
+for command in COMMANDS:
     app.command()(command)
 
 
@@ -42,12 +49,13 @@ def _options(
 
 
 def main() -> None:
-    """Run the command line; errors that drrpack knows end with exit code 2 and one message."""
+    """Run the command line; errors that drrpack knows end with their exit code and one message."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: nothing is left behind
     try:
         app()
     except DrrError as error:
         typer.secho(f"error: {error}", fg=typer.colors.RED, err=True)
-        sys.exit(2)
+        sys.exit(error.exit_code)
     except KeyboardInterrupt:
         typer.echo("interrupted", err=True)
         sys.exit(130)

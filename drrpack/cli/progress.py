@@ -76,12 +76,16 @@ class Bars:
         for task in self._tasks.values():
             self._bars.update(task, completed=1.0)
 
+    def count(self, stage: str, done: int, total: int) -> None:
+        """Set a stage's bar to so many of so many."""
+        self.move(stage, done / max(1, total), f"{done}/{total}")
+
     def encoding(self, event: FitProgress | Step) -> None:
         """Show a report of `drrpack.trainers.encode.encode`."""
         if isinstance(event, FitProgress):
             self.move(event.stage, event.fraction, _fit_detail(event))
         else:
-            self.move(event.stage, event.done / max(1, event.total), f"{event.done}/{event.total}")
+            self.count(event.stage, event.done, event.total)
 
     def training(self, event: RunProgress) -> None:
         """Show a report of `drrpack.trainers.protocol.run`."""

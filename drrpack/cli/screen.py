@@ -14,6 +14,7 @@ from rich.table import Table
 from drrpack.errors import OptionError
 from drrpack.formats.account import account
 from drrpack.formats.container import Reader
+from drrpack.formats.publish import remove_leftovers
 from drrpack.trainers.results import METRICS, Result, curve, grouped
 from drrpack.trainers.results import table as result_rows
 from drrpack.trainers.study import by_phases
@@ -30,6 +31,12 @@ def note(text: str) -> None:
 def warn(text: str) -> None:
     """A line that should not be missed, on the error stream."""
     errors.print(f"warning: {text}", markup=False, style="yellow", soft_wrap=True)
+
+
+def tidy(output: Path) -> None:
+    """Remove what killed runs left where ``output`` is about to be written, and say so."""
+    for path in remove_leftovers(output.parent):
+        warn(f"removed {path}, left behind by a run that was killed")
 
 
 def choose_device(name: str) -> torch.device:

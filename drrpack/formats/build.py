@@ -40,9 +40,16 @@ def build_image(path: AnyPath, memory: Memory) -> bytes:
         h5py.h5f.flush(file)
         # the length is a number of fixed size, so writing it down does not change it
         length.write(np.array(image.getbuffer().nbytes, "<u8"))
+        seal = h5py.h5d.open(file, b"seal").get_offset()
     finally:
         file.close()
-    return image.getvalue()
+    return _sealed(image.getvalue(), seal)
+
+
+def _sealed(image: bytes, place: int) -> bytes:
+    """The file with the digest of all other bytes in ``/seal``, those of no section included."""
+    before, after = image[:place], image[place + layout.SEAL_BYTES :]
+    return b"".join([before, sha256(before + after).digest(), after])
 
 
 def section_digest(version: str, config: bytes, data: bytes) -> str:
@@ -90,6 +97,8 @@ def _faults_of_chunks(memory: Memory) -> Iterable[str]:
     for chunk in memory.chunks:
         if not 0 <= chunk.class_index < len(memory.classes) or chunk.images < 1:
             yield f"a chunk of {chunk.images} images of class number {chunk.class_index}"
+        if not 0 <= chunk.codes_digest < 1 << 64:
+            yield f"the digest {chunk.codes_digest} of codes: it has 64 bits"
         if max(len(chunk.top), len(chunk.bottom)) > layout.MAX_STREAM_BYTES:
             yield (
                 f"a stream of more than {layout.MAX_STREAM_BYTES} bytes: "
@@ -117,7 +126,8 @@ def _lay_out(chunks: list[Chunk]) -> tuple[NDArray[np.void], bytes]:
     for row, chunk in enumerate(chunks):
         sizes = len(chunk.top), len(chunk.bottom)
         crcs = zlib.crc32(chunk.top), zlib.crc32(chunk.bottom)
-        index[row] = (chunk.class_index, chunk.images, offset, *sizes, *crcs)
+        place = chunk.class_index, chunk.images, offset
+        index[row] = (*place, *sizes, *crcs, chunk.codes_digest)
         offset += sum(sizes)
     return index, b"".join(part for chunk in chunks for part in (chunk.top, chunk.bottom))
 
@@ -189,6 +199,7 @@ def _put_sections(path: AnyPath, file: Any, memory: Memory) -> list[_Data]:
         *_put_model(path, file, "entropy_model", memory.entropy_model),
         *_put_model(path, file, "vqvae", memory.vqvae),
         *_put_raw(file, memory.raw),
+        _put_seal(file),
         _put_section(file, "streams", _bytes(streams)),
     ]
 
@@ -201,6 +212,12 @@ def _put_raw(file: Any, records: list[RawRecord]) -> list[_Data]:
     index, data = _lay_out_raw(records)
     _put_text(group, "version", layout.RAW_VERSION)
     return [_put_section(group, "index", index), _put_section(group, "data", _bytes(data))]
+
+
+def _put_seal(file: Any) -> _Data:
+    """Room for the seal; it is the one dataset without a digest of its own."""
+    blank = np.zeros(layout.SEAL_BYTES, np.uint8)
+    return _new_dataset(file, "seal", blank), blank
 
 
 def _new_group(file: Any, name: str) -> Any:

@@ -10,6 +10,7 @@ each record when it reads it, so it returns what was written or raises an error.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import zlib
 from hashlib import sha256
@@ -31,10 +32,12 @@ from drrpack.formats.layout import (
     RawRecord,
     Section,
     damaged,
+    forbidden,
     parse_json,
 )
-from drrpack.formats.plainfile import PlainFile
 from drrpack.formats.publish import check_output, publish
+from drrpack.formats.remotefile import is_address, open_stored
+from drrpack.formats.storedfile import StoredFile
 from drrpack.formats.structure import Structure, read_structure
 
 __all__ = ["Chunk", "Memory", "RawRecord", "Reader", "Section", "check_output", "write"]
@@ -68,7 +71,7 @@ class Reader:
     opens the file for itself when it first reads.
 
     Attributes:
-        path: of the file.
+        path: of the file, or its address.
         format_version: of the container, such as "1.0".
         creator: the program that wrote the file.
         image_size: (height, width) in pixels.
@@ -79,15 +82,16 @@ class Reader:
         fingerprint: a digest of the content, the same for copies of a file.
 
     Raises:
-        FormatError: no ``.drr`` file, or a version that this program does not know.
-        CorruptError: the file is damaged.
+        FormatError: no ``.drr`` file. MissingError: no file at all. ReadError: it can't be read.
+        VersionError: a version that this program does not know. UnsafeError: the file breaks the
+            rules of the format. CorruptError: it is damaged.
     """
 
     def __init__(self, path: AnyPath) -> None:
-        self.path = Path(path)
-        file = PlainFile(self.path)
+        self.path: AnyPath = path if is_address(path) else Path(path)
+        file = open_stored(self.path)
         structure = read_structure(file)
-        self._file: PlainFile | None = file
+        self._file: StoredFile | None = file
         self._closed = False
         self._structure = structure
         self.format_version = structure.format_version
@@ -151,6 +155,31 @@ class Reader:
             raise damaged(self.path, f"CRC {found:08x} for {where}", f"{crc:08x}")
         return data
 
+    def memory(self) -> Memory:
+        """The whole content of the file, to be written again with changes."""
+        chunks = [
+            Chunk(
+                int(row["class"]),
+                int(row["images"]),
+                self.stream(number, "top"),
+                self.stream(number, "bottom"),
+                int(row["codes_digest"]),
+            )
+            for number, row in enumerate(self.index)
+        ]
+        raw = [
+            RawRecord(int(row["class"]), int(row["images"]), self.raw_record(number))
+            for number, row in enumerate(self.raw_index)
+        ]
+        models = self.vqvae, self.entropy_model
+        classes = list(self.classes)
+        return Memory(self.image_size, classes, chunks, *models, dict(self.metadata), raw)
+
+    @property
+    def section_count(self) -> int:
+        """How many parts of the file have a sha256."""
+        return len(self._opened()[1].digests)
+
     def byte_account(self) -> dict[str, int]:
         """What the file's bytes are spent on: the parts add up to ``file``.
 
@@ -174,32 +203,53 @@ class Reader:
         Raises:
             CorruptError: something is not as it was written.
         """
+        self.check_sections()
+        self.check_records()
+
+    def check_sections(self) -> None:
+        """Check the file's length and the sha256 of every section."""
         file, structure = self._opened()
-        length = os.fstat(file.fd).st_size
-        if length != structure.file_bytes:
-            raise damaged(self.path, f"a file of {length} bytes", f"{structure.file_bytes} bytes")
+        if file.length() != structure.file_bytes:
+            found = f"a file of {file.length()} bytes"
+            raise damaged(self.path, found, f"{structure.file_bytes} bytes")
         self._read_classes()
         self._read_index()
         self._checked("metadata")
         for name in layout.MODELS:
             self._model(name)
         self._check_data("streams")
-        for row in range(len(self.index)):
-            for level in layout.LEVELS:
-                self.stream(row, level)
         if self.raw_version is not None:
             self._read_raw_index()
             self._check_data("raw/data")
+        self._check_seal()
+
+    def check_records(self) -> None:
+        """Check the CRC of every stream and of every record of raw images."""
+        for row in range(len(self.index)):
+            for level in layout.LEVELS:
+                self.stream(row, level)
         for row in range(len(self.raw_index)):
             self.raw_record(row)
 
     def _check_data(self, name: str) -> None:
         """The digest of what may be too large to be read whole."""
-        file, structure = self._opened()
-        extent, digest = structure.extents[name], sha256()
-        for start in range(0, extent.size, _BLOCK_BYTES):
-            digest.update(file.read(extent.offset + start, min(_BLOCK_BYTES, extent.size - start)))
+        extent, digest = self._opened()[1].extents[name], sha256()
+        self._hash(digest, extent.offset, extent.offset + extent.size)
         self._compare(name, digest.hexdigest())
+
+    def _check_seal(self) -> None:
+        """All bytes but the seal's own, those between the sections included."""
+        structure, digest = self._opened()[1], sha256()
+        extent = structure.extents["seal"]
+        self._hash(digest, 0, extent.offset)
+        self._hash(digest, extent.offset + extent.size, structure.file_bytes)
+        if digest.digest() != self._read_extent("seal"):
+            raise damaged(self.path, "bytes that do not fit the file's seal", "those written")
+
+    def _hash(self, digest: hashlib._Hash, start: int, end: int) -> None:
+        file = self._opened()[0]
+        for place in range(start, end, _BLOCK_BYTES):
+            digest.update(file.read(place, min(_BLOCK_BYTES, end - place)))
 
     def _read_classes(self) -> list[str]:
         width = self._opened()[1].extents["classes"].item_bytes
@@ -207,25 +257,25 @@ class Reader:
         try:
             classes = [bytes(name).decode("utf-8") for name in names]
         except UnicodeDecodeError as error:
-            raise damaged(self.path, "a class name that is not UTF-8", "UTF-8") from error
+            raise forbidden(self.path, "a class name that is not UTF-8", "UTF-8") from error
         if not 1 <= len(classes) <= layout.MAX_CLASSES:
             expected = f"1 to {layout.MAX_CLASSES}"
-            raise damaged(self.path, f"{len(classes)} classes", expected)
+            raise forbidden(self.path, f"{len(classes)} classes", expected)
         if len(set(classes)) != len(classes) or "" in classes:
-            raise damaged(self.path, "a class name that is empty or used twice", "distinct names")
+            raise forbidden(self.path, "a class name that is empty or used twice", "distinct names")
         return classes
 
     def _read_index(self) -> NDArray[np.void]:
         index = np.frombuffer(self._checked("index"), layout.INDEX)  # read-only
         if (index["class"] >= len(self.classes)).any():
-            raise damaged(self.path, "an index row of no class", f"below {len(self.classes)}")
+            raise forbidden(self.path, "an index row of no class", f"below {len(self.classes)}")
         if (index["images"] == 0).any() or index["images"].sum(dtype=np.uint64) > layout.MAX_IMAGES:
             expected = f"at least one a row and {layout.MAX_IMAGES} in all"
-            raise damaged(self.path, "an impossible number of images in the index", expected)
+            raise forbidden(self.path, "an impossible number of images in the index", expected)
         longest = max(int(index[f"{level}_bytes"].max(initial=0)) for level in layout.LEVELS)
         if longest > layout.MAX_STREAM_BYTES:
             expected = f"{layout.MAX_STREAM_BYTES} at most"
-            raise damaged(self.path, f"a stream of {longest} bytes", expected)
+            raise forbidden(self.path, f"a stream of {longest} bytes", expected)
         sizes = index["top_bytes"].astype(np.int64) + index["bottom_bytes"]
         self._check_places("streams", index["offset"], sizes)
         return index
@@ -236,12 +286,12 @@ class Reader:
         index = np.frombuffer(self._checked("raw/index"), layout.RAW_INDEX)  # read-only
         if (index["class"] >= len(self.classes)).any() or (index["images"] == 0).any():
             expected = f"classes below {len(self.classes)} and at least one image a row"
-            raise damaged(self.path, "an impossible row in the index of raw images", expected)
+            raise forbidden(self.path, "an impossible row in the index of raw images", expected)
         if index["images"].sum(dtype=np.uint64) > layout.MAX_IMAGES:
-            raise damaged(self.path, "too many raw images", f"{layout.MAX_IMAGES} at most")
+            raise forbidden(self.path, "too many raw images", f"{layout.MAX_IMAGES} at most")
         if int(index["bytes"].max(initial=0)) > layout.MAX_STREAM_BYTES:
             expected = f"{layout.MAX_STREAM_BYTES} at most"
-            raise damaged(self.path, "too large a record of raw images", expected)
+            raise forbidden(self.path, "too large a record of raw images", expected)
         self._check_places("raw/data", index["offset"], index["bytes"].astype(np.int64))
         return index
 
@@ -255,7 +305,7 @@ class Reader:
         order = np.lexsort((end, start))
         if (end > limit).any() or (start[order][1:] < end[order][:-1]).any():
             found = f"records of /{name} that overlap or lie outside"
-            raise damaged(self.path, found, f"each in its own part of {limit} bytes")
+            raise forbidden(self.path, found, f"each in its own part of {limit} bytes")
 
     def _model(self, name: str) -> Section:
         version = self._opened()[1].versions[name]
@@ -280,19 +330,19 @@ class Reader:
 
     # --- one descriptor a process ---------------------------------------------------------------
 
-    def _opened(self) -> tuple[PlainFile, Structure]:
+    def _opened(self) -> tuple[StoredFile, Structure]:
         """The file as this process opened it, and what lies where in it."""
         if self._closed:
             raise ValueError(f"{self.path}: the reader is closed")
         file, structure = self._file, self._structure
         if file is None or file.pid != os.getpid():
-            file = PlainFile(self.path)
+            file = open_stored(self.path)
             if file.identity != structure.identity:
                 structure = self._recognise(file)
             self._structure, self._file = structure, file
         return file, structure
 
-    def _recognise(self, file: PlainFile) -> Structure:
+    def _recognise(self, file: StoredFile) -> Structure:
         """A file in the old one's place will do if it has the same content, as a copy has."""
         structure = read_structure(file)
         if structure.fingerprint != self.fingerprint:

@@ -12,18 +12,20 @@ from typing import Any, Literal
 
 import numpy as np
 
-from drrpack.errors import CorruptError, FormatError
+from drrpack.errors import CorruptError, FormatError, UnsafeError
 
 FORMAT = "drr"
 FORMAT_VERSION = "1.0"
 FORMAT_MAJOR = 1
 
+FEATURES: frozenset[str] = frozenset()  # what a file may demand of its reader; none so far
+
 Level = Literal["top", "bottom"]
 LEVELS: tuple[Level, Level] = ("top", "bottom")
 MODELS = ("vqvae", "entropy_model")
 
-# One row a chunk, 32 bytes. `offset` counts from the start of /streams; the bottom stream begins
-# where the top one ends.
+# One row a chunk, 40 bytes. `offset` counts from the start of /streams; the bottom stream begins
+# where the top one ends; `codes_digest` is of what both decode to.
 INDEX = np.dtype(
     [
         ("class", "<u4"),
@@ -33,6 +35,7 @@ INDEX = np.dtype(
         ("bottom_bytes", "<u4"),
         ("top_crc", "<u4"),
         ("bottom_crc", "<u4"),
+        ("codes_digest", "<u8"),
     ]
 )
 
@@ -48,9 +51,11 @@ RAW_INDEX = np.dtype(
 )
 RAW_VERSION = "1.0"
 
+SEAL_BYTES = 32  # of /seal, the sha256 of all other bytes of the file
+
 # Limits, for the writer as for the reader: whoever reads a file may rely on them before it has
 # allocated anything. Each is far above what a replay memory needs.
-MAX_SIDE = 1 << 14  # pixels
+MAX_SIDE = 1 << 12  # pixels
 MAX_CLASSES = 1 << 16
 MAX_NAME_BYTES = 255  # a folder's name on the usual file systems
 MAX_CHUNKS = 1 << 20
@@ -59,6 +64,11 @@ MAX_STREAM_BYTES = 1 << 28
 MAX_WEIGHTS_BYTES = 1 << 30
 MAX_JSON_BYTES = 1 << 20  # a megabyte of JSON can become tens of megabytes of Python objects
 MAX_TEXT_BYTES = 64  # format, versions, creator, digests
+
+# A reader refuses to unpack to more than so many bytes that are more than so many times the packed
+# size. Photographs become ten times longer as codes of 8 bytes; only a bomb asks for a thousand.
+BOMB_BYTES = 1 << 28
+BOMB_RATIO = 1000
 
 Json = dict[str, Any]
 AnyPath = str | PathLike[str]
@@ -81,6 +91,7 @@ class Chunk:
     images: int
     top: bytes
     bottom: bytes
+    codes_digest: int  # `drrpack.codec.ClassCodes.digest` of what they decode to
 
 
 @dataclass(frozen=True)
@@ -125,6 +136,26 @@ def malformed(path: AnyPath, found: str, expected: str) -> FormatError:
     )
 
 
+def forbidden(path: AnyPath, found: str, expected: str) -> UnsafeError:
+    """The error for a file that is whole, as its checksums show, and yet breaks a rule."""
+    return UnsafeError(
+        f"{path}: found {found}, expected {expected}; docs/format.md forbids it, as reading on "
+        "could do harm: do not use the file, and ask whoever made it how it was written"
+    )
+
+
+def check_expansion(path: AnyPath, what: str, packed: int, unpacked: int) -> None:
+    """Refuse what would take far more memory than honest data of its size.
+
+    Raises:
+        UnsafeError: it names ``what``.
+    """
+    if unpacked > max(BOMB_BYTES, BOMB_RATIO * packed):
+        raise forbidden(
+            path, f"{what}: {packed} bytes that unpack to {unpacked}", f"{BOMB_RATIO} times at most"
+        )
+
+
 def dump_json(value: Json) -> bytes:
     """JSON as the file stores it: UTF-8, no spaces, no NaN.
 
@@ -139,14 +170,14 @@ def parse_json(path: AnyPath, name: str, text: bytes) -> Json:
     """The inverse of `dump_json` for the element ``name`` of a file.
 
     Raises:
-        CorruptError: the bytes are not one JSON object.
+        UnsafeError: the bytes are not one JSON object.
     """
     try:
         value = json.loads(text.decode("utf-8"), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:  # bad UTF-8 is a ValueError, deep nesting not
-        raise damaged(path, f"{name} that can't be parsed ({error})", "JSON in UTF-8") from error
+        raise forbidden(path, f"{name} that can't be parsed ({error})", "JSON in UTF-8") from error
     if not isinstance(value, dict):
-        raise damaged(path, f"{name} holding a JSON {type(value).__name__}", "a JSON object")
+        raise forbidden(path, f"{name} holding a JSON {type(value).__name__}", "a JSON object")
     return value
 
 

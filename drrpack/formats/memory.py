@@ -8,9 +8,10 @@ import numpy as np
 import torch
 
 from drrpack.ans import Words
-from drrpack.codec import ClassCodes, ClassStreams, Codec, assemble
-from drrpack.errors import CorruptError, DrrError, ExactnessError, FormatError
+from drrpack.codec import ClassCodes, ClassStreams, Codec, assemble, first_difference
+from drrpack.errors import CorruptError, DrrError, ExactnessError, VersionError
 from drrpack.formats.container import Chunk, Reader, Section
+from drrpack.formats.layout import check_expansion
 from drrpack.vqvae import grid_shapes
 from drrpack.weights import pack_bitswap, pack_vqvae, unpack_bitswap, unpack_vqvae
 
@@ -31,7 +32,8 @@ def sections(codec: Codec) -> tuple[Section, Section]:
 
 def chunk(class_index: int, made: ClassStreams) -> Chunk:
     """The streams of one class as they stand in the file."""
-    return Chunk(class_index, made.images, _to_bytes(made.top), _to_bytes(made.bottom))
+    streams = _to_bytes(made.top), _to_bytes(made.bottom)
+    return Chunk(class_index, made.images, *streams, made.codes_digest)
 
 
 def _to_bytes(words: Words) -> bytes:
@@ -48,7 +50,7 @@ def load_codec(reader: Reader, device: torch.device, carrier: torch.dtype | None
     """The codec of an open file, on ``device``.
 
     Raises:
-        FormatError: a section's version is unknown. CorruptError: a section is damaged.
+        VersionError: a section's version is unknown. CorruptError: a section is damaged.
     """
     vqvae, entropy_model = _known(reader, "VQ-VAE"), _known(reader, "entropy model")
     try:
@@ -63,7 +65,7 @@ def _known(reader: Reader, name: str) -> Section:
     """A model section, if this program knows its version."""
     section = reader.vqvae if name == "VQ-VAE" else reader.entropy_model
     if section.version.split(".")[0] != SECTION_VERSION.split(".")[0]:
-        raise FormatError(
+        raise VersionError(
             f"{reader.path}: its {name} has version {section.version}, this program reads "
             f"{SECTION_VERSION}; update drrpack"
         )
@@ -77,14 +79,27 @@ def read_codes(reader: Reader, codec: Codec, classes: Iterable[int]) -> dict[int
         CorruptError: a stream is damaged; the message names the file and the class.
     """
     wanted = list(classes)
-    rows = [r for c in wanted for r in np.flatnonzero(reader.index["class"] == c)]
+    rows = np.array([r for c in wanted for r in np.flatnonzero(reader.index["class"] == c)], int)
     top_shape = grid_shapes(*reader.image_size)[0]
+    chosen = reader.index[rows]
+    packed = int((chosen["top_bytes"].astype(np.int64) + chosen["bottom_bytes"]).sum())
+    codes_an_image = 5 * top_shape[0] * top_shape[1]  # the bottom has four times as many
+    unpacked = 8 * codes_an_image * int(chosen["images"].sum(dtype=np.int64))
+    check_expansion(reader.path, f"streams of {len(wanted)} classes", packed, unpacked)
     made = [_streams(reader, int(row)) for row in rows]
     try:
         decoded = codec.decompress(made, top_shape)
     except DrrError as error:
         names = ", ".join(reader.classes[c] for c in wanted[:3]) + ("…" if len(wanted) > 3 else "")
         raise CorruptError(f"{reader.path}: class {names}: {error}") from error
+    wrong = first_difference(made, decoded)
+    if wrong is not None:
+        name = reader.classes[int(chosen["class"][wrong])]
+        raise CorruptError(
+            f"{reader.path}: class {name} decodes to other codes than were encoded: streams or "
+            "models are damaged, or this machine does not compute exactly; try another machine, or "
+            "take the file from a backup"
+        )
     out: dict[int, list[ClassCodes]] = {c: [] for c in wanted}
     for row, codes in zip(rows, decoded, strict=True):
         out[int(reader.index["class"][row])].append(codes)
@@ -97,7 +112,8 @@ def _streams(reader: Reader, row: int) -> ClassStreams:
     except CorruptError as error:
         name = reader.classes[int(reader.index["class"][row])]
         raise CorruptError(f"{reader.path}: class {name}: {error}") from error
-    return ClassStreams(int(reader.index["images"][row]), top, bottom)
+    images, digest = (int(reader.index[name][row]) for name in ("images", "codes_digest"))
+    return ClassStreams(images, top, bottom, digest)
 
 
 def _join(parts: Sequence[ClassCodes], shape: tuple[int, int]) -> ClassCodes:

@@ -1,44 +1,98 @@
-"""The raw images behind a ``.drr`` file: found again through the path and digest it records."""
+"""The raw images behind a ``.drr`` file: found again through the paths and digests it records."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from drrpack.errors import SourceError
 from drrpack.formats.container import Reader
+from drrpack.formats.layout import Json
 from drrpack.formats.sources import Source, Split, open_source
+from drrpack.formats.splits import Pixels
 
 
-def open_originals(reader: Reader, given: Path | None, split: Split) -> Source:
-    """Open the folder that was encoded, or the one ``given`` instead, and check ``split`` of it.
+@dataclass(frozen=True)
+class Part:
+    """A folder, the split of it that is meant, and the classes that the file took from there."""
 
-    The recorded folder must hold the very images that were encoded, as their digest shows.
+    source: Source
+    split: Split
+    classes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Originals:
+    """Raw images of a file's classes, from one folder or, after ``append``, from several."""
+
+    parts: tuple[Part, ...]
+
+    @property
+    def roots(self) -> str:
+        """The folders, for a message."""
+        return ", ".join(str(part.source.root) for part in self.parts)
+
+    def load(self, name: str) -> Pixels:
+        """The images of a class (n, H, W, 3) uint8, in the order in which the file has them."""
+        return np.concatenate(
+            [
+                part.source.load(part.source.classes.index(name), part.split)
+                for part in self.parts
+                if name in part.classes
+            ]
+        )
+
+    def digest(self) -> str:
+        """Of all the images: another whenever one of them is another."""
+        digests = [part.source.digest(part.split) for part in self.parts]
+        return digests[0] if len(digests) == 1 else sha256("".join(digests).encode()).hexdigest()
+
+
+def record(source: Source, size: int | None) -> Json:
+    """What a file's metadata keep of a source, one of the list ``sources``."""
+    digests = {"train": source.digest()}
+    if source.has_test:
+        digests["test"] = source.digest("test")
+    classes = list(source.classes)
+    return {"path": str(source.root), "digest": digests, "size": size, "classes": classes}
+
+
+def open_originals(reader: Reader, given: Path | None, split: Split) -> Originals:
+    """Open what was encoded, and check ``split`` of it.
+
+    Each recorded folder must hold the very images that were encoded, as their digest shows;
+    ``given`` is where one of them is now.
 
     Raises:
-        SourceError: the folder is gone, has changed, or lacks the split; or its classes or the
-            size of its images are not the file's.
+        SourceError: a folder is gone, has changed, or lacks the split.
     """
-    kept = reader.metadata.get("source", {})
-    path = given if given is not None else Path(str(kept.get("path", "")))
     option = "--test DIR" if split == "test" else "--source DIR"
-    if given is None and not kept.get("path"):
-        raise SourceError(
-            f"{reader.path}: does not record which images it was made from; "
-            f"say where they are with {option}"
-        )
-    if given is None and not path.is_dir():
+    records = _records(reader)
+    if not records:
+        fix = "" if split == "train" else f"; say where raw test images are with {option}"
+        raise SourceError(f"{reader.path}: does not record which images it was made from{fix}")
+    return Originals(tuple(_open_part(reader, kept, given, split, option) for kept in records))
+
+
+def _open_part(reader: Reader, kept: Json, given: Path | None, split: Split, option: str) -> Part:
+    """One recorded folder, or the one given in its place."""
+    path = Path(str(kept["path"]))
+    several = len(_records(reader)) > 1
+    if given is not None and not (several and path.is_dir() and path != given):
+        path = given
+    if path != given and not path.is_dir():
         raise SourceError(
             f"{reader.path}: the images it was made from are not at {path} any more; "
             f"say where they are with {option}"
         )
     # bad pictures may have been left out when encoding; the digest tells whether the same ones
     source = open_source(path, size=kept.get("size"), splits=[split], skip_bad=True)
-    _check_digest(reader, source, split, option)
-    return source
-
-
-def _check_digest(reader: Reader, source: Source, split: Split, option: str) -> None:
-    digests = _digests(reader)
+    digests = kept.get("digest", {})
     if split == "test" and split not in digests:
         raise SourceError(
             f"{reader.path}: the source {source.root} had no test/ or val/ when it was encoded; "
@@ -49,56 +103,71 @@ def _check_digest(reader: Reader, source: Source, split: Split, option: str) -> 
             f"{source.root}: its {split} images are not those that {reader.path} was made from; "
             f"say where those are with {option}"
         )
+    return Part(source, split, tuple(kept["classes"]))
 
 
-def open_test(
-    reader: Reader, given: Path | None, moved: Path | None = None
-) -> tuple[Source, Split]:
+def open_test(reader: Reader, given: Path | None, moved: Path | None = None) -> Originals:
     """Raw test images for a file: the recorded source's test split, or a folder of the user's.
 
     A given folder may have a test split or be a plain image folder with the file's class names.
-    ``moved`` is where the recorded source is now.
+    ``moved`` is where a recorded source is now.
 
     Raises:
         SourceError: neither is there, or the classes or sizes do not fit; says how to mend it.
     """
     if given is None:
-        source, split = open_originals(reader, moved, "test"), "test"
+        found = open_originals(reader, moved, "test")
     else:
-        source = open_source(given, size=reader.image_size[0] if _square(reader) else None)
-        split = "test" if source.has_test else "train"
+        source = open_source(given, size=recorded_size(reader))
+        split: Split = "test" if source.has_test else "train"
         _refuse_training_images(reader, source, split)
-    missing = set(reader.classes) - set(source.classes)
+        found = Originals((Part(source, split, source.classes),))
+    _check_fit(reader, found)
+    return found
+
+
+def _check_fit(reader: Reader, found: Originals) -> None:
+    missing = set(reader.classes) - {
+        name for part in found.parts for name in part.classes if name in part.source.classes
+    }
     if missing:
         raise SourceError(
-            f"{source.root}: has no test images of {len(missing)} classes of {reader.path}, "
+            f"{found.roots}: has no test images of {len(missing)} classes of {reader.path}, "
             f"such as {min(missing)!r}; folders must be named as the classes are"
         )
-    if source.image_size != reader.image_size:
-        raise SourceError(
-            f"{source.root}: its images are {_size(source.image_size)}, those of {reader.path} are "
-            f"{_size(reader.image_size)}; give test images of that size"
-        )
-    return source, "test" if split == "test" else "train"
+    for part in found.parts:
+        if part.source.image_size != reader.image_size:
+            raise SourceError(
+                f"{part.source.root}: its images are {_size(part.source.image_size)}, those of "
+                f"{reader.path} are {_size(reader.image_size)}; give test images of that size"
+            )
 
 
-def _refuse_training_images(reader: Reader, source: Source, split: str) -> None:
+def _refuse_training_images(reader: Reader, source: Source, split: Split) -> None:
     """An accuracy on what the memory was made of would say nothing."""
-    if source.digest("test" if split == "test" else "train") == _digests(reader).get("train"):
+    digest = source.digest(split)
+    if any(digest == kept.get("digest", {}).get("train") for kept in _records(reader)):
         raise SourceError(
             f"{source.root}: these are the training images that {reader.path} was made from; "
             "give other images to test on with --test DIR"
         )
 
 
-def _digests(reader: Reader) -> dict[str, str]:
-    digests: dict[str, str] = reader.metadata.get("source", {}).get("digest", {})
-    return digests
+def _records(reader: Reader) -> Sequence[Json]:
+    """The list ``sources`` of the metadata, as far as it can be understood."""
+    found: Any = reader.metadata.get("sources", [])
+    rows = found if isinstance(found, list) else []
+    return [
+        row
+        for row in rows
+        if isinstance(row, dict) and row.get("path") and isinstance(row.get("classes"), list)
+    ]
 
 
-def _square(reader: Reader) -> bool:
-    """Whether the memory was made with --size, so that test images are brought to it as well."""
-    return reader.metadata.get("source", {}).get("size") is not None
+def recorded_size(reader: Reader) -> int | None:
+    """The --size with which the memory was made: other images are brought to it as well."""
+    sizes = [kept["size"] for kept in _records(reader) if kept.get("size") is not None]
+    return int(sizes[0]) if sizes else None
 
 
 def _size(size: tuple[int, int]) -> str:

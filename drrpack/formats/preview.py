@@ -10,8 +10,7 @@ from PIL import Image, ImageDraw
 from drrpack.codec import Pixels
 from drrpack.errors import SourceError
 from drrpack.formats.dataset import DRRDataset
-from drrpack.formats.originals import open_originals
-from drrpack.formats.sources import Source
+from drrpack.formats.originals import Originals, open_originals
 
 LABEL_WIDTH = 130
 GAP = 4
@@ -32,7 +31,17 @@ def preview_grid(
     originals, note = _originals(dataset, source)
     filled = np.unique(dataset.targets)  # a class may have no images
     labels = [int(filled[i]) for i in _spread(len(filled), rows)]
-    strips = [_strip(dataset, label, columns, originals) for label in labels]
+    picked = [_spread(dataset.targets.count(label), columns) for label in labels]
+    starts = [dataset.targets.index(label) for label in labels]
+    items = [start + i for start, some in zip(starts, picked, strict=True) for i in some]
+    decoded = dataset.pixels(items)  # all at once: classes decode side by side
+    strips = []
+    for label, some in zip(labels, picked, strict=True):
+        name, lines = dataset.classes[label], [_row(decoded[: len(some)])]
+        decoded = decoded[len(some) :]
+        if originals is not None:
+            lines.insert(0, _row(originals.load(name)[some]))
+        strips.append(_strip(name, lines))
     height = sum(s.height for s in strips) + GAP * (len(strips) + 1)
     grid = Image.new("RGB", (max((s.width for s in strips), default=0) + GAP, height), "white")
     y = GAP
@@ -42,28 +51,21 @@ def preview_grid(
     return grid, note
 
 
-def _originals(dataset: DRRDataset, source: Path | None) -> tuple[Source | None, str]:
+def _originals(dataset: DRRDataset, source: Path | None) -> tuple[Originals | None, str]:
     try:
         found = open_originals(dataset.reader, source, "train")
     except SourceError as error:
         if source is not None:
             raise
         return None, f"reconstructions only: {error}"
-    return found, f"originals (above) from {found.root}, reconstructions below"
+    return found, f"originals (above) from {found.roots}, reconstructions below"
 
 
-def _strip(dataset: DRRDataset, label: int, columns: int, source: Source | None) -> Image.Image:
-    """One class: its name, then images."""
-    first = dataset.targets.index(label)
-    picked = _spread(dataset.targets.count(label), columns)
-    decoded = dataset.pixels([first + i for i in picked])
-    lines = [_row(decoded)]
-    if source is not None:
-        number = source.classes.index(dataset.classes[label])  # the dataset may be of some classes
-        lines.insert(0, _row(source.load(number)[picked]))
+def _strip(name: str, lines: list[Image.Image]) -> Image.Image:
+    """One class: its name, then lines of images."""
     width = LABEL_WIDTH + max(line.width for line in lines)
     strip = Image.new("RGB", (width, sum(line.height for line in lines)), "white")
-    ImageDraw.Draw(strip).text((GAP, GAP), dataset.classes[label][:20], fill="black")
+    ImageDraw.Draw(strip).text((GAP, GAP), name[:20], fill="black")
     y = 0
     for line in lines:
         strip.paste(line, (LABEL_WIDTH, y))

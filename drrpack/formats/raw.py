@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from drrpack.errors import CorruptError, FormatError
+from drrpack.errors import CorruptError, VersionError
 from drrpack.formats.container import Reader
-from drrpack.formats.layout import RAW_VERSION, RawRecord
+from drrpack.formats.layout import RAW_VERSION, RawRecord, check_expansion
 
 Pixels = NDArray[np.uint8]
 MAX_SIDE = 16383  # pixels of a WebP
@@ -56,11 +56,11 @@ def read_raw(reader: Reader, class_index: int) -> RawImages:
     """The raw exemplars of one class, in the order of their positions; there may be none.
 
     Raises:
-        CorruptError: a record is damaged. FormatError: its version is unknown.
+        CorruptError: a record is damaged. VersionError: its version is unknown.
     """
     version = reader.raw_version
     if version is not None and version.split(".")[0] != RAW_VERSION.split(".")[0]:
-        raise FormatError(
+        raise VersionError(
             f"{reader.path}: its raw images have version {version}, this program reads "
             f"{RAW_VERSION}; update drrpack"
         )
@@ -78,7 +78,13 @@ def read_raw(reader: Reader, class_index: int) -> RawImages:
 
 
 def _records(reader: Reader, class_index: int) -> Iterator[RawImages]:
-    for row in np.flatnonzero(reader.raw_index["class"] == class_index):
+    rows = np.flatnonzero(reader.raw_index["class"] == class_index)
+    packed, images = (
+        int(reader.raw_index[rows][k].sum(dtype=np.int64)) for k in ("bytes", "images")
+    )
+    unpacked = images * reader.image_size[0] * reader.image_size[1] * 3
+    check_expansion(reader.path, f"raw images of class {class_index}", packed, unpacked)
+    for row in rows:
         data, count = reader.raw_record(int(row)), int(reader.raw_index["images"][row])
         try:
             yield _unpack_record(data, count, reader.image_size)

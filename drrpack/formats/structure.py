@@ -15,10 +15,10 @@ from typing import Any
 import h5py
 import numpy as np
 
-from drrpack.errors import DrrError, FormatError
+from drrpack.errors import DrrError, VersionError
 from drrpack.formats import layout
-from drrpack.formats.layout import AnyPath, damaged, malformed
-from drrpack.formats.plainfile import SUPERBLOCK, PlainFile
+from drrpack.formats.layout import AnyPath, damaged, forbidden, malformed
+from drrpack.formats.storedfile import SUPERBLOCK, StoredFile
 
 _MAX_BYTES = {
     "index": layout.MAX_CHUNKS * layout.INDEX.itemsize,
@@ -48,7 +48,7 @@ class Extent:
 class Structure:
     """Root attributes, extents by dataset path, versions and digests by element."""
 
-    identity: tuple[int, ...]  # of the file that was parsed
+    identity: tuple[object, ...]  # of the file that was parsed
     file_bytes: int
     format_version: str
     creator: str
@@ -64,20 +64,16 @@ class Structure:
         return sha256("\n".join(parts).encode()).hexdigest()
 
 
-def read_structure(file: PlainFile) -> Structure:
+def read_structure(file: StoredFile) -> Structure:
     """Check all that a file says about itself.
 
     Raises:
-        FormatError: no ``.drr`` file, an unknown version, or storage that the format forbids.
-        CorruptError: libhdf5 can't parse it, or sizes contradict each other.
+        FormatError: no ``.drr`` file. VersionError: of an unknown version. UnsafeError: links,
+            storage or types that the format forbids. CorruptError: libhdf5 can't parse it.
     """
     file.check_superblock()
     try:
-        # through the open descriptor, so that both see the same file even if it is replaced now
-        with (
-            open(file.fd, "rb", buffering=0, closefd=False) as raw,
-            h5py.File(raw, "r") as root,
-        ):
+        with file.stream() as raw, h5py.File(raw, "r") as root:
             return _Parser(file).root(root.id)
     except DrrError:
         raise
@@ -87,24 +83,30 @@ def read_structure(file: PlainFile) -> Structure:
 
 
 class _Parser:
-    def __init__(self, file: PlainFile) -> None:
+    def __init__(self, file: StoredFile) -> None:
         self.path: AnyPath = file.path
         self.identity = file.identity
         self.file_bytes = file.size
+        self.objects: set[int] = set()  # addresses of those that have been opened
 
     def root(self, root: Any) -> Structure:
+        self.objects.add(h5py.h5o.get_info(root).addr)
         version = self._check_format(root)
         length = self._number(root, "file_length", "<u8")
         if length != self.file_bytes:
             raise damaged(self.path, f"a file of {self.file_bytes} bytes", f"{length} bytes")
         sides = self._number(root, "image_height", "<u4"), self._number(root, "image_width", "<u4")
         if not all(1 <= side <= layout.MAX_SIDE for side in sides):
-            raise damaged(self.path, f"image size {sides}", f"sides of 1 to {layout.MAX_SIDE}")
+            raise forbidden(self.path, f"image size {sides}", f"sides of 1 to {layout.MAX_SIDE}")
         extents, versions, digests = {}, {}, {}
         for name in ("streams", "index", "classes", "metadata"):
             dataset = self._open(root, name, h5py.h5d.DatasetID)
             extents[name] = self._extent(dataset, name)
             digests[name] = self._digest(dataset, name)
+        extents["seal"] = self._extent(self._open(root, "seal", h5py.h5d.DatasetID), "seal")
+        if extents["seal"].size != layout.SEAL_BYTES:
+            found = f"a seal of {extents['seal'].size} bytes"
+            raise forbidden(self.path, found, f"{layout.SEAL_BYTES}")
         for model in layout.MODELS:
             group = self._open(root, model, h5py.h5g.GroupID)
             versions[model] = self._text(group, "version")
@@ -132,44 +134,61 @@ class _Parser:
         if match is None:
             raise malformed(self.path, f"format version {version!r}", "a version such as 1.0")
         if int(match[1]) != layout.FORMAT_MAJOR:
-            raise FormatError(
+            raise VersionError(
                 f"{self.path}: found format version {version}, expected {layout.FORMAT_MAJOR}.x; "
                 "read it with the release of drrpack that wrote it, or a newer one"
             )
+        self._check_features(root)
         return version
+
+    def _check_features(self, root: Any) -> None:
+        """Refuse a file that can't be read without something that this program lacks."""
+        if not h5py.h5a.exists(root, b"required_features"):
+            return
+        unknown = set(self._text(root, "required_features").split()) - layout.FEATURES
+        if unknown:
+            raise VersionError(
+                f"{self.path}: found the required feature {min(unknown)!r}, expected "
+                f"{', '.join(sorted(layout.FEATURES)) or 'none'}; read it with a newer release of "
+                "drrpack"
+            )
 
     def _open(self, group: Any, name: str, kind: type) -> Any:
         key = name.encode()
         if not group.links.exists(key):
             raise malformed(self.path, f"no {name!r}", "all elements of the format")
         if group.links.get_info(key).type != h5py.h5l.TYPE_HARD:
-            raise malformed(self.path, f"a soft or external link {name!r}", "a hard link")
+            raise forbidden(self.path, f"a soft or external link {name!r}", "a hard link")
         opened = h5py.h5o.open(group, key)
         if not isinstance(opened, kind):
             expected = kind.__name__.removesuffix("ID").lower()
-            raise malformed(self.path, f"{name!r} of another kind", f"a {expected}")
+            raise forbidden(self.path, f"{name!r} of another kind", f"a {expected}")
+        where = h5py.h5o.get_info(opened).addr
+        if where in self.objects:
+            raise forbidden(self.path, f"{name!r} that is another element, too", "one of its own")
+        self.objects.add(where)
         return opened
 
     def _extent(self, dataset: Any, name: str) -> Extent:
         plist = dataset.get_create_plist()  # first of all: a virtual dataset's size is elsewhere
         if plist.get_layout() != h5py.h5d.CONTIGUOUS or plist.get_external_count():
-            raise malformed(self.path, f"{name!r} stored otherwise", "a contiguous dataset")
+            raise forbidden(self.path, f"{name!r} stored otherwise", "a contiguous dataset")
         if plist.get_nfilters():
-            raise malformed(self.path, f"{name!r} with a filter", "unfiltered bytes")
+            raise forbidden(self.path, f"{name!r} with a filter", "unfiltered bytes")
         item_bytes = self._item_bytes(dataset.get_type(), name)
         space = dataset.get_space()
         shape: tuple[int, ...] = space.get_simple_extent_dims() if space.is_simple() else ()
         if len(shape) != 1:
-            raise malformed(self.path, f"{name!r} of another shape", "one dimension")
+            raise forbidden(self.path, f"{name!r} of another shape", "one dimension")
         count = int(shape[0])
         extent = Extent(int(dataset.get_offset() or 0), count, item_bytes)
         end = extent.offset + extent.size
         if extent.size and not SUPERBLOCK.size <= extent.offset <= end <= self.file_bytes:
             found = f"{name!r} at bytes {extent.offset} to {end}"
-            raise damaged(self.path, found, f"bytes inside the file's {self.file_bytes}")
+            raise forbidden(self.path, found, f"bytes inside the file's {self.file_bytes}")
         if extent.size > _MAX_BYTES.get(name, self.file_bytes):
             limit = f"{_MAX_BYTES[name]} at most"
-            raise malformed(self.path, f"{name!r} of {extent.size} bytes", limit)
+            raise forbidden(self.path, f"{name!r} of {extent.size} bytes", limit)
         return extent
 
     def _item_bytes(self, stored: Any, name: str) -> int:
@@ -177,25 +196,25 @@ class _Parser:
             is_text = stored.get_class() == h5py.h5t.STRING and not stored.is_variable_str()
             if not is_text or stored.get_size() > layout.MAX_NAME_BYTES:
                 expected = f"strings of a fixed length, {layout.MAX_NAME_BYTES} bytes at most"
-                raise malformed(self.path, "'classes' of another type", expected)
+                raise forbidden(self.path, "'classes' of another type", expected)
             return int(stored.get_size())
         dtype = _ROWS.get(name, np.dtype("u1"))
         if not stored.equal(h5py.h5t.py_create(dtype)):
             expected = f"{dtype.itemsize} bytes an item, as docs/format.md has them"
-            raise malformed(self.path, f"{name!r} of another type", expected)
+            raise forbidden(self.path, f"{name!r} of another type", expected)
         return dtype.itemsize
 
     def _check_apart(self, extents: dict[str, Extent]) -> None:
         end = 0
         for extent in sorted(extents.values(), key=lambda extent: extent.offset):
             if extent.size and extent.offset < end:
-                raise damaged(self.path, "datasets that share bytes", "each in its own place")
+                raise forbidden(self.path, "datasets that share bytes", "each in its own place")
             end = max(end, extent.offset + extent.size)
 
     def _digest(self, owner: Any, name: str) -> str:
         digest = self._text(owner, "sha256")
         if re.fullmatch("[0-9a-f]{64}", digest) is None:
-            raise malformed(self.path, f"{name!r} with sha256 {digest!r}", "64 hexadecimal digits")
+            raise forbidden(self.path, f"{name!r} with sha256 {digest!r}", "64 hexadecimal digits")
         return digest
 
     def _attribute(self, owner: Any, name: str) -> Any:
@@ -204,7 +223,7 @@ class _Parser:
             raise malformed(self.path, f"no attribute {name!r}", "all attributes of the format")
         attribute = h5py.h5a.open(owner, key)
         if attribute.get_space().get_simple_extent_type() != h5py.h5s.SCALAR:
-            raise malformed(self.path, f"attribute {name!r} of another shape", "a scalar")
+            raise forbidden(self.path, f"attribute {name!r} of another shape", "a scalar")
         return attribute
 
     def _text(self, owner: Any, name: str) -> str:
@@ -213,7 +232,7 @@ class _Parser:
         is_text = stored.get_class() == h5py.h5t.STRING and not stored.is_variable_str()
         if not is_text or stored.get_size() > layout.MAX_TEXT_BYTES:
             expected = f"a string of fixed length, {layout.MAX_TEXT_BYTES} bytes at most"
-            raise malformed(self.path, f"attribute {name!r} of another type", expected)
+            raise forbidden(self.path, f"attribute {name!r} of another type", expected)
         value = np.empty((), dtype=f"S{stored.get_size()}")
         attribute.read(value, mtype=stored)
         return bytes(value[()]).decode("utf-8")
@@ -222,6 +241,6 @@ class _Parser:
         attribute = self._attribute(owner, name)
         value = np.empty((), dtype=dtype)
         if not attribute.get_type().equal(h5py.h5t.py_create(value.dtype)):
-            raise malformed(self.path, f"attribute {name!r} of another type", f"type {dtype}")
+            raise forbidden(self.path, f"attribute {name!r} of another type", f"type {dtype}")
         attribute.read(value)
         return int(value)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from html import escape
 
 WIDTH, HEIGHT = 640, 360
-LEFT, RIGHT, TOP, BOTTOM = 56, 16, 12, 48  # margins that hold the labels
+LEFT, RIGHT, TOP, BOTTOM = 72, 16, 12, 48  # margins that hold the labels
 COLOURS = 8  # classes c0 to c7 of the style
 
 
@@ -31,9 +31,10 @@ class Series:
 def chart(series: Sequence[Series], x_label: str, y_label: str, *, lines: bool) -> str:
     """An SVG with axes, one colour a series, a band from low to high, and a legend below it."""
     every = [point for one in series for point in one.points]
-    xs = _Axis([p.x for p in every], LEFT, WIDTH - RIGHT)
     values = [v for p in every for v in (p.y, p.low, p.high) if v is not None]
-    ys = _Axis(values, HEIGHT - BOTTOM, TOP)
+    room = 0.0 if lines else 0.1  # a dot at the edge is half a dot
+    xs = _Axis([p.x for p in every], LEFT, WIDTH - RIGHT, room)
+    ys = _Axis(values, HEIGHT - BOTTOM, TOP, room)
     drawn = "".join(_draw(one, n % COLOURS, xs, ys, lines) for n, one in enumerate(series))
     label = escape(f"{y_label} against {x_label}", quote=True)
     legend = "".join(
@@ -52,8 +53,9 @@ def chart(series: Sequence[Series], x_label: str, y_label: str, *, lines: bool) 
 class _Axis:
     """Values to pixels, and round numbers to write beside them."""
 
-    def __init__(self, values: Sequence[float], start: float, end: float) -> None:
+    def __init__(self, values: Sequence[float], start: float, end: float, room: float) -> None:
         low, high = min(values), max(values)
+        low, high = low - room * (high - low), high + room * (high - low)
         step = _round_step((high - low) / 5 or max(1.0, abs(high)) / 5)
         self.low, self.high = step * math.floor(low / step), step * math.ceil(high / step)
         if self.low == self.high:

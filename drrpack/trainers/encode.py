@@ -13,11 +13,11 @@ import torch
 
 from drrpack.codec import ClassCodes, Codec, lay_out
 from drrpack.errors import OptionError, OutputError
-from drrpack.formats import container, memory, raw
-from drrpack.formats.container import Memory, RawRecord, Reader
+from drrpack.formats import container, memory, originals
+from drrpack.formats.container import Memory, Reader
 from drrpack.formats.sources import Source, open_source
-from drrpack.trainers import figures
-from drrpack.trainers.exemplars import SELECTIONS, Selection, choose
+from drrpack.trainers import exemplars, figures
+from drrpack.trainers.exemplars import SELECTIONS, Selection
 from drrpack.trainers.fit_codec import FitPlan, fit_codec
 from drrpack.trainers.fitting import Budget, FitProgress
 
@@ -116,7 +116,7 @@ def encode(plan: Plan, report: Report = _silent) -> Path:
     """
     source, options = plan.source, plan.options
     codec, log = _obtain_codec(plan, report)
-    codes = _encode_classes(source, codec, report)
+    codes = encode_classes(source, codec, report)
     report(Step("streams", 0, len(codes)))
     codec = lay_out(codec, codes)
     streams = codec.compress(codes)
@@ -130,8 +130,11 @@ def encode(plan: Plan, report: Report = _silent) -> Path:
         vqvae=vqvae,
         entropy_model=entropy_model,
         metadata={**_origin(plan, log), "figures": measured},
-        raw=_raw_exemplars(plan, codec, codes),
-    )
+        raw=exemplars.records(
+            options.raw_select, options.raw_per_class, {n: n for n in range(len(codes))}, codes,
+            source.load, codec.vqvae, options.seed,
+        ),
+    )  # fmt: skip
     container.write(options.output, content, overwrite=options.force)
     shutil.rmtree(plan.checkpoints, ignore_errors=True)
     return options.output
@@ -159,7 +162,8 @@ def _seen_classes(log: Log, source: Source) -> int:
     return int(log.get("classes", 0)) if log.get("source_digest") == source.digest() else 0
 
 
-def _encode_classes(source: Source, codec: Codec, report: Report) -> list[ClassCodes]:
+def encode_classes(source: Source, codec: Codec, report: Report) -> list[ClassCodes]:
+    """The codes of each class of a source."""
     done, total, out = 0, sum(source.images_per_class), []
     for number in range(len(source.classes)):
         out.append(codec.encode(source.load(number)))
@@ -168,22 +172,9 @@ def _encode_classes(source: Source, codec: Codec, report: Report) -> list[ClassC
     return out
 
 
-def _raw_exemplars(plan: Plan, codec: Codec, codes: list[ClassCodes]) -> list[RawRecord]:
-    options, records = plan.options, []
-    for number, kept in enumerate(codes if options.raw_per_class else []):
-        seed = options.seed + number
-        where = choose(options.raw_select, kept, codec.vqvae, options.raw_per_class, seed)
-        images = plan.source.load(number)[where]
-        records += raw.pack(number, where.tolist(), images)
-    return records
-
-
 def _origin(plan: Plan, log: Log) -> dict[str, Any]:
     """Where the images came from, so that the originals and the test split can be found again."""
-    source, options = plan.source, plan.options
-    digests = {"train": source.digest()}
-    if source.has_test:
-        digests["test"] = source.digest("test")
-    kept = {"path": str(source.root), "digest": digests, "size": options.size}
-    exemplars = {"per_class": options.raw_per_class, "select": options.raw_select}
-    return {"source": kept, "fit": log, **({"raw": exemplars} if options.raw_per_class else {})}
+    options = plan.options
+    kept = [originals.record(plan.source, options.size)]
+    raw = {"per_class": options.raw_per_class, "select": options.raw_select}
+    return {"sources": kept, "fit": log, **({"raw": raw} if options.raw_per_class else {})}

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from drrpack.codec import ClassCodes
+from drrpack.codec import ClassCodes, Pixels
+from drrpack.formats import raw
+from drrpack.formats.container import RawRecord
 from drrpack.vqvae import VQVAE
 
 Selection = Literal["herding", "random"]
@@ -21,6 +24,22 @@ def choose(
     if how == "herding":
         return herd(features(codes, network), count)
     return np.random.default_rng(seed).permutation(len(codes))[:count].astype(np.int64)
+
+
+def records(
+    how: Selection, each: int, numbers: Mapping[int, int],
+    codes: Sequence[ClassCodes], load: Callable[[int], Pixels], network: VQVAE, seed: int,
+) -> list[RawRecord]:  # fmt: skip
+    """``each`` raw exemplars of some classes of a source, as a file keeps them.
+
+    ``numbers`` says which: class of the source to class of the file; ``codes`` has all classes of
+    the source, and ``load`` gives the images of one.
+    """
+    made = []
+    for inside, number in numbers.items() if each else ():
+        where = choose(how, codes[inside], network, each, seed + number)
+        made += raw.pack(number, where.tolist(), load(inside)[where])
+    return made
 
 
 def features(codes: ClassCodes, network: VQVAE) -> NDArray[np.float64]:

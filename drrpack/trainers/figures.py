@@ -20,10 +20,11 @@ def measure(
     source: Source, codec: Codec, codes: Sequence[ClassCodes], fit_classes: int
 ) -> dict[str, Any]:
     """PSNR on held-out images, and what order-0 coding and lzma make of the codes."""
-    return {**_quality(source, codec, codes, fit_classes), "reference_bits": _references(codes)}
+    return {**_quality(source, codec, codes, fit_classes), "reference_bits": references(codes)}
 
 
-def _references(codes: Sequence[ClassCodes]) -> dict[str, dict[str, float]]:
+def references(codes: Sequence[ClassCodes]) -> dict[str, dict[str, float]]:
+    """What order-0 coding and lzma make of the codes, in bits per code, by level."""
     levels = {
         "top": np.concatenate([c.top.reshape(-1) for c in codes]),
         "bottom": np.concatenate([c.bottom.reshape(-1) for c in codes]),

@@ -13,6 +13,7 @@ from drrpack.trainers.fitting import learning_rate
 
 BATCH_SIZE = 64  # many small steps: after as many images it was ahead of 256
 PEAK_LEARNING_RATE = 3e-3
+TUNING_RATE = 5e-4  # of a model that is fitted already
 
 
 class LevelFit:
@@ -22,17 +23,22 @@ class LevelFit:
     """
 
     def __init__(
-        self, stage: str, network: LevelModel, top_shape: tuple[int, int], device: torch.device
+        self,
+        stage: str,
+        network: LevelModel,
+        top_shape: tuple[int, int],
+        device: torch.device,
+        peak: float = PEAK_LEARNING_RATE,
     ) -> None:
-        self.stage = stage
+        self.stage, self.peak = stage, peak
         self.network = network.to(device).train()
         self.top_shape, self.device = top_shape, device
-        self.optimiser = torch.optim.Adam(network.parameters(), lr=PEAK_LEARNING_RATE)
+        self.optimiser = torch.optim.Adam(network.parameters(), lr=peak)
         self.steps = 0
 
     def step(self, batch: Tensor, fraction: float, generator: torch.Generator) -> dict[str, float]:
         for group in self.optimiser.param_groups:
-            group["lr"] = learning_rate(PEAK_LEARNING_RATE, fraction, self.steps)
+            group["lr"] = learning_rate(self.peak, fraction, self.steps)
         codes, above = self._codes(batch.to(self.device))
         code_bits, latent_bits = expected_bits(self.network, codes, above, generator)
         loss = (code_bits + latent_bits).mean()

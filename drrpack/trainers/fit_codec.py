@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -15,6 +16,7 @@ from drrpack import codec as codecs
 from drrpack.code_model import BitSwap, BitSwapConfig
 from drrpack.codec import ClassCodes, Codec, Pixels
 from drrpack.exact import freeze as freeze_integers
+from drrpack.exact import thaw
 from drrpack.trainers import fit_bitswap, fit_vqvae
 from drrpack.trainers.fit_bitswap import LevelFit
 from drrpack.trainers.fit_vqvae import VQVAEFit
@@ -83,18 +85,48 @@ def _fit_bitswap(
         (vqvae.top.codebook.cpu(), vqvae.bottom.codebook.cpu()),
         (_frequency(seen.top, plan.bitswap), _frequency(seen.bottom, plan.bitswap)),
     )
+    top_shape = grid_shapes(*images.shape[1:3])[0]
+    logs = _fit_levels(network, data, top_shape, plan, LEVEL_SHARE, report)
+    return network, logs
+
+
+def tune_bitswap(
+    network: BitSwap,
+    codes: NDArray[np.int64],
+    top_shape: tuple[int, int],
+    plan: FitPlan,
+    report: Report | None = None,
+) -> Log:
+    """Go on fitting a Bit-Swap, as it was stored, on codes (N, 5 T); it is frozen again then."""
+    thaw(network)
+    shares = {level: share / sum(LEVEL_SHARE.values()) for level, share in LEVEL_SHARE.items()}
+    torch.manual_seed(plan.seed)
+    rate = fit_bitswap.TUNING_RATE
+    return _fit_levels(network, codes, top_shape, plan, shares, report, rate)
+
+
+def _fit_levels(
+    network: BitSwap,
+    data: NDArray[np.int64],
+    top_shape: tuple[int, int],
+    plan: FitPlan,
+    shares: Mapping[str, float],
+    report: Report | None,
+    rate: float = fit_bitswap.PEAK_LEARNING_RATE,
+) -> Log:
+    """Fit one level after the other, each for its share of a budget in minutes; freeze both."""
     logs = {}
     for level, model in (("top", network.top), ("bottom", network.bottom)):
-        task = LevelFit(f"Bit-Swap {level}", model, grid_shapes(*images.shape[1:3])[0], plan.device)
+        task = LevelFit(f"Bit-Swap {level}", model, top_shape, plan.device, rate)
         logs[f"bitswap_{level}"] = fit(
-            task, torch.from_numpy(data), plan.budget.share(LEVEL_SHARE[level]),
+            task, torch.from_numpy(data), plan.budget.share(shares[level]),
             batch_size=min(fit_bitswap.BATCH_SIZE, len(data)), seed=plan.seed,
-            fingerprint=_fingerprint(plan, plan.bitswap, data),
+            fingerprint=_fingerprint(plan, network.config, data),
             checkpoint=plan.checkpoint(f"bitswap-{level}.pt"), report=report,
         )  # fmt: skip
-    network = network.cpu()
+    network.cpu()
     freeze_integers(network)
-    return network, logs
+    return logs
 
 
 def _frequency(codes: NDArray[np.int64], config: BitSwapConfig) -> torch.Tensor:

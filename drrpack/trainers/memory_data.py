@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from drrpack.codec import ClassCodes, Pixels
 from drrpack.errors import SourceError
 from drrpack.formats.dataset import DRRDataset
-from drrpack.formats.originals import open_originals, open_test
+from drrpack.formats.originals import Originals, open_originals, open_test
 from drrpack.formats.raw import read_raw
-from drrpack.formats.sources import Source, Split
 from drrpack.trainers.exemplars import choose
 
 Labelled = tuple[Pixels, NDArray[np.int64]]
@@ -46,9 +45,9 @@ class MemoryData:
     ) -> None:
         self._dataset = DRRDataset(memory, classes=numbers, device=device or "cpu", cache_bytes=0)
         self._reader = self._dataset.reader
-        self._test_source, self._test_split = open_test(self._reader, test, source)
+        self._test = open_test(self._reader, test, source)
         self._moved = source
-        self._raw_source: Source | None = None
+        self._originals: Originals | None = None
         self._decoded: dict[int, Pixels] = {}
         self._rankings: dict[int, NDArray[np.int64]] = {}
         self.classes: Sequence[str] = self._dataset.classes
@@ -91,10 +90,8 @@ class MemoryData:
     @property
     def fingerprint(self) -> str:
         """Of the file, the classes in use and the test images."""
-        test = self._test_source.digest(self._test_split)
-        return sha256(
-            "\0".join([self._reader.fingerprint, *self.classes, test]).encode()
-        ).hexdigest()
+        parts = self._reader.fingerprint, *self.classes, self._test.digest()
+        return sha256("\0".join(parts).encode()).hexdigest()
 
     @property
     def has_raw(self) -> bool:
@@ -118,30 +115,26 @@ class MemoryData:
 
     def raw(self, classes: Sequence[int]) -> Labelled:
         """The images that ``replayed`` reconstructs, in its order; SourceError if not at hand."""
-        source = self._raw()
-        return _labelled(classes, lambda label: self._load(source, label, "train"))
+        originals = self._raw()
+        return _labelled(classes, lambda label: originals.load(self.classes[label]))
 
-    def _raw(self) -> Source:
-        if self._raw_source is None:
-            self._raw_source = open_originals(self._reader, self._moved, "train")
-        return self._raw_source
+    def _raw(self) -> Originals:
+        if self._originals is None:
+            self._originals = open_originals(self._reader, self._moved, "train")
+        return self._originals
 
     def test(self, classes: Sequence[int]) -> Labelled:
         """Raw test images of some classes."""
-        source, split = self._test_source, self._test_split
-        return _labelled(classes, lambda label: self._load(source, label, split))
+        return _labelled(classes, lambda label: self._test.load(self.classes[label]))
 
     def test_through_codec(self, classes: Sequence[int]) -> Labelled:
         """Test images as the codec encodes and decodes them."""
-        source, split, codec = self._test_source, self._test_split, self._dataset.codec
-        size = self._dataset.image_size
-        return _labelled(
-            classes,
-            lambda label: codec.decode(codec.encode(self._load(source, label, split)), size),
-        )
+        codec, size = self._dataset.codec, self._dataset.image_size
 
-    def _load(self, source: Source, label: int, split: Split) -> Pixels:
-        return source.load(source.classes.index(self.classes[label]), split)
+        def load(label: int) -> Pixels:
+            return codec.decode(codec.encode(self._test.load(self.classes[label])), size)
+
+        return _labelled(classes, load)
 
 
 def _labelled(classes: Sequence[int], load: Callable[[int], Pixels]) -> Labelled:

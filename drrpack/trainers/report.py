@@ -14,7 +14,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from drrpack.errors import SourceError
+from drrpack.errors import OptionError, SourceError
 from drrpack.formats.dataset import DRRDataset
 from drrpack.formats.preview import preview_grid
 from drrpack.trainers.chart import Point, Series, chart
@@ -42,10 +42,15 @@ def find_results(places: Iterable[Path]) -> list[Result]:
 def write_report(results: Sequence[Result], path: Path, memory: Path | None = None) -> None:
     """Write the page for ``results``, with pictures from the file ``memory`` where one is given.
 
+    A run that is not complete yet stands in the list of runs and nowhere else.
+
     Raises OptionError for results that may not share a table, OutputError, and what reading
     ``memory`` raises.
     """
     page = Template(files("drrpack.trainers").joinpath("report.html").read_text("utf-8"))
+    every, results = results, [result for result in results if result["complete"]]
+    if not results:
+        raise OptionError("none of these runs is complete yet; go on with `drrpack train --resume`")
     rows = table(results)
     text = page.substitute(
         summary=escape(_summary(results)),
@@ -57,7 +62,7 @@ def write_report(results: Sequence[Result], path: Path, memory: Path | None = No
         classes=_class_changes(results),
         codec_views=_codec_views(results),
         pictures="" if memory is None else _pictures(memory),
-        runs=_runs(results),
+        runs=_runs(every),
     )
     write_atomic(path, lambda partial: partial.write_text(text, "utf-8"))
 
@@ -189,7 +194,7 @@ def _runs(results: Sequence[Result]) -> str:
     body: list[Row] = [
         [
             result["method"],
-            (len(result["phases"]) - 1, str(len(result["phases"]) - 1)),
+            (result["config"]["phases"], str(result["config"]["phases"])),
             (result["seed"], str(result["seed"])),
             (result["last_accuracy"], f"{result['last_accuracy']:.2f}"),
             (result["wall_seconds"], f"{result['wall_seconds'] / 60:.1f}"),

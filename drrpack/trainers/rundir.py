@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from drrpack.errors import CorruptError, OptionError, OutputError
+from drrpack.errors import CorruptError, OptionError, OutputError, WriteError
 
 SETTINGS, PHASES, RESULT = "settings.json", "phases", "result.json"
 
@@ -102,7 +102,7 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
-    """Let ``write`` fill a file beside ``path``, then put it in place; raises OutputError."""
+    """Let ``write`` fill a file beside ``path``, then put it in place; raises WriteError."""
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
         write(partial)
@@ -110,7 +110,7 @@ def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
             os.fsync(file.fileno())
         os.replace(partial, path)
     except (OSError, RuntimeError) as error:  # torch.save tells of a full disk by RuntimeError
-        raise OutputError(f"can't write {path}: {error}") from error
+        raise WriteError(f"can't write {path}: {error}") from error
     finally:
         partial.unlink(missing_ok=True)
 

@@ -35,10 +35,12 @@ class Command:
         code = ended.value.code
         return Done(code if isinstance(code, int) else int(code is not None), output, errors)
 
-    def refused(self, *arguments: str | Path, naming: tuple[str | Path, ...] = ()) -> str:
-        """The one message with which a command ends by exit code 2."""
+    def refused(
+        self, *arguments: str | Path, naming: tuple[str | Path, ...] = (), code: int = 2
+    ) -> str:
+        """The one message with which a command ends by this exit code."""
         done = self(*arguments)
-        assert done.code == 2, (done.output, done.errors)
+        assert done.code == code, (done.output, done.errors)
         assert done.errors.startswith("error: "), done.errors
         assert "Traceback" not in done.errors
         for part in naming:

@@ -247,7 +247,7 @@ def test_a_codec_that_is_none(drrpack: Command, source: Path, place: Path, tmp_p
     for name, content in (("photo.png", b"PNG"), ("empty.drr", b"")):
         (tmp_path / name).write_bytes(content)
         options = ("-o", place / "m.drr", "--codec", tmp_path / name)
-        drrpack.refused("encode", source, *options, naming=(tmp_path / name, "HDF5"))
+        drrpack.refused("encode", source, *options, naming=(tmp_path / name, "HDF5"), code=3)
     options = ("-o", place / "m.drr", "--codec", tmp_path / "absent.drr")
     drrpack.refused("encode", source, *options, naming=(tmp_path / "absent.drr", "no such file"))
 
@@ -259,9 +259,9 @@ def test_a_damaged_codec(drrpack: Command, source: Path, place: Path, own_drr: P
     content[content.index(weights) + 100] ^= 1
     own_drr.write_bytes(content)
     options = ("-o", place / "m.drr", "--codec", own_drr)
-    drrpack.refused("encode", source, *options, naming=(own_drr, "damaged"))
+    drrpack.refused("encode", source, *options, naming=(own_drr, "damaged"), code=3)
     own_drr.write_bytes(bytes(content)[:-1000])
-    drrpack.refused("encode", source, *options, naming=(own_drr,))
+    drrpack.refused("encode", source, *options, naming=(own_drr,), code=3)
 
 
 def test_a_damaged_checkpoint(drrpack: Command, source: Path, tmp_path: Path) -> None:
@@ -270,7 +270,7 @@ def test_a_damaged_checkpoint(drrpack: Command, source: Path, tmp_path: Path) ->
     checkpoint.write_bytes(b"half a checkpoint")
     with tiny_networks():
         command = ("encode", source, "-o", tmp_path / "mem.drr", "--epochs", "1")
-        drrpack.refused(*command, naming=(checkpoint, "delete it"))
+        drrpack.refused(*command, naming=(checkpoint, "delete it"), code=3)
         assert not (tmp_path / "mem.drr").exists()
         shutil.rmtree(checkpoint.parent)
         assert drrpack(*command).code == 0

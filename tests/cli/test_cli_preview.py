@@ -51,6 +51,6 @@ def test_refusals(drrpack: Command, digits_drr: Path, digits_folder: Path, tmp_p
     drrpack.refused(*start, *wrong, naming=(other, digits_drr, "--source DIR"))
     notes = tmp_path / "notes.txt"
     notes.write_text("no memory")
-    drrpack.refused("preview", notes, "-o", place / "grid.png", naming=(notes,))
+    drrpack.refused("preview", notes, "-o", place / "grid.png", naming=(notes,), code=3)
     assert drrpack(*start, place / "grid.png", "--rows", "0").code == 2
     assert [path.name for path in place.iterdir()] == ["old.png"]

@@ -42,10 +42,11 @@ def test_tables(drrpack: Command, digits_drr: Path) -> None:
 def test_no_memory(drrpack: Command, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("no memory")
     for options in ((), ("--json",)):
-        drrpack.refused("stats", tmp_path / "notes.txt", *options, naming=(tmp_path / "notes.txt",))
+        notes = tmp_path / "notes.txt"
+        drrpack.refused("stats", notes, *options, naming=(notes,), code=3)
         drrpack.refused("stats", tmp_path / "absent", *options, naming=("no such file",))
 
 
 def test_a_damaged_memory(drrpack: Command, own_drr: Path) -> None:
     own_drr.write_bytes(own_drr.read_bytes()[:-1])
-    drrpack.refused("stats", own_drr, naming=(own_drr, "damaged"))
+    drrpack.refused("stats", own_drr, naming=(own_drr, "damaged"), code=3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import os
 import resource
 import signal
@@ -10,7 +11,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import torch
 from drr_files import LARGE, SMALL, outcome_of
+from mutants import HANG_SECONDS, Seedling, limit_memory, mutant, outcome
 
 from drrpack.errors import OutputError
 from drrpack.formats.container import write
@@ -68,8 +71,22 @@ def child_hit_size_limit(path: Path) -> None:
         print(error)
 
 
+def child_fuzz(path: Path, place: str, count: str) -> None:
+    """Go through mutants under limits on memory and time; print how often each outcome came up."""
+    torch.set_num_threads(1)
+    seedling, outcomes = Seedling.of(path), collections.Counter[str]()
+    limit_memory()
+    for number in range(int(count)):
+        Path(place).write_bytes(mutant(seedling, 0, number))
+        signal.alarm(HANG_SECONDS)
+        outcomes[outcome(Path(place), seedling)] += 1
+    signal.alarm(0)
+    print(*(f"{name} {times}" for name, times in outcomes.items()))
+
+
 CHILDREN: dict[str, Callable[..., None]] = {
     "flip": child_flip,
+    "fuzz": child_fuzz,
     "kill": child_kill_itself,
     "forever": child_write_for_ever,
     "limit": child_hit_size_limit,

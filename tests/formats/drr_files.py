@@ -19,34 +19,25 @@ SMALL = Memory(
     image_size=(32, 48),
     classes=["cat", "Füchse", "狐"],
     chunks=[
-        Chunk(0, 3, b"top of cat", b"bottom of cat"),
-        Chunk(2, 1, b"", b"\x00\x01\x02"),
-        Chunk(0, 2, b"more top", b""),
+        Chunk(0, 3, b"top of cat", b"bottom of cat", 77),
+        Chunk(2, 1, b"", b"\x00\x01\x02", 0),
+        Chunk(0, 2, b"more top", b"", 2**64 - 1),
     ],
     vqvae=Section("1.0", {"channels": 128, "stages": [1, 2]}, bytes(range(40))),
     entropy_model=Section("2.1", {"nested": {"x": None}}, b"weights"),
     metadata={"source": "cifär", "psnr_db": 22.5},
     raw=[RawRecord(0, 2, b"two of cat"), RawRecord(2, 1, b"\x00raw fox")],
 )
-LARGE = replace(SMALL, chunks=[Chunk(0, 9, bytes(300_000), b"x" * 300_000)])
+LARGE = replace(SMALL, chunks=[Chunk(0, 9, bytes(300_000), b"x" * 300_000, 5)])
 
 
 def read_all(path: Path, *, verify: bool = True) -> Memory:
     """Everything a file holds."""
     with Reader(path) as reader:
-        streams = read_streams(reader)
-        chunks = [
-            Chunk(int(row["class"]), int(row["images"]), *streams[2 * number : 2 * number + 2])
-            for number, row in enumerate(reader.index)
-        ]
-        raw = [
-            RawRecord(int(row["class"]), int(row["images"]), reader.raw_record(number))
-            for number, row in enumerate(reader.raw_index)
-        ]
-        models = reader.vqvae, reader.entropy_model
+        found = reader.memory()
         if verify:
             reader.verify()
-        return Memory(reader.image_size, reader.classes, chunks, *models, reader.metadata, raw)
+        return found
 
 
 def read_streams(reader: Reader) -> list[bytes]:
@@ -94,13 +85,16 @@ STREAMS = b"".join(part for chunk in SMALL.chunks for part in (chunk.top, chunk.
 
 def rows() -> np.ndarray[Any, Any]:
     fields = ["class", "images", "offset", "top_bytes", "bottom_bytes", "top_crc", "bottom_crc"]
-    index = np.zeros(3, [(name, "<u8" if name == "offset" else "<u4") for name in fields])
+    wide = ("offset", "codes_digest")
+    types = [(name, "<u8" if name in wide else "<u4") for name in (*fields, "codes_digest")]
+    index = np.zeros(3, types)
     offset = 0
     for row, chunk in enumerate(SMALL.chunks):
         sizes, crcs = zip(
             *((len(s), zlib.crc32(s)) for s in (chunk.top, chunk.bottom)), strict=True
         )
-        index[row] = (chunk.class_index, chunk.images, offset, *sizes, *crcs)
+        place = chunk.class_index, chunk.images, offset
+        index[row] = (*place, *sizes, *crcs, chunk.codes_digest)
         offset += sum(sizes)
     return index
 
@@ -146,6 +140,10 @@ def row_with(**values: int) -> np.ndarray[Any, Any]:
     return index
 
 
+def put_seal(file: h5py.File, name: str) -> None:
+    file.create_dataset(name, data=np.zeros(32, np.uint8))
+
+
 def write_with_h5py(
     path: Path, elements: dict[str, Any] | None = None, attributes: dict[str, Any] | None = None
 ) -> None:
@@ -158,6 +156,7 @@ def write_with_h5py(
         "vqvae": SMALL.vqvae,
         "entropy_model": SMALL.entropy_model,
         "raw": raw_group(),
+        "seal": put_seal,
     } | (elements or {})
     root: dict[str, Any] = {
         "format": np.bytes_("drr"),
@@ -181,3 +180,16 @@ def write_with_h5py(
     if root["file_length"] == 0:
         with h5py.File(path, "r+", libver=("v110", "v110")) as file:
             file.attrs.modify("file_length", np.uint64(path.stat().st_size))
+    seal(path)
+
+
+def seal(path: Path) -> None:
+    """Put the digest of all other bytes of a file into its ``/seal``, where it has one."""
+    with h5py.File(path) as file:
+        found = file.get("seal")
+        place = found.id.get_offset() if isinstance(found, h5py.Dataset) else None
+        if place is None or found.nbytes != 32:
+            return
+    image = bytearray(path.read_bytes())
+    image[place : place + 32] = hashlib.sha256(image[:place] + image[place + 32 :]).digest()
+    path.write_bytes(image)

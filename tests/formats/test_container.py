@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drrpack.errors import CorruptError, FormatError
-from drrpack.formats import container, layout, plainfile
+from drrpack.formats import container, layout, storedfile
 from drrpack.formats.container import Chunk, Memory, Reader, Section, write
 
 
@@ -47,8 +47,8 @@ def test_reader_returns_what_was_written(small: Path) -> None:
 
 def test_h5py_alone_finds_everything_where_the_specification_says(small: Path) -> None:
     with h5py.File(small, "r") as file:
-        elements = {"streams", "index", "classes", "metadata", "vqvae", "entropy_model", "raw"}
-        assert set(file) == elements
+        models = {"vqvae", "entropy_model"}
+        assert set(file) == {"streams", "index", "classes", "metadata", "raw", "seal"} | models
         assert file.attrs["format"] == b"drr"
         assert file.attrs["format_version"] == b"1.0"
         assert (file.attrs["image_height"], file.attrs["image_width"]) == (32, 48)
@@ -60,6 +60,7 @@ def test_h5py_alone_finds_everything_where_the_specification_says(small: Path) -
             middle = row["offset"] + row["top_bytes"]
             assert streams[row["offset"] : middle] == chunk.top
             assert streams[middle : middle + row["bottom_bytes"]] == chunk.bottom
+            assert row["codes_digest"] == chunk.codes_digest
             assert (row["top_crc"], row["bottom_crc"]) == tuple(
                 map(zlib.crc32, (chunk.top, chunk.bottom))
             )
@@ -77,6 +78,10 @@ def test_h5py_alone_finds_everything_where_the_specification_says(small: Path) -
         assert (config, weights) == (b'{"channels":128,"stages":[1,2]}', SMALL.vqvae.data)
         joined = hashlib.sha256(b"1.0\0" + config + b"\0" + weights).hexdigest()
         assert group.attrs["sha256"] == joined.encode()
+        place = file["seal"].id.get_offset()
+        image = small.read_bytes()
+        rest = hashlib.sha256(image[:place] + image[place + 32 :]).digest()
+        assert file["seal"][:].tobytes() == image[place : place + 32] == rest
 
 
 def test_storage_is_plain(small: Path) -> None:
@@ -118,7 +123,12 @@ sections = st.builds(Section, st.from_regex(r"[0-9]\.[0-9]", fullmatch=True), co
 def memories(draw: st.DrawFn) -> Memory:
     classes = draw(st.lists(names, min_size=1, max_size=8, unique=True))
     chunk = st.builds(
-        Chunk, st.integers(0, len(classes) - 1), st.integers(1, 10_000), st.binary(), st.binary()
+        Chunk,
+        st.integers(0, len(classes) - 1),
+        st.integers(1, 10_000),
+        st.binary(),
+        st.binary(),
+        st.integers(0, 2**64 - 1),
     )
     sides = st.integers(1, layout.MAX_SIDE)
     return Memory(
@@ -143,7 +153,7 @@ def test_any_memory_survives_the_round_trip(
 
 def test_byte_account_adds_up_and_the_container_is_small(tmp_path: Path) -> None:
     classes = [f"n{number:08}" for number in range(100)]
-    chunks = [Chunk(number, 500, b"t" * 9000, b"b" * 36000) for number in range(100)]
+    chunks = [Chunk(number, 500, b"t" * 9000, b"b" * 36000, number) for number in range(100)]
     path = tmp_path / "hundred.drr"
     size = write(path, replace(SMALL, classes=classes, chunks=chunks))
     with Reader(path) as reader:
@@ -153,7 +163,7 @@ def test_byte_account_adds_up_and_the_container_is_small(tmp_path: Path) -> None
     assert account["payload"] == 100 * 45000
     assert account["vqvae"] == 40 + len('{"channels":128,"stages":[1,2]}')
     assert account["raw"] == 2 * 24 + sum(len(record.data) for record in SMALL.raw)
-    assert account["container"] < 9000
+    assert account["container"] < 10_000  # names of nine bytes and all
 
 
 # --- processes -----------------------------------------------------------------------------------
@@ -190,7 +200,7 @@ def test_a_fork_notices_a_replaced_file_and_takes_a_copy(small: Path) -> None:
     with Reader(small) as reader:
         write_with_h5py(small)  # the same content in another layout
         assert in_fork(lambda: read_streams(reader)) == streams_of(SMALL)
-        other = replace(SMALL, chunks=[Chunk(0, 3, b"TOP OF CAT", b"bottom of cat")])
+        other = replace(SMALL, chunks=[Chunk(0, 3, b"TOP OF CAT", b"bottom of cat", 77)])
         write(small, other, overwrite=True)
         error = in_fork(lambda: reader.stream(0, "top"))
         assert isinstance(error, FormatError)
@@ -254,4 +264,4 @@ def test_threads_read_through_one_reader(small: Path) -> None:
 def test_the_public_names() -> None:
     assert container.__all__ == sorted(container.__all__)
     assert all(hasattr(container, name) for name in container.__all__)
-    assert plainfile.SUPERBLOCK.size == 48
+    assert storedfile.SUPERBLOCK.size == 48

@@ -13,7 +13,7 @@ from picture_folders import noise, save
 
 from drrpack.errors import SourceError
 from drrpack.formats.container import Reader, write
-from drrpack.formats.originals import open_originals, open_test
+from drrpack.formats.originals import Originals, open_originals, open_test
 
 
 @pytest.fixture
@@ -31,9 +31,14 @@ def reader(own_drr: Path, folder: Path) -> Reader:
 def recording(file: Path, **changed: object) -> Reader:
     """The file with other words about its source."""
     content = read_all(file)
-    source = {**content.metadata["source"], **changed}
-    write(file, replace(content, metadata={**content.metadata, "source": source}), overwrite=True)
+    sources = [{**content.metadata["sources"][0], **changed}]
+    write(file, replace(content, metadata={**content.metadata, "sources": sources}), overwrite=True)
     return Reader(file)
+
+
+def split_of(found: Originals) -> str:
+    (part,) = found.parts
+    return part.split
 
 
 def refused(reader: Reader, given: Path | None, *parts: object, moved: Path | None = None) -> None:
@@ -44,10 +49,9 @@ def refused(reader: Reader, given: Path | None, *parts: object, moved: Path | No
 
 
 def test_the_recorded_source(reader: Reader, folder: Path) -> None:
-    source = open_originals(reader, None, "train")
-    assert source.root == folder and source.load(3).shape == (30, 32, 32, 3)
-    source, split = open_test(reader, None)
-    assert split == "test" and source.load(3, split).shape == (8, 32, 32, 3)
+    found = open_originals(reader, None, "train")
+    assert found.roots == str(folder) and found.load("3").shape == (30, 32, 32, 3)
+    assert open_test(reader, None).load("3").shape == (8, 32, 32, 3)
 
 
 def test_a_source_that_has_moved(reader: Reader, folder: Path, tmp_path: Path) -> None:
@@ -55,8 +59,8 @@ def test_a_source_that_has_moved(reader: Reader, folder: Path, tmp_path: Path) -
     refused(reader, None, reader.path, folder, "--test DIR")
     with pytest.raises(SourceError, match="--source DIR"):
         open_originals(reader, None, "train")
-    assert open_originals(reader, moved, "train").root == moved
-    assert open_test(reader, None, moved)[1] == "test"
+    assert open_originals(reader, moved, "train").roots == str(moved)
+    assert split_of(open_test(reader, None, moved)) == "test"
 
 
 def test_a_source_that_was_never_recorded(own_drr: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,11 +93,11 @@ def test_a_source_that_has_changed(reader: Reader, folder: Path, change: str) ->
 
 def test_only_the_wanted_split_must_be_unchanged(reader: Reader, folder: Path) -> None:
     save(folder / "train" / "5" / "new.png", noise(32, 32, 3))
-    assert open_test(reader, None)[1] == "test"
+    assert split_of(open_test(reader, None)) == "test"
 
 
 def test_a_source_without_a_test_split(own_drr: Path, folder: Path) -> None:
-    digest = read_all(own_drr).metadata["source"]["digest"]["train"]
+    digest = read_all(own_drr).metadata["sources"][0]["digest"]["train"]
     reader = recording(own_drr, path=str(folder), digest={"train": digest})
     refused(reader, None, folder, "had no test/ or val/", "--test DIR")
 
@@ -103,22 +107,22 @@ def test_a_source_without_a_test_split(own_drr: Path, folder: Path) -> None:
 
 def test_a_plain_folder_of_classes(reader: Reader, folder: Path) -> None:
     plain = folder / "test"
-    source, split = open_test(reader, plain)
-    assert split == "train" and source.root == plain
-    expected, _ = open_test(reader, None)
-    np.testing.assert_array_equal(source.load_all(split)[0], expected.load_all("test")[0])
+    found, expected = open_test(reader, plain), open_test(reader, None)
+    assert split_of(found) == "train" and found.roots == str(plain)
+    for name in reader.classes:
+        np.testing.assert_array_equal(found.load(name), expected.load(name))
 
 
 def test_a_folder_with_a_test_split(reader: Reader, folder: Path, tmp_path: Path) -> None:
     other = folder.rename(tmp_path / "other")
-    source, split = open_test(reader, other)
-    assert split == "test" and source.load(0, split).shape == (8, 32, 32, 3)
+    found = open_test(reader, other)
+    assert split_of(found) == "test" and found.load("0").shape == (8, 32, 32, 3)
 
 
 def test_more_classes_than_the_file_has(reader: Reader, folder: Path) -> None:
     save(folder / "test" / "extra" / "0.png", noise(32, 32, 3))
-    source, _ = open_test(reader, folder / "test")
-    assert set(reader.classes) < set(source.classes)
+    (part,) = open_test(reader, folder / "test").parts
+    assert set(reader.classes) < set(part.classes)
 
 
 def test_classes_that_are_missing(reader: Reader, folder: Path) -> None:
@@ -136,7 +140,7 @@ def test_images_are_resized_as_they_were_when_encoding(own_drr: Path, tmp_path: 
     reader = recording(own_drr, size=32)
     for name in reader.classes:
         save(tmp_path / "small" / name / "0.png", noise(16, 16, 3))
-    assert open_test(reader, tmp_path / "small")[0].image_size == (32, 32)
+    assert open_test(reader, tmp_path / "small").load("3").shape == (1, 32, 32, 3)
 
 
 def test_the_training_images_are_no_test(reader: Reader, folder: Path) -> None:
@@ -152,5 +156,5 @@ def test_what_was_left_out_as_bad_is_no_change(own_drr: Path, folder: Path) -> N
     reader = recording(own_drr, path=str(folder))
     for split in ("train", "test"):
         (folder / split / "0" / "bad.png").write_bytes(b"no picture")
-    assert open_originals(reader, None, "train").images_per_class[0] == 30
-    assert open_test(reader, None)[1] == "test"
+    assert len(open_originals(reader, None, "train").load(reader.classes[0])) == 30
+    assert split_of(open_test(reader, None)) == "test"

@@ -59,8 +59,8 @@ def test_more_is_asked_for_than_there_is(dataset: DRRDataset) -> None:
 
 def test_the_source_is_gone(own_drr: Path, digits_folder: Path, tmp_path: Path) -> None:
     content = read_all(own_drr)
-    source = {**content.metadata["source"], "path": str(tmp_path / "gone")}
-    changed = replace(content, metadata={**content.metadata, "source": source})
+    sources = [{**content.metadata["sources"][0], "path": str(tmp_path / "gone")}]
+    changed = replace(content, metadata={**content.metadata, "sources": sources})
     write(own_drr, changed, overwrite=True)
     dataset = DRRDataset(own_drr)
     picture, note = preview_grid(dataset, rows=2, columns=2)

@@ -135,10 +135,10 @@ def beyond_limits() -> Iterator[Memory]:
     yield replace(SMALL, classes=["a", "b", "a"])
     for name in ("", "a\0b", "x" * 256, "\udc80"):
         yield replace(SMALL, classes=["a", "b", name])
-    yield replace(SMALL, chunks=[Chunk(3, 1, b"", b"")])
-    yield replace(SMALL, chunks=[Chunk(-1, 1, b"", b"")])
-    yield replace(SMALL, chunks=[Chunk(0, 0, b"", b"")])
-    yield replace(SMALL, chunks=[Chunk(0, layout.MAX_IMAGES + 1, b"", b"")])
+    yield replace(SMALL, chunks=[Chunk(3, 1, b"", b"", 0)])
+    yield replace(SMALL, chunks=[Chunk(-1, 1, b"", b"", 0)])
+    yield replace(SMALL, chunks=[Chunk(0, 0, b"", b"", 0)])
+    yield replace(SMALL, chunks=[Chunk(0, layout.MAX_IMAGES + 1, b"", b"", 0)])
     yield replace(SMALL, metadata={"x": "y" * layout.MAX_JSON_BYTES})
     yield replace(SMALL, vqvae=replace(SMALL.vqvae, version="1\0"))
 

@@ -30,7 +30,7 @@ def noise(count: int, height: int, width: int) -> np.ndarray[Any, Any]:
 
 
 def memory_of(records: list[RawRecord], size: tuple[int, int], images: int = 40) -> Memory:
-    return replace(SMALL, image_size=size, chunks=[Chunk(1, images, b"", b"")], raw=records)
+    return replace(SMALL, image_size=size, chunks=[Chunk(1, images, b"", b"", 0)], raw=records)
 
 
 @settings(max_examples=20, deadline=None)
@@ -128,14 +128,8 @@ def pairs(digits_drr: Path, digits_folder: Path, tmp_path_factory: pytest.TempPa
     """The digits with raw exemplars 2 and 9 of each class but "0"."""
     source, path = open_source(digits_folder), tmp_path_factory.mktemp("raw") / "pairs.drr"
     with Reader(digits_drr) as reader:
-        chunks = [
-            Chunk(int(r["class"]), int(r["images"]), reader.stream(n, "top"),
-                  reader.stream(n, "bottom"))
-            for n, r in enumerate(reader.index)
-        ]  # fmt: skip
         kept = [r for c in range(1, 10) for r in raw.pack(c, [9, 2], source.load(c)[[9, 2]])]
-        write(path, Memory(reader.image_size, reader.classes, chunks, reader.vqvae,
-                           reader.entropy_model, reader.metadata, kept))  # fmt: skip
+        write(path, replace(reader.memory(), raw=kept))
     return path
 
 

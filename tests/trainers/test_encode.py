@@ -34,9 +34,11 @@ def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_what_the_file_says_of_its_making(digits_drr: Path, digits_folder: Path) -> None:
     source = open_source(digits_folder)
     with Reader(digits_drr) as reader:
-        kept, log = reader.metadata["source"], reader.metadata["fit"]
+        kept, log = reader.metadata["sources"][0], reader.metadata["fit"]
     digests = {"train": source.digest(), "test": source.digest("test")}
-    assert kept == {"path": str(digits_folder), "digest": digests, "size": None}
+    classes = list(source.classes)
+    where = {"path": str(digits_folder), "size": None, "classes": classes}
+    assert kept == {"digest": digests, **where}
     assert (log["source_digest"], log["classes"], log["device"]) == (digests["train"], 5, "cpu")
     assert set(log["networks"]) == {"vqvae", "bitswap_top", "bitswap_bottom"}
 

@@ -88,7 +88,8 @@ def test_a_source_that_has_moved(
     folder = Path(shutil.copytree(digits_folder, tmp_path / "digits"))
     dataset = DRRDataset(digits_drr)
     metadata = dataset.reader.metadata
-    elsewhere = {**metadata, "source": {**metadata["source"], "path": str(tmp_path / "gone")}}
+    sources = [{**metadata["sources"][0], "path": str(tmp_path / "gone")}]
+    elsewhere = {**metadata, "sources": sources}
     monkeypatch.setattr(
         "drrpack.formats.container.parse_json",
         lambda path, name, text: elsewhere if name == "/metadata" else _parsed(text),

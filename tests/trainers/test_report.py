@@ -119,6 +119,15 @@ def test_recipes_never_share_a_page(runs: Path, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_runs_under_way_stand_apart(runs: Path, page: Path, tmp_path: Path) -> None:
+    results = find_results([runs])
+    one = {**results[0], "phases": results[0]["phases"][:2], "complete": False}
+    write_report([one, *results[1:]], tmp_path / "some.html")
+    assert read(tmp_path / "some.html").cells.count("no") == 1
+    with pytest.raises(OptionError, match="none of these runs is complete"):
+        write_report([one], tmp_path / "x.html")
+
+
 # --- charts --------------------------------------------------------------------------------------
 
 

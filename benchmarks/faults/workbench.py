@@ -1,0 +1,148 @@
+"""What the fault campaigns share: small files of real digits, and the commands that change them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests"))
+
+from tiny_memory import TINY_WIDTHS, encode_tiny, write_digits  # noqa: E402
+
+from drrpack import streams  # noqa: E402
+from drrpack.formats.container import Reader, write  # noqa: E402
+from drrpack.formats.edit import drop, merge  # noqa: E402
+from drrpack.formats.publish import changing  # noqa: E402
+from drrpack.formats.recode import in_one_layout  # noqa: E402
+from drrpack.formats.verify import Depth, verify  # noqa: E402
+from drrpack.trainers import encode as encoding  # noqa: E402
+from drrpack.trainers.append import AppendOptions, append, plan_append  # noqa: E402
+from drrpack.trainers.encode import EncodeOptions, plan_encode  # noqa: E402
+from drrpack.trainers.fitting import Budget  # noqa: E402
+from drrpack.trainers.results import versions  # noqa: E402
+
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Image folders and files to start from; each run gets copies of the files."""
+
+    place: Path
+    codec: Path  # a file of all ten digits, whose codec all others have
+    folders: dict[str, Path]  # "first", "second", "third": digits 0-3, 4-5, 6-7
+
+    def copies(self, place: Path) -> None:
+        """``mem.drr`` of the first digits, ``other.drr`` of the second."""
+        place.mkdir(parents=True)
+        shutil.copy(self.place / "mem.drr", place)
+        shutil.copy(self.place / "other.drr", place)
+
+
+def make_bench(place: Path) -> Bench:
+    torch.set_num_threads(1)
+    streams.WIDTHS = TINY_WIDTHS
+    place.mkdir(parents=True, exist_ok=True)
+    whole = write_digits(place / "digits", train=12, test=2)
+    codec = encode_tiny(whole, place / "codec.drr", epochs=4)
+    folders = {}
+    for name, digits in (("first", "0123"), ("second", "45"), ("third", "67")):
+        folders[name] = place / name
+        for digit in digits:
+            shutil.copytree(whole / "train" / digit, folders[name] / digit)
+    bench = Bench(place, codec, folders)
+    encode(bench, "first", place / "mem.drr")
+    encode(bench, "second", place / "other.drr")
+    return bench
+
+
+def encode(bench: Bench, folder: str, output: Path) -> None:
+    source, budget = bench.folders[folder], Budget(epochs=1)
+    options = EncodeOptions(source, output, CPU, budget, codec=bench.codec, raw_per_class=2)
+    encoding.encode(plan_encode(options), lambda _: None)
+
+
+Change = Callable[[Bench, Path], None]
+
+
+def _append(bench: Bench, place: Path) -> None:
+    options = AppendOptions(
+        place / "mem.drr", bench.folders["third"], CPU, Budget(epochs=1), keep_entropy_model=True
+    )
+    append(plan_append(options), lambda _: None)
+
+
+def _tune(bench: Bench, place: Path) -> None:
+    options = AppendOptions(place / "mem.drr", bench.folders["third"], CPU, Budget(epochs=1))
+    append(plan_append(options), lambda _: None)
+
+
+def _drop(bench: Bench, place: Path) -> None:
+    path = place / "mem.drr"
+    with changing(path):
+        with Reader(path) as reader:
+            content = reader.memory()
+        write(path, drop(path, content, ["1", "2"]), overwrite=True)
+
+
+def _merge(bench: Bench, place: Path) -> None:
+    paths = [place / "mem.drr", place / "other.drr"]
+    with Reader(paths[0]) as one, Reader(paths[1]) as two:
+        contents = in_one_layout([one, two], CPU)
+    write(place / "new.drr", merge(dict(zip(paths, contents, strict=True))))
+
+
+# what is changed, by which command; encode and merge make a file that was not there
+CHANGES: dict[str, tuple[str, Change]] = {
+    "encode": ("new.drr", lambda bench, place: encode(bench, "third", place / "new.drr")),
+    "append": ("mem.drr", _append),
+    "append, tuned": ("mem.drr", _tune),
+    "drop": ("mem.drr", _drop),
+    "merge": ("new.drr", _merge),
+}
+
+
+def state_of(path: Path) -> str:
+    """The fingerprint of a file that is sound to its last stream, or that there is none."""
+    if not path.exists():
+        return "none"
+    verify(path, Depth("full"))
+    with Reader(path) as reader:
+        return reader.fingerprint
+
+
+def states(bench: Bench, place: Path) -> dict[str, tuple[str, str]]:
+    """What each change starts from, and what it ends with."""
+    found = {}
+    for name, (target, change) in CHANGES.items():
+        here = place / name.replace(", ", "-")
+        bench.copies(here)
+        before = state_of(here / target)
+        change(bench, here)
+        found[name] = before, state_of(here / target)
+        shutil.rmtree(here)
+    return found
+
+
+def report(content: dict[str, Any], output: Path | None) -> None:
+    text = json.dumps({**content, "versions": versions(), "cores": os.cpu_count()}, indent=1)
+    print(text)
+    if output is not None:
+        output.write_text(text + "\n")
+
+
+def parser(description: str | None) -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(description=description)
+    made.add_argument("-o", "--output", type=Path, help="JSON of the figures")
+    made.add_argument("--seed", type=int, default=0)
+    return made

@@ -1,0 +1,39 @@
+"""``drrpack export``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def export(
+    memory: Annotated[Path, typer.Argument(help="The .drr file.")],
+    output: Annotated[Path, typer.Argument(help="The folder to make, or a file NAME.npz.")],
+    format: Annotated[
+        str | None, typer.Option(help="png or webp: a folder of pictures; npz: arrays.")
+    ] = None,
+    classes: Annotated[
+        str | None,
+        typer.Option(help="Some classes alone: names (cat,dog), the first 20, or 50:70."),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+) -> None:
+    """Write the reconstructions of a .drr file as an image folder or as arrays."""
+    from drrpack.cli import screen
+    from drrpack.cli.progress import Bars
+    from drrpack.formats.container import Reader
+    from drrpack.formats.dataset import DRRDataset
+    from drrpack.formats.export import export as run
+    from drrpack.trainers.selection import select_classes
+
+    place = screen.choose_device(device)
+    screen.tidy(output)
+    with Reader(memory) as reader:
+        chosen = select_classes(reader.classes, classes)
+    dataset = DRRDataset(memory, classes=chosen, device=place, cache_bytes=0)
+    kind = format or ("npz" if output.suffix == ".npz" else "png")
+    with Bars() as bars:
+        run(dataset, output, kind, lambda done, total: bars.count("images", done, total))
+    screen.note(f"{len(dataset)} images of {len(dataset.classes)} classes in {output}")

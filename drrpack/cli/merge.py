@@ -1,0 +1,31 @@
+"""``drrpack merge``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def merge(
+    memories: Annotated[list[Path], typer.Argument(help="The .drr files, made by one codec.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The .drr file to write.")],
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the output.")] = False,
+) -> None:
+    """Put the classes of several .drr files into one."""
+    from contextlib import ExitStack
+
+    from drrpack.cli import screen
+    from drrpack.formats.container import Reader, check_output, write
+    from drrpack.formats.edit import merge as merged
+    from drrpack.formats.recode import in_one_layout
+
+    check_output(output, overwrite=force)
+    screen.tidy(output)
+    with ExitStack() as stack:
+        readers = [stack.enter_context(Reader(path)) for path in dict.fromkeys(memories)]
+        contents = in_one_layout(readers, screen.choose_device("cpu"))
+    together = merged(dict(zip(dict.fromkeys(memories), contents, strict=True)))
+    size = write(output, together, overwrite=force)
+    screen.note(f"{output}: {len(together.classes)} classes, {size:,} bytes")

@@ -1,0 +1,128 @@
+"""Memories changed as wholes: classes dropped, files merged. Streams are copied as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from drrpack.errors import OptionError
+from drrpack.formats.container import Memory, Section
+from drrpack.formats.layout import Json
+
+
+def drop(path: Path, memory: Memory, names: Sequence[str]) -> Memory:
+    """The memory of ``path`` without some classes; those that stay keep their order.
+
+    Raises:
+        OptionError: a class that is not there, or none would be left.
+    """
+    unknown = [name for name in names if name not in memory.classes]
+    if unknown:
+        raise OptionError(
+            f"{path} has no class {unknown[0]!r}; it has {len(memory.classes)}: "
+            f"{', '.join(memory.classes[:5])}{'…' if memory.classes[5:] else ''}"
+        )
+    kept = [name for name in memory.classes if name not in set(names)]
+    if not kept:
+        raise OptionError(f"{path}: no class would be left; delete the file instead")
+    number = {memory.classes.index(name): place for place, name in enumerate(kept)}
+    return replace(
+        memory,
+        classes=kept,
+        chunks=[
+            replace(chunk, class_index=number[chunk.class_index])
+            for chunk in memory.chunks
+            if chunk.class_index in number
+        ],
+        raw=[
+            replace(record, class_index=number[record.class_index])
+            for record in memory.raw
+            if record.class_index in number
+        ],
+        metadata=changed_metadata(memory.metadata, sources=_sources_of(memory.metadata, kept)),
+    )
+
+
+def merge(memories: Mapping[Path, Memory]) -> Memory:
+    """One memory with the classes of all, in this order; they must have been made by one codec.
+
+    Raises:
+        OptionError: other codecs, other sizes of images, or a class that several have; the message
+            says how they differ.
+    """
+    (first_path, first), *others = memories.items()
+    for path, other in others:
+        _check_alike(first_path, first, path, other)
+    classes: list[str] = []
+    chunks, raw, sources = [], [], []
+    owner: dict[str, Path] = {}
+    for path, memory in memories.items():
+        start = len(classes)
+        for name in memory.classes:
+            if name in owner:
+                raise OptionError(
+                    f"both {owner[name]} and {path} have a class {name!r}: "
+                    "drop it from one of them, or rename it where it comes from"
+                )
+            owner[name] = path
+        classes += memory.classes
+        chunks += [replace(c, class_index=start + c.class_index) for c in memory.chunks]
+        raw += [replace(r, class_index=start + r.class_index) for r in memory.raw]
+        sources += _sources_of(memory.metadata, memory.classes)
+    metadata = changed_metadata(first.metadata, sources=sources)
+    return replace(first, classes=classes, chunks=chunks, raw=raw, metadata=metadata)
+
+
+def _check_alike(first_path: Path, first: Memory, path: Path, other: Memory) -> None:
+    if first.image_size != other.image_size:
+        sizes = ["{}x{}".format(*memory.image_size) for memory in (first, other)]
+        raise OptionError(f"{first_path} has images of {sizes[0]}, {path} of {sizes[1]}")
+    different = [
+        f"{what} ({_difference(one, two)})"
+        for what, one, two in (
+            ("VQ-VAE", first.vqvae, other.vqvae),
+            ("entropy model", first.entropy_model, other.entropy_model),
+        )
+        if one != two
+    ]
+    if different:
+        raise OptionError(
+            f"{first_path} and {path} were made by other codecs, so one can't read the streams of "
+            f"the other; they differ in the {' and the '.join(different)}. Encode with --codec of "
+            "the other file"
+        )
+
+
+def _difference(one: Section, two: Section) -> str:
+    """What two models differ in, in words."""
+    if one.version != two.version:
+        return f"versions {one.version} and {two.version}"
+    names = sorted({*one.config, *two.config})
+    keys = [name for name in names if one.config.get(name) != two.config.get(name)]
+    if keys:
+        values = f"{_short(one.config.get(keys[0]))} and {_short(two.config.get(keys[0]))}"
+        return f"{keys[0]}: {values}"
+    return "other weights"
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def changed_metadata(metadata: Json, **changes: Any) -> Json:
+    """Metadata of a file with other classes: what was measured on all of them does not hold now."""
+    figures = {k: v for k, v in metadata.get("figures", {}).items() if k != "reference_bits"}
+    return {**metadata, "figures": figures, **changes}
+
+
+def _sources_of(metadata: Json, classes: Sequence[str]) -> list[Json]:
+    """Where these classes came from, as far as it is recorded."""
+    rows = []
+    for row in metadata.get("sources", []):
+        kept = [name for name in row.get("classes", []) if name in set(classes)]
+        if kept:
+            rows.append({**row, "classes": kept})
+    return rows

@@ -1,0 +1,86 @@
+"""Reconstructions as other programs want them: an image folder, or arrays in an ``.npz`` file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from drrpack.errors import OptionError, OutputError, UnsafeError
+from drrpack.formats.dataset import DRRDataset
+from drrpack.formats.publish import all_or_nothing, check_output, new_file, new_folder
+
+FORMATS = ("png", "webp", "npz")
+IMAGES_AT_ONCE = 1024
+
+Tick = Callable[[int, int], None]  # images written, of how many
+
+
+def export(dataset: DRRDataset, output: Path, kind: str, tick: Tick | None = None) -> None:
+    """Write all images of ``dataset`` without loss: ``output/class/00000.png`` (or webp), or an
+    npz file with ``images`` (N, H, W, 3) uint8, ``labels`` (N,) int64 and ``classes`` (C,).
+
+    Nothing is there before all of it is.
+
+    Raises:
+        OptionError, OutputError: another format; a place where it can't be written.
+        UnsafeError: a class whose name would lead out of the folder.
+    """
+    if kind not in FORMATS:
+        raise OptionError(f"--format {kind}: say one of {', '.join(FORMATS)}")
+    if kind == "npz":
+        _export_arrays(dataset, output, tick)
+    else:
+        _export_folder(dataset, output, kind, tick)
+
+
+def _export_folder(dataset: DRRDataset, output: Path, kind: str, tick: Tick | None) -> None:
+    for name in dataset.classes:
+        _check_name(dataset, name)
+    if output.exists():
+        raise OutputError(f"{output}: exists already; give the path of a new folder")
+    if not output.parent.is_dir():
+        raise OutputError(f"{output}: there is no folder {output.parent}; create it first")
+    targets, done = np.asarray(dataset.targets), 0
+    with all_or_nothing(output, output) as hidden, new_folder(hidden) as folder:
+        for label, name in enumerate(dataset.classes):
+            (folder / name).mkdir()
+            items = np.flatnonzero(targets == label)
+            for start in range(0, len(items), IMAGES_AT_ONCE):
+                pixels = dataset.pixels(items[start : start + IMAGES_AT_ONCE])
+                for number, image in enumerate(pixels, start):
+                    picture = Image.fromarray(image)
+                    picture.save(folder / name / f"{number:05}.{kind}", lossless=True)
+                done += len(pixels)
+                if tick is not None:
+                    tick(done, len(targets))
+
+
+def _export_arrays(dataset: DRRDataset, output: Path, tick: Tick | None) -> None:
+    if output.suffix != ".npz":
+        raise OptionError(f"{output}: end the name in .npz for --format npz")
+    check_output(output)
+    parts = []
+    for start in range(0, len(dataset), IMAGES_AT_ONCE):
+        parts.append(dataset.pixels(range(start, min(len(dataset), start + IMAGES_AT_ONCE))))
+        if tick is not None:
+            tick(start + len(parts[-1]), len(dataset))
+    images = np.concatenate([np.empty((0, *dataset.image_size, 3), np.uint8), *parts])
+    labels = np.asarray(dataset.targets, dtype=np.int64)
+    with all_or_nothing(output, output) as hidden, new_file(hidden) as descriptor:
+        with open(descriptor, "wb", closefd=False) as file:
+            np.savez(file, images=images, labels=labels, classes=np.array(dataset.classes))
+        os.fsync(descriptor)
+
+
+def _check_name(dataset: DRRDataset, name: str) -> None:
+    path_like = name in (".", "..") or any(letter in "/\\:\0" or letter < " " for letter in name)
+    if path_like:
+        raise UnsafeError(
+            f"{dataset.reader.path}: found a class called {name!r}, expected names without "
+            "/ and the like; exporting it would write outside of its folder: leave it out, or "
+            "take --format npz"
+        )

@@ -1,0 +1,47 @@
+"""Streams coded once more: the same codes, another layout."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+
+from drrpack.codec import ClassCodes, Codec, lay_out
+from drrpack.formats.container import Memory, Reader, Section
+from drrpack.formats.memory import chunk, load_codec, read_codes, sections
+
+
+def in_one_layout(readers: Sequence[Reader], device: torch.device) -> list[Memory]:
+    """The content of each file, coded anew where files of one codec lay out their streams
+    otherwise: how suits the number of images in their classes."""
+    memories = [reader.memory() for reader in readers]
+    first = memories[0].entropy_model
+    others = [memory.entropy_model for memory in memories[1:]]
+    if all(model == first for model in others) or not all(_same(first, m) for m in others):
+        return memories
+    codec = load_codec(readers[0], device)
+    codes = [all_codes(reader, codec) for reader in readers]
+    codec = lay_out(codec, [each for part in codes for each in part])
+    return [coded(memory, codec, part) for memory, part in zip(memories, codes, strict=True)]
+
+
+def _same(one: Section, two: Section) -> bool:
+    """Whether two entropy models differ in the layout of streams at most."""
+    configs = [{k: v for k, v in model.config.items() if k != "streams"} for model in (one, two)]
+    return configs[0] == configs[1] and (one.version, one.data) == (two.version, two.data)
+
+
+def all_codes(reader: Reader, codec: Codec) -> list[ClassCodes]:
+    """The codes of all classes, in the order of the file."""
+    decoded = read_codes(reader, load_codec(reader, codec.device), range(len(reader.classes)))
+    return [decoded[number] for number in range(len(reader.classes))]
+
+
+def coded(memory: Memory, codec: Codec, codes: Sequence[ClassCodes]) -> Memory:
+    """``memory`` with the streams that ``codec`` makes of the codes of each of its classes."""
+    vqvae, entropy_model = sections(codec)
+    filled = [number for number, each in enumerate(codes) if len(each)]
+    made = codec.compress([codes[number] for number in filled])
+    chunks = [chunk(number, streams) for number, streams in zip(filled, made, strict=True)]
+    return replace(memory, chunks=chunks, vqvae=vqvae, entropy_model=entropy_model)

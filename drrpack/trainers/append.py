@@ -1,0 +1,206 @@
+"""New classes for a ``.drr`` file that is there: what ``drrpack append`` does."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from drrpack import codec as codecs
+from drrpack.codec import ClassCodes, Codec, lay_out
+from drrpack.errors import MessageError, OptionError, OutputError
+from drrpack.formats import container, memory, originals
+from drrpack.formats.build import build_image
+from drrpack.formats.container import Memory, Reader
+from drrpack.formats.edit import changed_metadata
+from drrpack.formats.publish import changing
+from drrpack.formats.recode import all_codes, coded
+from drrpack.formats.sources import Source, open_source
+from drrpack.streams import frequency_table
+from drrpack.trainers import exemplars, figures
+from drrpack.trainers.encode import Report, encode_classes
+from drrpack.trainers.fit_codec import FitPlan, Log, tune_bitswap
+from drrpack.trainers.fitting import Budget
+from drrpack.vqvae import grid_shapes
+from drrpack.weights import unpack_bitswap
+
+DEFAULT_MINUTES = {"cpu": 10.0, "cuda": 3.0}  # of tuning: the model has been fitted already
+
+
+@dataclass(frozen=True)
+class AppendOptions:
+    """Which images to add to which file, and how to code them."""
+
+    memory: Path
+    source: Path
+    device: torch.device
+    budget: Budget  # of tuning Bit-Swap
+    size: int | None = None
+    skip_bad: bool = False
+    extend: bool = False  # classes that exist get more images
+    keep_entropy_model: bool = False  # no tuning: only the new streams are coded
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is about to be done; shown before the work starts."""
+
+    source: Source
+    options: AppendOptions
+    size: int | None
+    fingerprint: str  # of the file
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder beside the file from which an interrupted tuning goes on."""
+        return self.options.memory.with_name(f".{self.options.memory.name}.fit")
+
+
+@dataclass(frozen=True)
+class Appended:
+    """The sizes of the file with the entropy model as it was and tuned, in bytes; the smaller has
+    been written. Without tuning there is but one."""
+
+    kept_bytes: int
+    tuned_bytes: int | None
+
+
+def plan_append(options: AppendOptions) -> Plan:
+    """Check everything that can be checked before the work.
+
+    Raises:
+        FormatError, OutputError, SourceError, OptionError: each names the path and the fix.
+    """
+    with Reader(options.memory) as reader:
+        container.check_output(options.memory, overwrite=True)
+        size = options.size if options.size is not None else originals.recorded_size(reader)
+        source = open_source(options.source, size=size, skip_bad=options.skip_bad)
+        _check(reader, source, options)
+        return Plan(source, options, size, reader.fingerprint)
+
+
+def _check(reader: Reader, source: Source, options: AppendOptions) -> None:
+    known = [name for name in source.classes if name in reader.classes]
+    if known and not options.extend:
+        raise OptionError(
+            f"{reader.path} has a class {known[0]!r} already, as {source.root} does; "
+            "say --extend to add images to it"
+        )
+    if source.image_size != reader.image_size:
+        sizes = ["{}x{}".format(*size) for size in (source.image_size, reader.image_size)]
+        raise OptionError(
+            f"{source.root}: its images are {sizes[0]}, those of {reader.path} are {sizes[1]}; "
+            "bring them to that size, with --size where it is square"
+        )
+
+
+def append(plan: Plan, report: Report) -> Appended:
+    """Carry out ``plan``: encode the new images, tune Bit-Swap on all, keep the smaller file.
+
+    The VQ-VAE stays as it is, so old codes stay what they were.
+
+    Raises:
+        OutputError: another process has changed the file, or is at it.
+        DrrError: what was coded does not decode to the same codes; the file is as it was then.
+    """
+    options = plan.options
+    with changing(options.memory), Reader(options.memory) as reader:
+        if reader.fingerprint != plan.fingerprint:
+            raise OutputError(f"{reader.path}: another process has changed it; start again")
+        codec = memory.load_codec(reader, options.device)
+        fresh = encode_classes(plan.source, codec, report)
+        content = _with_classes(reader, plan, codec, fresh)
+        kept = _kept(reader, plan, codec, content, fresh)
+        outcome, smaller = Appended(len(build_image(reader.path, kept)), None), kept
+        if not options.keep_entropy_model:
+            every = _together(reader, plan, codec, content, fresh)
+            tuned = _tuned(reader, plan, codec, content, every, report)
+            tuned_bytes = len(build_image(reader.path, tuned))
+            smaller = kept if outcome.kept_bytes <= tuned_bytes else tuned
+            outcome = replace(outcome, tuned_bytes=tuned_bytes)
+        container.write(options.memory, smaller, overwrite=True)
+    shutil.rmtree(plan.checkpoints, ignore_errors=True)
+    return outcome
+
+
+def _with_classes(reader: Reader, plan: Plan, codec: Codec, fresh: Sequence[ClassCodes]) -> Memory:
+    """The content with the names, the origin and the raw exemplars of the new classes."""
+    content, source = reader.memory(), plan.source
+    new = [name for name in source.classes if name not in content.classes]
+    classes = [*content.classes, *new]
+    kept = content.metadata.get("raw", {})
+    numbers = {source.classes.index(name): classes.index(name) for name in new}
+    raw = exemplars.records(
+        kept.get("select", "herding"), int(kept.get("per_class", 0)), numbers, fresh,
+        source.load, codec.vqvae, plan.options.seed,
+    )  # fmt: skip
+    rows = [*content.metadata.get("sources", []), originals.record(source, plan.size)]
+    metadata = changed_metadata(content.metadata, sources=rows)
+    return replace(content, classes=classes, raw=[*content.raw, *raw], metadata=metadata)
+
+
+def _kept(
+    reader: Reader, plan: Plan, codec: Codec, content: Memory, fresh: Sequence[ClassCodes]
+) -> Memory:
+    """New streams by the models that are there; the old ones stay as they are."""
+    try:
+        made = codec.compress(fresh)
+    except MessageError:  # too few plain images for so short a class: all streams, laid out anew
+        every = _together(reader, plan, codec, content, fresh)
+        return coded(content, lay_out(codec, every), every)
+    numbers = [content.classes.index(name) for name in plan.source.classes]
+    chunks = [memory.chunk(n, streams) for n, streams in zip(numbers, made, strict=True)]
+    return replace(content, chunks=[*content.chunks, *chunks])
+
+
+def _together(
+    reader: Reader, plan: Plan, codec: Codec, content: Memory, fresh: Sequence[ClassCodes]
+) -> list[ClassCodes]:
+    """All codes, old and new, class by class."""
+    every = all_codes(reader, codec)
+    (rows, columns), (high, wide) = grid_shapes(*reader.image_size)
+    empty = ClassCodes(np.empty((0, rows, columns), int), np.empty((0, high, wide), int))
+    every += [empty] * (len(content.classes) - len(every))
+    for name, codes in zip(plan.source.classes, fresh, strict=True):
+        number = content.classes.index(name)
+        old = every[number]
+        every[number] = ClassCodes(
+            np.concatenate([old.top, codes.top]), np.concatenate([old.bottom, codes.bottom])
+        )
+    return every
+
+
+def _tuned(
+    reader: Reader, plan: Plan, codec: Codec, content: Memory, every: list[ClassCodes],
+    report: Report,
+) -> Memory:  # fmt: skip
+    """All streams by a Bit-Swap that was fitted further on all codes (the paper, section 4)."""
+    options = plan.options
+    stored = reader.entropy_model
+    network, _, layouts = unpack_bitswap(stored.config, stored.data)
+    try:
+        plan.checkpoints.mkdir(exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{plan.checkpoints}: no place for checkpoints: {error}") from error
+    fit_plan = FitPlan(options.budget, options.device, options.seed, checkpoints=plan.checkpoints)
+    filled = [codes for codes in every if len(codes)]
+    flat = np.concatenate([codes.flat for codes in filled])
+    top_shape = grid_shapes(*reader.image_size)[0]
+    log: Log = tune_bitswap(network, flat, top_shape, fit_plan, report)
+    tables = {
+        level: frequency_table(
+            np.concatenate([getattr(codes, level) for codes in filled]),
+            network.config.codebook_size,
+        )
+        for level in ("top", "bottom")
+    }
+    tuned = codecs.assemble(codec.vqvae, codec.bits, network, tables, layouts, options.device)
+    made = coded(content, lay_out(tuned, filled), every)
+    measured = {**made.metadata["figures"], "reference_bits": figures.references(filled)}
+    fit = {**made.metadata.get("fit", {}), "tuned": log}
+    return replace(made, metadata={**made.metadata, "figures": measured, "fit": fit})

@@ -1,0 +1,65 @@
+"""Files of version 1.0, kept as they were made: read for ever as on that day, or refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+GOLDEN = Path(__file__).resolve().parents[1] / "golden"
+sys.path.insert(0, str(GOLDEN))
+
+from make import BAD, outcome  # noqa: E402
+
+from drrpack import DrrError, UnsafeError  # noqa: E402
+from drrpack.formats.container import Reader  # noqa: E402
+from drrpack.formats.dataset import DRRDataset  # noqa: E402
+from drrpack.formats.export import export  # noqa: E402
+
+EXPECTED = json.loads((GOLDEN / "golden.json").read_text())
+SOUND = {"digits.drr", "later-minor-version.drr", "path-like-name.drr"}
+UNSAFE = {
+    "soft-link", "external-link", "external-storage", "virtual-dataset", "cyclic-group", "petabyte",
+    "filter-bomb", "wrong-dtype", "overlapping-rows", "rows-beyond-the-file", "image-bomb",
+    "not-utf8-name",
+}  # fmt: skip
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def test_all_are_here() -> None:
+    assert set(EXPECTED) == {path.name for path in GOLDEN.glob("*.drr")}
+    assert set(EXPECTED) == {"digits.drr", *(f"{name}.drr" for name in BAD)}
+    assert {name for name, found in EXPECTED.items() if "pixels" in found} == SOUND
+    codes = {name: found.get("exit_code") for name, found in EXPECTED.items()}
+    assert {name for name, code in codes.items() if code == 5} == {f"{n}.drr" for n in UNSAFE}
+    assert {name for name, code in codes.items() if code == 4} == {
+        "version-2.drr", "required-feature.drr",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_it_comes_to_what_it_came_to(name: str) -> None:
+    assert outcome(GOLDEN / name) == EXPECTED[name]
+
+
+def test_each_has_a_message_of_its_own(tmp_path: Path) -> None:
+    messages = set()
+    for name in sorted(UNSAFE):
+        path = shutil.copy(GOLDEN / f"{name}.drr", tmp_path / "x.drr")
+        with pytest.raises(UnsafeError) as caught, Reader(path) as reader:
+            DRRDataset(path).preload()
+            reader.verify()
+        messages.add(str(caught.value))
+    assert len(messages) >= len(UNSAFE) - 2  # virtual, external and filtered are "stored otherwise"
+
+
+def test_export_does_not_leave_its_folder(tmp_path: Path) -> None:
+    inside = tmp_path / "a" / "b" / "c"
+    inside.mkdir(parents=True)
+    with pytest.raises(DrrError, match="would write outside"):
+        export(DRRDataset(GOLDEN / "path-like-name.drr"), inside / "out", "png")
+    assert [path.name for path in tmp_path.rglob("*")] == ["a", "b", "c"]

@@ -1,0 +1,155 @@
+"""Files at addresses: only what is asked for crosses the wire, from a real HTTP server."""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+from torch.utils.data import DataLoader
+
+from drrpack import CorruptError, DRRDataset, MissingError, OptionError, ReadError
+from drrpack.formats.container import Reader
+
+fsspec = pytest.importorskip("fsspec")
+pytest.importorskip("aiohttp")
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+class Server(ThreadingHTTPServer):
+    """Serves one file with byte ranges, and counts what it sends."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.path, self.sent, self.ranges, self.cut = path, 0, True, 0
+        self.lock = threading.Lock()
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/{self.path.name}"
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Server
+    protocol_version = "HTTP/1.1"
+
+    def do_HEAD(self) -> None:
+        self.answer(with_body=False)
+
+    def do_GET(self) -> None:
+        self.answer(with_body=True)
+
+    def answer(self, with_body: bool) -> None:
+        if self.path.lstrip("/") != self.server.path.name:
+            self.send_error(404)
+            return
+        data, status = self.server.path.read_bytes(), 200
+        size = len(data)
+        wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
+        if wanted is not None and self.server.ranges:
+            first, last = int(wanted[1]), int(wanted[2] or size - 1)
+            data, status = data[first : last + 1], 206
+        if self.server.cut and status == 206:
+            data = data[: -self.server.cut]
+        self.send_response(status)
+        if status == 206:
+            self.send_header("Content-Range", f"bytes {first}-{first + len(data) - 1}/{size}")
+        if self.server.ranges:
+            self.send_header("Accept-Ranges", "bytes")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        if with_body:
+            with self.server.lock:
+                self.server.sent += len(data)
+            self.wfile.write(data)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server(own_drr: Path) -> Iterator[Server]:
+    made = Server(own_drr)
+    thread = threading.Thread(target=made.serve_forever, daemon=True)
+    thread.start()
+    yield made
+    made.shutdown()
+    made.server_close()
+    thread.join()
+
+
+def test_the_same_images_as_from_the_disk(server: Server, own_drr: Path) -> None:
+    here, there = DRRDataset(own_drr), DRRDataset(server.address)
+    assert len(there) == len(here) and there.classes == here.classes
+    assert there.reader.fingerprint == here.reader.fingerprint
+    np.testing.assert_array_equal(there.to_numpy()[0], here.to_numpy()[0])
+    there.reader.verify()
+
+
+def test_only_the_classes_asked_for_are_fetched(server: Server, own_drr: Path) -> None:
+    with Reader(own_drr) as reader:
+        account, index = reader.byte_account(), reader.index
+        row = index[index["class"] == 7][0]
+        wanted = int(row["top_bytes"]) + int(row["bottom_bytes"])
+    DRRDataset(server.address, classes=["7"]).to_numpy()
+    models = account["vqvae"] + account["entropy_model"]
+    overhead = server.sent - models - wanted
+    assert 0 < overhead < account["container"] + 2 * 65536  # what libhdf5 reads comes in blocks
+    before = server.sent
+    dataset = DRRDataset(server.address, classes=["7", "8"])
+    opening = server.sent - before
+    dataset.codes([0])
+    assert server.sent - before - opening - models == wanted  # class 8 is not touched
+
+
+def test_workers_fetch_for_themselves(server: Server, own_drr: Path) -> None:
+    dataset, expected = DRRDataset(server.address), DRRDataset(own_drr).to_numpy()[0]
+    dataset.pixels([0])  # the parent has talked to the server before it forks
+    for context in ("fork", "spawn"):
+        loader = DataLoader(dataset, batch_size=50, num_workers=2, multiprocessing_context=context)
+        found = np.concatenate([images.permute(0, 2, 3, 1).numpy() for images, _ in loader])
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_a_file_in_memory(own_drr: Path) -> None:
+    with fsspec.open("memory://box/mem.drr", "wb") as file:
+        file.write(own_drr.read_bytes())
+    found = DRRDataset("memory://box/mem.drr").to_numpy()[0]
+    np.testing.assert_array_equal(found, DRRDataset(own_drr).to_numpy()[0])
+    with pytest.raises(MissingError, match=r"memory://box/absent.drr"):
+        Reader("memory://box/absent.drr")
+
+
+def test_what_goes_wrong_has_a_name(server: Server) -> None:
+    reader = Reader(server.address)
+    server.cut = 3
+    with pytest.raises((ReadError, CorruptError), match=re.escape(server.address)):
+        reader.stream(0, "top")
+    server.cut, server.ranges = 0, False  # now it sends the whole file, whatever is asked for
+    with pytest.raises((ReadError, CorruptError), match=re.escape(server.address)):
+        reader.stream(3, "top")
+    with pytest.raises(MissingError, match="check the address"):
+        Reader(server.address + "x")
+    server.shutdown()
+    server.server_close()
+    with pytest.raises(ReadError, match="can't be re"):
+        reader.stream(0, "top")
+    with pytest.raises(ReadError, match="can't be reached"):
+        Reader(server.address)
+    with pytest.raises(OptionError, match="nosuch"):
+        Reader("nosuch://mem.drr")
+
+
+def test_a_file_that_was_replaced_is_noticed(server: Server, own_drr: Path) -> None:
+    reader = Reader(server.address)
+    image = bytearray(own_drr.read_bytes())
+    image[-3] ^= 1
+    own_drr.write_bytes(image)
+    with pytest.raises(CorruptError, match="CRC"):
+        reader.stream(len(reader.index) - 1, "bottom")
+    assert os.path.exists(own_drr)

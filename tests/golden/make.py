@@ -1,0 +1,200 @@
+"""Writes the golden files of version 1.0 beside it, and what each must come to, into golden.json.
+
+    python tests/golden/make.py
+
+They are made once and kept: a change of the program that reads them otherwise, or refuses what it
+should read, is a mistake, whatever it does to new files. Made anew they must be when the format is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from unittest import mock
+
+import h5py
+import numpy as np
+import torch
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE.parent), str(HERE.parent / "formats")]
+
+from drr_files import seal  # noqa: E402
+from mutants import CPU, TINY_BITSWAP, TINY_VQVAE, memory_of  # noqa: E402
+
+from drrpack import DRRDataset, DrrError  # noqa: E402
+from drrpack.formats import build  # noqa: E402
+from drrpack.formats.container import Reader, write  # noqa: E402
+from drrpack.formats.verify import Depth, verify  # noqa: E402
+from drrpack.trainers.fit_codec import FitPlan, fit_codec  # noqa: E402
+from drrpack.trainers.fitting import Budget  # noqa: E402
+
+IMAGES = 16  # of each digit
+
+
+def digits() -> list[np.ndarray]:
+    """scikit-learn's scans, each pixel as 4x4: 32x32, as grey RGB."""
+    from sklearn.datasets import load_digits
+
+    found = load_digits()
+    pixels = np.rint(found.images * (255 / 16)).astype(np.uint8).repeat(4, 1).repeat(4, 2)
+    return [np.stack([pixels[found.target == digit][:IMAGES]] * 3, axis=-1) for digit in range(10)]
+
+
+def main() -> None:
+    good = HERE / "digits.drr"
+    write_digits(good)
+    for name, make in BAD.items():
+        path = HERE / f"{name}.drr"
+        path.write_bytes(good.read_bytes())
+        make(path)
+    expected = {path.name: outcome(path) for path in sorted(HERE.glob("*.drr"))}
+    (HERE / "golden.json").write_text(json.dumps(expected, indent=1) + "\n")
+
+
+def write_digits(path: Path) -> None:
+    """All digits, by networks of a few kilobytes that were fitted on them for a moment."""
+    torch.set_num_threads(1)
+    images = digits()
+    plan = FitPlan(Budget(epochs=40), CPU, vqvae=TINY_VQVAE, bitswap=TINY_BITSWAP)
+    codec, _ = fit_codec(np.concatenate(images), plan)
+    codes = [codec.encode(each) for each in images]
+    memory = memory_of(codec, codes, images, [str(digit) for digit in range(10)])
+    write(path, memory, overwrite=True)
+
+
+def outcome(path: Path) -> dict[str, object]:
+    """The digest of a file, how `verify --full` ends, and the digest of the pixels in it."""
+    found: dict[str, object] = {"sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    try:
+        verify(path, Depth("full"))
+    except DrrError as error:
+        return {**found, "error": type(error).__name__, "exit_code": error.exit_code}
+    images, labels = DRRDataset(path).to_numpy()
+    pairs = DRRDataset(path, raw="pairs")
+    kept = b"".join(raw.numpy().tobytes() for raw, _, _ in pairs)
+    return {
+        **found,
+        "images": len(images),
+        "pixels": hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest(),
+        "raw": hashlib.sha256(kept).hexdigest(),
+    }
+
+
+# --- what is wrong with the others ---------------------------------------------------------------
+
+
+def _changed(change: Callable[[h5py.File], None]) -> Callable[[Path], None]:
+    def make(path: Path) -> None:
+        with h5py.File(path, "r+", libver=("v110", "v110")) as file:
+            change(file)
+        with h5py.File(path, "r+", libver=("v110", "v110")) as file:
+            file.attrs.modify("file_length", np.uint64(path.stat().st_size))
+        seal(path)
+
+    return make
+
+
+def _text(name: str, value: str) -> Callable[[Path], None]:
+    def change(file: h5py.File) -> None:
+        file.attrs[name] = np.bytes_(value)
+
+    return _changed(change)
+
+
+def _link(link: object) -> Callable[[Path], None]:
+    def change(file: h5py.File) -> None:
+        file["elsewhere"] = file["streams"]
+        del file["streams"]
+        file["streams"] = link
+
+    return _changed(change)
+
+
+def _dataset(**options: object) -> Callable[[Path], None]:
+    def change(file: h5py.File) -> None:
+        del file["streams"]
+        file.create_dataset("streams", **options)
+
+    return _changed(change)
+
+
+def _virtual(file: h5py.File) -> None:
+    del file["streams"]
+    sources = h5py.VirtualLayout(shape=(64,), dtype="u1")
+    sources[:] = h5py.VirtualSource("/etc/hostname", "streams", shape=(64,))
+    file.create_virtual_dataset("streams", sources)
+
+
+def _cycle(file: h5py.File) -> None:
+    del file["vqvae"]
+    file["vqvae"] = file["/"]
+
+
+def _index(field: str, value: int) -> Callable[[Path], None]:
+    def change(file: h5py.File) -> None:
+        rows = file["index"][:]
+        rows[field][3] = value
+        file["index"][:] = rows
+        digest = hashlib.sha256(rows.tobytes()).hexdigest()
+        file["index"].attrs["sha256"] = np.bytes_(digest)
+
+    return _changed(change)
+
+
+def _names(third: bytes) -> Callable[[Path], None]:
+    def change(file: h5py.File) -> None:
+        names = np.array([third if n == 3 else str(n).encode() for n in range(10)])
+        del file["classes"]
+        made = file.create_dataset("classes", data=names)
+        made.attrs["sha256"] = np.bytes_(hashlib.sha256(names.tobytes()).hexdigest())
+
+    return _changed(change)
+
+
+def _flip(path: Path) -> None:
+    image = bytearray(path.read_bytes())
+    image[-9] ^= 4
+    path.write_bytes(image)
+
+
+def _other_model(path: Path) -> None:
+    """All checksums are right; only decoding tells."""
+    with Reader(path) as reader:
+        memory = reader.memory()
+    model = memory.entropy_model
+    data = bytearray(model.data)
+    data[300] ^= 64
+    with mock.patch.object(build, "_check"):
+        write(path, replace(memory, entropy_model=replace(model, data=bytes(data))), overwrite=True)
+
+
+BAD: dict[str, Callable[[Path], None]] = {
+    "truncated": lambda path: path.write_bytes(path.read_bytes()[:-1]),
+    "trailing-junk": lambda path: path.write_bytes(path.read_bytes() + b"junk"),
+    "flipped-bit": _flip,
+    "other-model": _other_model,
+    "version-2": _text("format_version", "2.0"),
+    "required-feature": _text("required_features", "time-travel"),
+    "later-minor-version": _text("format_version", "1.7"),  # this one is sound
+    "soft-link": _link(h5py.SoftLink("/elsewhere")),
+    "external-link": _link(h5py.ExternalLink("/etc/hostname", "/streams")),
+    "external-storage": _dataset(shape=(9,), dtype="u1", external=[("/etc/hostname", 0, 9)]),
+    "virtual-dataset": _changed(_virtual),
+    "cyclic-group": _changed(_cycle),
+    "petabyte": _dataset(shape=(1 << 50,), dtype="u1"),
+    "filter-bomb": _dataset(data=np.zeros(1 << 20, "u1"), compression="gzip", compression_opts=9),
+    "wrong-dtype": _dataset(data=np.zeros(8, ">i8")),
+    "overlapping-rows": _index("offset", 1),
+    "rows-beyond-the-file": _index("offset", 1 << 60),
+    "image-bomb": _index("images", (1 << 26) - 200),
+    "not-utf8-name": _names(b"\xff\xfe"),
+    "path-like-name": _names(b"../../x"),  # sound, but not for `export`
+}
+
+if __name__ == "__main__":
+    main()
