@@ -15,6 +15,7 @@ import lzma
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +53,19 @@ def main() -> None:
     with Reader(given.codec) as reader:
         codec = load_codec(reader, torch.device("cpu"))
     codes = timed("VQ-VAE", lambda: [codec.encode(part) for part in images])
-    codec = timed("choose the layout", lambda: codecs.lay_out(codec, codes))
     tops, bottoms = [c.top for c in codes], [c.bottom for c in codes]
+    layouts = timed(
+        "choose the layout",
+        lambda: (
+            streams.choose_layout(codec.top, tops, None),
+            streams.choose_layout(codec.bottom, bottoms, tops),
+        ),
+    )
+    levels = [
+        replace(level, layout=layout)
+        for level, layout in zip((codec.top, codec.bottom), layouts, strict=True)
+    ]
+    codec = replace(codec, top=levels[0], bottom=levels[1])
     top = timed("Bit-Swap, top", lambda: streams.encode(codec.top, tops, None))
     bottom = timed("Bit-Swap, bottom", lambda: streams.encode(codec.bottom, bottoms, tops))
     made = [

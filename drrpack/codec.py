@@ -18,7 +18,7 @@ from drrpack import streams
 from drrpack.ans import Words
 from drrpack.bitswap import Codes
 from drrpack.code_model import BitSwap
-from drrpack.errors import DrrError
+from drrpack.errors import DrrError, MessageError
 from drrpack.exact import exact_arithmetic, freeze, move
 from drrpack.pixels import ActivationBits, PixelDecoder, batches, calibrate
 from drrpack.streams import Level, StreamLayout, frequency_table
@@ -196,12 +196,24 @@ def finish(vqvae: VQVAE, bitswap: BitSwap, fitted_on: ClassCodes, device: torch.
     return assemble(vqvae, bits, bitswap, tables, layouts, device)
 
 
-def lay_out(codec: Codec, classes: Sequence[ClassCodes]) -> Codec:
-    """The codec with the layout of streams that suits these classes."""
+def lay_out(codec: Codec, classes: Sequence[ClassCodes]) -> tuple[Codec, list[ClassStreams]]:
+    """The codec with the layout of streams that suits these classes, and their streams.
+
+    Raises:
+        DrrError: as `Codec.compress`.
+    """
     tops = [c.top for c in classes]
     bottoms = [c.bottom for c in classes]
     top = streams.choose_layout(codec.top, tops, None)
     bottom = streams.choose_layout(codec.bottom, bottoms, tops)
-    return replace(
-        codec, top=replace(codec.top, layout=top), bottom=replace(codec.bottom, layout=bottom)
-    )
+    while True:
+        codec = replace(
+            codec, top=replace(codec.top, layout=top), bottom=replace(codec.bottom, layout=bottom)
+        )
+        try:
+            return codec, codec.compress(classes)
+        except MessageError:  # the first group could be paid for, and a later one asks for more
+            top, bottom = (
+                replace(layout, plain_images=layout.plain_images * 9 // 8 + 1)
+                for layout in (top, bottom)
+            )

@@ -24,9 +24,12 @@ def start(*arguments: str) -> tuple[str, set[str]]:
     return done.stdout, {line.split("|")[-1].strip().split(".")[0] for line in timed}
 
 
-@pytest.mark.parametrize("command", [(), ("encode",), ("stats",), ("preview",), ("train",)])
-def test_help_is_light(command: tuple[str, ...]) -> None:
-    shown, imported = start("-m", "drrpack", *command, "--help")
+COMMANDS = ("encode", "stats", "preview", "train", "report", "append", "drop", "merge", "verify")
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS, "export"])
+def test_help_is_light(command: str) -> None:
+    shown, imported = start("-m", "drrpack", *command.split(), "--help")
     assert "Usage" in shown
     assert not imported & SLOW_TO_IMPORT
 

@@ -35,6 +35,7 @@ from mutants import (
     write_tiny,
 )
 
+TINY = "tiny.drr"
 BATCH = 2000  # mutants of one process
 
 
@@ -56,7 +57,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(
         dir="/dev/shm" if Path("/dev/shm").is_dir() else None
     ) as place:
-        file = Path(place) / "tiny.drr"
+        file = Path(place) / TINY
         write_tiny(file)
         seedling = Seedling.of(file)
         done = start
@@ -136,7 +137,7 @@ def _read_mutants(
     seedling: Seedling, seed: int, numbers: range, place: Path, pipe: Connection
 ) -> None:
     path = place / f"mutant-{os.getpid()}.drr"
-    limit_memory()
+    limit_memory(place / TINY)
     for number in numbers:
         path.write_bytes(mutant(seedling, seed, number))
         signal.alarm(HANG_SECONDS)

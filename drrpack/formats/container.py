@@ -303,9 +303,11 @@ class Reader:
         start = np.minimum(offsets, np.uint64(limit + 1)).astype(np.int64)  # no overflow
         end = start + sizes
         order = np.lexsort((end, start))
-        if (end > limit).any() or (start[order][1:] < end[order][:-1]).any():
-            found = f"records of /{name} that overlap or lie outside"
-            raise forbidden(self.path, found, f"each in its own part of {limit} bytes")
+        expected = f"each in its own part of {limit} bytes"
+        if (end > limit).any():
+            raise forbidden(self.path, f"records of /{name} that lie outside of it", expected)
+        if (start[order][1:] < end[order][:-1]).any():
+            raise forbidden(self.path, f"records of /{name} that overlap", expected)
 
     def _model(self, name: str) -> Section:
         version = self._opened()[1].versions[name]

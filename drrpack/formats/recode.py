@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 
@@ -22,8 +23,24 @@ def in_one_layout(readers: Sequence[Reader], device: torch.device) -> list[Memor
         return memories
     codec = load_codec(readers[0], device)
     codes = [all_codes(reader, codec) for reader in readers]
-    codec = lay_out(codec, [each for part in codes for each in part])
-    return [coded(memory, codec, part) for memory, part in zip(memories, codes, strict=True)]
+    together = coded(memories[0], codec, [each for part in codes for each in part])
+    changed, start = [], 0
+    for memory in memories:
+        inside = range(start, start + len(memory.classes))
+        chunks = [
+            replace(c, class_index=c.class_index - start)
+            for c in together.chunks
+            if c.class_index in inside
+        ]
+        changed.append(replace(together, **_own(memory), chunks=chunks))
+        start = inside.stop
+    return changed
+
+
+def _own(memory: Memory) -> dict[str, Any]:
+    """What a memory has whatever its codec is."""
+    names = ("image_size", "classes", "metadata", "raw")
+    return {name: getattr(memory, name) for name in names}
 
 
 def _same(one: Section, two: Section) -> bool:
@@ -39,9 +56,10 @@ def all_codes(reader: Reader, codec: Codec) -> list[ClassCodes]:
 
 
 def coded(memory: Memory, codec: Codec, codes: Sequence[ClassCodes]) -> Memory:
-    """``memory`` with the streams that ``codec`` makes of the codes of each of its classes."""
-    vqvae, entropy_model = sections(codec)
+    """``memory`` with the streams that ``codec`` makes of the codes of each class, laid out to suit
+    them."""
     filled = [number for number, each in enumerate(codes) if len(each)]
-    made = codec.compress([codes[number] for number in filled])
+    codec, made = lay_out(codec, [codes[number] for number in filled])
+    vqvae, entropy_model = sections(codec)
     chunks = [chunk(number, streams) for number, streams in zip(filled, made, strict=True)]
     return replace(memory, chunks=chunks, vqvae=vqvae, entropy_model=entropy_model)

@@ -157,8 +157,11 @@ class _Parser:
         key = name.encode()
         if not group.links.exists(key):
             raise malformed(self.path, f"no {name!r}", "all elements of the format")
-        if group.links.get_info(key).type != h5py.h5l.TYPE_HARD:
-            raise forbidden(self.path, f"a soft or external link {name!r}", "a hard link")
+        link = group.links.get_info(key).type
+        if link != h5py.h5l.TYPE_HARD:
+            kind_of_link = {h5py.h5l.TYPE_SOFT: "a soft", h5py.h5l.TYPE_EXTERNAL: "an external"}
+            found = f"{kind_of_link.get(link, 'a user-defined')} link {name!r}"
+            raise forbidden(self.path, found, "a hard link")
         opened = h5py.h5o.open(group, key)
         if not isinstance(opened, kind):
             expected = kind.__name__.removesuffix("ID").lower()
@@ -171,10 +174,14 @@ class _Parser:
 
     def _extent(self, dataset: Any, name: str) -> Extent:
         plist = dataset.get_create_plist()  # first of all: a virtual dataset's size is elsewhere
-        if plist.get_layout() != h5py.h5d.CONTIGUOUS or plist.get_external_count():
-            raise forbidden(self.path, f"{name!r} stored otherwise", "a contiguous dataset")
+        if plist.get_external_count():
+            raise forbidden(self.path, f"{name!r} stored in another file", "all in this file")
+        if plist.get_layout() == h5py.h5d.VIRTUAL:
+            raise forbidden(self.path, f"{name!r} as a virtual dataset", "bytes of this file")
         if plist.get_nfilters():
             raise forbidden(self.path, f"{name!r} with a filter", "unfiltered bytes")
+        if plist.get_layout() != h5py.h5d.CONTIGUOUS:
+            raise forbidden(self.path, f"{name!r} in chunks or compact", "a contiguous dataset")
         item_bytes = self._item_bytes(dataset.get_type(), name)
         space = dataset.get_space()
         shape: tuple[int, ...] = space.get_simple_extent_dims() if space.is_simple() else ()

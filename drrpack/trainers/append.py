@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from drrpack import codec as codecs
-from drrpack.codec import ClassCodes, Codec, lay_out
+from drrpack.codec import ClassCodes, Codec
 from drrpack.errors import MessageError, OptionError, OutputError
 from drrpack.formats import container, memory, originals
 from drrpack.formats.build import build_image
@@ -152,7 +152,7 @@ def _kept(
         made = codec.compress(fresh)
     except MessageError:  # too few plain images for so short a class: all streams, laid out anew
         every = _together(reader, plan, codec, content, fresh)
-        return coded(content, lay_out(codec, every), every)
+        return coded(content, codec, every)
     numbers = [content.classes.index(name) for name in plan.source.classes]
     chunks = [memory.chunk(n, streams) for n, streams in zip(numbers, made, strict=True)]
     return replace(content, chunks=[*content.chunks, *chunks])
@@ -200,7 +200,7 @@ def _tuned(
         for level in ("top", "bottom")
     }
     tuned = codecs.assemble(codec.vqvae, codec.bits, network, tables, layouts, options.device)
-    made = coded(content, lay_out(tuned, filled), every)
+    made = coded(content, tuned, every)
     measured = {**made.metadata["figures"], "reference_bits": figures.references(filled)}
     fit = {**made.metadata.get("fit", {}), "tuned": log}
     return replace(made, metadata={**made.metadata, "figures": measured, "fit": fit})

@@ -75,7 +75,7 @@ def child_fuzz(path: Path, place: str, count: str) -> None:
     """Go through mutants under limits on memory and time; print how often each outcome came up."""
     torch.set_num_threads(1)
     seedling, outcomes = Seedling.of(path), collections.Counter[str]()
-    limit_memory()
+    limit_memory(path)
     for number in range(int(count)):
         Path(place).write_bytes(mutant(seedling, 0, number))
         signal.alarm(HANG_SECONDS)

@@ -54,7 +54,7 @@ def test_each_has_a_message_of_its_own(tmp_path: Path) -> None:
             DRRDataset(path).preload()
             reader.verify()
         messages.add(str(caught.value))
-    assert len(messages) >= len(UNSAFE) - 2  # virtual, external and filtered are "stored otherwise"
+    assert len(messages) == len(UNSAFE)
 
 
 def test_export_does_not_leave_its_folder(tmp_path: Path) -> None:

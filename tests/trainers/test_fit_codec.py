@@ -50,9 +50,20 @@ def test_the_codec_codes_what_it_was_fitted_on(
 ) -> None:
     codes = [undisturbed.encode(images[:30]), undisturbed.encode(images[30:])]
     with tiny_networks():
-        codec = lay_out(undisturbed, codes)
-    made = codec.compress(codes)  # decodes it, and compares
+        codec, made = lay_out(undisturbed, codes)  # decodes it, and compares
+    assert codec.top.layout.plain_images < 30
     assert [streams.images for streams in made] == [30, 30]
+
+
+def test_a_layout_that_cant_be_paid_for_is_made_anew(
+    undisturbed: Codec, images: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    codes = [undisturbed.encode(images[:30]), undisturbed.encode(images[30:])]
+    monkeypatch.setattr("drrpack.streams.plain_images_needed", lambda *_: 0)  # too few
+    with tiny_networks():
+        codec, made = lay_out(undisturbed, codes)
+    assert codec.top.layout.plain_images > 0
+    assert codec.decompress(made, (4, 4))[1].digest == codes[1].digest
 
 
 def test_what_is_used_is_what_fp16_holds(undisturbed: Codec) -> None:

@@ -24,20 +24,18 @@ from hypothesis.stateful import (
 )
 from tiny_memory import TINY_WIDTHS
 
-from drrpack import DRRDataset
 from drrpack.errors import OptionError
 from drrpack.formats.container import Reader, write
 from drrpack.formats.edit import drop, merge
-from drrpack.formats.memory import load_codec
+from drrpack.formats.memory import load_codec, read_codes
 from drrpack.formats.recode import in_one_layout
 from drrpack.formats.sources import open_source
-from drrpack.formats.verify import Depth, verify
 from drrpack.trainers.append import AppendOptions, append, plan_append
 from drrpack.trainers.fitting import Budget
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-STEPS = int(os.environ.get("DRRPACK_HISTORY_STEPS", "120"))  # 10,000 in the campaign
+STEPS = int(os.environ.get("DRRPACK_HISTORY_STEPS", "80"))  # 10,000 in the campaign
 STEPS_IN_A_ROW = 40
 COUNTS = (1, 2, 7)  # pictures of a class that are added at once
 CPU = torch.device("cpu")
@@ -132,9 +130,10 @@ class History(RuleBasedStateMachine):
             assert reader.classes == list(self.expected)
             sizes = [len(codes) for codes in self.expected.values()]
             assert reader.images_per_class.tolist() == sizes
-        verify(self.path, Depth("full"))
-        for name, codes in self.expected.items():
-            np.testing.assert_array_equal(codes_of(self.path, name), codes)
+            reader.verify()
+            found = read_codes(reader, load_codec(reader, CPU), range(len(sizes)))
+        for number, codes in enumerate(self.expected.values()):
+            np.testing.assert_array_equal(found[number].flat, codes)
         assert not list(self.place.glob(".drr-*"))
 
     def teardown(self) -> None:
@@ -143,9 +142,9 @@ class History(RuleBasedStateMachine):
 
 
 def codes_of(path: Path, name: str) -> np.ndarray:
-    dataset = DRRDataset(path, classes=[name])
-    top, bottom = dataset.codes(range(len(dataset)))
-    return np.concatenate([top.flatten(1).numpy(), bottom.flatten(1).numpy()], 1)
+    with Reader(path) as reader:
+        number = reader.classes.index(name)
+        return read_codes(reader, load_codec(reader, CPU), [number])[number].flat
 
 
 @pytest.fixture(scope="module")

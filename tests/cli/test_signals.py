@@ -1,0 +1,42 @@
+"""Ctrl-C and SIGTERM in the middle of writing, in a process of its own."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+INTERRUPTED = """
+    import os, sys
+    from drrpack.cli.main import main
+
+    number = int(sys.argv.pop(1))
+    fsync = os.fsync
+
+    def interrupted(descriptor):
+        os.kill(os.getpid(), number)
+        fsync(descriptor)
+
+    os.fsync = interrupted  # the file is written, and has not got its name yet
+    main()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_nothing_is_left_and_nothing_is_lost(
+    own_drr: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    before = own_drr.read_bytes()
+    for command in (["drop", own_drr, "3"], ["merge", own_drr, "-o", tmp_path / "new.drr"]):
+        script = [sys.executable, "-c", textwrap.dedent(INTERRUPTED), str(int(number))]
+        done = subprocess.run(
+            [*script, *map(str, command)], capture_output=True, text=True, timeout=120
+        )
+        assert done.returncode == 130, done.stderr
+        assert "interrupted" in done.stderr and "Traceback" not in done.stderr
+        assert list(tmp_path.iterdir()) == [own_drr]
+        assert own_drr.read_bytes() == before
