@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -69,17 +70,23 @@ class DRRDataset(Dataset[tuple[Any, ...]]):
         self.classes = [self.reader.classes[n] for n in self._numbers]
         self.class_to_idx = {name: label for label, name in enumerate(self.classes)}
         self.image_size = self.reader.image_size
-        counts = [int(self.reader.images_per_class[n]) for n in self._numbers]
+        counts = self.reader.images_per_class[self._numbers]
         self._starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
         labels = np.repeat(np.arange(len(counts)), counts)
         # items are images: all of them in the order of the file, or those that are kept raw
         self._items, self._raw = np.arange(len(labels)), None
         if raw is not None:
             self._items, self._raw = _pairs(self.reader, self._numbers, self._starts, raw)
-        self.targets: list[int] = labels[self._items].tolist()
+        self._labels = labels[self._items]
         self._codec: Codec | None = None
         self._codes: dict[int, ClassCodes] = {}
         self._cache = _PixelCache(len(labels), self.image_size, cache_bytes)
+
+    @cached_property
+    def targets(self) -> list[int]:
+        """The label of every item; a list of half a million takes a while, so not on opening."""
+        labels: list[int] = self._labels.tolist()
+        return labels
 
     def __len__(self) -> int:
         return len(self._items)
@@ -100,7 +107,7 @@ class DRRDataset(Dataset[tuple[Any, ...]]):
         return [image if self.transform is None else self.transform(image) for image in images]
 
     def _label(self, item: int) -> Any:
-        label = self.targets[item]
+        label = int(self._labels[item])
         return label if self.target_transform is None else self.target_transform(label)
 
     def pixels(self, indices: Sequence[int] | NDArray[np.int64]) -> Pixels:
@@ -121,7 +128,7 @@ class DRRDataset(Dataset[tuple[Any, ...]]):
     def to_numpy(self) -> tuple[Pixels, NDArray[np.int64]]:
         """All images uint8 (N, H, W, 3) and labels (N,) int64: for Avalanche, PyCIL and others."""
         codes = self._class_codes(self._items)
-        return self.codec.decode(codes, self.image_size), np.asarray(self.targets, dtype=np.int64)
+        return self.codec.decode(codes, self.image_size), self._labels.astype(np.int64)
 
     def preload(self) -> DRRDataset:
         """Decode all codes now, so that forked or spawned workers need not; returns itself."""
