@@ -16,7 +16,8 @@ from drrpack.trainers.resnet import state_bytes
 
 @register
 class ExperienceReplay(Finetune):
-    """Trains on the raw images of new classes and on the exemplars kept of old ones.
+    """Trains on the raw images of new classes and on the exemplars kept of old ones, half and half:
+    exemplars come as often as it takes, as in the paper a batch from memory goes with each new one.
 
     The best images of each class are kept, without loss and without a codec: a number of them, or
     as many as fit into the class's share of the budget.
@@ -32,9 +33,13 @@ class ExperienceReplay(Finetune):
 
     def train_phase(self, context: PhaseContext) -> Classifier:
         images, labels = context.raw(context.new)
+        old = sum(map(len, self.kept))
+        times = max(1, round(len(images) / old)) if old else 0
         of = [torch.full((len(kept),), label) for label, kept in enumerate(self.kept)]
         classifier = context.train(
-            torch.cat([*self.kept, images]), torch.cat([*of, labels]), network=self.network
+            torch.cat([*times * self.kept, images]),
+            torch.cat([*times * of, labels]),
+            network=self.network,
         )
         self.network = classifier.network
         for label in context.new:
