@@ -69,14 +69,12 @@ def test_a_broken_run_goes_on_as_if_nothing_had_been(name: str, tmp_path: Path) 
     assert without_times(resumed) == without_times(whole)
 
 
-def test_the_ceiling_ends_as_plain_joint_training(tmp_path: Path) -> None:
-    """The peer is a loop of its own: PyTorch's schedule and loss, torchvision's crops and flips."""
-    data, epochs, batch = DigitsData(100), 12, 50
-    found = run(data, "ub", out=tmp_path, **(SMALL | {"epochs": epochs, "width": 8}))
+def joint_training(data: DigitsData, seed: int, epochs: int, width: int, batch: int) -> float:
+    """Accuracy of a loop of its own: PyTorch's schedule and loss, torchvision's crops and flips."""
     images, labels = (torch.from_numpy(part) for part in data.raw(range(10)))
     crop = transforms.Compose([transforms.RandomCrop(16, 2), transforms.RandomHorizontalFlip()])
-    torch.manual_seed(1)
-    network = ResNet18(10, 8)
+    torch.manual_seed(seed)
+    network = ResNet18(10, width)
     optimiser = torch.optim.SGD(network.parameters(), 0.2, 0.9, weight_decay=5e-4, nesterov=True)
     steps = epochs * (len(images) // batch)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 0.2, steps, cycle_momentum=False)
@@ -92,9 +90,22 @@ def test_the_ceiling_ends_as_plain_joint_training(tmp_path: Path) -> None:
     seen, wanted = (torch.from_numpy(part) for part in data.test(range(10)))
     with torch.no_grad():
         told = network.eval()((seen.permute(0, 3, 1, 2) / 255 - 0.5) / 0.25).argmax(1)
-    joint = 100 * float((told == wanted).double().mean())
-    print(joint, found["last_accuracy"])
-    assert joint > 85 and abs(found["last_accuracy"] - joint) < 6
+    return 100 * float((told == wanted).double().mean())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_ceiling_ends_as_plain_joint_training(tmp_path: Path) -> None:
+    """Within noise: the means of three seeds, whose deviations are some two points."""
+    data, epochs, width = DigitsData(150), 25, 4
+    options = SMALL | {"epochs": epochs, "width": width, "base": 9, "phases": 1}
+    ceiling = [
+        run(data, "ub", out=tmp_path / str(seed), seed=seed, **options)["last_accuracy"]
+        for seed in range(3)
+    ]
+    joint = [joint_training(data, seed, epochs, width, batch=250) for seed in range(3)]
+    assert min(*ceiling, *joint) > 80
+    assert abs(np.mean(ceiling) - np.mean(joint)) < 4, (ceiling, joint)
 
 
 # --- what is kept --------------------------------------------------------------------------------
