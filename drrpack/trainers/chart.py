@@ -55,7 +55,8 @@ class _Axis:
 
     def __init__(self, values: Sequence[float], start: float, end: float, room: float) -> None:
         low, high = min(values), max(values)
-        low, high = low - room * (high - low), high + room * (high - low)
+        margin = room * (high - low)
+        low, high = (max(0.0, low - margin) if low >= 0 else low - margin), high + margin
         step = _round_step((high - low) / 5 or max(1.0, abs(high)) / 5)
         self.low, self.high = step * math.floor(low / step), step * math.ceil(high / step)
         if self.low == self.high:

@@ -220,6 +220,8 @@ def _table(headings: Sequence[str], rows: Iterable[Row]) -> str:
 
 
 def _cell(cell: str | tuple[float, str]) -> str:
+    if cell == "-":  # no number
+        return '<td class="number">-</td>'
     if isinstance(cell, str):
         return f"<td>{escape(cell)}</td>"
     return f'<td class="number" data-value="{cell[0]!r}">{escape(cell[1])}</td>'

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from command import Command
 from PIL import Image
+from tiny_memory import encode_tiny
 
 from drrpack import DRRDataset
 from drrpack.formats.container import Reader, write
@@ -18,14 +19,18 @@ from drrpack.formats.originals import open_originals
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-@pytest.fixture
-def start(drrpack: Command, digits_drr: Path, digits_folder: Path, tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def four(digits_drr: Path, digits_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file with digits 0 to 3 and two raw exemplars of each, by the codec of all."""
-    folder = part(digits_folder, tmp_path / "first", "0123")
-    path = tmp_path / "mem.drr"
-    options = ("--codec", digits_drr, "--raw-per-class", "2")
-    assert drrpack("encode", folder, "-o", path, *options).code == 0
-    return path
+    place = tmp_path_factory.mktemp("four")
+    folder = part(digits_folder, place / "first", "0123")
+    return encode_tiny(folder, place / "four.drr", codec=digits_drr, raw_per_class=2)
+
+
+@pytest.fixture
+def start(four: Path, tmp_path: Path) -> Path:
+    """A copy of it that a test may change."""
+    return Path(shutil.copy(four, tmp_path / "mem.drr"))
 
 
 def part(folder: Path, output: Path, digits: str, count: int = 30, skip: int = 0) -> Path:
@@ -62,7 +67,7 @@ def test_append_tunes_and_keeps_the_smaller(
     for name, pixels in before.items():
         np.testing.assert_array_equal(pixels_of(start, name), pixels)
     assert drrpack("verify", start, "--full").code == 0
-    assert {path.name for path in tmp_path.iterdir()} == {"first", "more", "mem.drr"}
+    assert {path.name for path in tmp_path.iterdir()} == {"more", "mem.drr"}
     out = tmp_path / "run"
     options = ("--base", "3", "--phases", "1", "--epochs", "1", "--width", "4", "--out", out)
     assert drrpack("train", start, *options).code == 0  # test images come from both folders

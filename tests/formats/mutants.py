@@ -90,7 +90,7 @@ def memory_of(
     """A file's content, with the first and the third image of each class raw."""
     with mock.patch("drrpack.streams.WIDTHS", ((4, 1),)):
         codec, made = codecs.lay_out(codec, codes)
-    assert codec.top.layout.plain_images < len(codes[0]), "nothing is left for Bit-Swap"
+    assert codec.top.layout.steps(len(codes[0])), "nothing is left for Bit-Swap"
     chunks = [chunk(number, streams) for number, streams in enumerate(made)]
     kept = [record for n, each in enumerate(images) for record in raw.pack(n, [0, 2], each[[0, 2]])]
     size = images[0].shape[1:3]

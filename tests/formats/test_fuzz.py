@@ -38,7 +38,7 @@ def test_mutants_get_far(tiny: Path, tmp_path: Path) -> None:
     """Some of every kind must pass the checksums, or the campaign tests nothing but these."""
     seedling, path = Seedling.of(tiny), tmp_path / "mutant.drr"
     opened: collections.Counter[str] = collections.Counter()
-    for number in range(200):
+    for number in range(400):
         path.write_bytes(mutant(seedling, 1, number))
         assert mutant(seedling, 1, number) == path.read_bytes()
         try:

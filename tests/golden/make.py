@@ -33,7 +33,7 @@ from drrpack.formats.verify import Depth, verify  # noqa: E402
 from drrpack.trainers.fit_codec import FitPlan, fit_codec  # noqa: E402
 from drrpack.trainers.fitting import Budget  # noqa: E402
 
-IMAGES = 16  # of each digit
+IMAGES = 24  # of each digit: more than go without Bit-Swap
 
 
 def digits() -> list[np.ndarray]:

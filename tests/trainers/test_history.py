@@ -35,8 +35,8 @@ from drrpack.trainers.fitting import Budget
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-STEPS = int(os.environ.get("DRRPACK_HISTORY_STEPS", "80"))  # 10,000 in the campaign
-STEPS_IN_A_ROW = 40
+STEPS = int(os.environ.get("DRRPACK_HISTORY_STEPS", "40"))  # 10,000 in the campaign
+STEPS_IN_A_ROW = 20
 COUNTS = (1, 2, 7)  # pictures of a class that are added at once
 CPU = torch.device("cpu")
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
-import subprocess
-import sys
-import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ import torch
 from torch import Tensor
 
 from drrpack.errors import CorruptError, OptionError, OutputError, SourceError
+from drrpack.trainers import protocol, rundir
 from drrpack.trainers.classifier import Classifier
 from drrpack.trainers.methods import METHODS, Method, PhaseContext
 from drrpack.trainers.methods.base import Labelled
@@ -269,43 +268,42 @@ def test_it_learns_and_forgets_nothing(tmp_path: Path) -> None:
     assert torch.equal(state, torch.get_rng_state()), "the global random state was touched"
 
 
-KILLED = """
-    import os, signal, sys
-    from pathlib import Path
-    sys.path.insert(0, sys.argv[4])
-    import torch
-    torch.set_num_threads(1)
-    from test_protocol import SMALL, DigitsData
-    from drrpack.trainers import protocol, rundir
+def killed(out: Path, method: str, moment: str) -> int:
+    """How a process ends that carries out a run and is killed at some moment of phase 2."""
+    child = os.fork()
+    if child:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    torch_save, write_json = torch.save, rundir.write_json
 
-    out, method, moment = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
-
-    def die():
+    def die() -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
-    def report(at):
+    def report(at: RunProgress) -> None:
         if moment == "training" and at.phase == 2 and at.accuracy is None:
             die()
 
-    def save_half(finished, path):
+    def save_half(finished: dict[str, Any], path: Path) -> None:
         torch_save(finished, path)
         whole = bool(finished["weights"])  # the weights of earlier phases are dropped
         if len(list(path.parent.glob("*.pt"))) == 2 and whole == (moment == "saving"):
             path.write_bytes(path.read_bytes()[:1000])
             die()
 
-    def write_json(path, content):
+    def write_or_die(path: Path, content: dict[str, Any]) -> None:
         if path.name == "result.json" and len(content["phases"]) == 3:
             die()
-        rundir.write_json(path, content)
+        write_json(path, content)
 
-    torch_save = torch.save
-    if moment in ("saving", "dropping"):
-        torch.save = save_half
-    if moment == "result":
-        protocol.write_json = write_json
-    protocol.run(DigitsData(), method, out=out, report=report, **SMALL)
-"""
+    try:
+        if moment in ("saving", "dropping"):
+            torch.save = save_half
+        if moment == "result":
+            protocol.write_json = write_or_die  # type: ignore[assignment]
+        run(DigitsData(), method, out=out, report=report, **SMALL)
+    finally:
+        os._exit(1)
+
+
 # and how many phases result.json has then: with phase 1 saved, the weights of phase 0 are dropped
 MOMENTS = {"dropping": 1, "training": 2, "saving": 2, "result": 2}
 
@@ -315,10 +313,7 @@ def test_killed_and_resumed_like_undisturbed(method: str, tmp_path: Path) -> Non
     whole = run(DigitsData(), method, out=tmp_path / "whole", **SMALL)
     for moment, phases in MOMENTS.items():
         cut = tmp_path / moment
-        script = textwrap.dedent(KILLED)
-        command = [sys.executable, "-c", script, cut, method, moment, Path(__file__).parent]
-        died = subprocess.run(list(map(str, command)), timeout=120).returncode
-        assert died == -signal.SIGKILL
+        assert killed(cut, method, moment) == -signal.SIGKILL
         partial = json.loads((cut / "result.json").read_text())
         assert partial["complete"] is False and len(partial["phases"]) == phases
         resumed = run(DigitsData(), method, out=cut, resume=True, **SMALL)
