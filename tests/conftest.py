@@ -11,8 +11,8 @@ from pathlib import Path
 # is about threads sets their number itself.
 os.environ["OMP_NUM_THREADS"] = "1"
 
-import pytest  # noqa: E402
-import torch  # noqa: E402
+import pytest
+import torch
 
 
 @pytest.fixture(scope="session")
