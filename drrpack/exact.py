@@ -52,6 +52,11 @@ def round_half_up(x: Tensor) -> Tensor:
     return out
 
 
+def _noise(*shape: int, spread: float = 1.0) -> Tensor:
+    empty = torch.empty(shape)  # on the meta device PyTorch would import its compiler for a draw
+    return empty if empty.is_meta else empty.normal_(std=spread)
+
+
 def relu(x: Tensor) -> Tensor:
     """The only non-linearity: a clamp to the eight bits that a convolution accepts."""
     return x.clamp(0, ACTIVATION_MAX)
@@ -85,7 +90,7 @@ class IntConv2d(nn.Module):
         self.in_max, self.in_bits, self.out_bits = in_max, in_bits, out_bits
         self.low, self.high, self.padding = low, high, kernel // 2
         spread = gain * math.sqrt(2.0 / (inputs * kernel * kernel))
-        self.weight = nn.Parameter(spread * torch.randn(outputs, inputs, kernel, kernel))
+        self.weight = nn.Parameter(_noise(outputs, inputs, kernel, kernel, spread=spread))
         self.bias = nn.Parameter(torch.zeros(outputs))
         self.frozen: tuple[Tensor, Tensor, Tensor] | None = None
 
@@ -225,7 +230,7 @@ class IntEmbedding(nn.Module):
 
     def __init__(self, size: int, dim: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(size, dim))
+        self.weight = nn.Parameter(_noise(size, dim))
         self.frozen: Tensor | None = None
 
     def forward(self, codes: Tensor) -> Tensor:

@@ -103,9 +103,12 @@ class Quantiser(nn.Module):
     def __init__(self, size: int, dim: int, decay: float) -> None:
         super().__init__()
         self.decay = decay
-        self.register_buffer("codebook", torch.randn(size, dim))
-        self.register_buffer("usage", torch.ones(size))
-        self.register_buffer("total", self.codebook.clone())
+        self.register_buffer("codebook", torch.empty(size, dim))
+        self.register_buffer("usage", torch.empty(size))
+        self.register_buffer("total", torch.empty(size, dim))
+        if not self.codebook.is_meta:  # there PyTorch would import its compiler for a draw
+            self.codebook.normal_()
+        self.start_averages()
 
     def nearest(self, z: Tensor) -> Tensor:
         """Indices (M,) int64 of the codes nearest to the vectors ``z`` (M, D)."""
@@ -133,6 +136,10 @@ class Quantiser(nn.Module):
             total = torch.zeros_like(self.codebook).index_add_(0, nearest, z)
             filled = count > 0
             self.codebook[filled] = total[filled] / count[filled, None]
+        self.start_averages()
+
+    def start_averages(self) -> None:
+        """Set the moving averages as if each code had been chosen once."""
         self.usage.fill_(1.0)
         self.total.copy_(self.codebook)
 

@@ -51,6 +51,8 @@ def unpack_vqvae(config: Mapping[str, Any], data: bytes) -> tuple[VQVAE, Activat
             if not np.isfinite(values).all():
                 raise CorruptError("the VQ-VAE has weights that are no finite numbers")
             tensor.copy_(torch.from_numpy(values))
+    for quantiser in (network.top, network.bottom):
+        quantiser.start_averages()
     return network.eval().requires_grad_(False), bits
 
 
@@ -76,15 +78,16 @@ def _bitswap_bytes(network: BitSwap) -> int:
 def _build(
     kind: Callable[[Any], Network], sizes: Any, data: bytes, count: Callable[[Network], int]
 ) -> Network:
-    """The network, if ``data`` has the size that it needs; before that nothing is allocated."""
+    """The network, its tensors not filled yet, if ``data`` has the size that it needs; before that
+    nothing is allocated."""
     with torch.device("meta"):
-        wanted = count(kind(sizes))
+        network = kind(sizes)
+    wanted = count(network)
     if wanted != len(data):
         raise CorruptError(
             f"a model section has {len(data)} bytes of weights; its config asks for {wanted}"
         )
-    with torch.random.fork_rng(devices=[]):
-        return kind(sizes)
+    return network.to_empty(device="cpu")
 
 
 LEVELS = ("top", "bottom")

@@ -96,7 +96,7 @@ def joint_training(data: DigitsData, seed: int, epochs: int, width: int, batch: 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_the_ceiling_ends_as_plain_joint_training(tmp_path: Path) -> None:
-    """Within noise: over ten seeds of 40 epochs both came to 89 %, give or take two or three points."""
+    """Within noise: both come to 89 % over ten seeds, give or take two or three points."""
     data, epochs, width, seeds = DigitsData(150), 30, 4, range(3)
     data.images = np.ascontiguousarray(data.images[:, ::2, ::2])  # 8x8, as the digits are
     options = SMALL | {"epochs": epochs, "width": width, "base": 9, "phases": 1}
