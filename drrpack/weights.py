@@ -22,7 +22,11 @@ from drrpack.vqvae import VQVAE, VQVAEConfig
 
 Config = dict[str, Any]
 Network = TypeVar("Network", VQVAE, BitSwap)
-SIZE_LIMIT = 4096  # of any number in a config: no honest model comes near, a hostile one stops here
+# Of the numbers in a config: no honest model comes near, a hostile one stops here. Depths count
+# layers, and thousands of layers take seconds to build even where they hold nothing.
+SIZE_LIMIT = 4096
+DEPTH_LIMIT = 64
+DEPTHS = ("latents", "blocks", "residual_blocks")
 
 
 def pack_vqvae(network: VQVAE, bits: ActivationBits) -> tuple[Config, bytes]:
@@ -172,7 +176,8 @@ def _config(kind: Any, config: Mapping[str, Any]) -> Any:
     for name, value in values.items():
         number = isinstance(value, int | float) and not isinstance(value, bool)
         whole = isinstance(value, int) or isinstance(getattr(kind, name), float)
-        if not number or not whole or not 0 < value <= SIZE_LIMIT:
+        limit = DEPTH_LIMIT if name in DEPTHS else SIZE_LIMIT
+        if not number or not whole or not 0 < value <= limit:
             raise CorruptError(f"a model's config says {name} = {value!r}, which can't be")
     return _parse(lambda: kind(**values))
 

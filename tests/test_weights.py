@@ -175,6 +175,21 @@ def test_other_sizes_than_the_blobs_are_refused(kind: str) -> None:
             refused(kind, {**config, name: config[name] * 2}, blob, DrrError)
 
 
+@pytest.mark.parametrize(
+    ("kind", "name"), [("bitswap", "latents"), ("bitswap", "blocks"), ("vqvae", "residual_blocks")]
+)
+@pytest.mark.parametrize("depth", [65, 4096])
+def test_thousands_of_layers_are_refused_before_they_are_built(
+    kind: str, name: str, depth: int
+) -> None:
+    """Even layers that hold nothing yet take their time: 4096 latents took 20 seconds."""
+    config, blob = UNPACK[kind][0]()
+    if kind == "vqvae":
+        config["activation_bits"]["hidden"] = [6] * depth
+    with pytest.raises(CorruptError, match=f"{name} = {depth}, which can't be"):
+        UNPACK[kind][1]({**config, name: depth}, blob)
+
+
 @pytest.mark.parametrize("name", ["top_cell", "bottom_cell"])
 @pytest.mark.parametrize("side", [3, 16, 4096])
 def test_cells_that_are_no_small_power_of_two_are_refused(name: str, side: int) -> None:
@@ -185,9 +200,9 @@ def test_cells_that_are_no_small_power_of_two_are_refused(name: str, side: int) 
 @pytest.mark.parametrize(
     ("kind", "changes"),
     [
-        ("vqvae", {"residual_blocks": 4096}),
+        ("vqvae", {"residual_channels": 4096}),
         ("vqvae", {"channels": 1024, "embedding": 1024}),
-        ("bitswap", {"latents": 512}),
+        ("bitswap", {"latents": 64, "latent_width": 512}),
         ("bitswap", {"width": 1024, "latents": 64}),
     ],
 )
