@@ -62,8 +62,8 @@ def _measure(path: Path) -> dict[str, float]:
         file = PlainFile(path)
         for extent in places:
             file.read(extent.offset, extent.size)
-        network, bits = unpack_vqvae(vqvae.config, vqvae.data)
-        assemble(network, bits, *unpack_bitswap(entropy.config, entropy.data), CPU)
+        network, bits = unpack_vqvae(vqvae)
+        assemble(network, bits, *unpack_bitswap(entropy), CPU)
 
     return {
         "reading the models, ms": _milliseconds(models),

@@ -63,17 +63,18 @@ def expected_bits(
         latent_bits = latent_bits - _log2_mass(
             latent, *model.prior(index, above, latent.shape, context)
         )
-    return _code_bits(model, latents[0], codes, context, generator), latent_bits
+    first = latents[0] if latents else None
+    return _code_bits(model, first, codes, context, generator), latent_bits
 
 
 def _code_bits(
     model: LevelModel,
-    latent: Tensor,
+    latent: Tensor | None,
     codes: Tensor,
     context: Tensor | None,
     generator: torch.Generator,
 ) -> Tensor:
-    """Bits (B,) of the codes given the first latent: an estimate that is right on average.
+    """Bits (B,) of the codes given the first latent, if any: an estimate that is right on average.
 
     Of grids with more codes than `COUNTED` each phase counts one image in several, which stands for
     those between.
@@ -82,12 +83,12 @@ def _code_bits(
     first = int(torch.randint(apart, (), generator=generator))
     numbers = model.phases.within(codes.shape[1:])
     counted = [slice((number + first) % apart, None, apart) for number in numbers]
-    places = Places.join(
-        [
-            model.places(n, latent[some], codes[some], None if context is None else context[some])
-            for n, some in zip(numbers, counted, strict=True)
-        ]
-    )
+
+    def known(number: int, some: slice) -> Places:
+        beside = (None if x is None else x[some] for x in (latent, context))
+        return model.places(number, codes[some], *beside)
+
+    places = Places.join([known(n, some) for n, some in zip(numbers, counted, strict=True)])
     wanted = [model.phases.part(codes[s], n) for n, s in zip(numbers, counted, strict=True)]
     nats = model.logits(places) * (math.log(2) / 2**LOGIT_BITS)  # (N, K)
     every = torch.cat([part.reshape(-1) for part in wanted])
@@ -127,8 +128,9 @@ def _log2_mass(z: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
 def group_codec(model: LevelModel, shape: tuple[int, ...], top: Tensor | None) -> ans.Codec[Codes]:
     """Bit-Swap for codes of ``shape`` (streams, images, H, W), after equations 9 to 11 there.
 
-    ``top`` is the decoded top level (streams * images, H / 2, W / 2) for the bottom, else None.
-    Networks are frozen; call inside `drrpack.exact.exact_arithmetic`.
+    Without latents only the codes are coded, each given its context. ``top`` is the decoded top
+    level (streams * images, H / 2, W / 2) for the bottom, else None. Networks are frozen; call
+    inside `drrpack.exact.exact_arithmetic`.
     """
     streams, images, height, width = shape
     latent_shape = torch.Size((streams * images, model.channels, height, width))
@@ -143,18 +145,18 @@ def group_codec(model: LevelModel, shape: tuple[int, ...], top: Tensor | None) -
 
     phases = model.phases.within((height, width))
 
-    def likelihood(latent: Tensor, known: Codes, number: int) -> ans.Codec[Codes]:
+    def likelihood(latent: Tensor | None, known: Codes, number: int) -> ans.Codec[Codes]:
         x = torch.from_numpy(known).reshape(-1, height, width).to(device)
-        logits = model.logits(model.places(number, latent, x, context))
+        logits = model.logits(model.places(number, x, latent, context))
         return _code_codec(logits.view(streams, -1, logits.shape[1]))
 
-    def push_codes(message: ans.Message, codes: Codes, latent: Tensor) -> ans.Message:
+    def push_codes(message: ans.Message, codes: Codes, latent: Tensor | None = None) -> ans.Message:
         for number in phases[::-1]:
             part = model.phases.part(codes, number).reshape(streams, -1)
             message = likelihood(latent, codes, number).push(message, part)
         return message
 
-    def pop_codes(message: ans.Message, latent: Tensor) -> tuple[ans.Message, Codes]:
+    def pop_codes(message: ans.Message, latent: Tensor | None = None) -> tuple[ans.Message, Codes]:
         codes = np.zeros(shape, dtype=np.int64)
         for number in phases:
             message, popped = likelihood(latent, codes, number).pop(message)
@@ -187,7 +189,7 @@ def group_codec(model: LevelModel, shape: tuple[int, ...], top: Tensor | None) -
         x = torch.from_numpy(codes).reshape(-1, height, width).to(device)
         return posterior(0, x).push(message, above), codes
 
-    return ans.Codec(push, pop)
+    return ans.Codec(push, pop) if model.latents else ans.Codec(push_codes, pop_codes)
 
 
 def _carriers(model: LevelModel) -> set[torch.dtype]:

@@ -1,7 +1,8 @@
-"""The latent-variable model of one level of codes, and of both: what Bit-Swap codes with.
+"""The model of one level of codes, and of both: what entropy coding rests on.
 
 Codes are categories. Their likelihood is factorised in phases (`drrpack.phases`); the bottom level
-is conditioned on the top; all layers are those of `drrpack.exact`.
+is conditioned on the top; all layers are those of `drrpack.exact`. In Bit-Swap a chain of latents
+stands above the likelihood; without latents the model is the likelihood alone.
 """
 
 from __future__ import annotations
@@ -15,7 +16,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from drrpack.exact import WEIGHT_MAX, IntConv2d, IntEmbedding, IntLinear, relu, round_half_up
+from drrpack.exact import (
+    WEIGHT_BITS_MAX,
+    WEIGHT_MAX,
+    IntConv2d,
+    IntEmbedding,
+    IntLinear,
+    int_layers,
+    relu,
+    round_half_up,
+)
 from drrpack.phases import SIDES, Phases
 from drrpack.probability import BIN_MIN, LOGIT_BITS, SCALE_COUNT
 
@@ -33,7 +43,7 @@ class BitSwapConfig:
     """Size of the two models. One megabyte and a half in all; the paper's take 13.4."""
 
     codebook_size: int = 512
-    latents: int = 8  # the paper's
+    latents: int = 8  # the paper's; 0 for context alone
     top_cell: int = 4  # side of the cells of `drrpack.phases`
     bottom_cell: int = 4
     top_channels: int = 4  # of each latent, on the grid of the codes
@@ -43,6 +53,7 @@ class BitSwapConfig:
     latent_width: int = 16  # networks between two latents; there are fourteen
     prediction_width: int = 128  # the likelihood, which looks at a window around each code
     blocks: int = 2  # residual blocks of the likelihood
+    weight_bits: int = WEIGHT_BITS_MAX  # weights are multiples of 2**-weight_bits at finest
 
     def __post_init__(self) -> None:
         for name in ("top_cell", "bottom_cell"):
@@ -83,18 +94,19 @@ class Places:
     """What is known at N places of a grid whose codes come next."""
 
     known: Tensor  # (N, embedding * k * k): embedded codes around each, zero where not known yet
-    latent: Tensor  # (N, channels * 9): the first latent around each
     phase: Tensor  # (N,) int64
+    latent: Tensor | None  # (N, channels * 9): the first latent around each
     context: Tensor | None  # (N, width)
 
     @staticmethod
     def join(parts: Sequence[Places]) -> Places:
         """The places of several phases in a row."""
+        latents = [part.latent for part in parts if part.latent is not None]
         contexts = [part.context for part in parts if part.context is not None]
         return Places(
             torch.cat([part.known for part in parts]),
-            torch.cat([part.latent for part in parts]),
             torch.cat([part.phase for part in parts]),
+            torch.cat(latents) if latents else None,
             torch.cat(contexts) if contexts else None,
         )
 
@@ -111,7 +123,8 @@ class _Likelihood(nn.Module):
         width, limit = config.prediction_width, WEIGHT_MAX
         window = (2 * KNOWN_REACH + 1) ** 2
         self.known = IntLinear(config.embedding * window, width, in_max=WEIGHT_MAX)
-        self.latent = IntLinear(channels * 9, width, in_max=-BIN_MIN, in_bits=LATENT_BITS)
+        limits = {"in_max": -BIN_MIN, "in_bits": LATENT_BITS}
+        self.latent = IntLinear(channels * 9, width, **limits) if config.latents else None
         self.context = IntLinear(context, width) if context else None
         self.phase = IntEmbedding(phases, width)
         self.first = nn.ModuleList(
@@ -121,7 +134,9 @@ class _Likelihood(nn.Module):
         self.leave = IntLinear(width, config.embedding, low=-limit, high=limit)
 
     def forward(self, at: Places) -> Tensor:
-        hidden = self.known(at.known) + self.latent(at.latent) + self.phase(at.phase)
+        hidden = self.known(at.known) + self.phase(at.phase)
+        if self.latent is not None:
+            hidden = hidden + self.latent(at.latent)
         if self.context is not None:
             hidden = hidden + self.context(at.context)
         for first, second in zip(self.first, self.second, strict=True):
@@ -147,7 +162,7 @@ class Context(nn.Module):
 
 
 class LevelModel(nn.Module):
-    """The latent-variable model of one level of codes, conditioned on the top or not."""
+    """The model of one level of codes, with latents or not, conditioned on the top or not."""
 
     def __init__(self, config: BitSwapConfig, channels: int, cell: int, conditioned: bool) -> None:
         super().__init__()
@@ -157,19 +172,17 @@ class LevelModel(nn.Module):
         self.context = Context(config) if conditioned else None
         self.embedding = IntEmbedding(config.codebook_size, config.embedding)
         pairs = range(config.latents - 1)
-        self.infer = nn.ModuleList(
-            [
-                self._first_posterior(context),
-                *(self._between_latents(context) for _ in pairs),
-            ]
-        )
+        self.infer = nn.ModuleList(self._between_latents(context) for _ in pairs)
+        if config.latents:
+            self.infer.insert(0, self._first_posterior(context))
         self.generate = nn.ModuleList(self._between_latents(context) for _ in pairs)
         self.likelihood = _Likelihood(config, channels, len(self.phases), context)
         limits = {"in_max": WEIGHT_MAX, "low": -512, "high": 511}
         self.output = IntLinear(
             config.embedding, config.codebook_size, out_bits=LOGIT_BITS, gain=0.3, **limits
         )
-        self.last = nn.Parameter(torch.zeros(2 * channels))  # of p over the last latent
+        # of p over the last latent
+        self.last = nn.Parameter(torch.zeros(2 * channels if config.latents else 0))
 
     def _moments(self, width: int, gain: float = 0.1) -> IntConv2d:
         limits = {"low": -512, "high": 511}
@@ -236,18 +249,20 @@ class LevelModel(nn.Module):
         with torch.no_grad():
             self.last.copy_(torch.from_numpy(values.astype(np.float32)) * 2.0**-PARAMETER_BITS)
 
-    def places(self, number: int, latent: Tensor, codes: Tensor, context: Tensor | None) -> Places:
+    def places(
+        self, number: int, codes: Tensor, latent: Tensor | None, context: Tensor | None
+    ) -> Places:
         """All that may be known when the codes of phase ``number`` are coded.
 
         Of ``codes`` (B, H, W) only those of earlier phases are looked at. ``latent`` is the first
-        one, ``context`` that of the bottom level, both (B, C, H, W).
+        one where there are any, ``context`` that of the bottom level, both (B, C, H, W).
         """
         earlier = self.phases.grid(codes.shape[1:], codes.device) < number  # (H, W)
         known = self.phases.windows(self.embedding(codes) * earlier, number, KNOWN_REACH)
         return Places(
             known,
-            self.phases.windows(latent, number, 1),
             torch.full((len(known),), number, device=codes.device),
+            None if latent is None else self.phases.windows(latent, number, 1),
             None if context is None else self.phases.windows(context, number, 0),
         )
 
@@ -272,6 +287,9 @@ class BitSwap(nn.Module):
         self.bottom = LevelModel(
             config, config.bottom_channels, config.bottom_cell, conditioned=True
         )
+        for layer in int_layers(self).values():
+            if isinstance(layer, IntConv2d):
+                layer.finest = config.weight_bits
 
     def start_from(
         self, codebooks: tuple[Tensor, Tensor], frequencies: tuple[Tensor, Tensor]

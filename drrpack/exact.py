@@ -34,6 +34,7 @@ WEIGHT_MAX = 127
 ACTIVATION_MAX = 255  # after a non-linearity: eight bits, without a sign
 ACTIVATION_BITS = 5  # an activation of 1.0 is the integer 32
 SIGNED_MAX = 511  # residual streams
+WEIGHT_BITS_MAX = 20  # fractional bits of a weight
 
 
 class _RoundHalfUp(torch.autograd.Function):
@@ -89,6 +90,7 @@ class IntConv2d(nn.Module):
         super().__init__()
         self.in_max, self.in_bits, self.out_bits = in_max, in_bits, out_bits
         self.low, self.high, self.padding = low, high, kernel // 2
+        self.finest = WEIGHT_BITS_MAX  # coarser weights take fewer bits once they are packed
         spread = gain * math.sqrt(2.0 / (inputs * kernel * kernel))
         self.weight = nn.Parameter(_noise(outputs, inputs, kernel, kernel, spread=spread))
         self.bias = nn.Parameter(torch.zeros(outputs))
@@ -129,7 +131,7 @@ class IntConv2d(nn.Module):
         reach = self.in_max * taps.sum(1) + self.bias.double().abs() * 2.0**self.in_bits
         finest = torch.minimum(by_weight, room / reach.clamp_min(1e-6))
         exponent = torch.frexp(finest).exponent - 1  # floor of log2, without its rounding
-        return exponent.clamp(self._least, 20).to(self.weight.dtype)
+        return exponent.clamp(self._least, max(self._least, self.finest)).to(self.weight.dtype)
 
     _inside: tuple[int, ...] = (1, 2, 3)  # the axes of the weights that one channel sums over
 

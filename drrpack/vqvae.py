@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from drrpack.errors import OptionError
+
 STRIDE = 8  # pixels of the padded image for one top code, along each side
 
 
@@ -26,6 +28,14 @@ class VQVAEConfig:
     codebook_size: int = 512
     commitment: float = 0.25  # weight of equation 4; VQ-VAE-2's value
     ema_decay: float = 0.99
+    # Fractional bits of stored weights and codebooks: on such a grid a weight takes four bits once
+    # it is packed, where half precision takes sixteen. 0 is half precision.
+    weight_bits: int = 7
+    codebook_bits: int = 8
+
+    def __post_init__(self) -> None:
+        if bool(self.weight_bits) != bool(self.codebook_bits):
+            raise ValueError("weights and codebooks are both on a grid, or neither is")
 
 
 class ResidualBlock(nn.Module):
@@ -168,19 +178,22 @@ class Quantiser(nn.Module):
 class VQVAE(nn.Module):
     """The paper's lossy codec. ``encode`` gives codes, ``decode`` gives images back.
 
-    Images are float (B, 3, H, W) in [-1, 1] with H and W multiples of 8 here; ``to_float``,
-    ``to_uint8``, ``pad`` and ``crop`` lead from and to pixels.
+    Images are float (B, 3, H, W) in [-1, 1] with H and W multiples of 8 here; ``to_float`` and
+    ``pad`` lead from pixels. Without an ``encoder`` a network only decodes, and has a third of the
+    weights.
     """
 
-    def __init__(self, config: VQVAEConfig | None = None) -> None:
+    def __init__(self, config: VQVAEConfig | None = None, encoder: bool = True) -> None:
         super().__init__()
         self.config = config = config or VQVAEConfig()
+        self.has_encoder = encoder
         c, d = config.channels, config.embedding
-        self.encoder_bottom = _encoder_bottom(config)
-        self.encoder_top = _encoder_top(config)
-        self.to_top = nn.Conv2d(c, d, 1)
-        self.decoder_top = _decoder_top(config)
-        self.to_bottom = nn.Conv2d(c + d, d, 1)
+        if encoder:
+            self.encoder_bottom = _encoder_bottom(config)
+            self.encoder_top = _encoder_top(config)
+            self.to_top = nn.Conv2d(c, d, 1)
+            self.decoder_top = _decoder_top(config)
+            self.to_bottom = nn.Conv2d(c + d, d, 1)
         self.upsample_top = nn.ConvTranspose2d(d, d, 4, stride=2, padding=1)
         self.decoder = _decoder(config)
         self.top = Quantiser(config.codebook_size, d, config.ema_decay)
@@ -199,16 +212,54 @@ class VQVAE(nn.Module):
         return out
 
     def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Images (B, 3, H, W) to codes: top (B, H/8, W/8) and bottom (B, H/4, W/4), int64."""
+        """Images (B, 3, H, W) to codes: top (B, H/8, W/8) and bottom (B, H/4, W/4), int64.
+
+        Raises OptionError if there is no encoder.
+        """
+        if not self.has_encoder:
+            raise OptionError(
+                "this codec has no encoder, as its file was written with --decoder-only; "
+                "take the file that has the whole codec"
+            )
         features = self.encoder_bottom(images)
         top = self.top.quantise(self.to_top(self.encoder_top(features)))
         bottom = self.bottom.quantise(self.bottom_features(features, self.top.embed(top)))
         return top, bottom
 
+    def without_encoder(self) -> VQVAE:
+        """A copy that only decodes."""
+        copy = VQVAE(self.config, encoder=False)
+        state = self.state_dict()
+        copy.load_state_dict({name: state[name] for name in copy.state_dict()})
+        return copy.eval().requires_grad_(False)
+
     def decode(self, top: Tensor, bottom: Tensor) -> Tensor:
         """Codes to float images (B, 3, H, W). For pixels that are equal on every machine see
         `drrpack.codec.PixelDecoder`."""
         return self.reconstruct(self.top.embed(top), self.bottom.embed(bottom))
+
+
+def grid_bits(config: VQVAEConfig, name: str) -> int:
+    """The fractional bits of the tensor called ``name`` in the state; 0 is half precision."""
+    if name.endswith(".codebook"):
+        return config.codebook_bits
+    return config.weight_bits if name.endswith(".weight") else 0
+
+
+def freeze(network: VQVAE) -> VQVAE:
+    """Round every weight to what will be stored, so that what is stored is what is used."""
+    network = network.cpu().eval().requires_grad_(False)
+    for name, tensor in network.state_dict().items():
+        tensor.copy_(rounded(tensor, grid_bits(network.config, name)))
+    return network
+
+
+def rounded(tensor: Tensor, bits: int) -> Tensor:
+    """The nearest multiples of ``2**-bits`` below 16 bits; half-precision numbers where 0."""
+    if not bits:
+        return tensor.half().float()
+    limit = 2**11 - 1
+    return (tensor * 2.0**bits).round().clamp(-limit, limit) * 2.0**-bits
 
 
 def grid_shapes(height: int, width: int) -> tuple[tuple[int, int], tuple[int, int]]:

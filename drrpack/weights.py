@@ -1,24 +1,26 @@
 """Models as bytes and back: a JSON-able config that fixes every shape, and one blob of tensors.
 
-``docs/format.md`` lists the order. Both directions are pure; files are the container's business.
+Both directions are pure; files are the container's business.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from drrpack import packing
 from drrpack.code_model import BitSwap, BitSwapConfig
 from drrpack.errors import CorruptError
-from drrpack.exact import IntEmbedding, freeze, int_layers
+from drrpack.exact import WEIGHT_BITS_MAX, IntEmbedding, freeze, int_layers
 from drrpack.pixels import ActivationBits
 from drrpack.streams import TABLE_PRECISION, StreamLayout
-from drrpack.vqvae import VQVAE, VQVAEConfig
+from drrpack.vqvae import VQVAE, VQVAEConfig, grid_bits
 
 Config = dict[str, Any]
 Network = TypeVar("Network", VQVAE, BitSwap)
@@ -26,38 +28,98 @@ Network = TypeVar("Network", VQVAE, BitSwap)
 # layers, and thousands of layers take seconds to build even where they hold nothing.
 SIZE_LIMIT = 4096
 DEPTH_LIMIT = 64
-DEPTHS = ("latents", "blocks", "residual_blocks")
+DEPTHS = ("latents", "blocks", "residual_blocks", "weight_bits", "codebook_bits")
+MAY_BE_ZERO = ("latents", "weight_bits", "codebook_bits")
 
 
-def pack_vqvae(network: VQVAE, bits: ActivationBits) -> tuple[Config, bytes]:
-    """Config and fp16 blob of a frozen VQ-VAE; the moving averages stay behind."""
-    config = {**asdict(network.config), "activation_bits": bits.to_json()}
-    tensors = _vqvae_tensors(network).values()
-    return config, b"".join(t.cpu().half().numpy().astype("<f2").tobytes() for t in tensors)
+class Model(NamedTuple):
+    """A model as a file holds it. ``docs/format.md`` lists what each version means."""
+
+    version: str
+    config: Config
+    data: bytes
 
 
-def unpack_vqvae(config: Mapping[str, Any], data: bytes) -> tuple[VQVAE, ActivationBits]:
+class Stored(Protocol):
+    """A `Model`, or whatever else has its parts."""
+
+    @property
+    def version(self) -> str: ...
+    @property
+    def config(self) -> Config: ...
+    @property
+    def data(self) -> bytes: ...
+
+
+# --- VQ-VAE ---------------------------------------------------------------------------------------
+
+
+def pack_vqvae(network: VQVAE, bits: ActivationBits) -> Model:
+    """A frozen VQ-VAE; the moving averages stay behind.
+
+    Version 1.0 holds half-precision numbers, 2.0 the integers that `VQVAEConfig.weight_bits` makes
+    of them.
+    """
+    sizes = network.config
+    config = {**asdict(sizes), "activation_bits": bits.to_json()}
+    tensors = _vqvae_tensors(network)
+    if not sizes.weight_bits:
+        del config["weight_bits"], config["codebook_bits"]
+        return Model("1.0", config, b"".join(map(_halves, tensors.values())))
+    on_grid = {name: t for name, t in tensors.items() if grid_bits(sizes, name)}
+    rest = b"".join(_halves(t) for name, t in tensors.items() if name not in on_grid)
+    integers = [
+        (tensor.cpu().double() * 2.0 ** grid_bits(sizes, name)).numpy().astype(np.int64)
+        for name, tensor in on_grid.items()
+    ]
+    config["encoder"] = network.has_encoder
+    return Model("2.0", config, rest + packing.pack(integers))
+
+
+def unpack_vqvae(model: Stored) -> tuple[VQVAE, ActivationBits]:
     """The inverse of `pack_vqvae`.
 
     Raises:
-        CorruptError: the config is not one of ours, or the blob has another size.
+        CorruptError: the config is not one of ours, or the weights are not those of its network.
     """
-    bits = _parse(lambda: ActivationBits.from_json(config["activation_bits"]))
+    bits = _parse(lambda: ActivationBits.from_json(model.config["activation_bits"]))
+    first = {"weight_bits": 0, "codebook_bits": 0, "encoder": True}  # all that 1.0 knows
+    config = {**model.config, **(first if model.version.startswith("1.") else {})}
     sizes = _config(VQVAEConfig, config)
     if len(bits.hidden) != sizes.residual_blocks:
         found = f"{len(bits.hidden)} residual blocks have activation bits"
         raise CorruptError(f"{found}, the VQ-VAE has {sizes.residual_blocks}")
-    network = _build(VQVAE, sizes, data, _vqvae_bytes)
-    blob = _Blob(data)
+    encoder = config.get("encoder")
+    if not isinstance(encoder, bool):
+        raise CorruptError(f"a model's config says encoder = {encoder!r}, which can't be")
+    network = _skeleton(lambda: VQVAE(sizes, encoder))
+    values = _vqvae_values(network, model.data)
+    network.to_empty(device="cpu")
     with torch.no_grad():
-        for tensor in _vqvae_tensors(network).values():
-            values = blob.read("<f2", tuple(tensor.shape)).astype(np.float32)
-            if not np.isfinite(values).all():
-                raise CorruptError("the VQ-VAE has weights that are no finite numbers")
-            tensor.copy_(torch.from_numpy(values))
+        for name, tensor in _vqvae_tensors(network).items():
+            tensor.copy_(torch.from_numpy(values[name]))
     for quantiser in (network.top, network.bottom):
         quantiser.start_averages()
     return network.eval().requires_grad_(False), bits
+
+
+def _vqvae_values(network: VQVAE, data: bytes) -> dict[str, NDArray[np.float32]]:
+    """The weights by their names, for a network whose tensors have shapes alone."""
+    shapes = {name: tuple(tensor.shape) for name, tensor in _vqvae_tensors(network).items()}
+    grids = {name: bits for name in shapes if (bits := grid_bits(network.config, name))}
+    halves = [name for name in shapes if name not in grids]
+    size = 2 * sum(math.prod(shapes[name]) for name in halves)
+    if len(data) < size or (not grids and len(data) > size):
+        raise _wrong_size(data, size)
+    blob = _Blob(data)
+    values = {name: blob.read("<f2", shapes[name]).astype(np.float32) for name in halves}
+    if not all(np.isfinite(array).all() for array in values.values()):
+        raise CorruptError("the VQ-VAE has weights that are no finite numbers")
+    if grids:
+        found = packing.unpack(data[size:], [shapes[name] for name in grids])
+        for name, array in zip(grids, found, strict=True):
+            values[name] = (array * 2.0 ** -grids[name]).astype(np.float32)
+    return values
 
 
 def _vqvae_tensors(network: VQVAE) -> dict[str, torch.Tensor]:
@@ -66,80 +128,129 @@ def _vqvae_tensors(network: VQVAE) -> dict[str, torch.Tensor]:
     return {name: t for name, t in state.items() if not name.endswith(averages)}
 
 
-def _vqvae_bytes(network: VQVAE) -> int:
-    return sum(2 * tensor.numel() for tensor in _vqvae_tensors(network).values())
+def _halves(tensor: torch.Tensor) -> bytes:
+    data: bytes = tensor.cpu().half().numpy().astype("<f2").tobytes()
+    return data
 
 
-def _bitswap_bytes(network: BitSwap) -> int:
-    """int8 weights, with int32 bias and int8 shift for each channel; then priors and tables."""
-    layers = int_layers(network).values()
-    size = sum(layer.weight.numel() for layer in layers)
-    size += sum(5 * layer.bias.numel() for layer in layers if not isinstance(layer, IntEmbedding))
-    priors = network.top.last.numel() + network.bottom.last.numel()
-    return size + 2 * priors + 2 * len(LEVELS) * network.config.codebook_size
-
-
-def _build(
-    kind: Callable[[Any], Network], sizes: Any, data: bytes, count: Callable[[Network], int]
-) -> Network:
-    """The network, its tensors not filled yet, if ``data`` has the size that it needs; before that
-    nothing is allocated."""
-    with torch.device("meta"):
-        network = kind(sizes)
-    wanted = count(network)
-    if wanted != len(data):
-        raise CorruptError(
-            f"a model section has {len(data)} bytes of weights; its config asks for {wanted}"
-        )
-    return network.to_empty(device="cpu")
-
+# --- the entropy model ----------------------------------------------------------------------------
 
 LEVELS = ("top", "bottom")
+Tables = dict[str, NDArray[np.uint32]]
 
 
 def pack_bitswap(
-    network: BitSwap,
-    tables: Mapping[str, NDArray[np.uint32]],
-    layouts: Mapping[str, StreamLayout],
-) -> tuple[Config, bytes]:
-    """Config and integer blob of a frozen Bit-Swap, its tables and the layout of the streams."""
-    layers = int_layers(network).values()
-    parts = [_little_endian(a) for layer in layers for a in layer.arrays().values()]
-    parts += [getattr(network, name).last_integers().astype("<i2").tobytes() for name in LEVELS]
-    parts += [tables[name].astype("<u2").tobytes() for name in LEVELS]
+    network: BitSwap, tables: Mapping[str, NDArray[np.uint32]], layouts: Mapping[str, StreamLayout]
+) -> Model:
+    """A frozen entropy model, its tables and the layout of the streams."""
     kept = {name: asdict(layouts[name]) for name in LEVELS}
-    return {**asdict(network.config), "streams": kept}, b"".join(parts)
+    plain = b"".join(tables[name].astype("<u2").tobytes() for name in LEVELS)
+    layers = [layer.arrays() for layer in int_layers(network).values()]
+    weights = [arrays["weight"] for arrays in layers]
+    biases = _joined([arrays["bias"] for arrays in layers if "bias" in arrays])
+    shifts = _joined([arrays["shift"] for arrays in layers if "shift" in arrays])
+    last = _joined([getattr(network, name).last_integers() for name in LEVELS])
+    data = packing.pack([*weights, biases >> 8, biases & 255, shifts, last])
+    return Model("2.0", {**asdict(network.config), "streams": kept}, plain + data)
 
 
 def unpack_bitswap(
-    config: Mapping[str, Any], data: bytes, carrier: torch.dtype = torch.float32
-) -> tuple[BitSwap, dict[str, NDArray[np.uint32]], dict[str, StreamLayout]]:
+    model: Stored, carrier: torch.dtype = torch.float32
+) -> tuple[BitSwap, Tables, dict[str, StreamLayout]]:
     """The inverse of `pack_bitswap`; the network is frozen in ``carrier``.
 
     Raises:
-        CorruptError: the config is not one of ours, or the blob has another size.
+        CorruptError: the config is not one of ours, or the weights are not those of its network.
         ExactnessError: the weights break the bound under which sums are exact.
     """
-    layouts = {name: _layout(config, name) for name in LEVELS}
-    network = _build(BitSwap, _config(BitSwapConfig, config), data, _bitswap_bytes)
-    blob = _Blob(data)
-    for layer in int_layers(network).values():
-        if isinstance(layer, IntEmbedding):
-            layer.load_arrays({"weight": blob.read("i1", tuple(layer.weight.shape))})
-            continue
-        shape = tuple(layer.weight.shape)
-        weight, bias = blob.read("i1", shape), blob.read("<i4", shape[:1])
-        layer.load_arrays({"weight": weight, "bias": bias, "shift": blob.read("i1", shape[:1])})
+    layouts = {name: _layout(model.config, name) for name in LEVELS}
+    old = model.version.startswith("1.")
+    before = {"weight_bits": WEIGHT_BITS_MAX} if old else {}
+    sizes = _config(BitSwapConfig, {**model.config, **before})
+    network = _skeleton(lambda: BitSwap(sizes))
+    arrays = (_read_1 if old else _read_2)(network, model.data)
+    network.to_empty(device="cpu")
+    for layer, values in zip(int_layers(network).values(), arrays.layers, strict=True):
+        layer.load_arrays(values)
     for name in LEVELS:
-        level = getattr(network, name)
-        level.load_last(blob.read("<i2", (2 * level.channels,)))
-    tables = {name: _table(blob, network.config.codebook_size) for name in LEVELS}
+        getattr(network, name).load_last(arrays.last[name])
     freeze(network, carrier)
-    return network, tables, layouts
+    return network, arrays.tables, layouts
 
 
-def _little_endian(array: NDArray[Any]) -> bytes:
-    return array.astype(array.dtype.newbyteorder("<")).tobytes()
+class _Arrays(NamedTuple):
+    """The integers of an entropy model."""
+
+    layers: list[dict[str, NDArray[Any]]]
+    last: dict[str, NDArray[Any]]
+    tables: Tables
+
+
+def _read_1(network: BitSwap, data: bytes) -> _Arrays:
+    """Version 1.0: int8 weights, int32 biases, int8 shifts of each layer; priors; tables."""
+    layers = int_layers(network).values()
+    size = sum(layer.weight.numel() for layer in layers)
+    size += sum(5 * layer.bias.numel() for layer in layers if not isinstance(layer, IntEmbedding))
+    size += 2 * sum(_last_size(network, name) for name in LEVELS)
+    size += 2 * len(LEVELS) * network.config.codebook_size
+    if len(data) != size:
+        raise _wrong_size(data, size)
+    blob, found = _Blob(data), []
+    for layer in layers:
+        found.append({"weight": blob.read("i1", tuple(layer.weight.shape))})
+        if not isinstance(layer, IntEmbedding):
+            outputs = tuple(layer.bias.shape)
+            found[-1] |= {"bias": blob.read("<i4", outputs), "shift": blob.read("i1", outputs)}
+    last = {name: blob.read("<i2", (_last_size(network, name),)) for name in LEVELS}
+    tables = {name: _table(blob, network.config.codebook_size) for name in LEVELS}
+    return _Arrays(found, last, tables)
+
+
+def _read_2(network: BitSwap, data: bytes) -> _Arrays:
+    """Version 2.0: the tables, then everything else packed."""
+    layers = int_layers(network).values()
+    size = 2 * len(LEVELS) * network.config.codebook_size
+    if len(data) < size:
+        raise _wrong_size(data, size)
+    blob = _Blob(data)
+    tables = {name: _table(blob, network.config.codebook_size) for name in LEVELS}
+    outputs = [0 if isinstance(layer, IntEmbedding) else layer.bias.numel() for layer in layers]
+    last_sizes = [_last_size(network, name) for name in LEVELS]
+    shapes = [tuple(layer.weight.shape) for layer in layers]
+    *weights, high, low, shifts, last = packing.unpack(
+        data[size:], [*shapes, *3 * [(sum(outputs),)], (sum(last_sizes),)]
+    )
+    ends = np.cumsum(outputs)[:-1]
+    biases, shifts_of = np.split(high * 256 + low, ends), np.split(shifts, ends)
+    found = [
+        {"weight": weight} | ({"bias": bias, "shift": shift} if len(bias) else {})
+        for weight, bias, shift in zip(weights, biases, shifts_of, strict=True)
+    ]
+    return _Arrays(found, dict(zip(LEVELS, np.split(last, last_sizes[:1]), strict=True)), tables)
+
+
+def _last_size(network: BitSwap, name: str) -> int:
+    size: int = getattr(network, name).last.numel()
+    return size
+
+
+def _joined(arrays: Sequence[NDArray[Any]]) -> NDArray[np.int64]:
+    return np.concatenate([array.reshape(-1) for array in arrays]).astype(np.int64)
+
+
+# --- both -----------------------------------------------------------------------------------------
+
+
+def _skeleton(make: Callable[[], Network]) -> Network:
+    """A network whose tensors have shapes and no memory yet."""
+    with torch.device("meta"):
+        return make()
+
+
+def _wrong_size(data: bytes, wanted: int) -> CorruptError:
+    return CorruptError(
+        f"a model section has {len(data)} bytes of weights; its config asks for {wanted}"
+    )
 
 
 def _table(blob: _Blob, size: int) -> NDArray[np.uint32]:
@@ -150,7 +261,7 @@ def _table(blob: _Blob, size: int) -> NDArray[np.uint32]:
 
 
 class _Blob:
-    """Reads arrays one after the other; `_build` has seen to it that there are enough bytes."""
+    """Reads arrays one after the other, of which there must be enough."""
 
     def __init__(self, data: bytes) -> None:
         self.data, self.offset = data, 0
@@ -171,13 +282,14 @@ def _parse(make: Any) -> Any:
 
 
 def _config(kind: Any, config: Mapping[str, Any]) -> Any:
-    """The dataclass ``kind`` from JSON, every number positive and below the limit."""
+    """The dataclass ``kind`` from JSON, every number within its limits."""
     values = _parse(lambda: {field.name: config[field.name] for field in fields(kind)})
     for name, value in values.items():
         number = isinstance(value, int | float) and not isinstance(value, bool)
         whole = isinstance(value, int) or isinstance(getattr(kind, name), float)
         limit = DEPTH_LIMIT if name in DEPTHS else SIZE_LIMIT
-        if not number or not whole or not 0 < value <= limit:
+        zero = name in MAY_BE_ZERO and value == 0
+        if not number or not whole or not (0 < value <= limit or zero):
             raise CorruptError(f"a model's config says {name} = {value!r}, which can't be")
     return _parse(lambda: kind(**values))
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -14,9 +15,11 @@ from torch import Tensor
 
 from drrpack import ans
 from drrpack.code_model import BitSwap, BitSwapConfig, LevelModel
-from drrpack.exact import IntConv2d, IntConvTranspose2d, IntLinear, freeze
+from drrpack.exact import IntConv2d, IntConvTranspose2d, IntLinear, freeze, int_layers
 from drrpack.streams import Level, StreamLayout, frequency_table
 from drrpack.vqvae import VQVAE, VQVAEConfig
+from drrpack.vqvae import freeze as freeze_vqvae
+from drrpack.weights import Model
 
 Codes = NDArray[np.int64]
 T = TypeVar("T")
@@ -30,7 +33,10 @@ SMALL = BitSwapConfig(
     width=8,
     latent_width=8,
 )
+CONTEXT = replace(SMALL, latents=0, weight_bits=6)
 SMALL_VQVAE = VQVAEConfig(channels=16, residual_channels=8, embedding=8, codebook_size=32)
+
+HALVES = replace(SMALL_VQVAE, weight_bits=0, codebook_bits=0)  # as version 1.0 holds it
 
 
 def check_codec(codec: ans.Codec[T], message: ans.Message, x: T) -> list[ans.Words]:
@@ -77,6 +83,28 @@ def small_bitswap(
     return network
 
 
+def first_version(
+    network: BitSwap,
+    tables: Mapping[str, NDArray[np.uint32]],
+    layouts: Mapping[str, StreamLayout],
+) -> Model:
+    """Version 1.0 of an entropy model, which drrpack reads and no longer writes."""
+    parts = []
+    for layer in int_layers(network).values():
+        arrays = layer.arrays()
+        parts.append(arrays["weight"].astype("i1").tobytes())
+        if "bias" in arrays:
+            parts.append(arrays["bias"].astype("<i4").tobytes())
+            parts.append(arrays["shift"].astype("i1").tobytes())
+    for level in (network.top, network.bottom):
+        parts.append(level.last_integers().astype("<i2").tobytes())
+    parts += [tables[name].astype("<u2").tobytes() for name in ("top", "bottom")]
+    sizes = asdict(network.config)
+    del sizes["weight_bits"]
+    streams = {name: asdict(layouts[name]) for name in ("top", "bottom")}
+    return Model("1.0", {**sizes, "streams": streams}, b"".join(parts))
+
+
 def structured_codes(
     classes: list[int], shape: tuple[int, int], size: int, seed: int = 0
 ) -> list[Codes]:
@@ -102,15 +130,14 @@ def level_of(
 
 
 def small_vqvae(seed: int = 0, config: VQVAEConfig = SMALL_VQVAE) -> VQVAE:
-    """A random VQ-VAE with fp16-valued weights whose pictures span the range of pixels."""
+    """A random VQ-VAE, frozen, whose pictures span the range of pixels."""
     torch.manual_seed(seed)
     network = VQVAE(config)
     with torch.no_grad():
         last = network.decoder[-1]
         assert isinstance(last, torch.nn.ConvTranspose2d)
         last.weight.mul_(4.0)
-    network = network.half().float().eval().requires_grad_(False)
-    return network
+    return freeze_vqvae(network)
 
 
 @contextmanager

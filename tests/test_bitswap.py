@@ -75,7 +75,7 @@ def test_a_prediction_sees_only_earlier_phases(level: str) -> None:
         context = None if model.context is None else model.context(above)
 
         def logits(seen: torch.Tensor, number: int) -> torch.Tensor:
-            return model.logits(model.places(number, latent, seen, context))
+            return model.logits(model.places(number, seen, latent, context))
 
         for number in range(len(model.phases)):
             found = logits(codes, number)
@@ -98,7 +98,7 @@ def test_phases_side_by_side_are_phases_one_by_one(level: str) -> None:
             above = torch.from_numpy(rng.integers(0, 32, (3, 3, 4)))
             context = model.context(above)[..., :5, :7]
         numbers = model.phases.within((5, 7))
-        places = [model.places(number, latent, codes, context) for number in numbers]
+        places = [model.places(number, codes, latent, context) for number in numbers]
         together = model.logits(Places.join(places))
         assert torch.equal(together, torch.cat([model.logits(place) for place in places]))
     assert len(together) == codes.numel()

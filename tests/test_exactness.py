@@ -38,12 +38,16 @@ PLAIN = {  # images, enough for the first group
     ("bottom", 1): 3, ("bottom", 7): 9, ("bottom", 16): 21,
 }  # fmt: skip
 SHAPES = {"top": (4, 4), "bottom": (8, 8)}
+# A level by Bit-Swap, and by its context alone: one kind of network with latents or without.
+NAMES = ["top", "bottom", "context top", "context bottom"]
+CONFIGS = {"bitswap": BitSwapConfig(), "context": BitSwapConfig(latents=0, weight_bits=6)}
 
 
 @dataclass(frozen=True)
 class Case:
     """The codes of all classes at one level, and those of the level above."""
 
+    kind: str
     name: str
     group: int
     codes: list[Codes]
@@ -54,6 +58,9 @@ class Case:
         model = getattr(network, self.name)
         table = frequency_table(np.concatenate(self.codes), model.config.codebook_size)
         return Level(model, table, self.layout)
+
+    def network(self, carrier: torch.dtype = torch.float32) -> BitSwap:
+        return network_of(carrier, self.kind)
 
     def encode(self, network: BitSwap) -> list[Words]:
         return streams.encode(self.level(network), self.codes, self.tops)
@@ -71,31 +78,32 @@ class Case:
             np.testing.assert_array_equal(a, b)
 
 
-@lru_cache(maxsize=8)
-def network_of(carrier: torch.dtype = torch.float32) -> BitSwap:
-    return small_bitswap(config=BitSwapConfig(), carrier=carrier)
+@lru_cache(maxsize=32)
+def network_of(carrier: torch.dtype = torch.float32, kind: str = "bitswap") -> BitSwap:
+    return small_bitswap(config=CONFIGS[kind], carrier=carrier)
 
 
-def case_of(name: str, group: int) -> Case:
+def case_of(where: str, group: int) -> Case:
+    kind, name = "context" if "context" in where else "bitswap", where.split()[-1]
     plain = PLAIN[name, group]
     images = max(plain + group, IMAGES // CLASSES)
     counts = [images + index % 3 for index in range(CLASSES)]
     codes = structured_codes(counts, SHAPES[name], 512, seed=group)
     tops = structured_codes(counts, SHAPES["top"], 512, seed=99) if name == "bottom" else None
-    return Case(name, group, codes, tops, StreamLayout(plain, group, LANES))
+    return Case(kind, name, group, codes, tops, StreamLayout(plain, group, LANES))
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=32)
 def encoded(name: str, group: int) -> tuple[Case, list[Words]]:
     """Every class side by side, whole batches, one thread, oneDNN where there is one, float32."""
     case = case_of(name, group)
     with convolutions_run():
-        return case, case.encode(network_of())
+        return case, case.encode(case.network())
 
 
-@pytest.fixture(params=[("top", 7), ("bottom", 7)], ids=["top", "bottom"])
+@pytest.fixture(params=NAMES)
 def written(request: pytest.FixtureRequest) -> tuple[Case, list[Words]]:
-    return encoded(*request.param)
+    return encoded(request.param, 7)
 
 
 CONDITIONS: dict[str, dict[str, Any]] = {
@@ -115,11 +123,11 @@ def test_bit_swap_codes_most_of_the_networks_work() -> None:
 
 
 @pytest.mark.parametrize("group", GROUPS)
-@pytest.mark.parametrize("name", ["top", "bottom"])
+@pytest.mark.parametrize("name", NAMES)
 def test_groups_of_every_size_decode(name: str, group: int) -> None:
     case, coded = encoded(name, group)
     with convolutions_run(threads=2):
-        case.check(network_of(), coded)
+        case.check(case.network(), coded)
 
 
 @pytest.mark.parametrize("how", CONDITIONS.values(), ids=CONDITIONS)
@@ -128,17 +136,17 @@ def test_decoding_does_not_depend_on_how_the_networks_run(
 ) -> None:
     case, coded = written
     with convolutions_run(**how):
-        case.check(network_of(), coded)
+        case.check(case.network(), coded)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", CONDITIONS.values(), ids=CONDITIONS)
-@pytest.mark.parametrize("name", ["top", "bottom"])
+@pytest.mark.parametrize("name", NAMES)
 def test_batches_of_more_than_256_decode_in_every_way(name: str, how: Mapping[str, Any]) -> None:
     case, coded = encoded(name, 16)
     assert case.group * CLASSES >= 256
     with convolutions_run(**how):
-        case.check(network_of(), coded)
+        case.check(case.network(), coded)
 
 
 @pytest.mark.slow
@@ -148,7 +156,7 @@ def test_encoding_does_not_depend_on_how_the_networks_run(
 ) -> None:
     case, coded = written
     with convolutions_run(**how):
-        again = case.encode(network_of())
+        again = case.encode(case.network())
     for a, b in zip(again, coded, strict=True):
         np.testing.assert_array_equal(a, b)
 
@@ -159,32 +167,32 @@ def test_float64_reads_what_float32_wrote(
 ) -> None:
     case, coded = written
     with convolutions_run(**how):
-        case.check(network_of(torch.float64), coded)
+        case.check(case.network(torch.float64), coded)
 
 
-@pytest.mark.parametrize("name", ["top", "bottom"])
+@pytest.mark.parametrize("name", NAMES)
 def test_float32_reads_what_float64_wrote(name: str) -> None:
     case = case_of(name, 1)
     with convolutions_run(threads=2):
-        coded = case.encode(network_of(torch.float64))
+        coded = case.encode(case.network(torch.float64))
     with convolutions_run(micro_batch=1):
-        case.check(network_of(), coded)
+        case.check(case.network(), coded)
 
 
 @pytest.mark.parametrize("index", [0, 7, CLASSES - 1])
 def test_one_class_is_read_alone(written: tuple[Case, list[Words]], index: int) -> None:
     case, coded = written
     with convolutions_run():
-        case.check(network_of(), coded, slice(index, index + 1))
+        case.check(case.network(), coded, slice(index, index + 1))
 
 
-@pytest.mark.parametrize("name", ["top", "bottom"])
+@pytest.mark.parametrize("name", NAMES)
 def test_batches_of_one_read_what_one_batch_wrote(name: str) -> None:
     """Groups of one image and one class alone: no network ever sees a second image."""
     case, coded = encoded(name, 1)
     with convolutions_run(threads=2):
         for index in (0, 11):
-            case.check(network_of(), coded, slice(index, index + 1))
+            case.check(case.network(), coded, slice(index, index + 1))
 
 
 CHILD = """
@@ -192,12 +200,13 @@ import sys
 from pathlib import Path
 import numpy as np
 from small_models import convolutions_run
-from test_exactness import case_of, network_of
+from test_exactness import case_of
 name, folder = sys.argv[1], Path(sys.argv[2])
 with np.load(folder / "words.npz") as kept:
     coded = [kept[key] for key in kept]
 with convolutions_run(threads=2, channels_last=True):
-    codes = case_of(name, 7).decode(network_of(), coded)
+    case = case_of(name, 7)
+    codes = case.decode(case.network(), coded)
 np.savez(folder / "codes.npz", *codes)
 """
 
@@ -207,7 +216,7 @@ def test_a_second_process_reads_them(written: tuple[Case, list[Words]], tmp_path
     np.savez(tmp_path / "words.npz", *coded)
     tests = Path(__file__).parent
     path = f"import sys; sys.path[:0] = [{str(tests)!r}, {str(tests.parent)!r}]\n"
-    command = [sys.executable, "-c", path + CHILD, case.name, str(tmp_path)]
+    command = [sys.executable, "-c", path + CHILD, f"{case.kind} {case.name}", str(tmp_path)]
     subprocess.run(command, check=True, timeout=280)
     with np.load(tmp_path / "codes.npz") as found:
         for key, wanted in zip(found, case.codes, strict=True):
@@ -220,7 +229,7 @@ def test_cuda_and_the_cpu_read_each_other(
     written: tuple[Case, list[Words]], carrier: torch.dtype
 ) -> None:
     case, coded = written
-    there = small_bitswap(config=BitSwapConfig(), carrier=carrier)
+    there = small_bitswap(config=CONFIGS[case.kind], carrier=carrier)
     move(there, "cuda")
     case.check(there, coded)
     for a, b in zip(case.encode(there), coded, strict=True):
@@ -275,7 +284,7 @@ def frequencies(network: BitSwap, batch: int) -> Tensor:
     with exact_arithmetic(torch.device("cpu")):
         for part in codes.split(batch):
             latent = torch.zeros(len(part), model.channels, 4, 4)
-            logits = model.logits(model.places(12, latent, part, None))
+            logits = model.logits(model.places(12, part, latent, None))
             categorical = Categorical(logits[:, None])
             chosen = [np.full((len(part), 1), code) for code in range(0, 512, 37)]
             lengths = [categorical.interval(code, slice(None))[1] for code in chosen]

@@ -1,4 +1,4 @@
-"""Structured fuzzing: mutants of a small file, read under limits on memory and time.
+"""Structured fuzzing: mutants of small files, read under limits on memory and time.
 
     python benchmarks/faults/fuzz.py --mutants 1000000 -o benchmarks/results/faults-fuzz.json
 
@@ -31,11 +31,11 @@ from mutants import (
     Seedling,
     limit_memory,
     mutant,
+    of_number,
     outcome,
-    write_tiny,
+    seedlings,
 )
 
-TINY = "tiny.drr"
 BATCH = 2000  # mutants of one process
 
 
@@ -57,9 +57,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(
         dir="/dev/shm" if Path("/dev/shm").is_dir() else None
     ) as place:
-        file = Path(place) / TINY
-        write_tiny(file)
-        seedling = Seedling.of(file)
+        seeds = seedlings(Path(place))
         done = start
         while done < given.mutants and time.monotonic() < until:
             width = min(BATCH, -(-(given.mutants - done) // given.processes))
@@ -67,7 +65,7 @@ def main() -> None:
                 range(first, min(given.mutants, first + width))
                 for first in range(done, min(given.mutants, done + given.processes * width), width)
             ]
-            jobs = [_Job(seedling, given.seed, numbers, Path(place)) for numbers in ranges]
+            jobs = [_Job(seeds, given.seed, numbers, Path(place)) for numbers in ranges]
             for job in jobs:
                 outcomes += job.finish(given.keep, faults)
             done = ranges[-1].stop
@@ -89,8 +87,8 @@ def main() -> None:
 class _Job:
     """A process that goes through some mutants; where it dies another goes on behind that one."""
 
-    def __init__(self, seedling: Seedling, seed: int, numbers: range, place: Path) -> None:
-        self.seedling, self.seed, self.numbers, self.place = seedling, seed, numbers, place
+    def __init__(self, seeds: list[Seedling], seed: int, numbers: range, place: Path) -> None:
+        self.seeds, self.seed, self.numbers, self.place = seeds, seed, numbers, place
         self._start(numbers.start)
 
     def _start(self, first: int) -> None:
@@ -100,7 +98,7 @@ class _Job:
             code = 1
             try:
                 _read_mutants(
-                    self.seedling, self.seed, range(first, self.numbers.stop), self.place, theirs
+                    self.seeds, self.seed, range(first, self.numbers.stop), self.place, theirs
                 )
                 code = 0
             finally:
@@ -116,7 +114,7 @@ class _Job:
                     last, found = self.ours.recv()
                     outcomes[found] += 1
                     if found.startswith("fault"):
-                        _keep(keep, faults, last, found, mutant(self.seedling, self.seed, last))
+                        _keep(keep, faults, last, found, mutant(self.seeds, self.seed, last))
             except EOFError:
                 _, status = os.waitpid(self.child, 0)
             if status == 0:
@@ -128,21 +126,21 @@ class _Job:
                 else "fault: exit"
             )
             outcomes[what] += 1
-            _keep(keep, faults, number, what, mutant(self.seedling, self.seed, number))
+            _keep(keep, faults, number, what, mutant(self.seeds, self.seed, number))
             self.numbers = range(number + 1, self.numbers.stop)
             self._start(number + 1)
 
 
 def _read_mutants(
-    seedling: Seedling, seed: int, numbers: range, place: Path, pipe: Connection
+    seeds: list[Seedling], seed: int, numbers: range, place: Path, pipe: Connection
 ) -> None:
     path = place / f"mutant-{os.getpid()}.drr"
-    limit_memory(place / TINY)
+    limit_memory(place / "bitswap.drr")
     for number in numbers:
-        path.write_bytes(mutant(seedling, seed, number))
+        path.write_bytes(mutant(seeds, seed, number))
         signal.alarm(HANG_SECONDS)
         try:
-            found = outcome(path, seedling)
+            found = outcome(path, of_number(seeds, number))
         except BaseException as error:
             found = f"fault: {type(error).__name__}: {str(error)[:200]}"
         signal.alarm(0)

@@ -38,6 +38,13 @@ def encode(
     raw_select: Annotated[
         str, typer.Option(help="Which: herding (near the mean of the class) or random.")
     ] = "herding",
+    decoder_only: Annotated[
+        bool,
+        typer.Option("--decoder-only", help="Leave the encoder out: smaller, and can't append."),
+    ] = False,
+    thin: Annotated[
+        bool, typer.Option("--thin", help="Leave out models that come with drrpack.")
+    ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     seed: Annotated[
         int, typer.Option(min=0, max=2**31 - 1, help="Of initial weights, batches and noise.")
@@ -66,6 +73,7 @@ def encode(
         source, output, place, _budget(epochs, minutes, codec, place.type), size=size,
         skip_bad=skip_bad, force=force, fit_classes=fit_classes, codec=codec, seed=seed,
         raw_per_class=raw_per_class, raw_select=cast("Selection", raw_select),
+        decoder_only=decoder_only, thin=thin,
     )  # fmt: skip
     plan = plan_encode(options)
     _show_plan(plan, options)

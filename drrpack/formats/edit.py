@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from drrpack.errors import OptionError
+from drrpack.formats import shipped
 from drrpack.formats.container import Memory, Section
 from drrpack.formats.layout import Json
 
@@ -85,7 +86,7 @@ def _check_alike(first_path: Path, first: Memory, path: Path, other: Memory) -> 
             ("VQ-VAE", first.vqvae, other.vqvae),
             ("entropy model", first.entropy_model, other.entropy_model),
         )
-        if one != two
+        if shipped.whole(one, first_path) != shipped.whole(two, path)
     ]
     if different:
         raise OptionError(

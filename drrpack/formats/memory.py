@@ -9,13 +9,14 @@ import torch
 
 from drrpack.ans import Words
 from drrpack.codec import ClassCodes, ClassStreams, Codec, assemble, first_difference
-from drrpack.errors import CorruptError, DrrError, ExactnessError, VersionError
+from drrpack.errors import CorruptError, DrrError, ExactnessError, OptionError, VersionError
+from drrpack.formats import shipped
 from drrpack.formats.container import Chunk, Reader, Section
 from drrpack.formats.layout import check_expansion
 from drrpack.vqvae import grid_shapes
 from drrpack.weights import pack_bitswap, pack_vqvae, unpack_bitswap, unpack_vqvae
 
-SECTION_VERSION = "1.0"
+SECTION_VERSIONS = ("1.0", "2.0")
 
 
 def sections(codec: Codec) -> tuple[Section, Section]:
@@ -27,7 +28,7 @@ def sections(codec: Codec) -> tuple[Section, Section]:
         {name: level.table for name, level in levels.items()},
         {name: level.layout for name, level in levels.items()},
     )
-    return Section(SECTION_VERSION, *vqvae), Section(SECTION_VERSION, *entropy)
+    return Section(*vqvae), Section(*entropy)
 
 
 def chunk(class_index: int, made: ClassStreams) -> Chunk:
@@ -46,16 +47,28 @@ def _to_words(data: bytes) -> Words:
     return np.frombuffer(data, dtype="<u4").astype(np.uint32)
 
 
-def load_codec(reader: Reader, device: torch.device, carrier: torch.dtype | None = None) -> Codec:
+def load_codec(
+    reader: Reader,
+    device: torch.device,
+    carrier: torch.dtype | None = None,
+    *,
+    encoder: bool = False,
+) -> Codec:
     """The codec of an open file, on ``device``.
+
+    With ``encoder`` a file that holds the decoder alone gets the encoder of the shipped codec that
+    it was made with, where that is so.
 
     Raises:
         VersionError: a section's version is unknown. CorruptError: a section is damaged.
+        OptionError: an encoder is asked for, and there is none.
     """
     vqvae, entropy_model = _known(reader, "VQ-VAE"), _known(reader, "entropy model")
+    if encoder and vqvae.config.get("encoder") is False:
+        vqvae = _with_encoder(reader, vqvae)
     try:
-        network, bits = unpack_vqvae(vqvae.config, vqvae.data)
-        parts = unpack_bitswap(entropy_model.config, entropy_model.data)
+        network, bits = unpack_vqvae(vqvae)
+        parts = unpack_bitswap(entropy_model)
     except (CorruptError, ExactnessError) as error:
         raise CorruptError(f"{reader.path}: {error}; take the file from a backup") from error
     return assemble(network, bits, *parts, device, carrier)
@@ -64,12 +77,31 @@ def load_codec(reader: Reader, device: torch.device, carrier: torch.dtype | None
 def _known(reader: Reader, name: str) -> Section:
     """A model section, if this program knows its version."""
     section = reader.vqvae if name == "VQ-VAE" else reader.entropy_model
-    if section.version.split(".")[0] != SECTION_VERSION.split(".")[0]:
+    section = shipped.whole(section, reader.path)
+    if section.version.split(".")[0] not in {known.split(".")[0] for known in SECTION_VERSIONS}:
         raise VersionError(
             f"{reader.path}: its {name} has version {section.version}, this program reads "
-            f"{SECTION_VERSION}; update drrpack"
+            f"{' and '.join(SECTION_VERSIONS)}; update drrpack"
         )
     return section
+
+
+def _with_encoder(reader: Reader, decoder: Section) -> Section:
+    """The shipped VQ-VAE that has this decoder."""
+    for section in shipped.models():
+        whole = section.config.get("encoder") is True
+        if whole and shipped.key(decoder_alone(section)) == shipped.key(decoder):
+            return section
+    raise OptionError(
+        f"{reader.path}: it was written with --decoder-only, so it can't take in new images; "
+        "append to the file that has the whole codec"
+    )
+
+
+def decoder_alone(vqvae: Section) -> Section:
+    """The section of a VQ-VAE without its encoder."""
+    network, bits = unpack_vqvae(vqvae)
+    return Section(*pack_vqvae(network.without_encoder(), bits))
 
 
 def read_codes(reader: Reader, codec: Codec, classes: Iterable[int]) -> dict[int, ClassCodes]:

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 
 from drrpack.codec import ClassCodes, Codec, lay_out
-from drrpack.formats.container import Memory, Reader, Section
+from drrpack.formats import shipped
+from drrpack.formats.container import Memory, Reader
 from drrpack.formats.memory import chunk, load_codec, read_codes, sections
 
 
@@ -17,9 +18,9 @@ def in_one_layout(readers: Sequence[Reader], device: torch.device) -> list[Memor
     """The content of each file, coded anew where files of one codec lay out their streams
     otherwise: how suits the number of images in their classes."""
     memories = [reader.memory() for reader in readers]
-    first = memories[0].entropy_model
-    others = [memory.entropy_model for memory in memories[1:]]
-    if all(model == first for model in others) or not all(_same(first, m) for m in others):
+    first, *others = (shipped.whole(reader.entropy_model, reader.path) for reader in readers)
+    same = all(shipped.key(model) == shipped.key(first) for model in others)
+    if not same or all(model == first for model in others):
         return memories
     codec = load_codec(readers[0], device)
     codes = [all_codes(reader, codec) for reader in readers]
@@ -43,12 +44,6 @@ def _own(memory: Memory) -> dict[str, Any]:
     return {name: getattr(memory, name) for name in names}
 
 
-def _same(one: Section, two: Section) -> bool:
-    """Whether two entropy models differ in the layout of streams at most."""
-    configs = [{k: v for k, v in model.config.items() if k != "streams"} for model in (one, two)]
-    return configs[0] == configs[1] and (one.version, one.data) == (two.version, two.data)
-
-
 def all_codes(reader: Reader, codec: Codec) -> list[ClassCodes]:
     """The codes of all classes, in the order of the file."""
     decoded = read_codes(reader, load_codec(reader, codec.device), range(len(reader.classes)))
@@ -57,9 +52,11 @@ def all_codes(reader: Reader, codec: Codec) -> list[ClassCodes]:
 
 def coded(memory: Memory, codec: Codec, codes: Sequence[ClassCodes]) -> Memory:
     """``memory`` with the streams that ``codec`` makes of the codes of each class, laid out to suit
-    them."""
+    them; the VQ-VAE stays, and what was left out of the file is left out again where it can be."""
     filled = [number for number, each in enumerate(codes) if len(each)]
     codec, made = lay_out(codec, [codes[number] for number in filled])
-    vqvae, entropy_model = sections(codec)
+    _, entropy_model = sections(codec)
+    if memory.entropy_model.version == shipped.VERSION and shipped.known(entropy_model):
+        entropy_model = shipped.thin(entropy_model)
     chunks = [chunk(number, streams) for number, streams in zip(filled, made, strict=True)]
-    return replace(memory, chunks=chunks, vqvae=vqvae, entropy_model=entropy_model)
+    return replace(memory, chunks=chunks, entropy_model=entropy_model)

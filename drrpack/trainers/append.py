@@ -13,7 +13,7 @@ import torch
 from drrpack import codec as codecs
 from drrpack.codec import ClassCodes, Codec
 from drrpack.errors import MessageError, OptionError, OutputError
-from drrpack.formats import container, memory, originals
+from drrpack.formats import container, memory, originals, shipped
 from drrpack.formats.build import build_image
 from drrpack.formats.container import Memory, Reader
 from drrpack.formats.edit import changed_metadata
@@ -112,7 +112,7 @@ def append(plan: Plan, report: Report) -> Appended:
     with changing(options.memory), Reader(options.memory) as reader:
         if reader.fingerprint != plan.fingerprint:
             raise OutputError(f"{reader.path}: another process has changed it; start again")
-        codec = memory.load_codec(reader, options.device)
+        codec = memory.load_codec(reader, options.device, encoder=True)
         fresh = encode_classes(plan.source, codec, report)
         content = _with_classes(reader, plan, codec, fresh)
         kept = _kept(reader, plan, codec, content, fresh)
@@ -181,8 +181,7 @@ def _tuned(
 ) -> Memory:  # fmt: skip
     """All streams by a Bit-Swap that was fitted further on all codes (the paper, section 4)."""
     options = plan.options
-    stored = reader.entropy_model
-    network, _, layouts = unpack_bitswap(stored.config, stored.data)
+    network, _, layouts = unpack_bitswap(shipped.whole(reader.entropy_model, reader.path))
     try:
         plan.checkpoints.mkdir(exist_ok=True)
     except OSError as error:

@@ -13,8 +13,8 @@ import torch
 
 from drrpack.codec import ClassCodes, Codec, lay_out
 from drrpack.errors import OptionError, OutputError
-from drrpack.formats import container, memory, originals
-from drrpack.formats.container import Memory, Reader
+from drrpack.formats import container, memory, originals, shipped
+from drrpack.formats.container import Memory, Reader, Section
 from drrpack.formats.sources import Source, open_source
 from drrpack.trainers import exemplars, figures
 from drrpack.trainers.exemplars import SELECTIONS, Selection
@@ -40,6 +40,8 @@ class EncodeOptions:
     seed: int = 0
     raw_per_class: int = 0  # raw exemplars to keep of each class
     raw_select: Selection = "herding"
+    decoder_only: bool = False  # leave the VQ-VAE's encoder out: nothing can be appended then
+    thin: bool = False  # leave out models that come with drrpack
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,8 @@ def plan_encode(options: EncodeOptions) -> Plan:
             f"--raw-per-class must be 0 or more and --raw-select one of {', '.join(SELECTIONS)}, "
             f"not {options.raw_per_class} and {options.raw_select!r}"
         )
+    if options.thin and options.decoder_only:
+        raise OptionError("--thin leaves out the whole codec: --decoder-only adds nothing to it")
     if options.codec is not None:
         Reader(options.codec).close()
     source = open_source(options.source, size=options.size, skip_bad=options.skip_bad)
@@ -121,7 +125,7 @@ def encode(plan: Plan, report: Report = _silent) -> Path:
     codec, streams = lay_out(codec, codes)
     report(Step("figures", 0, 1))
     measured = figures.measure(source, codec, codes, _seen_classes(log, source))
-    vqvae, entropy_model = memory.sections(codec)
+    vqvae, entropy_model = _stored(codec, options)
     content = Memory(
         image_size=source.image_size,
         classes=list(source.classes),
@@ -139,11 +143,20 @@ def encode(plan: Plan, report: Report = _silent) -> Path:
     return options.output
 
 
+def _stored(codec: Codec, options: EncodeOptions) -> tuple[Section, Section]:
+    """The models as the file holds them."""
+    vqvae, entropy_model = memory.sections(codec)
+    if options.thin:
+        return shipped.thin(vqvae), shipped.thin(entropy_model)
+    return (memory.decoder_alone(vqvae) if options.decoder_only else vqvae), entropy_model
+
+
 def _obtain_codec(plan: Plan, report: Report) -> tuple[Codec, Log]:
     options = plan.options
     if options.codec is not None:
         with Reader(options.codec) as reader:
-            return memory.load_codec(reader, options.device), dict(reader.metadata.get("fit", {}))
+            codec = memory.load_codec(reader, options.device, encoder=True)
+            return codec, dict(reader.metadata.get("fit", {}))
     images = np.concatenate([plan.source.load(c) for c in range(plan.fit_classes)])
     images, _ = figures.split_fit(images, plan.source, plan.fit_classes)
     try:

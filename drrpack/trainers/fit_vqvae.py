@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from drrpack.trainers.fitting import learning_rate
-from drrpack.vqvae import VQVAE, Quantiser, pad, perplexity, to_float
+from drrpack.vqvae import VQVAE, Quantiser, freeze, pad, perplexity, to_float
 
 BATCH_SIZE = 128
 PEAK_LEARNING_RATE = 8e-4  # the paper's constant 3e-4 is for 1400 epochs; a budget wants a schedule
@@ -112,14 +112,6 @@ class VQVAEFit:
 
 def _continuous_is_over(steps: int, fraction: float) -> bool:
     return steps >= CONTINUOUS_STEPS or fraction >= CONTINUOUS_SHARE
-
-
-def freeze(network: VQVAE) -> VQVAE:
-    """Round every weight to fp16 and keep it so: what is stored is what is used."""
-    network = network.cpu().eval().requires_grad_(False)
-    for tensor in network.state_dict().values():
-        tensor.copy_(tensor.half().float())
-    return network
 
 
 def _straight_through(

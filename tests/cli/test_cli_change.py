@@ -156,7 +156,7 @@ def test_merge_says_how_codecs_differ(drrpack: Command, start: Path, tmp_path: P
     changes = {
         "weights": ("other weights", {"data": model.data[:-1] + b"\x00"}),
         "size": ("latents: 3 and 4", {"config": {**model.config, "latents": 4}}),
-        "version": ("versions 1.0 and 1.1", {"version": "1.1"}),
+        "version": ("versions 2.0 and 1.1", {"version": "1.1"}),
     }
     for name, (words, change) in changes.items():
         other = tmp_path / f"{name}.drr"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 from drr_files import LARGE, SMALL, outcome_of
-from mutants import HANG_SECONDS, Seedling, limit_memory, mutant, outcome
+from mutants import HANG_SECONDS, limit_memory, mutant, of_number, outcome, seedlings
 
 from drrpack.errors import OutputError
 from drrpack.formats.container import write
@@ -74,12 +74,12 @@ def child_hit_size_limit(path: Path) -> None:
 def child_fuzz(path: Path, place: str, count: str) -> None:
     """Go through mutants under limits on memory and time; print how often each outcome came up."""
     torch.set_num_threads(1)
-    seedling, outcomes = Seedling.of(path), collections.Counter[str]()
+    seeds, outcomes = seedlings(Path(place).parent), collections.Counter[str]()
     limit_memory(path)
     for number in range(int(count)):
-        Path(place).write_bytes(mutant(seedling, 0, number))
+        Path(place).write_bytes(mutant(seeds, 0, number))
         signal.alarm(HANG_SECONDS)
-        outcomes[outcome(Path(place), seedling)] += 1
+        outcomes[outcome(Path(place), of_number(seeds, number))] += 1
     signal.alarm(0)
     print(*(f"{name} {times}" for name, times in outcomes.items()))
 

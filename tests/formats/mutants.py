@@ -17,7 +17,7 @@ import re
 import resource
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from unittest import mock
 
 import numpy as np
 import torch
-from small_models import small_bitswap, small_vqvae, structured_codes
+from small_models import first_version, small_bitswap, small_vqvae, structured_codes
 
 from drrpack import codec as codecs
 from drrpack.code_model import BitSwapConfig
@@ -35,6 +35,7 @@ from drrpack.formats import build, layout, raw
 from drrpack.formats.container import Chunk, Memory, RawRecord, Reader, Section, write
 from drrpack.formats.memory import chunk, load_codec, read_codes, sections
 from drrpack.formats.raw import read_raw
+from drrpack.streams import StreamLayout
 from drrpack.vqvae import VQVAEConfig
 
 KINDS = (*2 * ["bytes"], *5 * ["structure"], *2 * ["content"], "rebuilt")
@@ -67,21 +68,41 @@ TINY_BITSWAP = BitSwapConfig(
     codebook_size=8, latents=2, top_channels=1, bottom_channels=1, embedding=4, width=4,
     latent_width=4, prediction_width=4, blocks=1,
 )  # fmt: skip
+TINY_CONTEXT = replace(TINY_BITSWAP, latents=0, weight_bits=6)
 TINY_VQVAE = VQVAEConfig(channels=4, residual_channels=2, embedding=4, codebook_size=8)
 
 
-def write_tiny(path: Path) -> None:
-    """A sound file of the smallest networks there can be: 3 classes of 3 to 30 images of 8x8."""
+def seedlings(place: Path) -> list[Seedling]:
+    """Sound files with every kind of models, in the folder ``place``: Bit-Swap, context alone, and
+    the first version of both sections."""
+    kinds = {"bitswap": TINY_BITSWAP, "context": TINY_CONTEXT, "first": TINY_BITSWAP}
+    for name, config in kinds.items():
+        write_tiny(place / f"{name}.drr", config, first=name == "first")
+    return [Seedling.of(place / f"{name}.drr") for name in kinds]
+
+
+def write_tiny(path: Path, config: BitSwapConfig = TINY_BITSWAP, first: bool = False) -> None:
+    """A sound file of the smallest networks there can be: 3 classes of 3 to 30 images of 8x8, with
+    the first version of the models or today's."""
+    vqvae = replace(TINY_VQVAE, weight_bits=0, codebook_bits=0) if first else TINY_VQVAE
     counts = [24, 3, 17]  # Bit-Swap codes what is beyond a dozen
     tops, bottoms = (structured_codes(counts, shape, 8) for shape in ((1, 1), (2, 2)))
     codes = [ClassCodes(top, bottom) for top, bottom in zip(tops, bottoms, strict=True)]
     seen = ClassCodes(np.concatenate(tops), np.concatenate(bottoms))
-    codec = codecs.finish(
-        small_vqvae(config=TINY_VQVAE), small_bitswap(config=TINY_BITSWAP), seen, CPU
-    )
+    codec = codecs.finish(small_vqvae(config=vqvae), small_bitswap(config=config), seen, CPU)
     rng = np.random.default_rng(0)
     images = [rng.integers(0, 256, (n, 8, 8, 3), dtype=np.uint8) for n in counts]
-    write(path, memory_of(codec, codes, images, ["cat", "Füchse", "狐"]), overwrite=True)
+    memory = memory_of(codec, codes, images, ["cat", "Füchse", "狐"])
+    if first:
+        layouts = memory.entropy_model.config["streams"]
+        levels = {"top": codec.top, "bottom": codec.bottom}
+        model = first_version(
+            codec.bitswap,
+            {name: level.table for name, level in levels.items()},
+            {name: StreamLayout(**layouts[name]) for name in levels},
+        )
+        memory = replace(memory, entropy_model=Section(*model))
+    write(path, memory, overwrite=True)
 
 
 def memory_of(
@@ -98,14 +119,20 @@ def memory_of(
     return Memory((size[0], size[1]), classes, chunks, *sections(codec), metadata, kept)
 
 
-def mutant(seedling: Seedling, seed: int, number: int) -> bytes:
+def mutant(seeds: Sequence[Seedling], seed: int, number: int) -> bytes:
     """The mutant of that number."""
+    seedling = of_number(seeds, number)
     chance = random.Random(f"{seed} {number}")
     kind = KINDS[number % len(KINDS)]
     makers: dict[str, Callable[[Seedling, random.Random], bytes]] = {
         "bytes": _bytes, "structure": _structure, "content": _content, "rebuilt": _rebuilt,
     }  # fmt: skip
     return makers[kind](seedling, chance)
+
+
+def of_number(seeds: Sequence[Seedling], number: int) -> Seedling:
+    """The file that the mutant of that number is made of; every kind of mutant has its turn."""
+    return seeds[number % len(seeds)]
 
 
 def outcome(path: Path, seedling: Seedling) -> str:
@@ -248,7 +275,8 @@ def _rebuilt(seedling: Seedling, chance: random.Random) -> bytes:
 
 
 def _section(section: Section, chance: random.Random) -> Section:
-    version = chance.choice((section.version, section.version, "1.9", "2.0", "", "x" * 64))
+    odd = ("1.0", "2.0", "2.9", "3.0", "shipped", "", "x" * 64)
+    version = chance.choice((*7 * [section.version], *odd))
     config = _json(section.config, chance)
     data = section.data if chance.random() < 0.5 else _blob(section.data, chance)
     return Section(version, config, data)

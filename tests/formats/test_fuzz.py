@@ -8,7 +8,7 @@ from pathlib import Path
 import h5py
 import pytest
 from drr_children import run_child
-from mutants import KINDS, Seedling, lookup3, metadata_blocks, mutant, write_tiny
+from mutants import KINDS, lookup3, metadata_blocks, mutant, seedlings, write_tiny
 
 from drrpack.formats.container import Reader
 
@@ -36,11 +36,11 @@ def test_the_checksum_is_hdf5s(tiny: Path) -> None:
 
 def test_mutants_get_far(tiny: Path, tmp_path: Path) -> None:
     """Some of every kind must pass the checksums, or the campaign tests nothing but these."""
-    seedling, path = Seedling.of(tiny), tmp_path / "mutant.drr"
+    seeds, path = seedlings(tmp_path), tmp_path / "mutant.drr"
     opened: collections.Counter[str] = collections.Counter()
     for number in range(400):
-        path.write_bytes(mutant(seedling, 1, number))
-        assert mutant(seedling, 1, number) == path.read_bytes()
+        path.write_bytes(mutant(seeds, 1, number))
+        assert mutant(seeds, 1, number) == path.read_bytes()
         try:
             Reader(path).close()
         except Exception:

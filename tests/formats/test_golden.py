@@ -12,7 +12,7 @@ import pytest
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 sys.path.insert(0, str(GOLDEN))
 
-from make import BAD, outcome  # noqa: E402
+from make import BAD, MODELS, outcome  # noqa: E402
 
 from drrpack import DrrError, UnsafeError  # noqa: E402
 from drrpack.formats.container import Reader  # noqa: E402
@@ -20,7 +20,8 @@ from drrpack.formats.dataset import DRRDataset  # noqa: E402
 from drrpack.formats.export import export  # noqa: E402
 
 EXPECTED = json.loads((GOLDEN / "golden.json").read_text())
-SOUND = {"digits.drr", "later-minor-version.drr", "path-like-name.drr"}
+GOOD = {"digits.drr", *(f"{name}.drr" for name in MODELS)}
+SOUND = {*GOOD, "later-minor-version.drr", "path-like-name.drr"}
 UNSAFE = {
     "soft-link", "external-link", "external-storage", "virtual-dataset", "cyclic-group", "petabyte",
     "filter-bomb", "wrong-dtype", "overlapping-rows", "rows-beyond-the-file", "image-bomb",
@@ -32,12 +33,25 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 def test_all_are_here() -> None:
     assert set(EXPECTED) == {path.name for path in GOLDEN.glob("*.drr")}
-    assert set(EXPECTED) == {"digits.drr", *(f"{name}.drr" for name in BAD)}
+    assert set(EXPECTED) == {*GOOD, *(f"{name}.drr" for name in BAD)}
     assert {name for name, found in EXPECTED.items() if "pixels" in found} == SOUND
     codes = {name: found.get("exit_code") for name, found in EXPECTED.items()}
     assert {name for name, code in codes.items() if code == 5} == {f"{n}.drr" for n in UNSAFE}
     assert {name for name, code in codes.items() if code == 4} == {
         "version-2.drr", "required-feature.drr",
+    }  # fmt: skip
+
+
+def test_both_versions_of_models_are_among_them() -> None:
+    found = set()
+    for name in GOOD:
+        with Reader(GOLDEN / name) as reader:
+            vqvae, entropy = reader.vqvae, reader.entropy_model
+        encoder = vqvae.config.get("encoder")
+        found.add((vqvae.version, encoder, entropy.version, entropy.config["latents"] > 0))
+    assert found == {
+        ("1.0", None, "1.0", True), ("2.0", True, "2.0", True), ("2.0", True, "2.0", False),
+        ("2.0", False, "2.0", False),
     }  # fmt: skip
 
 

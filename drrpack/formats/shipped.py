@@ -1,0 +1,86 @@
+"""The codecs that come with drrpack, and files that leave them out.
+
+A file may name a shipped model by its digest instead of holding it, as a JPEG leaves its decoder to
+the program that reads it. Such a section has the version ``shipped``.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from drrpack.errors import CorruptError, OptionError, VersionError
+from drrpack.formats.build import section_digest
+from drrpack.formats.container import Reader, Section
+from drrpack.formats.layout import AnyPath
+
+FOLDER = Path(str(files("drrpack"))) / "data"
+VERSION = "shipped"
+STREAMS = "streams"  # the layout of a file's own streams: a key of an entropy model's config
+
+
+def known(section: Section) -> bool:
+    """Whether this model comes with drrpack."""
+    return key(section) in _shipped(FOLDER)
+
+
+def thin(section: Section) -> Section:
+    """The section without the model, if that is a shipped one.
+
+    Raises:
+        OptionError: it is not.
+    """
+    if not known(section):
+        raise OptionError(
+            "--thin leaves out codecs that come with drrpack, and this one does not; "
+            "encode without it"
+        )
+    kept = {name: section.config[name] for name in section.config if name == STREAMS}
+    return Section(VERSION, {"sha256": key(section), **kept}, b"")
+
+
+def whole(section: Section, path: AnyPath) -> Section:
+    """The section with its model, wherever that is.
+
+    Raises:
+        VersionError: ``path`` names a model that this drrpack does not ship.
+    """
+    if section.version != VERSION:
+        return section
+    digest = section.config.get("sha256")
+    if not isinstance(digest, str):
+        raise CorruptError(f"{path}: a model was left out, and no digest says which")
+    if digest not in _shipped(FOLDER):
+        raise VersionError(
+            f"{path}: it leaves out the model {digest[:16]}..., which came with the drrpack that "
+            "wrote it and not with this one; update drrpack"
+        )
+    model = _shipped(FOLDER)[digest]
+    kept = {name: section.config[name] for name in section.config if name == STREAMS}
+    return Section(model.version, {**model.config, **kept}, model.data)
+
+
+def key(section: Section) -> str:
+    """What names a model: the digest of its section but for the layout of streams."""
+    config: dict[str, Any] = {k: v for k, v in section.config.items() if k != STREAMS}
+    text = json.dumps(config, sort_keys=True, separators=(",", ":")).encode()
+    return section_digest(section.version, text, section.data)
+
+
+def models() -> list[Section]:
+    """All shipped models."""
+    return list(_shipped(FOLDER).values())
+
+
+@lru_cache(maxsize=4)
+def _shipped(folder: Path) -> dict[str, Section]:
+    """The models of all ``.drr`` files in a folder, by their `key`."""
+    found = {}
+    for path in sorted(folder.glob("*.drr")):
+        with Reader(path) as reader:
+            for section in (reader.vqvae, reader.entropy_model):
+                found[key(section)] = section
+    return found
