@@ -53,7 +53,7 @@ class ActivationBits:
         if not isinstance(hidden, list | tuple):
             raise ValueError("activation bits of the residual blocks are no list")
         for bits in (*single, *hidden):
-            if not isinstance(bits, int) or not LEAST_BITS <= bits <= MOST_BITS:
+            if type(bits) is not int or not LEAST_BITS <= bits <= MOST_BITS:
                 found, limits = f"activation bits are {bits!r}", f"{LEAST_BITS} to {MOST_BITS}"
                 raise ValueError(f"{found}, expected {limits}")
         top, joined, residual, upsampled = (int(str(b)) for b in single)

@@ -299,7 +299,7 @@ def _layout(config: Mapping[str, Any], name: str) -> StreamLayout:
     names = [field.name for field in fields(StreamLayout)]
     values = _parse(lambda: [kept[field] for field in names])
     plain, group, lanes = values
-    if not all(isinstance(v, int) for v in values) or plain < 0 or plain > 2**31:
+    if not all(type(v) is int for v in values) or plain < 0 or plain > 2**31:
         raise CorruptError(f"a stream layout is {kept!r}, which can't be")
     if not (1 <= group <= SIZE_LIMIT and 1 <= lanes <= SIZE_LIMIT):
         raise CorruptError(f"a stream layout is {kept!r}, which can't be")

@@ -269,7 +269,7 @@ def test_huge_networks_are_refused_before_they_are_built(
     assert sum(built) < 10 * len(blob)
 
 
-@pytest.mark.parametrize("bad", [-9, 17, "5", 5.0, None, float("nan")])
+@pytest.mark.parametrize("bad", [-9, 17, "5", 5.0, True, None, float("nan")])
 def test_bad_activation_bits_are_refused(bad: object) -> None:
     config, blob = made("vqvae 2.0")
     bits = config["activation_bits"]
@@ -291,7 +291,8 @@ def test_activation_bits_of_another_number_of_blocks_are_refused(hidden: list[in
 @pytest.mark.parametrize(
     "change",
     [{"plain_images": -1}, {"plain_images": 2**40}, {"group": 0}, {"group": 5000}, {"lanes": 0},
-     {"lanes": 10**9}, {"lanes": "8"}, {"group": 2.0}, {"plain_images": None},
+     {"lanes": 10**9}, {"lanes": "8"}, {"group": True}, {"lanes": True},
+     {"plain_images": False}, {"group": 2.0}, {"plain_images": None},
      {"plain_images": float("nan")}],
 )  # fmt: skip
 def test_bad_layouts_are_refused(change: dict[str, object]) -> None:
