@@ -16,7 +16,7 @@ from small_models import SMALL_VQVAE
 
 from drrpack.code_model import BitSwapConfig
 from drrpack.trainers import encode as encoding
-from drrpack.trainers import fit_bitswap, fit_vqvae
+from drrpack.trainers import fit_bitswap, fit_features, fit_vqvae
 from drrpack.trainers.encode import EncodeOptions
 from drrpack.trainers.fit_codec import FitPlan
 from drrpack.trainers.fitting import Budget
@@ -58,6 +58,7 @@ def tiny_networks() -> Iterator[None]:
         patch.setattr("drrpack.streams.WIDTHS", TINY_WIDTHS)
         patch.setattr(fit_vqvae, "BATCH_SIZE", 16)  # more steps, each a small one
         patch.setattr(fit_bitswap, "BATCH_SIZE", 128)
+        patch.setattr(fit_features, "WIDTH", 2)
         yield
 
 

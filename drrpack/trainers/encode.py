@@ -157,16 +157,18 @@ def _obtain_codec(plan: Plan, report: Report) -> tuple[Codec, Log]:
         with Reader(options.codec) as reader:
             codec = memory.load_codec(reader, options.device, encoder=True)
             return codec, dict(reader.metadata.get("fit", {}))
-    images = np.concatenate([plan.source.load(c) for c in range(plan.fit_classes)])
-    images, _ = figures.split_fit(images, plan.source, plan.fit_classes)
+    classes = [plan.source.load(c) for c in range(plan.fit_classes)]
+    labels = np.repeat(np.arange(len(classes)), [len(images) for images in classes])
+    seen = ~figures.kept_back(len(labels), plan.source, plan.fit_classes)
+    images, labels = np.concatenate(classes)[seen], labels[seen]
     try:
         plan.checkpoints.mkdir(exist_ok=True)
     except OSError as error:
         raise OutputError(f"{plan.checkpoints}: no place for checkpoints: {error}") from error
     fit_plan = FitPlan(options.budget, options.device, options.seed, checkpoints=plan.checkpoints)
-    codec, networks = fit_codec(images, fit_plan, report)
-    seen = {"source_digest": plan.source.digest(), "classes": plan.fit_classes}
-    return codec, {**seen, "device": options.device.type, "networks": networks}
+    codec, networks = fit_codec(images, fit_plan, report, labels)
+    of = {"source_digest": plan.source.digest(), "classes": plan.fit_classes}
+    return codec, {**of, "device": options.device.type, "networks": networks}
 
 
 def _seen_classes(log: Log, source: Source) -> int:

@@ -79,16 +79,17 @@ def _held_out(source: Source, fit_classes: int) -> tuple[Pixels, str]:
         parts = [_spread(source.load(c, "test"), each) for c in range(count)]
         return np.concatenate(parts), "the test split"
     images = np.concatenate([source.load(c) for c in range(count)])
-    return split_fit(images, source, fit_classes)[1], "images kept from fitting"
+    return images[kept_back(len(images), source, fit_classes)], "images kept from fitting"
 
 
-def split_fit(images: Pixels, source: Source, fit_classes: int) -> tuple[Pixels, Pixels]:
-    """Images to fit on, and those kept back where no class and no test split is unseen."""
-    if fit_classes < len(source.classes) or source.has_test or len(images) < 2:
-        return images, images[:0]
+def kept_back(count: int, source: Source, fit_classes: int) -> NDArray[np.bool_]:
+    """Which of ``count`` images to fit on are kept back: a few, where no class and no test split is
+    unseen."""
+    if fit_classes < len(source.classes) or source.has_test or count < 2:
+        return np.zeros(count, dtype=bool)
     every = max(2, round(1 / HELD_OUT_SHARE))
-    kept = np.arange(len(images)) % every == every - 1
-    return images[~kept], images[kept]
+    back: NDArray[np.bool_] = np.arange(count) % every == every - 1
+    return back
 
 
 def _spread(images: Pixels, count: int) -> Pixels:

@@ -17,15 +17,17 @@ from drrpack.code_model import BitSwap, BitSwapConfig
 from drrpack.codec import ClassCodes, Codec, Pixels
 from drrpack.exact import freeze as freeze_integers
 from drrpack.exact import thaw
-from drrpack.trainers import fit_bitswap, fit_vqvae
+from drrpack.trainers import fit_bitswap, fit_features, fit_vqvae
 from drrpack.trainers.fit_bitswap import LevelFit
+from drrpack.trainers.fit_features import FeatureFit, Features
 from drrpack.trainers.fit_vqvae import VQVAEFit
 from drrpack.trainers.fitting import Budget, Report, fit
 from drrpack.vqvae import VQVAE, VQVAEConfig, grid_shapes
 
 # Of a budget in minutes.
-VQVAE_SHARE = 0.55
-LEVEL_SHARE = {"top": 0.2, "bottom": 0.25}  # of Bit-Swap
+FEATURES_SHARE = 0.1
+VQVAE_SHARE = 0.5
+LEVEL_SHARE = {"top": 0.18, "bottom": 0.22}  # of the entropy model
 
 Log = dict[str, dict[str, float]]
 
@@ -45,29 +47,53 @@ class FitPlan:
         return None if self.checkpoints is None else self.checkpoints / name
 
 
-def fit_codec(images: Pixels, plan: FitPlan, report: Report | None = None) -> tuple[Codec, Log]:
+def fit_codec(
+    images: Pixels,
+    plan: FitPlan,
+    report: Report | None = None,
+    labels: NDArray[np.int64] | None = None,
+) -> tuple[Codec, Log]:
     """Fit both networks on images uint8 (N, H, W, 3); returns the frozen codec and a log.
 
-    The VQ-VAE is frozen, in fp16, before Bit-Swap sees its codes.
+    With ``labels`` (N,), from 0 and of two classes at least, the VQ-VAE keeps what a classifier of
+    them looks at. It is frozen, as it will be stored, before the entropy model sees its codes.
     """
     if plan.checkpoints is not None:
         plan.checkpoints.mkdir(parents=True, exist_ok=True)
-    vqvae, vqvae_log = _fit_vqvae(images, plan, report)
+    features: Features | None = None
+    features_log: dict[str, float] = {}
+    if labels is not None and len(np.unique(labels)) > 1:
+        features, features_log = _fit_features(images, labels, plan, report)
+    vqvae, vqvae_log = _fit_vqvae(images, plan, report, features)
     seen = codecs.encode_images(vqvae, images)
     bitswap, bitswap_logs = _fit_bitswap(vqvae, images, seen, plan, report)
     codec = codecs.finish(vqvae, bitswap, seen, plan.device)
-    return codec, {"vqvae": vqvae_log, **bitswap_logs}
+    return codec, {"features": features_log, "vqvae": vqvae_log, **bitswap_logs}
+
+
+def _fit_features(
+    images: Pixels, labels: NDArray[np.int64], plan: FitPlan, report: Report | None
+) -> tuple[Features, dict[str, float]]:
+    torch.manual_seed(plan.seed)
+    task = FeatureFit(torch.from_numpy(images), torch.from_numpy(labels), plan.device)
+    log = fit(
+        task, torch.arange(len(images)), plan.budget.share(FEATURES_SHARE),
+        batch_size=min(fit_features.BATCH_SIZE, len(images)), seed=plan.seed,
+        fingerprint=_fingerprint(plan, fit_features.WIDTH, images),
+        checkpoint=plan.checkpoint("features.pt"), report=report,
+    )  # fmt: skip
+    return task.finish(), log
 
 
 def _fit_vqvae(
-    images: Pixels, plan: FitPlan, report: Report | None
+    images: Pixels, plan: FitPlan, report: Report | None, features: Features | None
 ) -> tuple[VQVAE, dict[str, float]]:
     torch.manual_seed(plan.seed)
-    task = VQVAEFit(VQVAE(plan.vqvae), plan.device)
+    task = VQVAEFit(VQVAE(plan.vqvae), plan.device, features)
     log = fit(
         task, torch.from_numpy(images), plan.budget.share(VQVAE_SHARE),
         batch_size=min(fit_vqvae.BATCH_SIZE, len(images)), seed=plan.seed,
-        fingerprint=_fingerprint(plan, plan.vqvae, images),
+        fingerprint=_fingerprint(plan, (plan.vqvae, features is None), images),
         checkpoint=plan.checkpoint("vqvae.pt"), report=report,
     )  # fmt: skip
     network = task.finish()

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from drrpack.trainers.fit_features import Features
 from drrpack.trainers.fitting import learning_rate
-from drrpack.vqvae import VQVAE, Quantiser, freeze, pad, perplexity, to_float
+from drrpack.vqvae import (
+    VQVAE,
+    Quantiser,
+    freeze,
+    grid_bits,
+    pad,
+    perplexity,
+    rounded,
+    to_float,
+)
 
 BATCH_SIZE = 128
 PEAK_LEARNING_RATE = 8e-4  # the paper's constant 3e-4 is for 1400 epochs; a budget wants a schedule
@@ -18,6 +30,9 @@ PEAK_LEARNING_RATE = 8e-4  # the paper's constant 3e-4 is for 1400 epochs; a bud
 CONTINUOUS_STEPS = 100
 CONTINUOUS_SHARE = 0.1
 CODEBOOK_BATCHES = 16  # that k-means runs on
+GRID_FROM = 0.5  # of the budget: from there on weights are rounded as they will be stored
+FEATURES_FROM = 0.5  # and what a classifier sees counts beside pixels
+FEATURES_WEIGHT = 0.1
 
 
 class VQVAEFit:
@@ -25,9 +40,11 @@ class VQVAEFit:
 
     stage = "VQ-VAE"
 
-    def __init__(self, network: VQVAE, device: torch.device) -> None:
+    def __init__(
+        self, network: VQVAE, device: torch.device, features: Features | None = None
+    ) -> None:
         self.network = network.to(device).to(memory_format=torch.channels_last).train()
-        self.device = device
+        self.device, self.features = device, features
         self.optimiser = torch.optim.Adam(network.parameters(), lr=PEAK_LEARNING_RATE)
         self.steps = 0
         self.quantised = False
@@ -39,11 +56,14 @@ class VQVAEFit:
         images = images.contiguous(memory_format=torch.channels_last)
         if not self.quantised and self._seen and _continuous_is_over(self.steps, fraction):
             self._initialise_codebooks(generator)
-        output, commitment, codes = self._forward(images, generator)
-        error = F.mse_loss(output, images)
-        loss = error + self.network.config.commitment * commitment
-        self.optimiser.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
+        with on_grid(self.network) if fraction >= GRID_FROM else nullcontext():
+            output, commitment, codes = self._forward(images, generator)
+            error = F.mse_loss(output, images)
+            loss = error + self.network.config.commitment * commitment
+            if self.features is not None and fraction >= FEATURES_FROM:
+                loss = loss + FEATURES_WEIGHT * self.features.distance(output, images)
+            self.optimiser.zero_grad(set_to_none=True)
+            torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         self.optimiser.step()
         self.steps += 1
@@ -108,6 +128,21 @@ class VQVAEFit:
         self.steps = state["steps"]
         self.quantised = state["quantised"]
         self._seen = list(state["seen"])
+
+
+@contextmanager
+def on_grid(network: VQVAE) -> Iterator[None]:
+    """Within it all weights are what will be stored; gradients are meant for the unrounded ones."""
+    unrounded = []
+    for name, weight in network.named_parameters():
+        if bits := grid_bits(network.config, name):
+            unrounded.append((weight, weight.data))
+            weight.data = rounded(weight.data, bits)
+    try:
+        yield
+    finally:
+        for weight, data in unrounded:
+            weight.data = data
 
 
 def _continuous_is_over(steps: int, fraction: float) -> bool:

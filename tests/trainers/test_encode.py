@@ -40,7 +40,7 @@ def test_what_the_file_says_of_its_making(digits_drr: Path, digits_folder: Path)
     where = {"path": str(digits_folder), "size": None, "classes": classes}
     assert kept == {"digest": digests, **where}
     assert (log["source_digest"], log["classes"], log["device"]) == (digests["train"], 5, "cpu")
-    assert set(log["networks"]) == {"vqvae", "bitswap_top", "bitswap_bottom"}
+    assert set(log["networks"]) == {"features", "vqvae", "bitswap_top", "bitswap_bottom"}
 
 
 def test_stages_and_leftovers(few: Path, tmp_path: Path) -> None:
@@ -52,7 +52,7 @@ def test_stages_and_leftovers(few: Path, tmp_path: Path) -> None:
         assert encoding.encode(plan, events.append) == tmp_path / "mem.drr"
     stages = list(dict.fromkeys(event.stage for event in events))
     assert stages == [
-        "VQ-VAE", "Bit-Swap top", "Bit-Swap bottom", "codes", "streams", "figures",
+        "features", "VQ-VAE", "Bit-Swap top", "Bit-Swap bottom", "codes", "streams", "figures",
     ]  # fmt: skip
     codes = [e for e in events if isinstance(e, Step) and e.stage == "codes"]
     assert [event.done for event in codes] == list(range(4, 41, 4))
@@ -110,7 +110,8 @@ def test_killed_twice_and_resumed_like_undisturbed(few: Path, tmp_path: Path) ->
     places = [HERE.parents[1], HERE.parent]
     command = [sys.executable, "-c", textwrap.dedent(KILLED), few, output, *places]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    for there in (["vqvae.pt"], ["bitswap-top.pt", "vqvae.pt"]):
+    fitted = ["features.pt", "vqvae.pt"]
+    for there in (fitted, ["bitswap-top.pt", *fitted]):
         done = subprocess.run([*map(str, command)], env=environment, timeout=250)
         assert done.returncode == -signal.SIGKILL
         assert [path.name for path in output.parent.iterdir()] == [".mem.drr.fit"]

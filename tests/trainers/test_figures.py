@@ -62,15 +62,14 @@ def test_held_out_is_the_test_split_where_all_is_fitted_on(tmp_path: Path) -> No
     source = source_of(tmp_path, {"train": [2, 2], "test": [1, 3]})
     images, where = figures._held_out(source, 2)
     assert brightness(images) == [4, 5, 6, 7] and where == "the test split"
-    every = np.concatenate([source.load(0), source.load(1)])
-    fitted, kept = figures.split_fit(every, source, 2)
-    assert len(fitted) == 4 and len(kept) == 0
+    assert figures.kept_back(4, source, 2).tolist() == 4 * [False]
 
 
 def test_a_few_are_kept_from_fitting_where_nothing_else_is_unseen(tmp_path: Path) -> None:
     source = source_of(tmp_path, {".": [60, 60]})
     every = np.concatenate([source.load(0), source.load(1)])
-    fitted, kept = figures.split_fit(every, source, 2)
+    back = figures.kept_back(len(every), source, 2)
+    fitted, kept = every[~back], every[back]
     assert brightness(kept) == [49, 99] and len(fitted) == 118
     assert not set(brightness(kept)) & set(brightness(fitted))
     images, where = figures._held_out(source, 2)

@@ -30,9 +30,12 @@ def plan_of(epochs: int = 1, seed: int = 0, checkpoints: Path | None = None) -> 
     return TINY_PLAN(Budget(epochs=epochs), torch.device("cpu"), seed, checkpoints=checkpoints)
 
 
+LABELS = np.repeat([0, 1], 30)
+
+
 def fitted(images: NDArray[np.uint8], plan: FitPlan) -> Codec:
     with tiny_networks():
-        return fit_codec(images, plan)[0]
+        return fit_codec(images, plan, labels=LABELS)[0]
 
 
 def weights(codec: Codec) -> tuple[bytes, bytes]:
@@ -66,21 +69,33 @@ def test_a_layout_that_cant_be_paid_for_is_made_anew(
     assert codec.decompress(made, (4, 4))[1].digest == codes[1].digest
 
 
-def test_what_is_used_is_what_fp16_holds(undisturbed: Codec) -> None:
+def test_what_is_used_is_what_is_stored(undisturbed: Codec) -> None:
     for name, tensor in undisturbed.vqvae.state_dict().items():
-        assert torch.equal(tensor, tensor.half().float()), name
+        kept = tensor.half().float()
+        if name.endswith((".weight", ".codebook")):
+            unit = 2.0 ** (8 if name.endswith(".codebook") else 7)
+            kept = (tensor * unit).round() / unit
+        assert torch.equal(tensor, kept), name
 
 
-def test_log_and_reports(images: NDArray[np.uint8]) -> None:
+@pytest.mark.parametrize("labelled", [True, False])
+def test_log_and_reports(images: NDArray[np.uint8], labelled: bool) -> None:
     reports: list[FitProgress] = []
+    labels = LABELS[22:38] if labelled else np.zeros(16, np.int64)
     with tiny_networks():
-        _, log = fit_codec(images[:16], plan_of(), reports.append)
+        _, log = fit_codec(images[22:38], plan_of(), reports.append, labels)
     stages = list(dict.fromkeys(report.stage for report in reports))
-    assert stages == ["VQ-VAE", "Bit-Swap top", "Bit-Swap bottom"]
+    assert stages == [*["features"][: int(labelled)], "VQ-VAE", "Bit-Swap top", "Bit-Swap bottom"]
     assert {"steps", "epochs", "seconds", "psnr_db"} <= set(log["vqvae"])
     for level in ("bitswap_top", "bitswap_bottom"):
         assert {"steps", "bits_per_code"} <= set(log[level])
-    assert [fitted["steps"] for fitted in log.values()] == [1, 1, 1]
+    assert [fitted.get("steps") for fitted in log.values()] == [1 if labelled else None, 1, 1, 1]
+
+
+def test_labels_matter(undisturbed: Codec, images: NDArray[np.uint8]) -> None:
+    with tiny_networks():
+        plain, _ = fit_codec(images, plan_of())
+    assert weights(plain)[0] != weights(undisturbed)[0]
 
 
 def test_the_seed_decides(undisturbed: Codec, images: NDArray[np.uint8]) -> None:
@@ -95,7 +110,7 @@ def test_checkpoints_are_of_these_data_and_this_network(
     folder = tmp_path / "fit"
     fitted(images, plan_of(checkpoints=folder))
     assert sorted(path.name for path in folder.iterdir()) == [
-        "bitswap-bottom.pt", "bitswap-top.pt", "vqvae.pt",
+        "bitswap-bottom.pt", "bitswap-top.pt", "features.pt", "vqvae.pt",
     ]  # fmt: skip
     other = images.copy()
     other[0] ^= 255
