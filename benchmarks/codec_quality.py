@@ -19,7 +19,7 @@ from PIL import Image
 from drrpack import DRRDataset
 from drrpack.formats.account import account
 from drrpack.formats.sources import open_source
-from drrpack.trainers.figures import psnr_db
+from drrpack.trainers.quality import psnr_db
 from drrpack.trainers.results import versions
 
 WEBP_COMMON_BYTES = 27  # RIFF and chunk headers, start code, width and height

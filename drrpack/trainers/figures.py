@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from drrpack.codec import ClassCodes, Codec, Pixels
 from drrpack.formats.sources import Source
+from drrpack.trainers.quality import psnr_db
 
 HELD_OUT = 2000  # images on which PSNR is measured
 HELD_OUT_SHARE = 0.02  # kept from fitting where nothing else is unseen
@@ -49,12 +50,6 @@ def lzma_bits(codes: NDArray[np.integer]) -> float:
     data = codes.reshape(-1).astype("<u2").tobytes()
     packed = lzma.compress(data, format=lzma.FORMAT_RAW, filters=filters)
     return 8 * len(packed) / codes.size
-
-
-def psnr_db(images: Pixels, decoded: Pixels) -> float:
-    """PSNR in dB of the mean squared error over all images and channels, peak 255."""
-    error = np.square(images.astype(np.float32) - decoded.astype(np.float32)).mean(dtype=np.float64)
-    return float(10 * np.log10(255**2 / max(float(error), 1e-10)))
 
 
 def _quality(

@@ -1,8 +1,13 @@
-"""JPEG and WebP as a memory would use them: what all files of a quality share is not counted."""
+"""Image files as a memory would use them: what all files of a quality share is not counted.
+
+Every size here is that of the fairest form: a program that keeps thousands of images of one size
+and quality writes their common headers once.
+"""
 
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +16,10 @@ from PIL import Image
 
 Pixels = NDArray[np.uint8]
 WEBP_COMMON_BYTES = 27  # RIFF and chunk headers, start code, width and height
+WEBP_LOSSLESS_COMMON_BYTES = 25  # RIFF and chunk headers, signature, width and height
+PNG_COMMON_BYTES = 57  # signature, IHDR, IEND, and length, type and CRC of one IDAT
+BOX_BYTES = 8  # size and type of a box of AVIF
+JXL_COMMON_BYTES = 2  # the signature of a naked codestream
 
 
 @dataclass(frozen=True)
@@ -36,12 +45,53 @@ def webp(images: Pixels, quality: int, method: int = 4) -> Packed:
     return _packed(packed, [len(data) - WEBP_COMMON_BYTES for data in packed])
 
 
+def avif(images: Pixels, quality: int) -> Packed:
+    """AVIF by Pillow; of the file only the coded data counts."""
+    packed = [_save(i, "AVIF", quality=quality, subsampling="4:2:0", speed=4) for i in images]
+    return _packed(packed, [_box(data, b"mdat") - BOX_BYTES for data in packed])
+
+
+def jxl(images: Pixels, quality: int) -> Packed:
+    """JPEG XL where a plugin of Pillow has it."""
+    packed = [_save(i, "JXL", quality=quality) for i in images]
+    return _packed(packed, [len(data) - JXL_COMMON_BYTES for data in packed])
+
+
+def png(images: Pixels) -> Packed:
+    """PNG at its smallest."""
+    packed = [_save(i, "PNG", optimize=True) for i in images]
+    return _packed(packed, [len(data) - PNG_COMMON_BYTES for data in packed])
+
+
+def webp_lossless(images: Pixels) -> Packed:
+    """WebP without loss, at its smallest."""
+    packed = [_save(i, "WEBP", lossless=True, quality=100, method=6, exact=True) for i in images]
+    return _packed(packed, [len(data) - WEBP_LOSSLESS_COMMON_BYTES for data in packed])
+
+
+Pack = Callable[[Pixels, int], Packed]
+# Qualities from the smallest files to some that are larger than a memory's.
+LOSSY: dict[str, tuple[Pack, tuple[int, ...]]] = {
+    "JPEG": (jpeg, (3, 5, 10, 15, 20, 30, 50, 75)),
+    "WebP": (webp, (0, 1, 5, 10, 20, 40, 60)),
+    "AVIF": (avif, (5, 10, 20, 30, 40, 50, 60)),
+    "JPEG XL": (jxl, (5, 10, 20, 30, 50, 70)),
+}
+_PILLOW_NAMES = {"JPEG": "JPEG", "WebP": "WEBP", "AVIF": "AVIF", "JPEG XL": "JXL"}
+
+
+def available() -> list[str]:
+    """The names in `LOSSY` that this Pillow writes."""
+    Image.init()
+    return [name for name in LOSSY if _PILLOW_NAMES[name] in Image.SAVE]
+
+
 def _packed(packed: list[bytes], sizes: list[int]) -> Packed:
     pixels = [np.asarray(Image.open(io.BytesIO(data)).convert("RGB")) for data in packed]
     return Packed(np.stack(pixels), np.array(sizes, dtype=np.int64))
 
 
-def _save(image: Pixels, kind: str, **options: int) -> bytes:
+def _save(image: Pixels, kind: str, **options: int | str | bool) -> bytes:
     out = io.BytesIO()
     Image.fromarray(image).save(out, kind, **options)
     return out.getvalue()
@@ -51,3 +101,11 @@ def _scan_start(data: bytes) -> int:
     """Where the entropy-coded scan starts: all before it is common to files of one quality."""
     marker = data.rindex(b"\xff\xda")
     return marker + 2 + int.from_bytes(data[marker + 2 : marker + 4], "big")
+
+
+def _box(data: bytes, kind: bytes) -> int:
+    """The size of the outermost box of a kind in an ISO base media file."""
+    place = 0
+    while data[place + 4 : place + 8] != kind:
+        place += int.from_bytes(data[place : place + 4], "big")
+    return int.from_bytes(data[place : place + 4], "big")

@@ -15,7 +15,6 @@ from torchvision import transforms
 
 from drrpack.errors import OptionError
 from drrpack.formats import raw
-from drrpack.trainers import peers
 from drrpack.trainers.augment import Draws
 from drrpack.trainers.classifier import Batch, normalise, smoothed
 from drrpack.trainers.methods import METHODS, PhaseContext, get_method
@@ -190,15 +189,6 @@ def test_without_a_budget_compressed_images_get_the_bytes_of_the_memory() -> Non
     method: Any = get_method("er-jpeg")()
     bytes_kept = method.memory_bytes(context_of("er-jpeg", data=data))["exemplars"]
     assert bytes_kept <= 6 * 8 * 150 < 1.3 * bytes_kept
-
-
-def test_peers_count_what_is_particular_to_an_image() -> None:
-    images = DigitsData(4).raw([0, 1])[0]
-    for packed in (peers.jpeg(images, 50), peers.webp(images, 50)):
-        assert packed.images.shape == images.shape and packed.images.dtype == np.uint8
-        assert np.abs(packed.images.astype(int) - images).mean() < 12
-        assert (packed.sizes > 20).all() and (packed.sizes < 700).all()
-    assert peers.jpeg(images, 90).sizes.sum() > peers.jpeg(images, 30).sizes.sum()
 
 
 # --- information back ----------------------------------------------------------------------------
