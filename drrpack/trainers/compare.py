@@ -1,0 +1,212 @@
+"""What each way of keeping images costs and gives, on the user's own: ``drrpack compare``."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+
+from drrpack.bitswap import expected_bits
+from drrpack.codec import ClassCodes, Codec, Pixels
+from drrpack.errors import OptionError
+from drrpack.exact import exact_arithmetic
+from drrpack.formats.memory import decoder_alone, sections
+from drrpack.formats.sources import Source
+from drrpack.trainers import peers
+from drrpack.trainers.peers import Packed
+from drrpack.trainers.quality import psnr_db, ssim
+
+CONTAINER_BYTES = 4000  # HDF5, digests and seal: see docs/format.md
+CLASS_BYTES = 50  # a row of the index and a name
+CODES_BATCH = 256
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One way to keep images: what it costs, and what comes back."""
+
+    family: str  # "JPEG", "DRR", ...
+    setting: str  # "quality 20", "whole file", ...
+    image_bytes: float  # of one image
+    fixed_bytes: int  # however many images there are: models and container
+    psnr_db: float | None  # None: without loss
+    ssim: float
+    encoded_a_second: float | None  # images, on this machine
+    decoded_a_second: float | None
+    accuracy: float | None = None  # of a classifier trained on what comes back, in percent
+    accuracy_std: float | None = None
+
+    def bytes_an_image(self, images: int) -> float:
+        """All told, where ``images`` are kept."""
+        return self.image_bytes + self.fixed_bytes / max(1, images)
+
+    def to_json(self, images: int) -> dict[str, Any]:
+        return {**vars(self), "bytes_an_image": self.bytes_an_image(images)}
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All choices for a source of ``images`` images, measured on ``sample`` of them."""
+
+    images: int
+    sample: int
+    image_size: tuple[int, int]
+    choices: list[Choice]
+
+    def of(self, family: str) -> list[Choice]:
+        return [choice for choice in self.choices if choice.family == family]
+
+    def rivals(self) -> list[str]:
+        """The families of lossy files."""
+        return [name for name in peers.LOSSY if self.of(name)]
+
+
+def spread_over_classes(source: Source, classes: Sequence[int], count: int) -> Pixels:
+    """About ``count`` training images (n, H, W, 3) of some classes, evenly from each."""
+    each = max(1, -(-count // len(classes)))
+    parts = []
+    for number in classes:
+        images = source.load(number)
+        parts.append(images[np.linspace(0, len(images) - 1, min(each, len(images))).astype(int)])
+    return np.concatenate(parts)
+
+
+def compare(
+    source: Source, codec: Codec, classes: Sequence[int], count: int, report: Report
+) -> Comparison:
+    """Measure every way to keep the images of some classes on about ``count`` of them.
+
+    Raises:
+        OptionError: the images are smaller than the window of SSIM.
+    """
+    if min(source.image_size) < 11:
+        raise OptionError(f"{source.root}: images must have 11x11 pixels at least to be compared")
+    images = spread_over_classes(source, classes, count)
+    choices = [*_lossless(images, report)]
+    for name in peers.available():
+        report(name)
+        pack, qualities = peers.LOSSY[name]
+        choices += [_file(name, f"quality {q}", images, pack(images, q)) for q in qualities]
+    report("DRR")
+    choices += _memories(codec, images, len(classes))
+    total = sum(source.images_per_class[number] for number in classes)
+    return Comparison(total, len(images), source.image_size, choices)
+
+
+def _lossless(images: Pixels, report: Report) -> list[Choice]:
+    raw = Choice("raw", "pixels", float(images[0].size), 0, None, 1.0, None, None)
+    found = [raw]
+    for name, pack in (("PNG", peers.png), ("WebP lossless", peers.webp_lossless)):
+        report(name)
+        packed = pack(images)
+        found.append(
+            Choice(name, "smallest", float(packed.sizes.mean()), 0, None, 1.0, *_rates(packed))
+        )
+    return found
+
+
+def _file(family: str, setting: str, images: Pixels, packed: Packed) -> Choice:
+    quality = psnr_db(images, packed.images), ssim(images, packed.images)
+    return Choice(family, setting, float(packed.sizes.mean()), 0, *quality, *_rates(packed))
+
+
+def _rates(packed: Packed) -> tuple[float, float]:
+    count, (packing, unpacking) = len(packed.images), packed.seconds
+    return count / packing, count / unpacking
+
+
+def _memories(codec: Codec, images: Pixels, classes: int) -> list[Choice]:
+    start = time.perf_counter()
+    codes = codec.encode(images)
+    payload = expected_bytes(codec, codes)
+    coded = time.perf_counter()
+    decoded = codec.decode(codes, images.shape[1:3])
+    seconds = coded - start, time.perf_counter() - coded
+    whole = Choice(
+        "DRR", "whole file", payload, 0, psnr_db(images, decoded), ssim(images, decoded),
+        len(images) / seconds[0], len(images) / seconds[1],
+    )  # fmt: skip
+    vqvae, entropy_model = sections(codec)
+    container = CONTAINER_BYTES + classes * CLASS_BYTES
+    fixed = {
+        "whole file": len(vqvae.data) + len(entropy_model.data),
+        "--decoder-only": len(decoder_alone(vqvae).data) + len(entropy_model.data),
+        "--thin": 0,
+    }
+    return [
+        replace(whole, setting=name, fixed_bytes=size + container) for name, size in fixed.items()
+    ]
+
+
+def expected_bytes(codec: Codec, codes: ClassCodes) -> float:
+    """What the streams of an image take on average, by the model's own probabilities.
+
+    A stream's own overhead, some six bytes and the first images of a class, is not in it.
+    """
+    bits, generator = 0.0, torch.Generator().manual_seed(0)
+    with exact_arithmetic(codec.device):
+        for start in range(0, len(codes), CODES_BATCH):
+            part = slice(start, start + CODES_BATCH)
+            top, bottom = (
+                torch.from_numpy(level[part]).to(codec.device)
+                for level in (codes.top, codes.bottom)
+            )
+            for model, grid, above in (
+                (codec.top.model, top, None),
+                (codec.bottom.model, bottom, top),
+            ):
+                of_codes, of_latents = expected_bits(model, grid, above, generator)
+                bits += float((of_codes + of_latents).sum())
+    return bits / 8 / max(1, len(codes))
+
+
+# --- what to make of it ---------------------------------------------------------------------------
+
+
+def equal_bytes(rivals: Sequence[Choice], psnr: float) -> float | None:
+    """The bytes at which files of one family reach ``psnr`` dB: interpolated between qualities, the
+    logarithm of the bytes against dB. None outside of the qualities."""
+    curve = sorted((c.psnr_db, c.image_bytes) for c in rivals if c.psnr_db is not None)
+    for (low, small), (high, large) in pairwise(curve):
+        if low <= psnr <= high and high > low:
+            share = (psnr - low) / (high - low)
+            return math.exp(math.log(small) * (1 - share) + math.log(large) * share)
+    return None
+
+
+def equal_quality(rivals: Sequence[Choice], size: float) -> float | None:
+    """The dB that files of one family reach at ``size`` bytes an image; None outside."""
+    curve = sorted((c.image_bytes, c.psnr_db) for c in rivals if c.psnr_db is not None)
+    for (small, low), (large, high) in pairwise(curve):
+        if small <= size <= large and large > small:
+            share = math.log(size / small) / math.log(large / small)
+            return low * (1 - share) + high * share
+    return None
+
+
+def pays_from(memory: Choice, rivals: Sequence[Choice]) -> int | None:
+    """From how many images on a memory is smaller than files of the same PSNR; None: never, or its
+    PSNR is none that the files have."""
+    assert memory.psnr_db is not None
+    size = equal_bytes(rivals, memory.psnr_db)
+    if size is None or size <= memory.image_bytes:
+        return None
+    return math.ceil(memory.fixed_bytes / (size - memory.image_bytes))
+
+
+def within(comparison: Comparison, budget_bytes: int) -> dict[str, Choice | None]:
+    """The best choice of each family that keeps all images within a budget; None: none does."""
+    best: dict[str, Choice | None] = {}
+    for choice in comparison.choices:
+        fits = choice.bytes_an_image(comparison.images) * comparison.images <= budget_bytes
+        known = best.setdefault(choice.family, None)
+        if fits and (known is None or choice.ssim > known.ssim):
+            best[choice.family] = choice
+    return best
