@@ -10,6 +10,7 @@ import typer
 
 from drrpack import __version__
 from drrpack.cli.append import append
+from drrpack.cli.compare import compare
 from drrpack.cli.drop import drop
 from drrpack.cli.encode import encode
 from drrpack.cli.export import export
@@ -28,7 +29,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-COMMANDS = (encode, stats, preview, train, report, append, drop, merge, verify, export)
+COMMANDS = (
+    encode, stats, preview, compare, train, report, append, drop, merge, verify, export,
+)  # fmt: skip
 for command in COMMANDS:
     app.command()(command)
 

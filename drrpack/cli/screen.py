@@ -15,9 +15,11 @@ from drrpack.errors import OptionError
 from drrpack.formats.account import account
 from drrpack.formats.container import Reader
 from drrpack.formats.publish import remove_leftovers
+from drrpack.trainers.compare import Comparison
 from drrpack.trainers.results import METRICS, Result, curve, grouped
 from drrpack.trainers.results import table as result_rows
 from drrpack.trainers.study import by_phases
+from drrpack.trainers.verdict import in_words, within
 
 console = Console()
 errors = Console(stderr=True)
@@ -129,6 +131,32 @@ def _quality_line(figures: dict[str, Any]) -> str:
         f"{each['payload']:.1f} bytes an image, {each['total']:.1f} with models and container; "
         f"{ratio:.1f} times smaller than raw pixels; PSNR {quality}"
     )
+
+
+def print_comparison(comparison: Comparison, budget_mb: float | None) -> None:
+    """What each choice costs and gives, and who wins."""
+    images, (height, width) = comparison.images, comparison.image_size
+    made = table(
+        f"{images} images of {height}x{width}, measured on {comparison.sample}",
+        "kept as", "bytes/image", "MB", "PSNR dB", "SSIM", "encode/s", "decode/s",
+        "accuracy %",
+    )  # fmt: skip
+    for choice in comparison.choices:
+        size = choice.bytes_an_image(images)
+        rates = [choice.encoded_a_second, choice.decoded_a_second]
+        made.add_row(
+            choice.name, f"{size:.1f}", f"{size * images / 1e6:.2f}",
+            "lossless" if choice.psnr_db is None else f"{choice.psnr_db:.2f}", f"{choice.ssim:.4f}",
+            *("-" if rate is None else f"{rate:,.0f}" for rate in rates),
+            "-" if choice.accuracy is None else _plus_minus(choice.accuracy, choice.accuracy_std),
+        )  # fmt: skip
+    console.print(made)
+    for line in in_words(comparison, comparison.of("DRR")[0]):
+        note(line)
+    if budget_mb is not None:
+        for family, best in within(comparison, round(budget_mb * 1e6)).items():
+            fits = "nothing" if best is None else f"{best.name}, SSIM {best.ssim:.4f}"
+            note(f"within {budget_mb:g} MB of {family}: {fits}")
 
 
 def print_results(results: Sequence[Result], out: Path) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,8 @@ from drrpack.formats.sources import Source
 from drrpack.trainers import peers
 from drrpack.trainers.peers import Packed
 from drrpack.trainers.quality import psnr_db, ssim
+from drrpack.trainers.results import versions
+from drrpack.trainers.rundir import write_atomic
 
 CONTAINER_BYTES = 4000  # HDF5, digests and seal: see docs/format.md
 CLASS_BYTES = 50  # a row of the index and a name
@@ -33,7 +34,7 @@ class Choice:
     """One way to keep images: what it costs, and what comes back."""
 
     family: str  # "JPEG", "DRR", ...
-    setting: str  # "quality 20", "whole file", ...
+    setting: str  # "q20", "whole", ...
     image_bytes: float  # of one image
     fixed_bytes: int  # however many images there are: models and container
     psnr_db: float | None  # None: without loss
@@ -46,6 +47,10 @@ class Choice:
     def bytes_an_image(self, images: int) -> float:
         """All told, where ``images`` are kept."""
         return self.image_bytes + self.fixed_bytes / max(1, images)
+
+    @property
+    def name(self) -> str:
+        return f"{self.family} {self.setting}".strip()
 
     def to_json(self, images: int) -> dict[str, Any]:
         return {**vars(self), "bytes_an_image": self.bytes_an_image(images)}
@@ -66,6 +71,10 @@ class Comparison:
     def rivals(self) -> list[str]:
         """The families of lossy files."""
         return [name for name in peers.LOSSY if self.of(name)]
+
+    def to_json(self) -> dict[str, Any]:
+        choices = [choice.to_json(self.images) for choice in self.choices]
+        return {**vars(self), "choices": choices, "versions": versions()}
 
 
 def spread_over_classes(source: Source, classes: Sequence[int], count: int) -> Pixels:
@@ -93,7 +102,7 @@ def compare(
     for name in peers.available():
         report(name)
         pack, qualities = peers.LOSSY[name]
-        choices += [_file(name, f"quality {q}", images, pack(images, q)) for q in qualities]
+        choices += [_file(name, f"q{q}", images, pack(images, q)) for q in qualities]
     report("DRR")
     choices += _memories(codec, images, len(classes))
     total = sum(source.images_per_class[number] for number in classes)
@@ -101,14 +110,12 @@ def compare(
 
 
 def _lossless(images: Pixels, report: Report) -> list[Choice]:
-    raw = Choice("raw", "pixels", float(images[0].size), 0, None, 1.0, None, None)
+    raw = Choice("raw", "", float(images[0].size), 0, None, 1.0, None, None)
     found = [raw]
     for name, pack in (("PNG", peers.png), ("WebP lossless", peers.webp_lossless)):
         report(name)
         packed = pack(images)
-        found.append(
-            Choice(name, "smallest", float(packed.sizes.mean()), 0, None, 1.0, *_rates(packed))
-        )
+        found.append(Choice(name, "", float(packed.sizes.mean()), 0, None, 1.0, *_rates(packed)))
     return found
 
 
@@ -130,15 +137,15 @@ def _memories(codec: Codec, images: Pixels, classes: int) -> list[Choice]:
     decoded = codec.decode(codes, images.shape[1:3])
     seconds = coded - start, time.perf_counter() - coded
     whole = Choice(
-        "DRR", "whole file", payload, 0, psnr_db(images, decoded), ssim(images, decoded),
+        "DRR", "whole", payload, 0, psnr_db(images, decoded), ssim(images, decoded),
         len(images) / seconds[0], len(images) / seconds[1],
     )  # fmt: skip
     vqvae, entropy_model = sections(codec)
     container = CONTAINER_BYTES + classes * CLASS_BYTES
     fixed = {
-        "whole file": len(vqvae.data) + len(entropy_model.data),
-        "--decoder-only": len(decoder_alone(vqvae).data) + len(entropy_model.data),
-        "--thin": 0,
+        "whole": len(vqvae.data) + len(entropy_model.data),
+        "decoder-only": len(decoder_alone(vqvae).data) + len(entropy_model.data),
+        "thin": 0,
     }
     return [
         replace(whole, setting=name, fixed_bytes=size + container) for name, size in fixed.items()
@@ -167,46 +174,27 @@ def expected_bytes(codec: Codec, codes: ClassCodes) -> float:
     return bits / 8 / max(1, len(codes))
 
 
-# --- what to make of it ---------------------------------------------------------------------------
+def draw(comparison: Comparison, path: Path) -> None:
+    """PSNR and, where there is any, accuracy over bytes an image, all told, as a PNG.
 
-
-def equal_bytes(rivals: Sequence[Choice], psnr: float) -> float | None:
-    """The bytes at which files of one family reach ``psnr`` dB: interpolated between qualities, the
-    logarithm of the bytes against dB. None outside of the qualities."""
-    curve = sorted((c.psnr_db, c.image_bytes) for c in rivals if c.psnr_db is not None)
-    for (low, small), (high, large) in pairwise(curve):
-        if low <= psnr <= high and high > low:
-            share = (psnr - low) / (high - low)
-            return math.exp(math.log(small) * (1 - share) + math.log(large) * share)
-    return None
-
-
-def equal_quality(rivals: Sequence[Choice], size: float) -> float | None:
-    """The dB that files of one family reach at ``size`` bytes an image; None outside."""
-    curve = sorted((c.image_bytes, c.psnr_db) for c in rivals if c.psnr_db is not None)
-    for (small, low), (large, high) in pairwise(curve):
-        if small <= size <= large and large > small:
-            share = math.log(size / small) / math.log(large / small)
-            return low * (1 - share) + high * share
-    return None
-
-
-def pays_from(memory: Choice, rivals: Sequence[Choice]) -> int | None:
-    """From how many images on a memory is smaller than files of the same PSNR; None: never, or its
-    PSNR is none that the files have."""
-    assert memory.psnr_db is not None
-    size = equal_bytes(rivals, memory.psnr_db)
-    if size is None or size <= memory.image_bytes:
-        return None
-    return math.ceil(memory.fixed_bytes / (size - memory.image_bytes))
-
-
-def within(comparison: Comparison, budget_bytes: int) -> dict[str, Choice | None]:
-    """The best choice of each family that keeps all images within a budget; None: none does."""
-    best: dict[str, Choice | None] = {}
-    for choice in comparison.choices:
-        fits = choice.bytes_an_image(comparison.images) * comparison.images <= budget_bytes
-        known = best.setdefault(choice.family, None)
-        if fits and (known is None or choice.ssim > known.ssim):
-            best[choice.family] = choice
-    return best
+    Raises OptionError without matplotlib.
+    """
+    try:
+        from matplotlib.figure import Figure  # not pyplot: no screen, no global state
+    except ImportError as error:
+        raise OptionError("a chart needs matplotlib: pip install matplotlib") from error
+    measures = {"psnr_db": "PSNR (dB)", "accuracy": "accuracy on raw test images (%)"}
+    lossy = [choice for choice in comparison.choices if choice.psnr_db is not None]
+    shown = {n: label for n, label in measures.items() if any(vars(c)[n] for c in lossy)}
+    figure = Figure(figsize=(6 * len(shown), 4), layout="constrained")
+    for axes, (name, label) in zip(
+        np.atleast_1d(figure.subplots(1, len(shown))), shown.items(), strict=True
+    ):
+        for family in dict.fromkeys(choice.family for choice in lossy):
+            chosen = [choice for choice in comparison.of(family) if vars(choice)[name] is not None]
+            points = sorted((c.bytes_an_image(comparison.images), vars(c)[name]) for c in chosen)
+            axes.plot(*zip(*points, strict=True), marker="o", markersize=4, label=family)
+        axes.set(xscale="log", xlabel=f"bytes an image, of {comparison.images}", ylabel=label)
+        axes.grid(alpha=0.3, which="both")
+        axes.legend()
+    write_atomic(path, lambda partial: figure.savefig(partial, format="png", dpi=150))

@@ -1,0 +1,71 @@
+"""``drrpack compare``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def compare(
+    source: Annotated[
+        Path, typer.Argument(help="SRC/class/*.png, a folder with train/ and test/, or CIFAR.")
+    ],
+    codec: Annotated[Path, typer.Option(help="The .drr file whose codec is compared.")],
+    classes: Annotated[
+        str | None,
+        typer.Option(help="Of some classes alone: names (cat,dog), the first 20, or 50:100."),
+    ] = None,
+    sample: Annotated[int, typer.Option(min=1, help="Measure on about so many images.")] = 1000,
+    size: Annotated[int | None, typer.Option(help="Resize every image to SIZE x SIZE.")] = None,
+    budget_mb: Annotated[
+        float | None,
+        typer.Option(help="Say what fits into so many megabytes (of 1,000,000 bytes) in all."),
+    ] = None,
+    train: Annotated[
+        bool,
+        typer.Option("--train", help="Train a small classifier on each; test it on raw images."),
+    ] = False,
+    epochs: Annotated[int, typer.Option(min=1, help="Of each classifier.")] = 16,
+    width: Annotated[int, typer.Option(min=1, help="Filters of its first block.")] = 8,
+    seeds: Annotated[int, typer.Option(min=1, help="Classifiers for each choice.")] = 1,
+    chart: Annotated[
+        Path | None, typer.Option(help="Draw PSNR and accuracy over bytes into this .png.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+) -> None:
+    """Tell what raw images, PNG, JPEG, WebP, AVIF and a memory cost and give for your images.
+
+    Of image files only what is particular to an image counts, of a memory all its models.
+    """
+    from drrpack.cli import screen
+    from drrpack.formats.container import Reader
+    from drrpack.formats.memory import load_codec
+    from drrpack.formats.sources import open_source
+    from drrpack.trainers import compare as comparing
+    from drrpack.trainers.compare_accuracy import TrainPlan, with_accuracy
+    from drrpack.trainers.selection import select_classes
+
+    place = screen.choose_device(device)
+    found = open_source(source, size=size, splits=["train", "test"] if train else ["train"])
+    chosen = select_classes(found.classes, classes)
+    with Reader(codec) as reader:
+        loaded = load_codec(reader, place, encoder=True)
+
+    def report(what: str) -> None:
+        if not as_json:
+            screen.note(what)
+
+    comparison = comparing.compare(found, loaded, chosen, sample, report)
+    if train:
+        plan = TrainPlan(place, epochs, width, seeds)
+        comparison = with_accuracy(comparison, found, loaded, chosen, plan, report)
+    if chart is not None:
+        comparing.draw(comparison, chart)
+    if as_json:
+        typer.echo(json.dumps(comparison.to_json()))
+    else:
+        screen.print_comparison(comparison, budget_mb)

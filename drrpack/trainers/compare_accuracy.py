@@ -1,0 +1,116 @@
+"""What can be learned from what each way of keeping images gives back."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from drrpack.codec import Codec, Pixels
+from drrpack.errors import OptionError
+from drrpack.formats.sources import Source
+from drrpack.trainers import peers
+from drrpack.trainers.classifier import train_classifier
+from drrpack.trainers.compare import Choice, Comparison
+from drrpack.trainers.recipes import get_recipe
+from drrpack.trainers.verdict import largest_within
+
+CLASSES = 20  # a classifier of more tells no more, and takes longer
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class TrainPlan:
+    """How the classifiers are trained: all alike, on all training images of some classes."""
+
+    device: torch.device
+    epochs: int = 16
+    width: int = 8
+    seeds: int = 1
+    seed: int = 0
+
+
+def with_accuracy(
+    comparison: Comparison,
+    source: Source,
+    codec: Codec,
+    classes: Sequence[int],
+    plan: TrainPlan,
+    report: Report,
+) -> Comparison:
+    """The comparison with the accuracy on raw test images of a classifier trained on raw images, on
+    what the memory gives back, and on the best files of each family that take no more bytes.
+
+    Raises:
+        OptionError: fewer than two classes. SourceError: the source has no test images.
+    """
+    if len(classes) < 2:
+        raise OptionError("--train needs two classes at least")
+    chosen = classes[-CLASSES:]
+    images, labels = _all_of(source, chosen, "train")
+    tested = _all_of(source, chosen, "test")
+    choices = list(comparison.choices)
+    for number in to_train(comparison):
+        choice = choices[number]
+        report(choice.name)
+        pixels = decoded(choice, images, codec)
+        scores = [
+            accuracy((pixels, labels), tested, plan, plan.seed + run) for run in range(plan.seeds)
+        ]
+        deviation = statistics.stdev(scores) if plan.seeds > 1 else None
+        for n, each in enumerate(choices):
+            if _gives(each) == _gives(choice):
+                mean = statistics.fmean(scores)
+                choices[n] = replace(each, accuracy=mean, accuracy_std=deviation)
+    return replace(comparison, choices=choices)
+
+
+def to_train(comparison: Comparison) -> list[int]:
+    """Raw images, the memory, and of each lossy family the best that is no larger."""
+    whole = next(choice for choice in comparison.of("DRR"))
+    size = whole.bytes_an_image(comparison.images)
+    rivals = [largest_within(comparison.of(family), size) for family in comparison.rivals()]
+    wanted = [comparison.of("raw")[0], whole, *(rival for rival in rivals if rival is not None)]
+    return [comparison.choices.index(choice) for choice in wanted]
+
+
+def _gives(choice: Choice) -> tuple[str, str]:
+    """What decides the pixels: the files of a memory differ in their models alone."""
+    return choice.family, "" if choice.family == "DRR" else choice.setting
+
+
+def decoded(choice: Choice, images: Pixels, codec: Codec) -> Pixels:
+    """What ``choice`` gives back for images (n, H, W, 3)."""
+    if choice.family == "raw":
+        return images
+    if choice.family == "DRR":
+        size = images.shape[1], images.shape[2]
+        return codec.decode(codec.encode(images), size)
+    pack, _ = peers.LOSSY[choice.family]
+    return pack(images, int(choice.setting.removeprefix("q"))).images
+
+
+def accuracy(
+    given: tuple[Pixels, NDArray[np.int64]],
+    tested: tuple[Pixels, NDArray[np.int64]],
+    plan: TrainPlan,
+    seed: int,
+) -> float:
+    """Percent of ``tested`` that a classifier trained on ``given`` tells."""
+    count = int(given[1].max()) + 1
+    classifier = train_classifier(
+        torch.from_numpy(given[0]), torch.from_numpy(given[1]), classes=count, seen=count,
+        recipe=get_recipe("fast", plan.epochs, plan.width), seed=seed, device=plan.device,
+    )  # fmt: skip
+    told = classifier.predict(torch.from_numpy(tested[0])).numpy()
+    return 100 * float((told == tested[1]).mean())
+
+
+def _all_of(source: Source, classes: Sequence[int], split: str) -> tuple[Pixels, NDArray[np.int64]]:
+    parts = [source.load(number, "train" if split == "train" else "test") for number in classes]
+    labels = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+    return np.concatenate(parts), labels

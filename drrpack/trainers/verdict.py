@@ -1,0 +1,87 @@
+"""What to make of a comparison: who wins at a size, and from how many images on a memory pays."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+from drrpack.trainers.compare import Choice, Comparison
+
+
+def equal_bytes(rivals: Sequence[Choice], psnr: float) -> float | None:
+    """The bytes at which files of one family reach ``psnr`` dB: interpolated between qualities, the
+    logarithm of the bytes against dB. None outside of the qualities."""
+    curve = sorted((c.psnr_db, c.image_bytes) for c in rivals if c.psnr_db is not None)
+    for (low, small), (high, large) in pairwise(curve):
+        if low <= psnr <= high and high > low:
+            share = (psnr - low) / (high - low)
+            return math.exp(math.log(small) * (1 - share) + math.log(large) * share)
+    return None
+
+
+def equal_quality(rivals: Sequence[Choice], size: float) -> float | None:
+    """The dB that files of one family reach at ``size`` bytes an image; None outside."""
+    curve = sorted((c.image_bytes, c.psnr_db) for c in rivals if c.psnr_db is not None)
+    for (small, low), (large, high) in pairwise(curve):
+        if small <= size <= large and large > small:
+            share = math.log(size / small) / math.log(large / small)
+            return low * (1 - share) + high * share
+    return None
+
+
+def pays_from(memory: Choice, rivals: Sequence[Choice]) -> int | None:
+    """From how many images on a memory is smaller than files of the same PSNR; None: never, or its
+    PSNR is none that the files have."""
+    assert memory.psnr_db is not None
+    size = equal_bytes(rivals, memory.psnr_db)
+    if size is None or size <= memory.image_bytes:
+        return None
+    return math.ceil(memory.fixed_bytes / (size - memory.image_bytes))
+
+
+def within(comparison: Comparison, budget_bytes: int) -> dict[str, Choice | None]:
+    """The best choice of each family that keeps all images within a budget; None: none does."""
+    best: dict[str, Choice | None] = {}
+    for choice in comparison.choices:
+        fits = choice.bytes_an_image(comparison.images) * comparison.images <= budget_bytes
+        known = best.setdefault(choice.family, None)
+        if fits and (known is None or choice.ssim > known.ssim):
+            best[choice.family] = choice
+    return best
+
+
+def largest_within(rivals: Sequence[Choice], size: float) -> Choice | None:
+    """The best quality of one family that takes ``size`` bytes an image at most."""
+    fitting = [choice for choice in rivals if choice.image_bytes <= size]
+    return max(fitting, key=lambda choice: choice.image_bytes, default=None)
+
+
+def in_words(comparison: Comparison, memory: Choice) -> list[str]:
+    """Who wins at the size of ``memory``, and from where on it pays, a line each."""
+    images, size = comparison.images, memory.bytes_an_image(comparison.images)
+    assert memory.psnr_db is not None
+    found = {
+        memory.name: memory.psnr_db,
+        **{
+            family: quality
+            for family in comparison.rivals()
+            if (quality := equal_quality(comparison.of(family), size)) is not None
+        },
+    }
+    ranked = sorted(found, key=lambda name: -found[name])
+    shown = ", ".join(f"{name} {found[name]:.2f} dB" for name in ranked)
+    lines = [f"at {size:.1f} bytes an image ({images} images): {shown}; {ranked[0]} wins by PSNR"]
+    trained = [choice for choice in comparison.choices if choice.accuracy is not None]
+    lossy = [choice for choice in trained if choice.psnr_db is not None]
+    if lossy:
+        best = max(lossy, key=lambda choice: choice.accuracy or 0.0)
+        lines.append(
+            f"{best.name} wins by accuracy: {best.accuracy:.1f} % of raw test "
+            f"images at {best.bytes_an_image(images):.1f} bytes an image"
+        )
+    for family in comparison.rivals():
+        least = pays_from(memory, comparison.of(family))
+        when = "never smaller than" if least is None else f"smaller from {least} images on than"
+        lines.append(f"{memory.name} is {when} {family} of its PSNR")
+    return lines

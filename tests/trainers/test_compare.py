@@ -1,0 +1,175 @@
+"""What a comparison measures on real digits, and what it concludes from figures made by hand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from small_models import CONTEXT, small_bitswap, small_vqvae, structured_codes
+
+from drrpack.codec import ClassCodes, finish, lay_out
+from drrpack.errors import OptionError, SourceError
+from drrpack.formats.container import Reader
+from drrpack.formats.memory import load_codec
+from drrpack.formats.sources import Source, open_source
+from drrpack.trainers import compare, compare_accuracy, peers, verdict
+from drrpack.trainers.compare import Choice, Comparison
+from drrpack.trainers.compare_accuracy import TrainPlan, with_accuracy
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+CPU = torch.device("cpu")
+
+
+def file(family: str, quality: int, size: float, psnr: float) -> Choice:
+    return Choice(family, f"q{quality}", size, 0, psnr, psnr / 40, 1.0, 1.0)
+
+
+MEMORY = Choice("DRR", "whole", 50.0, 1_000_000, 24.0, 0.6, 1.0, 1.0)
+JPEG = [file("JPEG", 10, 50, 20), file("JPEG", 20, 100, 22), file("JPEG", 40, 200, 26)]
+AVIF = [file("AVIF", 10, 40, 20), file("AVIF", 20, 90, 25)]
+
+
+def made(images: int = 10_000, memory: Choice = MEMORY) -> Comparison:
+    raw = Choice("raw", "", 3072.0, 0, None, 1.0, None, None)
+    return Comparison(images, 100, (32, 32), [raw, *JPEG, *AVIF, memory])
+
+
+# --- conclusions ---
+
+
+def test_bytes_of_equal_quality() -> None:
+    assert verdict.equal_bytes(JPEG, 22) == pytest.approx(100)
+    assert verdict.equal_bytes(JPEG, 24) == pytest.approx(100 * 2**0.5)
+    assert verdict.equal_bytes(JPEG, 19) is verdict.equal_bytes(JPEG, 27) is None
+
+
+def test_quality_of_equal_bytes() -> None:
+    assert verdict.equal_quality(JPEG, 200) == pytest.approx(26)
+    assert verdict.equal_quality(JPEG, 100 * 2**0.5) == pytest.approx(24)
+    assert verdict.equal_quality(JPEG, 40) is verdict.equal_quality(JPEG, 300) is None
+
+
+def test_from_how_many_images_on_models_pay() -> None:
+    least = verdict.pays_from(MEMORY, JPEG)
+    assert least is not None
+    size = 100 * 2**0.5
+    assert MEMORY.bytes_an_image(least) <= size < MEMORY.bytes_an_image(least - 1)
+    assert verdict.pays_from(MEMORY, [file("X", 1, 30, 20), file("X", 2, 45, 25)]) is None
+    assert verdict.pays_from(MEMORY, [file("X", 1, 30, 30), file("X", 2, 45, 35)]) is None
+
+
+def test_the_winner_is_named() -> None:
+    first, *rest = verdict.in_words(made(), MEMORY)  # 150 bytes an image
+    assert "at 150.0 bytes an image (10000 images): JPEG 24.34 dB, DRR whole 24.00 dB" in first
+    assert first.endswith("JPEG wins by PSNR")
+    assert rest[0].startswith("DRR whole is smaller from 10") and "JPEG" in rest[0]
+    assert "AVIF" in rest[1]
+    assert verdict.in_words(made(10**6), MEMORY)[0].endswith("DRR whole wins by PSNR")
+    assert verdict.in_words(made(), MEMORY)[0].count("AVIF") == 0  # 150 bytes are beyond its files
+
+
+def test_accuracy_decides_where_it_was_measured() -> None:
+    better = Choice("DRR", "whole", 50.0, 1_000_000, 24.0, 0.6, 1.0, 1.0, 61.0, None)
+    words = verdict.in_words(made(memory=better), better)
+    assert "DRR whole wins by accuracy: 61.0 % of raw test images at 150.0" in words[1]
+
+
+def test_what_fits_into_a_budget() -> None:
+    best = verdict.within(made(), 1_600_000)
+    chosen = {family: choice and choice.name for family, choice in best.items()}
+    assert chosen == {"raw": None, "JPEG": "JPEG q20", "AVIF": "AVIF q20", "DRR": "DRR whole"}
+    assert verdict.within(made(), 1_400_000)["DRR"] is None
+
+
+def test_rivals_to_train_take_no_more_bytes() -> None:
+    comparison = made()
+    chosen = [comparison.choices[n].name for n in compare_accuracy.to_train(comparison)]
+    assert chosen == ["raw", "DRR whole", "JPEG q20", "AVIF q20"]
+
+
+# --- measurements ---
+
+
+@pytest.fixture(scope="module")
+def source(digits_folder: Path) -> Source:
+    return open_source(digits_folder)
+
+
+@pytest.fixture(scope="module")
+def codec(digits_drr: Path) -> compare.Codec:
+    with Reader(digits_drr) as reader:
+        return load_codec(reader, CPU)
+
+
+@pytest.fixture(scope="module")
+def compared(source: Source, codec: compare.Codec) -> Comparison:
+    return compare.compare(source, codec, range(2, 6), 40, lambda _: None)
+
+
+def test_all_that_can_be_is_measured(compared: Comparison) -> None:
+    assert (compared.images, compared.sample) == (120, 40)
+    families = list(dict.fromkeys(choice.family for choice in compared.choices))
+    assert families == ["raw", "PNG", "WebP lossless", *peers.available(), "DRR"]
+    assert compared.of("raw")[0].image_bytes == 32 * 32 * 3
+    for choice in compared.choices:
+        assert choice.psnr_db is None or 5 < choice.psnr_db < 60
+        assert choice.ssim <= 1 and (choice.psnr_db is None) == (choice.ssim == 1)
+    whole, decoder, thin = compared.of("DRR")
+    assert whole.fixed_bytes > decoder.fixed_bytes > thin.fixed_bytes > 0
+    assert whole.bytes_an_image(120) == whole.image_bytes + whole.fixed_bytes / 120
+    again = json.loads(json.dumps(compared.to_json()))
+    assert again["choices"][-1]["bytes_an_image"] == thin.bytes_an_image(120)
+
+
+def test_the_bits_of_the_model_are_those_of_the_streams(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond the plain images, few with few lanes, and a few bytes for each stream. With latents
+    they are so on average alone, and for codes as the model expects them: see test_bitswap.py."""
+    monkeypatch.setattr("drrpack.streams.WIDTHS", ((4, 2),))
+    tops, bottoms = (structured_codes([400], shape, 32)[0] for shape in ((4, 4), (8, 8)))
+    codes = ClassCodes(tops, bottoms)
+    context = finish(small_vqvae(), small_bitswap(config=CONTEXT), codes, CPU)
+    context, (made,) = lay_out(context, [codes])
+    coded = 4 * (len(made.top) + len(made.bottom)) / len(codes)
+    plain = context.top.layout.plain_images
+    assert plain < 12
+    assert compare.expected_bytes(context, codes) == pytest.approx(coded, rel=0.02)
+
+
+def test_classes_have_equal_shares(source: Source) -> None:
+    images = compare.spread_over_classes(source, [4, 7], 10)
+    assert len(images) == 10
+    np.testing.assert_array_equal(images[0], source.load(4)[0])
+    np.testing.assert_array_equal(images[-1], source.load(7)[-1])
+
+
+def test_accuracy_of_what_comes_back(
+    compared: Comparison, source: Source, codec: compare.Codec
+) -> None:
+    plan, told = TrainPlan(CPU, epochs=2, width=2, seeds=2), list[str]()
+    trained = with_accuracy(compared, source, codec, range(2, 6), plan, told.append)
+    measured = [choice for choice in trained.choices if choice.accuracy is not None]
+    assert {choice.family for choice in measured} == {"raw", "DRR", *compared.rivals()}
+    assert len({c.accuracy for c in measured if c.family == "DRR"}) == 1
+    assert len([c for c in measured if c.family == "DRR"]) == 3
+    assert all(
+        0 <= c.accuracy <= 100 and c.accuracy_std is not None for c in measured if c.accuracy
+    )
+    assert told[:2] == ["raw", "DRR whole"]
+
+
+def test_what_cannot_be_compared(source: Source, codec: compare.Codec, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="two classes"):
+        with_accuracy(made(), source, codec, [1], TrainPlan(CPU), lambda _: None)
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / name / "x.png")
+    small = open_source(tmp_path)
+    with pytest.raises(OptionError, match="11x11"):
+        compare.compare(small, codec, [0, 1], 5, lambda _: None)
+    with pytest.raises(SourceError, match="no test split"):
+        with_accuracy(made(), small, codec, [0, 1], TrainPlan(CPU), lambda _: None)
