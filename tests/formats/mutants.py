@@ -55,13 +55,16 @@ class Seedling:
     memory: Memory
     extents: dict[str, tuple[int, int]]  # first byte and size
     digests: dict[str, str]
+    blocks: list[tuple[int, int]]  # of HDF5's metadata, as `metadata_blocks` gives them
 
     @staticmethod
     def of(path: Path) -> Seedling:
         with Reader(path) as reader:
             structure = reader._opened()[1]
             extents = {name: (e.offset, e.size) for name, e in structure.extents.items()}
-            return Seedling(path.read_bytes(), reader.memory(), extents, dict(structure.digests))
+            image = path.read_bytes()
+            blocks = metadata_blocks(image)
+            return Seedling(image, reader.memory(), extents, dict(structure.digests), blocks)
 
 
 TINY_BITSWAP = BitSwapConfig(
@@ -82,10 +85,10 @@ def seedlings(place: Path) -> list[Seedling]:
 
 
 def write_tiny(path: Path, config: BitSwapConfig = TINY_BITSWAP, first: bool = False) -> None:
-    """A sound file of the smallest networks there can be: 3 classes of 3 to 30 images of 8x8, with
+    """A sound file of the smallest networks there can be: 3 classes of 3 to 18 images of 8x8, with
     the first version of the models or today's."""
     vqvae = replace(TINY_VQVAE, weight_bits=0, codebook_bits=0) if first else TINY_VQVAE
-    counts = [24, 3, 17]  # Bit-Swap codes what is beyond a dozen
+    counts = [18, 3, 13]  # Bit-Swap codes what is beyond a dozen
     tops, bottoms = (structured_codes(counts, shape, 8) for shape in ((1, 1), (2, 2)))
     codes = [ClassCodes(top, bottom) for top, bottom in zip(tops, bottoms, strict=True)]
     seen = ClassCodes(np.concatenate(tops), np.concatenate(bottoms))
@@ -195,9 +198,8 @@ def _bytes(seedling: Seedling, chance: random.Random) -> bytes:
 
 def _structure(seedling: Seedling, chance: random.Random) -> bytes:
     image = bytearray(seedling.image)
-    blocks = metadata_blocks(seedling.image)
     for _ in range(chance.choice((1, 1, 1, 2, 4))):
-        start, end = chance.choice(blocks)
+        start, end = chance.choice(seedling.blocks)
         place = chance.randrange(start + 4, end)
         match chance.randrange(4):
             case 0:
@@ -210,10 +212,10 @@ def _structure(seedling: Seedling, chance: random.Random) -> bytes:
                     value = chance.choice((*WIDE, len(image), place)) % 2 ** (8 * size)
                     image[place : place + size] = value.to_bytes(size, "little")
             case _:
-                other, stop = chance.choice(blocks)
+                other, stop = chance.choice(seedling.blocks)
                 length = min(chance.choice((2, 8, 16)), end - place, stop - other)
                 image[place : place + length] = image[other : other + length]
-    _repair(image, blocks)
+    _repair(image, seedling)
     return bytes(_sealed(image, seedling))
 
 
@@ -230,7 +232,7 @@ def _content(seedling: Seedling, chance: random.Random) -> bytes:
     if chance.random() < 0.8:
         _crcs(image, seedling)
     _digests(image, seedling)
-    _repair(image, metadata_blocks(seedling.image))
+    _repair(image, seedling)
     return bytes(_sealed(image, seedling))
 
 
@@ -350,9 +352,10 @@ def _stored(image: bytes | bytearray, place: int) -> int:
     return int.from_bytes(image[place : place + 4], "little")
 
 
-def _repair(image: bytearray, blocks: list[tuple[int, int]]) -> None:
-    for start, end in blocks:
-        image[end : end + 4] = lookup3(bytes(image[start:end])).to_bytes(4, "little")
+def _repair(image: bytearray, seedling: Seedling) -> None:
+    for start, end in seedling.blocks:
+        if image[start:end] != seedling.image[start:end]:
+            image[end : end + 4] = lookup3(bytes(image[start:end])).to_bytes(4, "little")
 
 
 def _crcs(image: bytearray, seedling: Seedling) -> None:
