@@ -8,7 +8,7 @@ stands above the likelihood; without latents the model is the likelihood alone.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -54,6 +54,11 @@ class BitSwapConfig:
     prediction_width: int = 128  # the likelihood, which looks at a window around each code
     blocks: int = 2  # residual blocks of the likelihood
     weight_bits: int = WEIGHT_BITS_MAX  # weights are multiples of 2**-weight_bits at finest
+
+    @property
+    def kind(self) -> str:
+        """What the model is called: ``bitswap``, or ``context`` where it has no latents."""
+        return "bitswap" if self.latents else "context"
 
     def __post_init__(self) -> None:
         for name in ("top_cell", "bottom_cell"):
@@ -302,3 +307,23 @@ class BitSwap(nn.Module):
         assert self.bottom.context is not None
         with torch.no_grad():
             self.bottom.context.embedding.weight.copy_(self.top.embedding.weight)
+
+    def start_likelihood_from(self, other: BitSwap) -> bool:
+        """Begin with the likelihood of another model, which may have latents or not; says whether
+        the two are of one size, and nothing is taken over otherwise."""
+        if _likelihood_size(self.config) != _likelihood_size(other.config):
+            return False
+        own = self.state_dict()
+        shared = {
+            name: value
+            for name, value in other.state_dict().items()
+            if name in own and own[name].shape == value.shape
+        }
+        self.load_state_dict(shared, strict=False)
+        return True
+
+
+def _likelihood_size(config: BitSwapConfig) -> BitSwapConfig:
+    """All that the shapes of a likelihood depend on."""
+    free = ("latents", "top_channels", "bottom_channels", "latent_width", "weight_bits")
+    return replace(config, **{name: 0 for name in free})

@@ -6,6 +6,7 @@ The network is fully convolutional, so any size goes: images are padded to a mul
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -122,8 +123,17 @@ class Quantiser(nn.Module):
 
     def nearest(self, z: Tensor) -> Tensor:
         """Indices (M,) int64 of the codes nearest to the vectors ``z`` (M, D)."""
-        distance = self.codebook.square().sum(1) - 2 * z @ self.codebook.t()
-        return distance.argmin(1)
+        return self._distances(z).argmin(1)
+
+    def _distances(self, z: Tensor) -> Tensor:
+        """Squared distances (M, K), but for the squared length of each ``z``."""
+        return self.codebook.square().sum(1) - 2 * z @ self.codebook.t()
+
+    def distances(self, z: Tensor) -> Tensor:
+        """Of feature maps (B, D, H, W) from every code: squared, (B, H, W, K), and short of the
+        squared length of each vector of ``z``, which all codes have in common."""
+        b, d, h, w = z.shape
+        return self._distances(z.permute(0, 2, 3, 1).reshape(-1, d)).view(b, h, w, -1)
 
     def quantise(self, z: Tensor) -> Tensor:
         """Feature maps (B, D, H, W) to codes (B, H, W) int64."""
@@ -175,6 +185,14 @@ class Quantiser(nn.Module):
             self.total[dead] = z[pick] * (mass / size)
 
 
+# Codebook, feature maps (B, D, H, W), top codes where the bottom's are chosen -> codes (B, H, W)
+Choose = Callable[[Quantiser, Tensor, Tensor | None], Tensor]
+
+
+def _nearest(quantiser: Quantiser, z: Tensor, _: Tensor | None) -> Tensor:
+    return quantiser.quantise(z)
+
+
 class VQVAE(nn.Module):
     """The paper's lossy codec. ``encode`` gives codes, ``decode`` gives images back.
 
@@ -211,8 +229,10 @@ class VQVAE(nn.Module):
         out: Tensor = self.decoder(joined)
         return out
 
-    def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    def encode(self, images: Tensor, choose: Choose | None = None) -> tuple[Tensor, Tensor]:
         """Images (B, 3, H, W) to codes: top (B, H/8, W/8) and bottom (B, H/4, W/4), int64.
+
+        ``choose`` takes other codes than the nearest: see `drrpack.rdoq`.
 
         Raises OptionError if there is no encoder.
         """
@@ -221,9 +241,10 @@ class VQVAE(nn.Module):
                 "this codec has no encoder, as its file was written with --decoder-only; "
                 "take the file that has the whole codec"
             )
+        choose = choose or _nearest
         features = self.encoder_bottom(images)
-        top = self.top.quantise(self.to_top(self.encoder_top(features)))
-        bottom = self.bottom.quantise(self.bottom_features(features, self.top.embed(top)))
+        top = choose(self.top, self.to_top(self.encoder_top(features)), None)
+        bottom = choose(self.bottom, self.bottom_features(features, self.top.embed(top)), top)
         return top, bottom
 
     def without_encoder(self) -> VQVAE:

@@ -34,7 +34,7 @@ TINY_BITSWAP = BitSwapConfig(
 # A stream of 30 images must have images that Bit-Swap codes: few lanes are soon paid for. A larger
 # group means fewer calls of the networks, which is what tests wait for.
 TINY_WIDTHS = ((4, 2),)  # images of a group, lanes
-TINY_PLAN = partial(FitPlan, vqvae=SMALL_VQVAE, bitswap=TINY_BITSWAP)
+TINY_PLAN = partial(FitPlan, vqvae=SMALL_VQVAE, entropy=(TINY_BITSWAP,))
 
 
 def write_digits(folder: Path, train: int = TRAIN, test: int = TEST, side: int = SIDE) -> Path:
@@ -63,7 +63,9 @@ def tiny_networks() -> Iterator[None]:
 
 
 def options_for(source: Path, output: Path, epochs: int = 1, **more: Any) -> EncodeOptions:
-    return EncodeOptions(source, output, torch.device("cpu"), Budget(epochs=epochs), **more)
+    """What to encode, with a codec of its own unless one is given."""
+    given = {"fit": "no" if "codec" in more else "scratch", **more}
+    return EncodeOptions(source, output, torch.device("cpu"), Budget(epochs=epochs), **given)
 
 
 def encode_tiny(source: Path, output: Path, epochs: int = 1, **more: Any) -> Path:

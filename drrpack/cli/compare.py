@@ -13,7 +13,6 @@ def compare(
     source: Annotated[
         Path, typer.Argument(help="SRC/class/*.png, a folder with train/ and test/, or CIFAR.")
     ],
-    codec: Annotated[Path, typer.Option(help="The .drr file whose codec is compared.")],
     classes: Annotated[
         str | None,
         typer.Option(help="Of some classes alone: names (cat,dog), the first 20, or 50:100."),
@@ -35,6 +34,9 @@ def compare(
         Path | None, typer.Option(help="Draw PSNR and accuracy over bytes into this .png.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
+    codec: Annotated[
+        Path | None, typer.Option(help="Compare this .drr file's codec, not drrpack's own.")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
 ) -> None:
     """Tell what raw images, PNG, JPEG, WebP, AVIF and a memory cost and give for your images.
@@ -42,6 +44,7 @@ def compare(
     Of image files only what is particular to an image counts, of a memory all its models.
     """
     from drrpack.cli import screen
+    from drrpack.formats import shipped
     from drrpack.formats.container import Reader
     from drrpack.formats.memory import load_codec
     from drrpack.formats.sources import open_source
@@ -52,17 +55,20 @@ def compare(
     place = screen.choose_device(device)
     found = open_source(source, size=size, splits=["train", "test"] if train else ["train"])
     chosen = select_classes(found.classes, classes)
-    with Reader(codec) as reader:
-        loaded = load_codec(reader, place, encoder=True)
+    files = shipped.paths() if codec is None else [codec]
+    codecs = []
+    for path in files:
+        with Reader(path) as reader:
+            codecs.append(load_codec(reader, place, encoder=True))
 
     def report(what: str) -> None:
         if not as_json:
             screen.note(what)
 
-    comparison = comparing.compare(found, loaded, chosen, sample, report)
+    comparison = comparing.compare(found, codecs, chosen, sample, report)
     if train:
         plan = TrainPlan(place, epochs, width, seeds)
-        comparison = with_accuracy(comparison, found, loaded, chosen, plan, report)
+        comparison = with_accuracy(comparison, found, codecs[0], chosen, plan, report)
     if chart is not None:
         comparing.draw(comparison, chart)
     if as_json:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 if TYPE_CHECKING:
-    from drrpack.trainers.encode import EncodeOptions, Plan
+    from drrpack.trainers.encode import EncodeOptions, Entropy, Fit, Plan
     from drrpack.trainers.exemplars import Selection
     from drrpack.trainers.fitting import Budget
 
@@ -30,8 +30,18 @@ def encode(
         float | None, typer.Option(help="Fit for so long, both networks together.")
     ] = None,
     codec: Annotated[
-        Path | None, typer.Option(help="Take the codec of this .drr file instead of fitting.")
+        Path | None,
+        typer.Option(help="Take the codec of this .drr file, not the one that comes with drrpack."),
     ] = None,
+    fit: Annotated[
+        bool, typer.Option("--fit", help="Fit a codec to these images, from scratch.")
+    ] = False,
+    finetune: Annotated[
+        bool, typer.Option("--finetune", help="Fit the codec further, on these images.")
+    ] = False,
+    entropy: Annotated[
+        str, typer.Option(help="auto (the smaller file), bitswap or context.")
+    ] = "auto",
     raw_per_class: Annotated[
         int, typer.Option(help="Keep N images of each class as they are, too (about 1.8 kB each).")
     ] = 0,
@@ -70,8 +80,9 @@ def encode(
     place = screen.choose_device(device)
     screen.tidy(output)
     options = EncodeOptions(
-        source, output, place, _budget(epochs, minutes, codec, place.type), size=size,
-        skip_bad=skip_bad, force=force, fit_classes=fit_classes, codec=codec, seed=seed,
+        source, output, place, _budget(epochs, minutes, fit or finetune, place.type), size=size,
+        skip_bad=skip_bad, force=force, fit_classes=fit_classes, codec=codec,
+        fit=_how_to_fit(fit, finetune), entropy=cast("Entropy", entropy), seed=seed,
         raw_per_class=raw_per_class, raw_select=cast("Selection", raw_select),
         decoder_only=decoder_only, thin=thin,
     )  # fmt: skip
@@ -82,12 +93,20 @@ def encode(
     screen.print_stats(output)
 
 
-def _budget(epochs: int | None, minutes: float | None, codec: Path | None, device: str) -> Budget:
+def _how_to_fit(fit: bool, finetune: bool) -> Fit:
+    from drrpack.errors import OptionError
+
+    if fit and finetune:
+        raise OptionError("--fit begins from scratch and --finetune does not: give one of them")
+    return "scratch" if fit else "finetune" if finetune else "no"
+
+
+def _budget(epochs: int | None, minutes: float | None, fitted: bool, device: str) -> Budget:
     from drrpack.errors import OptionError
     from drrpack.trainers.encode import DEFAULT_MINUTES
 
-    if codec is not None and (epochs is not None or minutes is not None):
-        raise OptionError("--epochs and --minutes have no meaning with --codec: nothing is fitted")
+    if not fitted and (epochs is not None or minutes is not None):
+        raise OptionError("--epochs and --minutes have no meaning without --fit or --finetune")
     return check_budget(epochs, minutes, DEFAULT_MINUTES[device])
 
 
@@ -116,15 +135,17 @@ def _show_plan(plan: Plan, options: EncodeOptions) -> None:
     )
     for bad in source.bad:
         screen.warn(f"left out {bad.path}: {bad.reason}")
-    if options.codec is not None:
-        screen.note(f"codec: taken from {options.codec}")
+    origin = "the one that comes with drrpack" if options.codec is None else str(options.codec)
+    if options.fit == "no":
+        screen.note(f"codec: {origin}")
     else:
         spent = (
             f"{budget.epochs} epochs each"
             if budget.epochs is not None
             else f"{budget.minutes:g} minutes in all (--minutes or --epochs to change)"
         )
-        screen.note(f"codec: fitted on the first {plan.fit_classes} classes, {spent}")
+        start = "from scratch" if options.fit == "scratch" else f"further, from {origin}"
+        screen.note(f"codec: fitted on the first {plan.fit_classes} classes, {start}, {spent}")
         if plan.checkpoints.exists():
             screen.note(f"checkpoints in {plan.checkpoints}: going on from there where they fit")
     screen.note(f"device: {options.device}")

@@ -17,7 +17,7 @@ from rich.progress import (
 )
 
 from drrpack.cli.screen import console, duration, table
-from drrpack.trainers.encode import Step
+from drrpack.trainers.encode import Choice, Event
 from drrpack.trainers.fitting import FitProgress
 from drrpack.trainers.run_progress import RunProgress
 
@@ -80,10 +80,14 @@ class Bars:
         """Set a stage's bar to so many of so many."""
         self.move(stage, done / max(1, total), f"{done}/{total}")
 
-    def encoding(self, event: FitProgress | Step) -> None:
+    def encoding(self, event: Event) -> None:
         """Show a report of `drrpack.trainers.encode.encode`."""
         if isinstance(event, FitProgress):
             self.move(event.stage, event.fraction, _fit_detail(event))
+        elif isinstance(event, Choice):
+            sizes = (f"{kind} {size:,}" for kind, size in event.sizes.items())
+            detail = f"bytes with streams: {', '.join(sizes)}"
+            console.print(f"entropy model: {event.taken}; {detail}", highlight=False)
         else:
             self.count(event.stage, event.done, event.total)
 

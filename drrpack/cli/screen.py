@@ -86,7 +86,7 @@ def print_stats(path: Path) -> None:
 def _bytes_table(figures: dict[str, Any]) -> Table:
     made = table("Every byte", "part", "bytes", "bytes/image", "share")
     names = {
-        "payload": "payload (streams)", "vqvae": "VQ-VAE", "entropy_model": "Bit-Swap and tables",
+        "payload": "payload (streams)", "vqvae": "VQ-VAE", "entropy_model": _entropy_model(figures),
         "raw": "raw exemplars", "container": "index and container", "file": "file",
     }  # fmt: skip
     total, images = figures["bytes"]["file"], max(1, figures["images"])
@@ -102,7 +102,8 @@ def _bytes_table(figures: dict[str, Any]) -> Table:
 def _memory_table(figures: dict[str, Any]) -> Table:
     made = table("Memory (the paper's table 3)", "method", "exemplars MB", "assistant models MB")
     raw, parts, images = figures["raw_bytes"], figures["bytes"], figures["images"]
-    models = f"{parts['vqvae'] / 1e6:.2f} (VQ-VAE) + {parts['entropy_model'] / 1e6:.2f} (Bit-Swap)"
+    models = f"{parts['vqvae'] / 1e6:.2f} (VQ-VAE) + "
+    models += f"{parts['entropy_model'] / 1e6:.2f} ({_entropy_model(figures)})"
     made.add_row(f"UB, {images} raw images", f"{raw / 1e6:.2f}", "0")
     kept = parts["payload"] + parts["container"] + parts["raw"]
     made.add_row(f"DRR, {images} images", f"{kept / 1e6:.2f}", models)
@@ -111,12 +112,17 @@ def _memory_table(figures: dict[str, Any]) -> Table:
 
 def _codes_table(figures: dict[str, Any]) -> Table:
     made = table(
-        "Bits per code (the paper's table 4)", "level", "Bit-Swap", "order-0 entropy", "lzma"
-    )
+        "Bits per code (the paper's table 4)", "level", _entropy_model(figures),
+        "order-0 entropy", "lzma",
+    )  # fmt: skip
     for name, label in (("top", "top"), ("bottom", "bottom"), ("all", "top & bottom")):
         bits = figures["bits_per_code"][name]
         made.add_row(label, *(_number(bits[key]) for key in ("coded", "order0", "lzma")))
     return made
+
+
+def _entropy_model(figures: dict[str, Any]) -> str:
+    return {"bitswap": "Bit-Swap", "context": "context model"}[figures["entropy_model"]]
 
 
 def _number(value: float | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from drrpack.formats import shipped
 from drrpack.formats.container import Reader
 from drrpack.vqvae import grid_shapes
 
@@ -27,6 +28,7 @@ def account(reader: Reader) -> Figures:
         "images": images,
         "classes": len(reader.classes),
         "image_size": [height, width],
+        "entropy_model": entropy_model(reader),
         "bytes": parts,
         "raw_bytes": raw_bytes,
         "bytes_per_image": {
@@ -39,6 +41,12 @@ def account(reader: Reader) -> Figures:
         "psnr_images": measured.get("psnr_images", 0),
         "psnr_on": measured.get("psnr_on", ""),
     }
+
+
+def entropy_model(reader: Reader) -> str:
+    """``bitswap``, or ``context`` where the model has no latents."""
+    config = shipped.whole(reader.entropy_model, reader.path).config
+    return "bitswap" if config.get("latents") else "context"
 
 
 def _bits_per_code(reader: Reader, images: int, reference: Figures) -> Figures:

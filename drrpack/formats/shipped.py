@@ -12,7 +12,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from drrpack.errors import CorruptError, OptionError, VersionError
+from drrpack.errors import CorruptError, DrrError, OptionError, VersionError
 from drrpack.formats.build import section_digest
 from drrpack.formats.container import Reader, Section
 from drrpack.formats.layout import AnyPath
@@ -70,6 +70,18 @@ def key(section: Section) -> str:
     return section_digest(section.version, text, section.data)
 
 
+def paths() -> list[Path]:
+    """The files whose codecs come with drrpack: one VQ-VAE, each with its own entropy model.
+
+    Raises:
+        DrrError: there is none.
+    """
+    found = sorted(FOLDER.glob("*.drr"))
+    if not found:
+        raise DrrError(f"{FOLDER}: the codecs that come with drrpack are not there; reinstall it")
+    return found
+
+
 def models() -> list[Section]:
     """All shipped models."""
     return list(_shipped(FOLDER).values())
@@ -82,5 +94,6 @@ def _shipped(folder: Path) -> dict[str, Section]:
     for path in sorted(folder.glob("*.drr")):
         with Reader(path) as reader:
             for section in (reader.vqvae, reader.entropy_model):
-                found[key(section)] = section
+                if section.version != VERSION:  # one names what another holds
+                    found[key(section)] = section
     return found

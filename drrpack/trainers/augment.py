@@ -46,11 +46,32 @@ def flip_and_crop(images: Tensor, draws: Draws, pad: int) -> Tensor:
     ``images`` and the result are (B, H, W, C) of any type. Zero is black in uint8 pixels, as in
     torchvision's RandomCrop(padding=4) before normalisation.
     """
-    batch, height, width, _ = images.shape
-    device = images.device
     padded = F.pad(images, (0, 0, pad, pad, pad, pad))  # (B, H + 2p, W + 2p, C)
-    rows = draws.top[:, None] + torch.arange(height, device=device)  # (B, H)
-    ahead = torch.arange(width, device=device).expand(batch, width)
-    columns = draws.left[:, None] + torch.where(draws.flip[:, None], ahead.flip(1), ahead)  # (B, W)
-    which = torch.arange(batch, device=device)[:, None, None]
-    return padded[which, rows[:, :, None], columns[:, None, :]]  # (B, H, W, C)
+    return _cut(padded, *_window(images, draws))
+
+
+def flip_and_shift(images: Tensor, draws: Draws, pad: int) -> Tensor:
+    """As `flip_and_crop`, but what comes in at a border is the image's own mirror image: such
+    images look like others of their kind. ``pad`` is less than their sides."""
+    rows, columns = _window(images, draws)
+    height, width = images.shape[1:3]
+    return _cut(images, _reflected(rows - pad, height), _reflected(columns - pad, width))
+
+
+def _window(images: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
+    """The rows (B, H) and columns (B, W) of each window, in a padded image."""
+    batch, height, width, _ = images.shape
+    rows = draws.top[:, None] + torch.arange(height, device=images.device)
+    ahead = torch.arange(width, device=images.device).expand(batch, width)
+    columns = draws.left[:, None] + torch.where(draws.flip[:, None], ahead.flip(1), ahead)
+    return rows, columns
+
+
+def _reflected(places: Tensor, side: int) -> Tensor:
+    places = places.abs()
+    return torch.where(places < side, places, 2 * (side - 1) - places)
+
+
+def _cut(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    which = torch.arange(len(images), device=images.device)[:, None, None]
+    return images[which, rows[:, :, None], columns[:, None, :]]  # (B, H, W, C)

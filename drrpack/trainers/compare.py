@@ -9,15 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from drrpack.bitswap import expected_bits
-from drrpack.codec import ClassCodes, Codec, Pixels
+from drrpack.codec import Codec, Pixels
 from drrpack.errors import OptionError
-from drrpack.exact import exact_arithmetic
 from drrpack.formats.memory import decoder_alone, sections
 from drrpack.formats.sources import Source
 from drrpack.trainers import peers
+from drrpack.trainers.entropy import expected_bytes, smallest
 from drrpack.trainers.peers import Packed
 from drrpack.trainers.quality import psnr_db, ssim
 from drrpack.trainers.results import versions
@@ -25,7 +23,6 @@ from drrpack.trainers.rundir import write_atomic
 
 CONTAINER_BYTES = 4000  # HDF5, digests and seal: see docs/format.md
 CLASS_BYTES = 50  # a row of the index and a name
-CODES_BATCH = 256
 Report = Callable[[str], None]
 
 
@@ -88,9 +85,11 @@ def spread_over_classes(source: Source, classes: Sequence[int], count: int) -> P
 
 
 def compare(
-    source: Source, codec: Codec, classes: Sequence[int], count: int, report: Report
+    source: Source, codecs: Sequence[Codec], classes: Sequence[int], count: int, report: Report
 ) -> Comparison:
     """Measure every way to keep the images of some classes on about ``count`` of them.
+
+    ``codecs`` have one VQ-VAE, each with its own entropy model; the smallest is compared.
 
     Raises:
         OptionError: the images are smaller than the window of SSIM.
@@ -104,8 +103,8 @@ def compare(
         pack, qualities = peers.LOSSY[name]
         choices += [_file(name, f"q{q}", images, pack(images, q)) for q in qualities]
     report("DRR")
-    choices += _memories(codec, images, len(classes))
     total = sum(source.images_per_class[number] for number in classes)
+    choices += _memories(codecs, images, total, len(classes))
     return Comparison(total, len(images), source.image_size, choices)
 
 
@@ -129,16 +128,19 @@ def _rates(packed: Packed) -> tuple[float, float]:
     return count / packing, count / unpacking
 
 
-def _memories(codec: Codec, images: Pixels, classes: int) -> list[Choice]:
+def _memories(codecs: Sequence[Codec], images: Pixels, total: int, classes: int) -> list[Choice]:
     start = time.perf_counter()
-    codes = codec.encode(images)
+    codes = codecs[0].encode(images)
+    seconds = time.perf_counter() - start
+    codec, _ = smallest(codecs, codes, total, lambda codec: len(sections(codec)[1].data))
+    start = time.perf_counter()
     payload = expected_bytes(codec, codes)
     coded = time.perf_counter()
     decoded = codec.decode(codes, images.shape[1:3])
-    seconds = coded - start, time.perf_counter() - coded
+    rates = [len(images) / (seconds + coded - start), len(images) / (time.perf_counter() - coded)]
     whole = Choice(
         "DRR", "whole", payload, 0, psnr_db(images, decoded), ssim(images, decoded),
-        len(images) / seconds[0], len(images) / seconds[1],
+        *rates,
     )  # fmt: skip
     vqvae, entropy_model = sections(codec)
     container = CONTAINER_BYTES + classes * CLASS_BYTES
@@ -150,28 +152,6 @@ def _memories(codec: Codec, images: Pixels, classes: int) -> list[Choice]:
     return [
         replace(whole, setting=name, fixed_bytes=size + container) for name, size in fixed.items()
     ]
-
-
-def expected_bytes(codec: Codec, codes: ClassCodes) -> float:
-    """What the streams of an image take on average, by the model's own probabilities.
-
-    A stream's own overhead, some six bytes and the first images of a class, is not in it.
-    """
-    bits, generator = 0.0, torch.Generator().manual_seed(0)
-    with exact_arithmetic(codec.device):
-        for start in range(0, len(codes), CODES_BATCH):
-            part = slice(start, start + CODES_BATCH)
-            top, bottom = (
-                torch.from_numpy(level[part]).to(codec.device)
-                for level in (codes.top, codes.bottom)
-            )
-            for model, grid, above in (
-                (codec.top.model, top, None),
-                (codec.bottom.model, bottom, top),
-            ):
-                of_codes, of_latents = expected_bits(model, grid, above, generator)
-                bits += float((of_codes + of_latents).sum())
-    return bits / 8 / max(1, len(codes))
 
 
 def draw(comparison: Comparison, path: Path) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -16,12 +16,16 @@ from drrpack.errors import OptionError, OutputError
 from drrpack.formats import container, memory, originals, shipped
 from drrpack.formats.container import Memory, Reader, Section
 from drrpack.formats.sources import Source, open_source
-from drrpack.trainers import exemplars, figures
+from drrpack.trainers import entropy, exemplars, figures
 from drrpack.trainers.exemplars import SELECTIONS, Selection
 from drrpack.trainers.fit_codec import FitPlan, fit_codec
 from drrpack.trainers.fitting import Budget, FitProgress
 
 DEFAULT_MINUTES = {"cpu": 60.0, "cuda": 20.0}  # the file of 50,000 small images is worth it
+
+
+Fit = Literal["no", "scratch", "finetune"]
+Entropy = Literal["auto", "bitswap", "context"]
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,9 @@ class EncodeOptions:
     skip_bad: bool = False
     force: bool = False
     fit_classes: int | None = None  # the first so many; default half of them, the paper's protocol
-    codec: Path | None = None  # take this file's codec instead of fitting one
+    codec: Path | None = None  # take this file's codec instead of the one that comes with drrpack
+    fit: Fit = "no"  # or fit one, from scratch or from the one taken
+    entropy: Entropy = "auto"
     seed: int = 0
     raw_per_class: int = 0  # raw exemplars to keep of each class
     raw_select: Selection = "herding"
@@ -68,11 +74,20 @@ class Step:
     total: int
 
 
+@dataclass(frozen=True)
+class Choice:
+    """The entropy model that was taken, and the bytes that each would take, streams included."""
+
+    taken: str
+    sizes: dict[str, int]
+
+
 Log = dict[str, Any]  # how the codec was fitted; goes into the file
-Report = Callable[[FitProgress | Step], None]
+Event = FitProgress | Step | Choice
+Report = Callable[[Event], None]
 
 
-def _silent(_: FitProgress | Step) -> None:
+def _silent(_: Event) -> None:
     pass
 
 
@@ -90,16 +105,27 @@ def plan_encode(options: EncodeOptions) -> Plan:
         )
     if options.thin and options.decoder_only:
         raise OptionError("--thin leaves out the whole codec: --decoder-only adds nothing to it")
-    if options.codec is not None:
-        Reader(options.codec).close()
+    if options.entropy not in get_args(Entropy):
+        raise OptionError(f"--entropy {options.entropy}: say one of {', '.join(get_args(Entropy))}")
+    for path in _codec_files(options):
+        Reader(path).close()
     source = open_source(options.source, size=options.size, skip_bad=options.skip_bad)
     return Plan(source, options, _fit_classes(source, options))
 
 
+def _codec_files(options: EncodeOptions) -> list[Path]:
+    """Files whose codecs are taken over or fitted further, all with the same VQ-VAE."""
+    if options.fit == "scratch":
+        if options.codec is not None:
+            raise OptionError("--fit begins from scratch; to go on from --codec say --finetune")
+        return []
+    return shipped.paths() if options.codec is None else [options.codec]
+
+
 def _fit_classes(source: Source, options: EncodeOptions) -> int:
-    if options.codec is not None:
+    if options.fit == "no":
         if options.fit_classes is not None:
-            raise OptionError("--fit-classes has no meaning with --codec, which is fitted already")
+            raise OptionError("--fit-classes has no meaning without --fit or --finetune")
         return 0
     wanted = options.fit_classes
     if wanted is None:
@@ -119,8 +145,9 @@ def encode(plan: Plan, report: Report = _silent) -> Path:
         DrrError: what was coded does not decode to the same codes; nothing is written then.
     """
     source, options = plan.source, plan.options
-    codec, log = _obtain_codec(plan, report)
-    codes = encode_classes(source, codec, report)
+    candidates, log = obtain_codecs(plan, report)
+    codes = encode_classes(source, candidates[0], report)
+    codec, sizes = _choose(candidates, codes, options, report)
     report(Step("streams", 0, len(codes)))
     codec, streams = lay_out(codec, codes)
     report(Step("figures", 0, 1))
@@ -132,7 +159,7 @@ def encode(plan: Plan, report: Report = _silent) -> Path:
         chunks=[memory.chunk(number, made) for number, made in enumerate(streams)],
         vqvae=vqvae,
         entropy_model=entropy_model,
-        metadata={**_origin(plan, log), "figures": measured},
+        metadata={**_origin(plan, log), "figures": {**measured, "entropy_bytes": sizes}},
         raw=exemplars.records(
             options.raw_select, options.raw_per_class, {n: n for n in range(len(codes))}, codes,
             source.load, codec.vqvae, options.seed,
@@ -151,12 +178,12 @@ def _stored(codec: Codec, options: EncodeOptions) -> tuple[Section, Section]:
     return (memory.decoder_alone(vqvae) if options.decoder_only else vqvae), entropy_model
 
 
-def _obtain_codec(plan: Plan, report: Report) -> tuple[Codec, Log]:
+def obtain_codecs(plan: Plan, report: Report) -> tuple[list[Codec], Log]:
+    """The codecs to choose from, all with one VQ-VAE, and how they were fitted."""
     options = plan.options
-    if options.codec is not None:
-        with Reader(options.codec) as reader:
-            codec = memory.load_codec(reader, options.device, encoder=True)
-            return codec, dict(reader.metadata.get("fit", {}))
+    taken, log = _taken(options)
+    if options.fit == "no":
+        return _wanted(taken, options), log
     classes = [plan.source.load(c) for c in range(plan.fit_classes)]
     labels = np.repeat(np.arange(len(classes)), [len(images) for images in classes])
     seen = ~figures.kept_back(len(labels), plan.source, plan.fit_classes)
@@ -165,10 +192,51 @@ def _obtain_codec(plan: Plan, report: Report) -> tuple[Codec, Log]:
         plan.checkpoints.mkdir(exist_ok=True)
     except OSError as error:
         raise OutputError(f"{plan.checkpoints}: no place for checkpoints: {error}") from error
-    fit_plan = FitPlan(options.budget, options.device, options.seed, checkpoints=plan.checkpoints)
-    codec, networks = fit_codec(images, fit_plan, report, labels)
+    fit_plan = FitPlan(
+        options.budget, options.device, options.seed, start=taken, checkpoints=plan.checkpoints
+    )
+    of_kind = [c for c in fit_plan.entropy if options.entropy in ("auto", c.kind)]
+    fitted, networks = fit_codec(images, replace(fit_plan, entropy=of_kind), report, labels)
     of = {"source_digest": plan.source.digest(), "classes": plan.fit_classes}
-    return codec, {**of, "device": options.device.type, "networks": networks}
+    before = {"before": log} if log else {}
+    return fitted, {**of, "device": options.device.type, "networks": networks, **before}
+
+
+def _taken(options: EncodeOptions) -> tuple[list[Codec], Log]:
+    """The codecs of files, none where one is fitted from scratch, and how they were fitted."""
+    codecs, log = [], {}
+    for path in _codec_files(options):
+        with Reader(path) as reader:
+            codecs.append(memory.load_codec(reader, options.device, encoder=True))
+            log = dict(reader.metadata.get("fit", {}))
+    return codecs, log
+
+
+def _wanted(codecs: list[Codec], options: EncodeOptions) -> list[Codec]:
+    kinds = [codec.bitswap.config.kind for codec in codecs]
+    if options.entropy != "auto" and options.entropy not in kinds:
+        raise OptionError(
+            f"--entropy {options.entropy}: {options.codec} holds {' and '.join(kinds)}; "
+            "leave the option out, or fit that model with --finetune"
+        )
+    return [c for c, kind in zip(codecs, kinds, strict=True) if options.entropy in ("auto", kind)]
+
+
+def _choose(
+    codecs: list[Codec], codes: list[ClassCodes], options: EncodeOptions, report: Report
+) -> tuple[Codec, dict[str, int]]:
+    """The codec that makes the smaller file, and what each of several would take."""
+    if len(codecs) == 1:
+        return codecs[0], {}
+    report(Step("entropy models", 0, len(codecs)))
+
+    def model_bytes(codec: Codec) -> int:
+        return len(_stored(codec, options)[1].data)
+
+    images = sum(len(of_class) for of_class in codes)
+    codec, sizes = entropy.smallest(codecs, entropy.spread(codes), images, model_bytes)
+    report(Choice(codec.bitswap.config.kind, sizes))
+    return codec, sizes
 
 
 def _seen_classes(log: Log, source: Source) -> int:

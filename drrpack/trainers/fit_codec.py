@@ -1,9 +1,9 @@
-"""Fitting a codec on images: VQ-VAE, then Bit-Swap on its codes, then both are frozen."""
+"""Fitting a codec on images: VQ-VAE, then entropy models on its codes; all are frozen then."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from drrpack.code_model import BitSwap, BitSwapConfig
 from drrpack.codec import ClassCodes, Codec, Pixels
 from drrpack.exact import freeze as freeze_integers
 from drrpack.exact import thaw
-from drrpack.trainers import fit_bitswap, fit_features, fit_vqvae
+from drrpack.trainers import augment, fit_bitswap, fit_features, fit_vqvae
 from drrpack.trainers.fit_bitswap import LevelFit
 from drrpack.trainers.fit_features import FeatureFit, Features
 from drrpack.trainers.fit_vqvae import VQVAEFit
@@ -27,7 +27,12 @@ from drrpack.vqvae import VQVAE, VQVAEConfig, grid_shapes
 # Of a budget in minutes.
 FEATURES_SHARE = 0.1
 VQVAE_SHARE = 0.5
-LEVEL_SHARE = {"top": 0.18, "bottom": 0.22}  # of the entropy model
+ENTROPY_SHARES = (0.3, 0.1)  # the second model begins with what the first has learned
+VIEWS = 3  # of each image, beside itself, that the entropy models see
+SHIFT = 4  # pixels at most: half of what a top code stands for
+LEVEL_SHARES = {"top": 0.45, "bottom": 0.55}  # of an entropy model
+
+ENTROPY_MODELS = (BitSwapConfig(latents=0), BitSwapConfig())
 
 Log = dict[str, dict[str, float]]
 
@@ -40,7 +45,8 @@ class FitPlan:
     device: torch.device
     seed: int = 0
     vqvae: VQVAEConfig = field(default_factory=VQVAEConfig)
-    bitswap: BitSwapConfig = field(default_factory=BitSwapConfig)
+    entropy: Sequence[BitSwapConfig] = ENTROPY_MODELS
+    start: Sequence[Codec] = ()  # of one VQ-VAE; the fit goes on from there
     checkpoints: Path | None = None  # a folder; without one a fit can't go on after a break
 
     def checkpoint(self, name: str) -> Path | None:
@@ -52,23 +58,49 @@ def fit_codec(
     plan: FitPlan,
     report: Report | None = None,
     labels: NDArray[np.int64] | None = None,
-) -> tuple[Codec, Log]:
-    """Fit both networks on images uint8 (N, H, W, 3); returns the frozen codec and a log.
+) -> tuple[list[Codec], Log]:
+    """Fit all networks on images uint8 (N, H, W, 3); returns a frozen codec for each entropy model
+    of the plan, all with the same VQ-VAE, and a log.
 
     With ``labels`` (N,), from 0 and of two classes at least, the VQ-VAE keeps what a classifier of
-    them looks at. It is frozen, as it will be stored, before the entropy model sees its codes.
+    them looks at. It is frozen, as it will be stored, before the entropy models see its codes.
     """
     if plan.checkpoints is not None:
         plan.checkpoints.mkdir(parents=True, exist_ok=True)
     features: Features | None = None
-    features_log: dict[str, float] = {}
+    log: Log = {}
     if labels is not None and len(np.unique(labels)) > 1:
-        features, features_log = _fit_features(images, labels, plan, report)
-    vqvae, vqvae_log = _fit_vqvae(images, plan, report, features)
+        features, log["features"] = _fit_features(images, labels, plan, report)
+    vqvae, log["vqvae"] = _fit_vqvae(images, plan, report, features)
     seen = codecs.encode_images(vqvae, images)
-    bitswap, bitswap_logs = _fit_bitswap(vqvae, images, seen, plan, report)
-    codec = codecs.finish(vqvae, bitswap, seen, plan.device)
-    return codec, {"features": features_log, "vqvae": vqvae_log, **bitswap_logs}
+    views = np.concatenate([seen.flat, *_views(vqvae, images, plan.seed)])
+    known = [codec.bitswap for codec in plan.start]
+    made = []
+    for config, share in zip(plan.entropy, _shares(len(plan.entropy)), strict=True):
+        network, fitted = _begin(config, vqvae, seen, plan, known)
+        rate = fit_bitswap.TUNING_RATE if fitted else fit_bitswap.PEAK_LEARNING_RATE
+        shares = {level: share * part for level, part in LEVEL_SHARES.items()}
+        top_shape = grid_shapes(*images.shape[1:3])[0]
+        log |= _fit_levels(network, views, top_shape, plan, shares, report, rate)
+        known.insert(0, network)
+        made.append(codecs.finish(vqvae, network, seen, plan.device))
+    return made, log
+
+
+def _views(vqvae: VQVAE, images: Pixels, seed: int) -> Iterator[NDArray[np.int64]]:
+    """Codes (N, 5 T) of the images flipped and shifted: as real as their own, and an entropy model
+    that sees more of them knows those of other images better."""
+    generator = torch.Generator().manual_seed(seed)
+    pad = min(SHIFT, *(side - 1 for side in images.shape[1:3]))
+    for _ in range(VIEWS):
+        drawn = augment.draw(len(images), pad, generator)
+        shifted = augment.flip_and_shift(torch.from_numpy(images), drawn, pad)
+        yield codecs.encode_images(vqvae, shifted.numpy()).flat
+
+
+def _shares(models: int) -> Sequence[float]:
+    """Of the budget, for each entropy model."""
+    return ENTROPY_SHARES if models == len(ENTROPY_SHARES) else models * [sum(ENTROPY_SHARES)]
 
 
 def _fit_features(
@@ -89,31 +121,46 @@ def _fit_vqvae(
     images: Pixels, plan: FitPlan, report: Report | None, features: Features | None
 ) -> tuple[VQVAE, dict[str, float]]:
     torch.manual_seed(plan.seed)
-    task = VQVAEFit(VQVAE(plan.vqvae), plan.device, features)
+    network = _continued(plan) if plan.start else VQVAE(plan.vqvae)
+    task = VQVAEFit(network, plan.device, features, fitted=bool(plan.start))
     log = fit(
         task, torch.from_numpy(images), plan.budget.share(VQVAE_SHARE),
         batch_size=min(fit_vqvae.BATCH_SIZE, len(images)), seed=plan.seed,
-        fingerprint=_fingerprint(plan, (plan.vqvae, features is None), images),
+        fingerprint=_fingerprint(plan, (network.config, features is None), images),
         checkpoint=plan.checkpoint("vqvae.pt"), report=report,
     )  # fmt: skip
     network = task.finish()
     return network.to(plan.device).to(memory_format=torch.channels_last), log
 
 
-def _fit_bitswap(
-    vqvae: VQVAE, images: Pixels, seen: ClassCodes, plan: FitPlan, report: Report | None
-) -> tuple[BitSwap, Log]:
-    mirrored = codecs.encode_images(vqvae, np.ascontiguousarray(images[:, :, ::-1]))
-    data = np.concatenate([seen.flat, mirrored.flat])  # twice the codes, and as real
+def _continued(plan: FitPlan) -> VQVAE:
+    """The VQ-VAE to go on from, with its weights on the plan's grid from now on."""
+    start = plan.start[0].vqvae
+    grid = {name: getattr(plan.vqvae, name) for name in ("weight_bits", "codebook_bits")}
+    network = VQVAE(replace(start.config, **grid))
+    network.load_state_dict(start.state_dict())
+    for quantiser in (network.top, network.bottom):
+        quantiser.start_averages()
+    return network
+
+
+def _begin(
+    config: BitSwapConfig, vqvae: VQVAE, seen: ClassCodes, plan: FitPlan, known: Sequence[BitSwap]
+) -> tuple[BitSwap, bool]:
+    """An entropy model to fit, and whether it knows something already: what is ``known``, or at
+    least the geometry of the codebooks."""
+    config = replace(config, codebook_size=vqvae.config.codebook_size)
     torch.manual_seed(plan.seed)
-    network = BitSwap(plan.bitswap)
+    network = BitSwap(config)
+    for other in known:
+        if replace(other.config, weight_bits=config.weight_bits) == config:
+            network.load_state_dict(other.state_dict())
+            return network, True
     network.start_from(
         (vqvae.top.codebook.cpu(), vqvae.bottom.codebook.cpu()),
-        (_frequency(seen.top, plan.bitswap), _frequency(seen.bottom, plan.bitswap)),
+        (_frequency(seen.top, config), _frequency(seen.bottom, config)),
     )
-    top_shape = grid_shapes(*images.shape[1:3])[0]
-    logs = _fit_levels(network, data, top_shape, plan, LEVEL_SHARE, report)
-    return network, logs
+    return network, any(network.start_likelihood_from(other) for other in known)
 
 
 def tune_bitswap(
@@ -125,10 +172,9 @@ def tune_bitswap(
 ) -> Log:
     """Go on fitting a Bit-Swap, as it was stored, on codes (N, 5 T); it is frozen again then."""
     thaw(network)
-    shares = {level: share / sum(LEVEL_SHARE.values()) for level, share in LEVEL_SHARE.items()}
     torch.manual_seed(plan.seed)
     rate = fit_bitswap.TUNING_RATE
-    return _fit_levels(network, codes, top_shape, plan, shares, report, rate)
+    return _fit_levels(network, codes, top_shape, plan, LEVEL_SHARES, report, rate)
 
 
 def _fit_levels(
@@ -138,17 +184,17 @@ def _fit_levels(
     plan: FitPlan,
     shares: Mapping[str, float],
     report: Report | None,
-    rate: float = fit_bitswap.PEAK_LEARNING_RATE,
+    rate: float,
 ) -> Log:
     """Fit one level after the other, each for its share of a budget in minutes; freeze both."""
-    logs = {}
+    logs, kind = {}, network.config.kind
     for level, model in (("top", network.top), ("bottom", network.bottom)):
-        task = LevelFit(f"Bit-Swap {level}", model, top_shape, plan.device, rate)
-        logs[f"bitswap_{level}"] = fit(
+        task = LevelFit(f"{kind} {level}", model, top_shape, plan.device, rate)
+        logs[f"{kind}_{level}"] = fit(
             task, torch.from_numpy(data), plan.budget.share(shares[level]),
             batch_size=min(fit_bitswap.BATCH_SIZE, len(data)), seed=plan.seed,
             fingerprint=_fingerprint(plan, network.config, data),
-            checkpoint=plan.checkpoint(f"bitswap-{level}.pt"), report=report,
+            checkpoint=plan.checkpoint(f"{kind}-{level}.pt"), report=report,
         )  # fmt: skip
     network.cpu()
     freeze_integers(network)
@@ -160,7 +206,10 @@ def _frequency(codes: NDArray[np.int64], config: BitSwapConfig) -> torch.Tensor:
 
 
 def _fingerprint(plan: FitPlan, config: object, data: NDArray[Any]) -> str:
-    """What a checkpoint belongs to: these data, this network, this seed; not the budget."""
-    sample = data[:: max(1, len(data) // 1000)]
-    parts = (repr(config), str(plan.seed), str(data.shape), sha256(sample.tobytes()).hexdigest())
+    """What a checkpoint belongs to: these data, this network, this seed and what the fit began
+    with; not the budget."""
+    arrays = [data[:: max(1, len(data) // 1000)]]
+    arrays += [codec.vqvae.bottom.codebook.cpu().numpy() for codec in plan.start]
+    digests = [sha256(np.ascontiguousarray(array).tobytes()).hexdigest() for array in arrays]
+    parts = (repr(config), str(plan.seed), str(data.shape), *digests)
     return sha256("\n".join(parts).encode()).hexdigest()

@@ -25,6 +25,7 @@ from drrpack.vqvae import (
 
 BATCH_SIZE = 128
 PEAK_LEARNING_RATE = 8e-4  # the paper's constant 3e-4 is for 1400 epochs; a budget wants a schedule
+TUNING_RATE = 3e-4  # of a network that is fitted already
 # First a plain autoencoder, so that k-means sees meaningful vectors: for so many steps, or for a
 # share of the budget where that is sooner.
 CONTINUOUS_STEPS = 100
@@ -36,18 +37,30 @@ FEATURES_WEIGHT = 0.1
 
 
 class VQVAEFit:
-    """The `FitTask` of the lossy codec; batches are uint8 images (B, H, W, 3)."""
+    """The `FitTask` of the lossy codec; batches are uint8 images (B, H, W, 3).
+
+    A network that is ``fitted`` already goes on from its weights and codebooks: all that comes late
+    in a fit counts from the first step.
+    """
 
     stage = "VQ-VAE"
 
     def __init__(
-        self, network: VQVAE, device: torch.device, features: Features | None = None
+        self,
+        network: VQVAE,
+        device: torch.device,
+        features: Features | None = None,
+        fitted: bool = False,
     ) -> None:
         self.network = network.to(device).to(memory_format=torch.channels_last).train()
+        self.network.requires_grad_(True)
         self.device, self.features = device, features
-        self.optimiser = torch.optim.Adam(network.parameters(), lr=PEAK_LEARNING_RATE)
+        self.peak = TUNING_RATE if fitted else PEAK_LEARNING_RATE
+        self.grid_from = 0.0 if fitted else GRID_FROM
+        self.features_from = 0.0 if fitted else FEATURES_FROM
+        self.optimiser = torch.optim.Adam(network.parameters(), lr=self.peak)
         self.steps = 0
-        self.quantised = False
+        self.quantised = fitted
         self._seen: list[tuple[Tensor, Tensor]] = []  # vectors of the last continuous batches
 
     def step(self, batch: Tensor, fraction: float, generator: torch.Generator) -> dict[str, float]:
@@ -56,11 +69,11 @@ class VQVAEFit:
         images = images.contiguous(memory_format=torch.channels_last)
         if not self.quantised and self._seen and _continuous_is_over(self.steps, fraction):
             self._initialise_codebooks(generator)
-        with on_grid(self.network) if fraction >= GRID_FROM else nullcontext():
+        with on_grid(self.network) if fraction >= self.grid_from else nullcontext():
             output, commitment, codes = self._forward(images, generator)
             error = F.mse_loss(output, images)
             loss = error + self.network.config.commitment * commitment
-            if self.features is not None and fraction >= FEATURES_FROM:
+            if self.features is not None and fraction >= self.features_from:
                 loss = loss + FEATURES_WEIGHT * self.features.distance(output, images)
             self.optimiser.zero_grad(set_to_none=True)
             torch.autograd.backward(loss)
@@ -77,7 +90,7 @@ class VQVAEFit:
 
     def _set_learning_rate(self, fraction: float) -> None:
         for group in self.optimiser.param_groups:
-            group["lr"] = learning_rate(PEAK_LEARNING_RATE, fraction, self.steps)
+            group["lr"] = learning_rate(self.peak, fraction, self.steps)
 
     def _forward(
         self, images: Tensor, generator: torch.Generator

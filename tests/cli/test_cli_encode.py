@@ -70,9 +70,9 @@ def test_a_whole_run_as_a_program(digits_folder: Path, digits_drr: Path, tmp_pat
 def test_a_run_that_fits(drrpack: Command, source: Path, tmp_path: Path) -> None:
     output = tmp_path / "mem.drr"
     with tiny_networks():
-        done = drrpack("encode", source, "-o", output, "--epochs", "1", "--device", "cpu")
+        done = drrpack("encode", source, "-o", output, "--fit", "--epochs", "1", "--device", "cpu")
     assert done.code == 0, done.errors
-    assert "fitted on the first 1 classes, 1 epochs each" in done.output
+    assert "fitted on the first 1 classes, from scratch, 1 epochs each" in done.output
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mem.drr", "src"]
     dataset = DRRDataset(output)
     assert dataset.classes == ["cat", "dog"] and dataset.to_numpy()[0].shape == (6, 32, 32, 3)
@@ -81,7 +81,7 @@ def test_a_run_that_fits(drrpack: Command, source: Path, tmp_path: Path) -> None
 @pytest.mark.slow
 def test_a_run_that_fits_the_real_networks(drrpack: Command, source: Path, tmp_path: Path) -> None:
     output = tmp_path / "mem.drr"
-    done = drrpack("encode", source, "-o", output, "--epochs", "1", "--device", "cpu")
+    done = drrpack("encode", source, "-o", output, "--fit", "--epochs", "1", "--device", "cpu")
     assert done.code == 0, done.errors
     assert len(DRRDataset(output).to_numpy()[0]) == 6
 
@@ -90,7 +90,7 @@ def test_one_picture_is_enough(drrpack: Command, digits_drr: Path, tmp_path: Pat
     picture(tmp_path / "src/only/0.png")
     output = tmp_path / "mem.drr"
     with tiny_networks():
-        done = drrpack("encode", tmp_path / "src", "-o", output, "--epochs", "1")
+        done = drrpack("encode", tmp_path / "src", "-o", output, "--fit", "--epochs", "1")
     assert done.code == 0, done.errors
     assert "PSNR not measured" in done.output
     assert len(DRRDataset(output).to_numpy()[0]) == 1
@@ -215,12 +215,17 @@ def test_the_output_is_a_folder(drrpack: Command, source: Path, place: Path) -> 
 @pytest.mark.parametrize(
     ("options", "naming"),
     [
-        (["--epochs", "1", "--minutes", "1"], ["--epochs", "--minutes", "exclude"]),
-        (["--epochs", "0"], ["--epochs", "above zero"]),
-        (["--minutes", "0"], ["--minutes", "above zero"]),
-        (["--minutes", "nan"], ["--minutes", "above zero"]),
-        (["--fit-classes", "0"], ["--fit-classes 0", "1 to 2"]),
-        (["--fit-classes", "3"], ["--fit-classes 3", "2 classes"]),
+        (["--fit", "--epochs", "1", "--minutes", "1"], ["--epochs", "--minutes", "exclude"]),
+        (["--fit", "--epochs", "0"], ["--epochs", "above zero"]),
+        (["--fit", "--minutes", "0"], ["--minutes", "above zero"]),
+        (["--finetune", "--minutes", "nan"], ["--minutes", "above zero"]),
+        (["--minutes", "5"], ["--minutes", "--fit or --finetune"]),
+        (["--epochs", "5"], ["--epochs", "--fit or --finetune"]),
+        (["--fit", "--finetune"], ["--fit", "--finetune", "give one of them"]),
+        (["--fit", "--codec", "x.drr"], ["--fit", "--codec", "say --finetune"]),
+        (["--entropy", "huffman"], ["--entropy huffman", "auto, bitswap, context"]),
+        (["--fit", "--fit-classes", "0"], ["--fit-classes 0", "1 to 2"]),
+        (["--fit", "--fit-classes", "3"], ["--fit-classes 3", "2 classes"]),
         (["--device", "abacus"], ["--device abacus", "auto, cpu or cuda"]),
         (["--size", "0"], ["--size 0"]),
     ],
@@ -241,6 +246,30 @@ def test_fit_classes_with_a_codec(
 ) -> None:
     options = ("--codec", digits_drr, "--fit-classes", "1")
     drrpack.refused("encode", source, "-o", place / "m.drr", *options, naming=("--fit-classes",))
+
+
+def test_an_entropy_model_that_a_codec_lacks(
+    drrpack: Command, source: Path, place: Path, digits_drr: Path
+) -> None:
+    options = ("--codec", digits_drr, "--entropy", "context")
+    naming = ("--entropy context", digits_drr, "bitswap", "--finetune")
+    drrpack.refused("encode", source, "-o", place / "m.drr", *options, naming=naming)
+
+
+def test_a_codec_fitted_further(
+    drrpack: Command, source: Path, digits_drr: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "mem.drr"
+    options = ("--codec", digits_drr, "--finetune", "--epochs", "1", "--device", "cpu")
+    with tiny_networks():
+        done = drrpack("encode", source, "-o", output, *options)
+    assert done.code == 0, done.errors
+    assert f"further, from {digits_drr}" in done.output
+    with Reader(output) as new, Reader(digits_drr) as old:
+        new.verify()
+        assert new.metadata["fit"]["before"] == old.metadata["fit"]
+        assert new.vqvae.config["channels"] == old.vqvae.config["channels"]
+        assert new.vqvae.data != old.vqvae.data
 
 
 def test_a_codec_that_is_none(drrpack: Command, source: Path, place: Path, tmp_path: Path) -> None:
@@ -269,7 +298,7 @@ def test_a_damaged_checkpoint(drrpack: Command, source: Path, tmp_path: Path) ->
     checkpoint.parent.mkdir()
     checkpoint.write_bytes(b"half a checkpoint")
     with tiny_networks():
-        command = ("encode", source, "-o", tmp_path / "mem.drr", "--epochs", "1")
+        command = ("encode", source, "-o", tmp_path / "mem.drr", "--fit", "--epochs", "1")
         drrpack.refused(*command, naming=(checkpoint, "delete it"), code=3)
         assert not (tmp_path / "mem.drr").exists()
         shutil.rmtree(checkpoint.parent)

@@ -67,8 +67,8 @@ def write_digits(path: Path, config: BitSwapConfig, encoder: bool = True) -> Non
     """All digits, by networks of a few kilobytes that were fitted on them for a moment."""
     torch.set_num_threads(1)
     images = digits()
-    plan = FitPlan(Budget(epochs=40), CPU, vqvae=TINY_VQVAE, bitswap=config)
-    codec, _ = fit_codec(np.concatenate(images), plan)
+    plan = FitPlan(Budget(epochs=40), CPU, vqvae=TINY_VQVAE, entropy=(config,))
+    (codec,), _ = fit_codec(np.concatenate(images), plan)
     codes = [codec.encode(each) for each in images]
     memory = memory_of(codec, codes, images, [str(digit) for digit in range(10)])
     if not encoder:

@@ -2,33 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from drrpack.trainers.augment import Draws, crop_pad, draw, flip_and_crop
+from drrpack.trainers.augment import Draws, crop_pad, draw, flip_and_crop, flip_and_shift
 
 
-def slow(image: Tensor, top: int, left: int, flip: bool, pad: int) -> Tensor:
-    """One image (H, W, C): pad with zeros, cut, mirror."""
+def slow(image: Tensor, top: int, left: int, flip: bool, pad: int, mode: Any) -> Tensor:
+    """One image (H, W, C): pad, cut, mirror."""
     height, width, _ = image.shape
-    padded = np.pad(image.numpy(), ((pad, pad), (pad, pad), (0, 0)))
+    padded = np.pad(image.numpy(), ((pad, pad), (pad, pad), (0, 0)), mode)
     cut = padded[top : top + height, left : left + width]
     return torch.from_numpy((cut[:, ::-1] if flip else cut).copy())
 
 
+@pytest.mark.parametrize(
+    ("batched", "mode"), [(flip_and_crop, "constant"), (flip_and_shift, "reflect")]
+)
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
 @pytest.mark.parametrize(("height", "width", "pad"), [(8, 8, 1), (12, 9, 4), (32, 32, 4)])
-def test_like_one_image_at_a_time(dtype: torch.dtype, height: int, width: int, pad: int) -> None:
+def test_like_one_image_at_a_time(
+    batched: Callable[[Tensor, Draws, int], Tensor],
+    mode: str,
+    dtype: torch.dtype,
+    height: int,
+    width: int,
+    pad: int,
+) -> None:
     generator = torch.Generator().manual_seed(3)
     images = torch.randint(1, 256, (40, height, width, 3), generator=generator).to(dtype)
     draws = draw(40, pad, generator)
-    result = flip_and_crop(images, draws, pad)
+    result = batched(images, draws, pad)
     assert result.dtype == dtype
     rows = zip(images, draws.top.tolist(), draws.left.tolist(), draws.flip.tolist(), strict=True)
     for one, (image, top, left, flip) in zip(result, rows, strict=True):
-        assert torch.equal(one, slow(image, top, left, flip, pad))
+        assert torch.equal(one, slow(image, top, left, flip, pad, mode))
 
 
 def test_every_crop_and_flip_comes_up() -> None:

@@ -108,7 +108,7 @@ def codec(digits_drr: Path) -> compare.Codec:
 
 @pytest.fixture(scope="module")
 def compared(source: Source, codec: compare.Codec) -> Comparison:
-    return compare.compare(source, codec, range(2, 6), 40, lambda _: None)
+    return compare.compare(source, [codec], range(2, 6), 40, lambda _: None)
 
 
 def test_all_that_can_be_is_measured(compared: Comparison) -> None:
@@ -170,6 +170,6 @@ def test_what_cannot_be_compared(source: Source, codec: compare.Codec, tmp_path:
         Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / name / "x.png")
     small = open_source(tmp_path)
     with pytest.raises(OptionError, match="11x11"):
-        compare.compare(small, codec, [0, 1], 5, lambda _: None)
+        compare.compare(small, [codec], [0, 1], 5, lambda _: None)
     with pytest.raises(SourceError, match="no test split"):
         with_accuracy(made(), small, codec, [0, 1], TrainPlan(CPU), lambda _: None)

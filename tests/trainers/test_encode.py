@@ -52,7 +52,7 @@ def test_stages_and_leftovers(few: Path, tmp_path: Path) -> None:
         assert encoding.encode(plan, events.append) == tmp_path / "mem.drr"
     stages = list(dict.fromkeys(event.stage for event in events))
     assert stages == [
-        "features", "VQ-VAE", "Bit-Swap top", "Bit-Swap bottom", "codes", "streams", "figures",
+        "features", "VQ-VAE", "bitswap top", "bitswap bottom", "codes", "streams", "figures",
     ]  # fmt: skip
     codes = [e for e in events if isinstance(e, Step) and e.stage == "codes"]
     assert [event.done for event in codes] == list(range(4, 41, 4))
@@ -95,7 +95,7 @@ KILLED = """
     def keep_and_die(task, *arguments):
         keep(task, *arguments)
         kept.append(task.stage)
-        if kept.count("Bit-Swap top") == 2 or (kept.count("VQ-VAE") == 4 and not resumed):
+        if kept.count("bitswap top") == 2 or (kept.count("VQ-VAE") == 4 and not resumed):
             os.kill(os.getpid(), signal.SIGKILL)
 
     fitting._keep = keep_and_die

@@ -9,15 +9,19 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from tiny_memory import TINY_PLAN, tiny_networks
+from small_models import SMALL_VQVAE
+from tiny_memory import TINY_BITSWAP, TINY_PLAN, tiny_networks
 
 from drrpack.codec import Codec, lay_out
 from drrpack.formats import memory
 from drrpack.formats.sources import open_source
+from drrpack.trainers.entropy import expected_bytes
 from drrpack.trainers.fit_codec import FitPlan, fit_codec
 from drrpack.trainers.fitting import Budget, FitProgress
 
 pytestmark = pytest.mark.usefixtures("one_thread")
+
+CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +31,7 @@ def images(digits_folder: Path) -> NDArray[np.uint8]:
 
 
 def plan_of(epochs: int = 1, seed: int = 0, checkpoints: Path | None = None) -> FitPlan:
-    return TINY_PLAN(Budget(epochs=epochs), torch.device("cpu"), seed, checkpoints=checkpoints)
+    return TINY_PLAN(Budget(epochs=epochs), CPU, seed, checkpoints=checkpoints)
 
 
 LABELS = np.repeat([0, 1], 30)
@@ -35,7 +39,7 @@ LABELS = np.repeat([0, 1], 30)
 
 def fitted(images: NDArray[np.uint8], plan: FitPlan) -> Codec:
     with tiny_networks():
-        return fit_codec(images, plan, labels=LABELS)[0]
+        return fit_codec(images, plan, labels=LABELS)[0][0]
 
 
 def weights(codec: Codec) -> tuple[bytes, bytes]:
@@ -85,16 +89,16 @@ def test_log_and_reports(images: NDArray[np.uint8], labelled: bool) -> None:
     with tiny_networks():
         _, log = fit_codec(images[22:38], plan_of(), reports.append, labels)
     stages = list(dict.fromkeys(report.stage for report in reports))
-    assert stages == [*["features"][: int(labelled)], "VQ-VAE", "Bit-Swap top", "Bit-Swap bottom"]
+    assert stages == [*["features"][: int(labelled)], "VQ-VAE", "bitswap top", "bitswap bottom"]
     assert {"steps", "epochs", "seconds", "psnr_db"} <= set(log["vqvae"])
     for level in ("bitswap_top", "bitswap_bottom"):
         assert {"steps", "bits_per_code"} <= set(log[level])
-    assert [fitted.get("steps") for fitted in log.values()] == [1 if labelled else None, 1, 1, 1]
+    assert [fitted.get("steps") for fitted in log.values()] == [1] * (3 + labelled)
 
 
 def test_labels_matter(undisturbed: Codec, images: NDArray[np.uint8]) -> None:
     with tiny_networks():
-        plain, _ = fit_codec(images, plan_of())
+        (plain,), _ = fit_codec(images, plan_of())
     assert weights(plain)[0] != weights(undisturbed)[0]
 
 
@@ -120,3 +124,42 @@ def test_checkpoints_are_of_these_data_and_this_network(
     kept = replace(smaller, checkpoints=folder)
     assert weights(fitted(images, kept)) == weights(fitted(images, smaller))
     assert weights(fitted(images, plan_of(checkpoints=folder))) == weights(undisturbed)
+
+
+def test_two_entropy_models_share_a_vqvae(images: NDArray[np.uint8]) -> None:
+    plan = replace(plan_of(), entropy=(replace(TINY_BITSWAP, latents=0), TINY_BITSWAP))
+    with tiny_networks():
+        (context, bitswap), log = fit_codec(images, plan)
+        codes = [context.encode(images)]
+        for codec in (context, bitswap):
+            lay_out(codec, codes)  # decodes it, and compares
+    assert weights(context)[0] == weights(bitswap)[0]
+    assert [codec.bitswap.config.kind for codec in (context, bitswap)] == ["context", "bitswap"]
+    assert set(log) == {"vqvae"} | {
+        f"{kind}_{level}" for kind in ("context", "bitswap") for level in ("top", "bottom")
+    }
+    first, second = (codec.bitswap.top.likelihood.leave.weight for codec in (context, bitswap))
+    near = (first - second).norm() / first.norm()
+    assert 0 < near < 0.1, "the second begins with what the first has learned"
+
+
+def test_a_fit_goes_on_from_a_codec(undisturbed: Codec, images: NDArray[np.uint8]) -> None:
+    def quality(codec: Codec) -> tuple[float, float]:
+        codes = codec.encode(images)
+        error = codec.decode(codes, (32, 32)).astype(float) - images
+        return float(np.square(error).mean()), expected_bytes(codec, codes)
+
+    plan = replace(plan_of(epochs=8), start=[undisturbed])
+    further = fitted(images, plan)
+    before, after = quality(undisturbed), quality(further)
+    assert after[0] < before[0] and after[1] < before[1]
+
+
+def test_a_start_of_another_grid_and_size(images: NDArray[np.uint8]) -> None:
+    """What is fitted further keeps the size of its networks; its grid is that of the plan."""
+    coarse = replace(plan_of(), entropy=(replace(TINY_BITSWAP, weight_bits=4),))
+    halves = replace(coarse, vqvae=replace(SMALL_VQVAE, weight_bits=0, codebook_bits=0))
+    start = fitted(images, halves)
+    further = fitted(images, replace(plan_of(), start=[start]))
+    assert further.vqvae.config == SMALL_VQVAE
+    assert further.bitswap.config == TINY_BITSWAP

@@ -1,0 +1,111 @@
+"""Fit the codecs that come with drrpack, and put them where they belong.
+
+    python benchmarks/ship.py SOURCE --minutes 60 -o drrpack/data --figures FILE.json
+    python benchmarks/ship.py SOURCE --codec START.drr ...    # go on from another codec
+
+They are fitted on the first half of the classes; figures are of the other half. An interrupted fit
+goes on when the same command is given again. The first file holds the VQ-VAE and the context model,
+the second names that VQ-VAE by its digest and holds Bit-Swap.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from drrpack.codec import ClassCodes, Codec
+from drrpack.formats import memory, shipped
+from drrpack.formats.container import Memory, Section, write
+from drrpack.formats.sources import Source
+from drrpack.trainers.encode import EncodeOptions, Event, obtain_codecs, plan_encode
+from drrpack.trainers.entropy import bits_of_codes
+from drrpack.trainers.fitting import Budget, FitProgress
+from drrpack.trainers.quality import psnr_db, ssim
+from drrpack.trainers.results import versions
+
+EACH = 40  # images of each class that figures are of
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("source", type=Path)
+    parser.add_argument("--codec", type=Path)
+    parser.add_argument("--minutes", type=float, required=True)
+    parser.add_argument("--name", default="photos")
+    parser.add_argument("--figures", type=Path, required=True)
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    given = parser.parse_args()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    plan = plan_encode(
+        EncodeOptions(
+            given.source, given.output / given.name, device, Budget(minutes=given.minutes),
+            codec=given.codec, fit="finetune" if given.codec else "scratch", force=True,
+        )
+    )  # fmt: skip
+    codecs, log = obtain_codecs(plan, _print)
+    found = {
+        "figures": figures(plan.source, plan.fit_classes, codecs),
+        "fit": log,
+        "bytes": _write(given.output, given.name, codecs, plan.source, log),
+        "versions": versions(),
+    }
+    given.figures.write_text(json.dumps(found, indent=1) + "\n")
+    shutil.rmtree(plan.checkpoints)
+    print(json.dumps(found["figures"], indent=1))
+
+
+def figures(source: Source, fit_classes: int, codecs: list[Codec]) -> dict[str, object]:
+    """PSNR and SSIM of unseen classes, and bits a code of classes seen and unseen."""
+    groups = {"seen": range(fit_classes), "unseen": range(fit_classes, len(source.classes))}
+    out: dict[str, object] = {}
+    for name, classes in groups.items():
+        images = np.concatenate([source.load(c)[:EACH] for c in classes])
+        codes: ClassCodes = codecs[0].encode(images)
+        decoded = codecs[0].decode(codes, source.image_size)
+        out[name] = {
+            "images": len(images),
+            "psnr_db": psnr_db(images, decoded),
+            "ssim": ssim(images, decoded),
+            "bits_per_code": {
+                codec.bitswap.config.kind: bits_of_codes(codec, codes) for codec in codecs
+            },
+        }
+    return out
+
+
+def _write(
+    folder: Path, name: str, codecs: list[Codec], source: Source, log: dict[str, object]
+) -> dict[str, dict[str, int]]:
+    sizes = {}
+    for number, codec in enumerate(codecs):
+        vqvae, entropy_model = memory.sections(codec)
+        kind = codec.bitswap.config.kind
+        sizes[kind] = {"vqvae": len(vqvae.data), "entropy_model": len(entropy_model.data)}
+        if number:  # the first file has it
+            vqvae = Section(shipped.VERSION, {"sha256": shipped.key(vqvae)}, b"")
+        bare = Memory(source.image_size, [], [], vqvae, entropy_model, {"fit": log})
+        sizes[kind]["file"] = write(folder / f"{name}-{kind}.drr", bare, overwrite=True)
+    return sizes
+
+
+_shown = 0.0
+
+
+def _print(event: Event) -> None:
+    global _shown
+    if isinstance(event, FitProgress) and time.monotonic() - _shown > 20:
+        _shown = time.monotonic()
+        metrics = {name: round(value, 4) for name, value in event.metrics.items()}
+        left = round(event.seconds_left)
+        print(event.stage, f"{event.fraction:.3f}", metrics, left, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()
