@@ -98,7 +98,9 @@ class _Network(nn.Module):
 class Places:
     """What is known at N places of a grid whose codes come next."""
 
-    known: Tensor  # (N, embedding * k * k): embedded codes around each, zero where not known yet
+    # Codes around each, nothing where they are not known yet: (N, embedding * k * k) embedded, or
+    # of a frozen model (N, k * k) int64, the codes plus one.
+    known: Tensor
     phase: Tensor  # (N,) int64
     latent: Tensor | None  # (N, channels * 9): the first latent around each
     context: Tensor | None  # (N, width)
@@ -138,8 +140,9 @@ class _Likelihood(nn.Module):
         self.second = nn.ModuleList(IntLinear(width, width, gain=0.3) for _ in range(config.blocks))
         self.leave = IntLinear(width, config.embedding, low=-limit, high=limit)
 
-    def forward(self, at: Places) -> Tensor:
-        hidden = self.known(at.known) + self.phase(at.phase)
+    def forward(self, at: Places, tables: Tensor | None) -> Tensor:
+        known = self.known(at.known) if tables is None else self.known.looked_up(at.known, tables)
+        hidden = known + self.phase(at.phase)
         if self.latent is not None:
             hidden = hidden + self.latent(at.latent)
         if self.context is not None:
@@ -186,6 +189,8 @@ class LevelModel(nn.Module):
         self.output = IntLinear(
             config.embedding, config.codebook_size, out_bits=LOGIT_BITS, gain=0.3, **limits
         )
+        self._made_of: tuple[Tensor, Tensor] | None = None  # the tables that are made once
+        self._made = torch.empty(0)
         # of p over the last latent
         self.last = nn.Parameter(torch.zeros(2 * channels if config.latents else 0))
 
@@ -263,7 +268,10 @@ class LevelModel(nn.Module):
         one where there are any, ``context`` that of the bottom level, both (B, C, H, W).
         """
         earlier = self.phases.grid(codes.shape[1:], codes.device) < number  # (H, W)
-        known = self.phases.windows(self.embedding(codes) * earlier, number, KNOWN_REACH)
+        if self.embedding.frozen is None:
+            known = self.phases.windows(self.embedding(codes) * earlier, number, KNOWN_REACH)
+        else:
+            known = self.phases.neighbours((codes + 1) * earlier, number, KNOWN_REACH)
         return Places(
             known,
             torch.full((len(known),), number, device=codes.device),
@@ -273,8 +281,20 @@ class LevelModel(nn.Module):
 
     def logits(self, at: Places) -> Tensor:
         """Logits (N, codebook_size) of the codes at N places, in sixteenths of a bit."""
-        out: Tensor = self.output(self.likelihood(at))
+        tables = None if at.known.is_floating_point() else self._tables()
+        out: Tensor = self.output(self.likelihood(at, tables))
         return out
+
+    def _tables(self) -> Tensor:
+        """What each code adds to the first sums of the likelihood, at each place of a window."""
+        embedding, known = self.embedding.frozen, self.likelihood.known
+        assert embedding is not None and known.frozen is not None
+        made_of = (embedding, known.frozen[0])
+        if self._made_of is None or any(
+            one is not two for one, two in zip(self._made_of, made_of, strict=True)
+        ):
+            self._made_of, self._made = made_of, known.tables(embedding)
+        return self._made
 
     def _split(self, raw: Tensor, start: int) -> tuple[Tensor, Tensor]:
         """Means in eighths of a bin, and indices into the table of scales."""

@@ -22,10 +22,10 @@ from drrpack.errors import DrrError, MessageError
 from drrpack.exact import exact_arithmetic, freeze, move
 from drrpack.pixels import ActivationBits, PixelDecoder, batches, calibrate
 from drrpack.streams import Level, StreamLayout, frequency_table
-from drrpack.vqvae import VQVAE, grid_shapes, pad, to_float
+from drrpack.vqvae import VQVAE, Choose, grid_shapes, pad, to_float
 
 Pixels = NDArray[np.uint8]
-BATCH = 256  # images in one call of the VQ-VAE
+PIXELS_AT_ONCE = 1 << 18  # in one call of the VQ-VAE: 256 small images, which takes half a gigabyte
 
 Tick = Callable[[int], None]  # told how many images have just been done
 
@@ -75,6 +75,7 @@ class Codec:
     top: Level
     bottom: Level
     pixels: PixelDecoder
+    choose: Choose | None = None  # of other codes than the nearest: see `drrpack.rdoq`
 
     @property
     def device(self) -> torch.device:
@@ -84,13 +85,13 @@ class Codec:
 
     def encode(self, images: Pixels, tick: Tick | None = None) -> ClassCodes:
         """Pixels uint8 (n, H, W, 3) to codes."""
-        return encode_images(self.vqvae, images, tick)
+        return encode_images(self.vqvae, images, tick, self.choose)
 
     def decode(self, codes: ClassCodes, size: tuple[int, int], tick: Tick | None = None) -> Pixels:
         """Codes to pixels uint8 (n, H, W, 3) of ``size`` (H, W): the same on every machine."""
         out = np.empty((len(codes), *size, 3), dtype=np.uint8)
         with exact_arithmetic(self.device):
-            for part in batches(len(codes), BATCH):
+            for part in batches(len(codes), _at_once(size)):
                 top, bottom = (self._tensor(c[part]) for c in (codes.top, codes.bottom))
                 pixels = self.pixels(top, bottom)[:, : size[0], : size[1]]
                 out[part] = pixels.cpu().numpy()
@@ -149,20 +150,27 @@ def first_difference(made: Sequence[ClassStreams], found: Sequence[ClassCodes]) 
     return next((n for n, (one, codes) in pairs if one.codes_digest != codes.digest), None)
 
 
-def encode_images(network: VQVAE, images: Pixels, tick: Tick | None = None) -> ClassCodes:
+def encode_images(
+    network: VQVAE, images: Pixels, tick: Tick | None = None, choose: Choose | None = None
+) -> ClassCodes:
     """Pixels uint8 (n, H, W, 3) to codes, by a VQ-VAE alone."""
     device = network.top.codebook.device
     top_shape, bottom_shape = grid_shapes(*images.shape[1:3])
     top = np.empty((len(images), *top_shape), dtype=np.int64)
     bottom = np.empty((len(images), *bottom_shape), dtype=np.int64)
     with torch.inference_mode():
-        for part in batches(len(images), BATCH):
+        for part in batches(len(images), _at_once(images.shape[1:3])):
             batch = pad(to_float(torch.from_numpy(images[part]).to(device)))
-            codes = network.encode(batch.contiguous(memory_format=torch.channels_last))
+            codes = network.encode(batch.contiguous(memory_format=torch.channels_last), choose)
             top[part], bottom[part] = (c.cpu().numpy() for c in codes)
             if tick is not None:
                 tick(len(batch))
     return ClassCodes(top, bottom)
+
+
+def _at_once(size: Sequence[int]) -> int:
+    """How many images of ``size`` (H, W) go through the VQ-VAE together."""
+    return max(1, PIXELS_AT_ONCE // (size[0] * size[1]))
 
 
 def assemble(

@@ -98,7 +98,9 @@ class IntConv2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         weight, bias, scale = self.frozen or self.quantised()
-        total = self._convolve(x, weight, bias)
+        return self._rescaled(self._convolve(x, weight, bias), scale)
+
+    def _rescaled(self, total: Tensor, scale: Tensor) -> Tensor:
         if self.frozen is not None:
             total = total.round()  # some GPU algorithms err by less than one half
         return round_half_up(total * scale[self._beside]).clamp(self.low, self.high)
@@ -225,6 +227,27 @@ class IntLinear(IntConv2d):
 
     def _convolve(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         return F.linear(x, weight, bias)
+
+    def tables(self, embedding: Tensor) -> Tensor:
+        """What each vector of an embedding (K, D) adds to the sums, where the input holds P of them
+        side by side, (D, P) flattened: (P * (K + 1), O); row 0 of each place is of no vector.
+
+        A sum of P rows takes the place of a product with D times as many numbers.
+        """
+        assert self.frozen is not None, "freeze before looking up"
+        size, dim = embedding.shape
+        weight = self.frozen[0].reshape(-1, dim, self.weight.shape[1] // dim)  # (O, D, P)
+        rows = torch.einsum("odp,kd->pko", weight, embedding)
+        return F.pad(rows, (0, 0, 1, 0)).reshape(-1, len(weight))
+
+    def looked_up(self, vectors: Tensor, tables: Tensor) -> Tensor:
+        """The layer's output (N, O) for the vectors with the numbers (N, P), 0 where there is none
+        and else one more than the row of the embedding; ``tables`` are from `tables`."""
+        assert self.frozen is not None, "freeze before looking up"
+        _, bias, scale = self.frozen
+        places = vectors.shape[1]
+        first = torch.arange(0, len(tables), len(tables) // places, device=vectors.device)
+        return self._rescaled(F.embedding_bag(vectors + first, tables, mode="sum") + bias, scale)
 
 
 class IntEmbedding(nn.Module):

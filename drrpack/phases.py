@@ -54,10 +54,20 @@ class Phases:
     def windows(self, grid: Tensor, number: int, reach: int) -> Tensor:
         """Windows around the positions of a phase: grids (B, C, H, W) to (B * h * w, C * k * k)
         with k = ``2 * reach + 1``; zeros lie outside of the grid."""
+        if not reach:
+            return self.part(grid, number).permute(0, 2, 3, 1).flatten(0, 2)
         row, column = self.places[number]
         padded = F.pad(grid, (reach, reach, reach, reach))[..., row:, column:]
         windows = F.unfold(padded, 2 * reach + 1, stride=self.side)  # (B, C * k * k, h * w)
         return windows.transpose(1, 2).flatten(0, 1)
+
+    def neighbours(self, grid: Tensor, number: int, reach: int) -> Tensor:
+        """As `windows`, of grids (B, H, W) of integers: (B * h * w, k * k)."""
+        row, column = self.places[number]
+        size = 2 * reach + 1
+        padded = F.pad(grid, (reach, reach, reach, reach))[:, row:, column:]
+        windows = padded.unfold(1, size, self.side).unfold(2, size, self.side)  # (B, h, w, k, k)
+        return windows.reshape(-1, size * size)
 
 
 def _places(side: int) -> tuple[tuple[int, int], ...]:

@@ -7,12 +7,19 @@ import math
 import numpy as np
 import pytest
 import torch
-from small_models import SMALL, check_codec, filled_message, small_bitswap, structured_codes
+from small_models import (
+    CONTEXT,
+    SMALL,
+    check_codec,
+    filled_message,
+    small_bitswap,
+    structured_codes,
+)
 
 from drrpack import ans, bitswap
 from drrpack.bitswap import _log2_mass, expected_bits, group_codec
 from drrpack.code_model import BitSwap, LevelModel, Places
-from drrpack.exact import exact_arithmetic, freeze
+from drrpack.exact import exact_arithmetic, freeze, thaw
 from drrpack.phases import SIDES
 from drrpack.probability import PRECISION, Logistic
 
@@ -84,6 +91,24 @@ def test_a_prediction_sees_only_earlier_phases(level: str) -> None:
             if number:
                 earlier = torch.where(grid < number, (codes + 1) % 32, codes)
                 assert not torch.equal(logits(earlier, number), found)
+
+
+@pytest.mark.parametrize("level", ["top", "bottom"])
+def test_a_frozen_model_says_what_it_said_in_fitting(level: str) -> None:
+    frozen, fitted = small_bitswap(config=CONTEXT), small_bitswap(config=CONTEXT)
+    thaw(fitted)
+    rng = np.random.default_rng(0)
+    codes = torch.from_numpy(rng.integers(0, 32, (3, 8, 8)))
+    above = torch.from_numpy(rng.integers(0, 32, (3, 4, 4)))
+
+    def logits(network: BitSwap, number: int) -> torch.Tensor:
+        model = getattr(network, level)
+        context = None if model.context is None else model.context(above)
+        out: torch.Tensor = model.logits(model.places(number, codes, None, context))
+        return out
+
+    for number in range(16):
+        assert torch.equal(logits(frozen, number), logits(fitted, number))
 
 
 @pytest.mark.parametrize("level", ["top", "bottom"])

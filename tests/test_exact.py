@@ -550,3 +550,24 @@ def test_categorical_does_not_depend_on_carrier_or_company() -> None:
         strict=True,
     ):
         np.testing.assert_array_equal(a[0], b[1])
+
+
+@pytest.mark.parametrize("carrier", [torch.float32, torch.float64])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_looking_up_is_multiplying(carrier: torch.dtype, seed: int) -> None:
+    """Rows of tables that are added up give what the vectors give in a product, bit for bit."""
+    torch.manual_seed(seed)
+    size, dim, places, outputs = 40, 6, 9, 12
+    embedding, layer = IntEmbedding(size, dim), IntLinear(dim * places, outputs, in_max=127)
+    layer.bias.data.normal_()
+    for each in (embedding, layer):
+        each.freeze(carrier)
+    table = embedding.frozen
+    assert table is not None
+    numbers = torch.randint(0, size + 1, (300, places))  # 0 is none
+    numbers[0] = 0
+    vectors = torch.cat([torch.zeros(1, dim, dtype=carrier), table])[numbers]  # (N, P, D)
+    wanted = layer(vectors.transpose(1, 2).flatten(1))
+    found = layer.looked_up(numbers, layer.tables(table))
+    assert found.dtype == carrier and torch.equal(found, wanted)
+    assert wanted.unique().numel() > 50

@@ -51,3 +51,14 @@ def test_windows_are_what_lies_around(side: int, shape: tuple[int, int], reach: 
             for c in range(column, width, side)
         ]
         np.testing.assert_array_equal(phases.windows(grid, number, reach), np.stack(wanted))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("reach", [0, 1, 2])
+def test_neighbours_are_windows_of_integers(side: int, shape: tuple[int, int], reach: int) -> None:
+    phases = Phases(side)
+    grid = torch.arange(1, 1 + 2 * shape[0] * shape[1]).reshape(2, *shape)
+    for number in phases.within(shape):
+        wanted = phases.windows(grid[:, None].double(), number, reach)
+        assert torch.equal(phases.neighbours(grid, number, reach).double(), wanted)

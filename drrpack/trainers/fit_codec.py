@@ -28,7 +28,7 @@ from drrpack.vqvae import VQVAE, VQVAEConfig, grid_shapes
 FEATURES_SHARE = 0.1
 VQVAE_SHARE = 0.5
 ENTROPY_SHARES = (0.3, 0.1)  # the second model begins with what the first has learned
-VIEWS = 3  # of each image, beside itself, that the entropy models see
+VIEWS = 2  # of each image, beside itself, that the entropy models see
 SHIFT = 4  # pixels at most: half of what a top code stands for
 LEVEL_SHARES = {"top": 0.45, "bottom": 0.55}  # of an entropy model
 

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from drrpack.codec import Pixels
+from drrpack.pixels import batches
 
 WINDOW, SIGMA = 11, 1.5  # of Wang et al. 2004, as are the constants
 C1, C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
-BATCH = 256
+PIXELS_AT_ONCE = 1 << 18
 
 
 def psnr_db(images: Pixels, decoded: Pixels) -> float:
     """PSNR in dB of the mean squared error over all images and channels, peak 255."""
-    error = np.square(images.astype(np.float32) - decoded.astype(np.float32)).mean(dtype=np.float64)
-    return float(10 * np.log10(255**2 / max(float(error), 1e-10)))
+    total = 0.0
+    for part in _parts(images):
+        error = images[part].astype(np.float32) - decoded[part].astype(np.float32)
+        total += float(np.square(error).sum(dtype=np.float64))
+    return float(10 * np.log10(255**2 / max(total / max(1, images.size), 1e-10)))
 
 
 def ssim(images: Pixels, decoded: Pixels) -> float:
@@ -26,10 +32,14 @@ def ssim(images: Pixels, decoded: Pixels) -> float:
     Wang, Bovik, Sheikh, Simoncelli, IEEE TIP 2004. Sides must be 11 pixels at least.
     """
     total = 0.0
-    for start in range(0, len(images), BATCH):
-        part = slice(start, start + BATCH)
+    for part in _parts(images):
         total += float(_map(images[part], decoded[part]).mean((1, 2, 3)).sum())
     return total / max(1, len(images))
+
+
+def _parts(images: Pixels) -> Iterator[slice]:
+    """Slices of images that are looked at together, so that memory stays bounded."""
+    return batches(len(images), max(1, PIXELS_AT_ONCE // (images.shape[1] * images.shape[2])))
 
 
 def _map(images: Pixels, decoded: Pixels) -> Tensor:

@@ -45,9 +45,10 @@ def test_ssim_is_its_definition() -> None:
 
 def test_batches_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     images, decoded = pictures(count=7), pictures(1, count=7)
-    whole = ssim(images, decoded)
-    monkeypatch.setattr("drrpack.trainers.quality.BATCH", 3)
-    assert ssim(images, decoded) == pytest.approx(whole, abs=1e-12)
+    whole = ssim(images, decoded), psnr_db(images, decoded)
+    three = 3 * images.shape[1] * images.shape[2]
+    monkeypatch.setattr("drrpack.trainers.quality.PIXELS_AT_ONCE", three)
+    assert (ssim(images, decoded), psnr_db(images, decoded)) == pytest.approx(whole, abs=1e-12)
 
 
 def test_equal_images() -> None:
