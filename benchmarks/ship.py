@@ -16,6 +16,7 @@ import shutil
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,6 +25,8 @@ from drrpack.codec import ClassCodes, Codec
 from drrpack.formats import memory, shipped
 from drrpack.formats.container import Memory, Section, write
 from drrpack.formats.sources import Source
+from drrpack.rdoq import with_quality
+from drrpack.trainers.compare import QUALITIES
 from drrpack.trainers.encode import EncodeOptions, Event, obtain_codecs, plan_encode
 from drrpack.trainers.entropy import bits_of_codes
 from drrpack.trainers.fitting import Budget, FitProgress
@@ -31,6 +34,7 @@ from drrpack.trainers.quality import psnr_db, ssim
 from drrpack.trainers.results import versions
 
 EACH = 40  # images of each class that figures are of
+Json = dict[str, Any]
 
 
 def main() -> None:
@@ -50,21 +54,28 @@ def main() -> None:
         )
     )  # fmt: skip
     codecs, log = obtain_codecs(plan, _print)
+    publish(codecs, log, plan.source, plan.fit_classes, given.output / given.name, given.figures)
+    shutil.rmtree(plan.checkpoints)
+
+
+def publish(
+    codecs: list[Codec], log: Json, source: Source, fit_classes: int, place: Path, report: Path
+) -> None:
+    """Write the files ``place``-KIND.drr, and the figures."""
     found = {
-        "figures": figures(plan.source, plan.fit_classes, codecs),
         "fit": log,
-        "bytes": _write(given.output, given.name, codecs, plan.source, log),
+        "bytes": _write(place, codecs, source, log),
+        **{f"quality {q}": figures(source, fit_classes, codecs, q) for q in QUALITIES},
         "versions": versions(),
     }
-    given.figures.write_text(json.dumps(found, indent=1) + "\n")
-    shutil.rmtree(plan.checkpoints)
-    print(json.dumps(found["figures"], indent=1))
+    report.write_text(json.dumps(found, indent=1) + "\n")
+    print(json.dumps(found, indent=1))
 
 
-def figures(source: Source, fit_classes: int, codecs: list[Codec]) -> dict[str, object]:
+def figures(source: Source, fit_classes: int, codecs: list[Codec], quality: int) -> Json:
     """PSNR and SSIM of unseen classes, and bits a code of classes seen and unseen."""
     groups = {"seen": range(fit_classes), "unseen": range(fit_classes, len(source.classes))}
-    out: dict[str, object] = {}
+    codecs, out = with_quality(codecs, quality), Json()
     for name, classes in groups.items():
         images = np.concatenate([source.load(c)[:EACH] for c in classes])
         codes: ClassCodes = codecs[0].encode(images)
@@ -80,9 +91,7 @@ def figures(source: Source, fit_classes: int, codecs: list[Codec]) -> dict[str, 
     return out
 
 
-def _write(
-    folder: Path, name: str, codecs: list[Codec], source: Source, log: dict[str, object]
-) -> dict[str, dict[str, int]]:
+def _write(place: Path, codecs: list[Codec], source: Source, log: Json) -> Json:
     sizes = {}
     for number, codec in enumerate(codecs):
         vqvae, entropy_model = memory.sections(codec)
@@ -91,7 +100,9 @@ def _write(
         if number:  # the first file has it
             vqvae = Section(shipped.VERSION, {"sha256": shipped.key(vqvae)}, b"")
         bare = Memory(source.image_size, [], [], vqvae, entropy_model, {"fit": log})
-        sizes[kind]["file"] = write(folder / f"{name}-{kind}.drr", bare, overwrite=True)
+        sizes[kind]["file"] = write(
+            place.with_name(f"{place.name}-{kind}.drr"), bare, overwrite=True
+        )
     return sizes
 
 

@@ -235,7 +235,7 @@ class IntLinear(IntConv2d):
         A sum of P rows takes the place of a product with D times as many numbers.
         """
         assert self.frozen is not None, "freeze before looking up"
-        size, dim = embedding.shape
+        dim = embedding.shape[1]
         weight = self.frozen[0].reshape(-1, dim, self.weight.shape[1] // dim)  # (O, D, P)
         rows = torch.einsum("odp,kd->pko", weight, embedding)
         return F.pad(rows, (0, 0, 1, 0)).reshape(-1, len(weight))

@@ -9,14 +9,39 @@ costs little. Only who encodes needs to know; what decodes does not change.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from drrpack.code_model import BitSwap, LevelModel
+from drrpack.codec import Codec
 from drrpack.exact import exact_arithmetic
 from drrpack.probability import LOGIT_BITS
 from drrpack.vqvae import Quantiser
+
+BEST = 100  # the quality that takes the nearest code, whatever it costs
+DEFAULT_QUALITY = 75
+_UNIT = 250  # so many steps of quality make a weight of one
+
+
+def thrift(model: BitSwap, quality: int) -> Thrift | None:
+    """How a ``quality`` of 0 to 100 chooses codes, by what a frozen context model expects."""
+    return None if quality == BEST else Thrift(model, (BEST - quality) / _UNIT)
+
+
+def context_of(codecs: Sequence[Codec]) -> BitSwap | None:
+    """The context model among those of some codecs."""
+    return next((c.bitswap for c in codecs if c.bitswap.config.kind == "context"), None)
+
+
+def with_quality(codecs: Sequence[Codec], quality: int) -> list[Codec]:
+    """Codecs of one VQ-VAE that choose codes as ``quality`` says, by the context model of one of
+    them; the nearest codes where none has one."""
+    context = context_of(codecs)
+    choose = None if context is None else thrift(context, quality)
+    return [replace(codec, choose=choose) for codec in codecs]
 
 
 class Thrift:

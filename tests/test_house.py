@@ -34,6 +34,7 @@ CALLS_OUTSIDE = {
     "input", "open", "print", "np.fromfile", "np.load", "np.memmap", "np.save", "np.savez",
     "torch.load", "torch.save",
 }  # fmt: skip
+MAX_WHEEL_BYTES = 8_000_000
 MAX_LINES = 400
 
 
@@ -188,6 +189,9 @@ def test_options_are_found_in_a_document() -> None:
 def test_the_wheel_holds_drrpack_alone(tmp_path: Path) -> None:
     pytest.importorskip("build")
     names, sdist_names = built(tmp_path)
+    data = {short(path) for path in (PACKAGE / "data").iterdir()}
+    assert len(data) == 3 and data <= names
+    assert next((tmp_path / "out").glob("*.whl")).stat().st_size < MAX_WHEEL_BYTES
     home = f"drrpack-{drrpack.__version__}.dist-info"
     assert {name.split("/")[0] for name in names} == {"drrpack", home}
     assert {short(path) for path in SOURCES} | {"drrpack/py.typed"} <= names

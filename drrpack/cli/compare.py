@@ -68,7 +68,7 @@ def compare(
     comparison = comparing.compare(found, codecs, chosen, sample, report)
     if train:
         plan = TrainPlan(place, epochs, width, seeds)
-        comparison = with_accuracy(comparison, found, codecs[0], chosen, plan, report)
+        comparison = with_accuracy(comparison, found, codecs, chosen, plan, report)
     if chart is not None:
         comparing.draw(comparison, chart)
     if as_json:

@@ -42,6 +42,10 @@ def encode(
     entropy: Annotated[
         str, typer.Option(help="auto (the smaller file), bitswap or context.")
     ] = "auto",
+    quality: Annotated[
+        int | None,
+        typer.Option(help="0 to 100: of near codes the cheaper, or the nearest (100). Default 75."),
+    ] = None,
     raw_per_class: Annotated[
         int, typer.Option(help="Keep N images of each class as they are, too (about 1.8 kB each).")
     ] = 0,
@@ -82,8 +86,8 @@ def encode(
     options = EncodeOptions(
         source, output, place, _budget(epochs, minutes, fit or finetune, place.type), size=size,
         skip_bad=skip_bad, force=force, fit_classes=fit_classes, codec=codec,
-        fit=_how_to_fit(fit, finetune), entropy=cast("Entropy", entropy), seed=seed,
-        raw_per_class=raw_per_class, raw_select=cast("Selection", raw_select),
+        fit=_how_to_fit(fit, finetune), entropy=cast("Entropy", entropy), quality=quality,
+        seed=seed, raw_per_class=raw_per_class, raw_select=cast("Selection", raw_select),
         decoder_only=decoder_only, thin=thin,
     )  # fmt: skip
     plan = plan_encode(options)

@@ -157,7 +157,7 @@ def print_comparison(comparison: Comparison, budget_mb: float | None) -> None:
             "-" if choice.accuracy is None else _plus_minus(choice.accuracy, choice.accuracy_std),
         )  # fmt: skip
     console.print(made)
-    for line in in_words(comparison, comparison.of("DRR")[0]):
+    for line in in_words(comparison, comparison.memory):
         note(line)
     if budget_mb is not None:
         for family, best in within(comparison, round(budget_mb * 1e6)).items():

@@ -14,6 +14,7 @@ from drrpack.codec import Codec, Pixels
 from drrpack.errors import OptionError
 from drrpack.formats.memory import decoder_alone, sections
 from drrpack.formats.sources import Source
+from drrpack.rdoq import BEST, DEFAULT_QUALITY, context_of, with_quality
 from drrpack.trainers import peers
 from drrpack.trainers.entropy import expected_bytes, smallest
 from drrpack.trainers.peers import Packed
@@ -21,6 +22,8 @@ from drrpack.trainers.quality import psnr_db, ssim
 from drrpack.trainers.results import versions
 from drrpack.trainers.rundir import write_atomic
 
+WHOLE = "DRR"  # the memory that holds all its models
+QUALITIES = (100, 75, 50, 25)  # of a memory
 CONTAINER_BYTES = 4000  # HDF5, digests and seal: see docs/format.md
 CLASS_BYTES = 50  # a row of the index and a name
 Report = Callable[[str], None]
@@ -30,8 +33,8 @@ Report = Callable[[str], None]
 class Choice:
     """One way to keep images: what it costs, and what comes back."""
 
-    family: str  # "JPEG", "DRR", ...
-    setting: str  # "q20", "whole", ...
+    family: str  # "JPEG", "DRR", "DRR thin", ...
+    setting: str  # "q20", ...
     image_bytes: float  # of one image
     fixed_bytes: int  # however many images there are: models and container
     psnr_db: float | None  # None: without loss
@@ -61,6 +64,11 @@ class Comparison:
     sample: int
     image_size: tuple[int, int]
     choices: list[Choice]
+
+    @property
+    def memory(self) -> Choice:
+        """The memory that holds all its models, of the default quality."""
+        return self.of(WHOLE)[0]
 
     def of(self, family: str) -> list[Choice]:
         return [choice for choice in self.choices if choice.family == family]
@@ -129,6 +137,18 @@ def _rates(packed: Packed) -> tuple[float, float]:
 
 
 def _memories(codecs: Sequence[Codec], images: Pixels, total: int, classes: int) -> list[Choice]:
+    """The default quality first, and the whole file before others of it."""
+    choosing = context_of(codecs) is not None
+    qualities = [DEFAULT_QUALITY, *(q for q in QUALITIES if q != DEFAULT_QUALITY)]
+    made = []
+    for quality in qualities if choosing else [BEST]:
+        made += _memory(with_quality(codecs, quality), quality, images, total, classes)
+    return made
+
+
+def _memory(
+    codecs: Sequence[Codec], quality: int, images: Pixels, total: int, classes: int
+) -> list[Choice]:
     start = time.perf_counter()
     codes = codecs[0].encode(images)
     seconds = time.perf_counter() - start
@@ -139,18 +159,17 @@ def _memories(codecs: Sequence[Codec], images: Pixels, total: int, classes: int)
     decoded = codec.decode(codes, images.shape[1:3])
     rates = [len(images) / (seconds + coded - start), len(images) / (time.perf_counter() - coded)]
     whole = Choice(
-        "DRR", "whole", payload, 0, psnr_db(images, decoded), ssim(images, decoded),
-        *rates,
-    )  # fmt: skip
+        WHOLE, f"q{quality}", payload, 0, psnr_db(images, decoded), ssim(images, decoded), *rates
+    )
     vqvae, entropy_model = sections(codec)
     container = CONTAINER_BYTES + classes * CLASS_BYTES
     fixed = {
-        "whole": len(vqvae.data) + len(entropy_model.data),
-        "decoder-only": len(decoder_alone(vqvae).data) + len(entropy_model.data),
-        "thin": 0,
+        WHOLE: len(vqvae.data) + len(entropy_model.data),
+        "DRR decoder-only": len(decoder_alone(vqvae).data) + len(entropy_model.data),
+        "DRR thin": 0,
     }
     return [
-        replace(whole, setting=name, fixed_bytes=size + container) for name, size in fixed.items()
+        replace(whole, family=name, fixed_bytes=size + container) for name, size in fixed.items()
     ]
 
 

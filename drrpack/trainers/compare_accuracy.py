@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from drrpack.codec import Codec, Pixels
 from drrpack.errors import OptionError
 from drrpack.formats.sources import Source
+from drrpack.rdoq import with_quality
 from drrpack.trainers import peers
 from drrpack.trainers.classifier import train_classifier
-from drrpack.trainers.compare import Choice, Comparison
+from drrpack.trainers.compare import WHOLE, Choice, Comparison
 from drrpack.trainers.recipes import get_recipe
 from drrpack.trainers.verdict import largest_within
 
@@ -37,7 +38,7 @@ class TrainPlan:
 def with_accuracy(
     comparison: Comparison,
     source: Source,
-    codec: Codec,
+    codecs: Sequence[Codec],
     classes: Sequence[int],
     plan: TrainPlan,
     report: Report,
@@ -57,7 +58,7 @@ def with_accuracy(
     for number in to_train(comparison):
         choice = choices[number]
         report(choice.name)
-        pixels = decoded(choice, images, codec)
+        pixels = decoded(choice, images, codecs)
         scores = [
             accuracy((pixels, labels), tested, plan, plan.seed + run) for run in range(plan.seeds)
         ]
@@ -71,27 +72,28 @@ def with_accuracy(
 
 def to_train(comparison: Comparison) -> list[int]:
     """Raw images, the memory, and of each lossy family the best that is no larger."""
-    whole = next(choice for choice in comparison.of("DRR"))
-    size = whole.bytes_an_image(comparison.images)
+    memory = comparison.memory
+    size = memory.bytes_an_image(comparison.images)
     rivals = [largest_within(comparison.of(family), size) for family in comparison.rivals()]
-    wanted = [comparison.of("raw")[0], whole, *(rival for rival in rivals if rival is not None)]
+    wanted = [comparison.of("raw")[0], memory, *(rival for rival in rivals if rival is not None)]
     return [comparison.choices.index(choice) for choice in wanted]
 
 
 def _gives(choice: Choice) -> tuple[str, str]:
     """What decides the pixels: the files of a memory differ in their models alone."""
-    return choice.family, "" if choice.family == "DRR" else choice.setting
+    return choice.family.split()[0], choice.setting
 
 
-def decoded(choice: Choice, images: Pixels, codec: Codec) -> Pixels:
+def decoded(choice: Choice, images: Pixels, codecs: Sequence[Codec]) -> Pixels:
     """What ``choice`` gives back for images (n, H, W, 3)."""
     if choice.family == "raw":
         return images
-    if choice.family == "DRR":
-        size = images.shape[1], images.shape[2]
-        return codec.decode(codec.encode(images), size)
+    quality = int(choice.setting.removeprefix("q"))
+    if choice.family == WHOLE:
+        codec = with_quality(codecs, quality)[0]
+        return codec.decode(codec.encode(images), (images.shape[1], images.shape[2]))
     pack, _ = peers.LOSSY[choice.family]
-    return pack(images, int(choice.setting.removeprefix("q"))).images
+    return pack(images, quality).images
 
 
 def accuracy(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -14,8 +14,10 @@ import torch
 from drrpack.codec import ClassCodes, Codec, lay_out
 from drrpack.errors import OptionError, OutputError
 from drrpack.formats import container, memory, originals, shipped
+from drrpack.formats.account import entropy_model
 from drrpack.formats.container import Memory, Reader, Section
 from drrpack.formats.sources import Source, open_source
+from drrpack.rdoq import BEST, DEFAULT_QUALITY, context_of, with_quality
 from drrpack.trainers import entropy, exemplars, figures
 from drrpack.trainers.exemplars import SELECTIONS, Selection
 from drrpack.trainers.fit_codec import FitPlan, fit_codec
@@ -43,6 +45,7 @@ class EncodeOptions:
     codec: Path | None = None  # take this file's codec instead of the one that comes with drrpack
     fit: Fit = "no"  # or fit one, from scratch or from the one taken
     entropy: Entropy = "auto"
+    quality: int | None = None  # 0 to 100; None is the default, or 100 where there is no choice
     seed: int = 0
     raw_per_class: int = 0  # raw exemplars to keep of each class
     raw_select: Selection = "herding"
@@ -105,12 +108,34 @@ def plan_encode(options: EncodeOptions) -> Plan:
         )
     if options.thin and options.decoder_only:
         raise OptionError("--thin leaves out the whole codec: --decoder-only adds nothing to it")
-    if options.entropy not in get_args(Entropy):
-        raise OptionError(f"--entropy {options.entropy}: say one of {', '.join(get_args(Entropy))}")
-    for path in _codec_files(options):
-        Reader(path).close()
+    _check_entropy(options)
     source = open_source(options.source, size=options.size, skip_bad=options.skip_bad)
     return Plan(source, options, _fit_classes(source, options))
+
+
+def _check_entropy(options: EncodeOptions) -> None:
+    """Whether there will be the entropy model that is asked for, and one that chooses codes."""
+    wanted, quality = options.entropy, options.quality
+    if wanted not in get_args(Entropy):
+        raise OptionError(f"--entropy {wanted}: say one of {', '.join(get_args(Entropy))}")
+    if quality is not None and not 0 <= quality <= BEST:
+        raise OptionError(f"--quality {quality}: say 0 to {BEST}")
+    files, kinds = _codec_files(options), []
+    for path in files:
+        with Reader(path) as reader:
+            kinds.append(entropy_model(reader))
+    if options.fit != "no":
+        kinds = ["context", "bitswap"] if wanted == "auto" else [wanted]
+    if wanted not in ("auto", *kinds):
+        raise OptionError(
+            f"--entropy {wanted}: {options.codec} holds {' and '.join(kinds)}; "
+            "leave the option out, or fit that model with --finetune"
+        )
+    if quality is not None and quality < BEST and "context" not in kinds:
+        raise OptionError(
+            f"--quality {quality}: a context model chooses the codes, and there is none here; "
+            f"leave the option out, or fit one with --finetune"
+        )
 
 
 def _codec_files(options: EncodeOptions) -> list[Path]:
@@ -146,20 +171,26 @@ def encode(plan: Plan, report: Report = _silent) -> Path:
     """
     source, options = plan.source, plan.options
     candidates, log = obtain_codecs(plan, report)
+    quality = _quality(candidates, options)
+    candidates = _wanted(with_quality(candidates, quality), options)
     codes = encode_classes(source, candidates[0], report)
-    codec, sizes = _choose(candidates, codes, options, report)
+    codec, sizes = _smallest(candidates, codes, options, report)
     report(Step("streams", 0, len(codes)))
     codec, streams = lay_out(codec, codes)
     report(Step("figures", 0, 1))
     measured = figures.measure(source, codec, codes, _seen_classes(log, source))
-    vqvae, entropy_model = _stored(codec, options)
+    vqvae, entropy_section = _stored(codec, options)
     content = Memory(
         image_size=source.image_size,
         classes=list(source.classes),
         chunks=[memory.chunk(number, made) for number, made in enumerate(streams)],
         vqvae=vqvae,
-        entropy_model=entropy_model,
-        metadata={**_origin(plan, log), "figures": {**measured, "entropy_bytes": sizes}},
+        entropy_model=entropy_section,
+        metadata={
+            **_origin(plan, log),
+            "quality": quality,
+            "figures": {**measured, "entropy_bytes": sizes},
+        },
         raw=exemplars.records(
             options.raw_select, options.raw_per_class, {n: n for n in range(len(codes))}, codes,
             source.load, codec.vqvae, options.seed,
@@ -183,7 +214,7 @@ def obtain_codecs(plan: Plan, report: Report) -> tuple[list[Codec], Log]:
     options = plan.options
     taken, log = _taken(options)
     if options.fit == "no":
-        return _wanted(taken, options), log
+        return taken, log
     classes = [plan.source.load(c) for c in range(plan.fit_classes)]
     labels = np.repeat(np.arange(len(classes)), [len(images) for images in classes])
     seen = ~figures.kept_back(len(labels), plan.source, plan.fit_classes)
@@ -193,8 +224,9 @@ def obtain_codecs(plan: Plan, report: Report) -> tuple[list[Codec], Log]:
     except OSError as error:
         raise OutputError(f"{plan.checkpoints}: no place for checkpoints: {error}") from error
     fit_plan = FitPlan(
-        options.budget, options.device, options.seed, start=taken, checkpoints=plan.checkpoints
-    )
+        options.budget, options.device, options.seed, start=taken, checkpoints=plan.checkpoints,
+        quality=DEFAULT_QUALITY if options.quality is None else options.quality,
+    )  # fmt: skip
     of_kind = [c for c in fit_plan.entropy if options.entropy in ("auto", c.kind)]
     fitted, networks = fit_codec(images, replace(fit_plan, entropy=of_kind), report, labels)
     of = {"source_digest": plan.source.digest(), "classes": plan.fit_classes}
@@ -212,17 +244,17 @@ def _taken(options: EncodeOptions) -> tuple[list[Codec], Log]:
     return codecs, log
 
 
+def _quality(codecs: Sequence[Codec], options: EncodeOptions) -> int:
+    if options.quality is not None:
+        return options.quality
+    return BEST if context_of(codecs) is None else DEFAULT_QUALITY
+
+
 def _wanted(codecs: list[Codec], options: EncodeOptions) -> list[Codec]:
-    kinds = [codec.bitswap.config.kind for codec in codecs]
-    if options.entropy != "auto" and options.entropy not in kinds:
-        raise OptionError(
-            f"--entropy {options.entropy}: {options.codec} holds {' and '.join(kinds)}; "
-            "leave the option out, or fit that model with --finetune"
-        )
-    return [c for c, kind in zip(codecs, kinds, strict=True) if options.entropy in ("auto", kind)]
+    return [c for c in codecs if options.entropy in ("auto", c.bitswap.config.kind)]
 
 
-def _choose(
+def _smallest(
     codecs: list[Codec], codes: list[ClassCodes], options: EncodeOptions, report: Report
 ) -> tuple[Codec, dict[str, int]]:
     """The codec that makes the smaller file, and what each of several would take."""

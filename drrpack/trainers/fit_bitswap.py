@@ -13,7 +13,7 @@ from drrpack.trainers.fitting import learning_rate
 
 BATCH_SIZE = 64  # many small steps: after as many images it was ahead of 256
 PEAK_LEARNING_RATE = 3e-3
-TUNING_RATE = 5e-4  # of a model that is fitted already
+TUNING_RATE = 1e-3  # of a model that is fitted already
 
 
 class LevelFit:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
@@ -16,23 +16,30 @@ from drrpack import codec as codecs
 from drrpack.code_model import BitSwap, BitSwapConfig
 from drrpack.codec import ClassCodes, Codec, Pixels
 from drrpack.exact import freeze as freeze_integers
-from drrpack.exact import thaw
+from drrpack.exact import move, thaw
+from drrpack.rdoq import BEST, DEFAULT_QUALITY, thrift
 from drrpack.trainers import augment, fit_bitswap, fit_features, fit_vqvae
 from drrpack.trainers.fit_bitswap import LevelFit
 from drrpack.trainers.fit_features import FeatureFit, Features
 from drrpack.trainers.fit_vqvae import VQVAEFit
 from drrpack.trainers.fitting import Budget, Report, fit
-from drrpack.vqvae import VQVAE, VQVAEConfig, grid_shapes
+from drrpack.vqvae import VQVAE, Choose, VQVAEConfig, grid_shapes
 
 # Of a budget in minutes.
 FEATURES_SHARE = 0.1
-VQVAE_SHARE = 0.5
-ENTROPY_SHARES = (0.3, 0.1)  # the second model begins with what the first has learned
+VQVAE_SHARE = 0.4
+ENTROPY_SHARE = 0.25  # the first model, on the nearest codes
+THRIFTY_SHARE = 0.15  # the same on the codes that are chosen by it
+NEXT_SHARE = 0.1  # a model that begins with what the first has learned
 VIEWS = 2  # of each image, beside itself, that the entropy models see
 SHIFT = 4  # pixels at most: half of what a top code stands for
 LEVEL_SHARES = {"top": 0.45, "bottom": 0.55}  # of an entropy model
 
-ENTROPY_MODELS = (BitSwapConfig(latents=0), BitSwapConfig())
+WEIGHT_BITS = 5  # of entropy models: finer ones save less than they take (docs/rate.md)
+ENTROPY_MODELS = (
+    BitSwapConfig(latents=0, weight_bits=WEIGHT_BITS),
+    BitSwapConfig(weight_bits=WEIGHT_BITS),
+)
 
 Log = dict[str, dict[str, float]]
 
@@ -46,6 +53,7 @@ class FitPlan:
     seed: int = 0
     vqvae: VQVAEConfig = field(default_factory=VQVAEConfig)
     entropy: Sequence[BitSwapConfig] = ENTROPY_MODELS
+    quality: int = DEFAULT_QUALITY  # that codes are chosen with, where there is a context model
     start: Sequence[Codec] = ()  # of one VQ-VAE; the fit goes on from there
     checkpoints: Path | None = None  # a folder; without one a fit can't go on after a break
 
@@ -72,35 +80,8 @@ def fit_codec(
     if labels is not None and len(np.unique(labels)) > 1:
         features, log["features"] = _fit_features(images, labels, plan, report)
     vqvae, log["vqvae"] = _fit_vqvae(images, plan, report, features)
-    seen = codecs.encode_images(vqvae, images)
-    views = np.concatenate([seen.flat, *_views(vqvae, images, plan.seed)])
-    known = [codec.bitswap for codec in plan.start]
-    made = []
-    for config, share in zip(plan.entropy, _shares(len(plan.entropy)), strict=True):
-        network, fitted = _begin(config, vqvae, seen, plan, known)
-        rate = fit_bitswap.TUNING_RATE if fitted else fit_bitswap.PEAK_LEARNING_RATE
-        shares = {level: share * part for level, part in LEVEL_SHARES.items()}
-        top_shape = grid_shapes(*images.shape[1:3])[0]
-        log |= _fit_levels(network, views, top_shape, plan, shares, report, rate)
-        known.insert(0, network)
-        made.append(codecs.finish(vqvae, network, seen, plan.device))
-    return made, log
-
-
-def _views(vqvae: VQVAE, images: Pixels, seed: int) -> Iterator[NDArray[np.int64]]:
-    """Codes (N, 5 T) of the images flipped and shifted: as real as their own, and an entropy model
-    that sees more of them knows those of other images better."""
-    generator = torch.Generator().manual_seed(seed)
-    pad = min(SHIFT, *(side - 1 for side in images.shape[1:3]))
-    for _ in range(VIEWS):
-        drawn = augment.draw(len(images), pad, generator)
-        shifted = augment.flip_and_shift(torch.from_numpy(images), drawn, pad)
-        yield codecs.encode_images(vqvae, shifted.numpy()).flat
-
-
-def _shares(models: int) -> Sequence[float]:
-    """Of the budget, for each entropy model."""
-    return ENTROPY_SHARES if models == len(ENTROPY_SHARES) else models * [sum(ENTROPY_SHARES)]
+    networks, seen, logs = _fit_entropy(vqvae, images, plan, report)
+    return [codecs.finish(vqvae, network, seen, plan.device) for network in networks], log | logs
 
 
 def _fit_features(
@@ -144,6 +125,53 @@ def _continued(plan: FitPlan) -> VQVAE:
     return network
 
 
+def _fit_entropy(
+    vqvae: VQVAE, images: Pixels, plan: FitPlan, report: Report | None
+) -> tuple[list[BitSwap], ClassCodes, Log]:
+    """The entropy models, the codes that they are for, and a log.
+
+    A context model is fitted on the nearest codes, and then on those that it chooses itself where
+    the plan's quality says so; models after it see these, too.
+    """
+    top_shape = grid_shapes(*images.shape[1:3])[0]
+    known, made = [codec.bitswap for codec in plan.start], list[BitSwap]()
+    log: Log = {}
+    seen, views = _codes(vqvae, images, plan, None)
+    for config in plan.entropy:
+        network, fitted = _begin(config, vqvae, seen, plan, known)
+        rate = fit_bitswap.TUNING_RATE if fitted else fit_bitswap.PEAK_LEARNING_RATE
+        share = NEXT_SHARE if made else ENTROPY_SHARE
+        log |= _fit_levels(config.kind, network, views, top_shape, plan, share, report, rate)
+        if config.kind == "context" and plan.quality < BEST:
+            move(network, plan.device)
+            seen, views = _codes(vqvae, images, plan, thrift(network, plan.quality))
+            move(network, "cpu")
+            thaw(network)
+            rate = fit_bitswap.TUNING_RATE
+            log |= _fit_levels(
+                "thrifty", network, views, top_shape, plan, THRIFTY_SHARE, report, rate
+            )
+        known.insert(0, network)
+        made.append(network)
+    return made, seen, log
+
+
+def _codes(
+    vqvae: VQVAE, images: Pixels, plan: FitPlan, choose: Choose | None
+) -> tuple[ClassCodes, NDArray[np.int64]]:
+    """The codes of the images; and (M, 5 T) those and others of the images flipped and shifted: as
+    real as their own, and a model that sees more of them knows those of other images better."""
+    seen = codecs.encode_images(vqvae, images, None, choose)
+    generator = torch.Generator().manual_seed(plan.seed)
+    pad = min(SHIFT, *(side - 1 for side in images.shape[1:3]))
+    views = [seen.flat]
+    for _ in range(VIEWS):
+        drawn = augment.draw(len(images), pad, generator)
+        shifted = augment.flip_and_shift(torch.from_numpy(images), drawn, pad)
+        views.append(codecs.encode_images(vqvae, shifted.numpy(), None, choose).flat)
+    return seen, np.concatenate(views)
+
+
 def _begin(
     config: BitSwapConfig, vqvae: VQVAE, seen: ClassCodes, plan: FitPlan, known: Sequence[BitSwap]
 ) -> tuple[BitSwap, bool]:
@@ -174,31 +202,32 @@ def tune_bitswap(
     thaw(network)
     torch.manual_seed(plan.seed)
     rate = fit_bitswap.TUNING_RATE
-    return _fit_levels(network, codes, top_shape, plan, LEVEL_SHARES, report, rate)
+    return _fit_levels(network.config.kind, network, codes, top_shape, plan, 1.0, report, rate)
 
 
 def _fit_levels(
+    name: str,
     network: BitSwap,
     data: NDArray[np.int64],
     top_shape: tuple[int, int],
     plan: FitPlan,
-    shares: Mapping[str, float],
+    share: float,
     report: Report | None,
     rate: float,
 ) -> Log:
-    """Fit one level after the other, each for its share of a budget in minutes; freeze both."""
-    logs, kind = {}, network.config.kind
+    """Fit one level after the other for a share of a budget in minutes; freeze both."""
+    log = {}
     for level, model in (("top", network.top), ("bottom", network.bottom)):
-        task = LevelFit(f"{kind} {level}", model, top_shape, plan.device, rate)
-        logs[f"{kind}_{level}"] = fit(
-            task, torch.from_numpy(data), plan.budget.share(shares[level]),
+        task = LevelFit(f"{name} {level}", model, top_shape, plan.device, rate)
+        log[f"{name}_{level}"] = fit(
+            task, torch.from_numpy(data), plan.budget.share(share * LEVEL_SHARES[level]),
             batch_size=min(fit_bitswap.BATCH_SIZE, len(data)), seed=plan.seed,
             fingerprint=_fingerprint(plan, network.config, data),
-            checkpoint=plan.checkpoint(f"{kind}-{level}.pt"), report=report,
+            checkpoint=plan.checkpoint(f"{name}-{level}.pt"), report=report,
         )  # fmt: skip
     network.cpu()
     freeze_integers(network)
-    return logs
+    return log
 
 
 def _frequency(codes: NDArray[np.int64], config: BitSwapConfig) -> torch.Tensor:

@@ -19,7 +19,7 @@ def test_table_and_verdict(
     options = ("--codec", digits_drr, "--sample", "20", "--budget-mb", "1", "--chart", chart)
     done = drrpack("compare", digits_folder, *options)
     assert done.code == 0, done.errors
-    for part in ("JPEG q20", "WebP q5", "DRR whole", "DRR thin", "300 images of 32x32"):
+    for part in ("JPEG q20", "WebP q5", "DRR q100", "DRR thin q100", "300 images of 32x32"):
         assert part in done.output, part
     assert "wins by PSNR" in done.output and "within 1 MB of raw" in done.output
     with Image.open(chart) as picture:

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from small_models import CONTEXT, small_bitswap, small_vqvae, structured_codes
+from small_models import CONTEXT, SMALL, small_bitswap, small_vqvae, structured_codes
 
-from drrpack.codec import ClassCodes, finish, lay_out
+from drrpack.codec import ClassCodes, encode_images, finish, lay_out
 from drrpack.errors import OptionError, SourceError
 from drrpack.formats.container import Reader
 from drrpack.formats.memory import load_codec
@@ -29,7 +29,7 @@ def file(family: str, quality: int, size: float, psnr: float) -> Choice:
     return Choice(family, f"q{quality}", size, 0, psnr, psnr / 40, 1.0, 1.0)
 
 
-MEMORY = Choice("DRR", "whole", 50.0, 1_000_000, 24.0, 0.6, 1.0, 1.0)
+MEMORY = Choice("DRR", "q75", 50.0, 1_000_000, 24.0, 0.6, 1.0, 1.0)
 JPEG = [file("JPEG", 10, 50, 20), file("JPEG", 20, 100, 22), file("JPEG", 40, 200, 26)]
 AVIF = [file("AVIF", 10, 40, 20), file("AVIF", 20, 90, 25)]
 
@@ -65,31 +65,31 @@ def test_from_how_many_images_on_models_pay() -> None:
 
 def test_the_winner_is_named() -> None:
     first, *rest = verdict.in_words(made(), MEMORY)  # 150 bytes an image
-    assert "at 150.0 bytes an image (10000 images): JPEG 24.34 dB, DRR whole 24.00 dB" in first
+    assert "at 150.0 bytes an image (10000 images): JPEG 24.34 dB, DRR q75 24.00 dB" in first
     assert first.endswith("JPEG wins by PSNR")
-    assert rest[0].startswith("DRR whole is smaller from 10") and "JPEG" in rest[0]
+    assert rest[0].startswith("DRR q75 is smaller from 10") and "JPEG" in rest[0]
     assert "AVIF" in rest[1]
-    assert verdict.in_words(made(10**6), MEMORY)[0].endswith("DRR whole wins by PSNR")
+    assert verdict.in_words(made(10**6), MEMORY)[0].endswith("DRR q75 wins by PSNR")
     assert verdict.in_words(made(), MEMORY)[0].count("AVIF") == 0  # 150 bytes are beyond its files
 
 
 def test_accuracy_decides_where_it_was_measured() -> None:
-    better = Choice("DRR", "whole", 50.0, 1_000_000, 24.0, 0.6, 1.0, 1.0, 61.0, None)
+    better = Choice("DRR", "q75", 50.0, 1_000_000, 24.0, 0.6, 1.0, 1.0, 61.0, None)
     words = verdict.in_words(made(memory=better), better)
-    assert "DRR whole wins by accuracy: 61.0 % of raw test images at 150.0" in words[1]
+    assert "DRR q75 wins by accuracy: 61.0 % of raw test images at 150.0" in words[1]
 
 
 def test_what_fits_into_a_budget() -> None:
     best = verdict.within(made(), 1_600_000)
     chosen = {family: choice and choice.name for family, choice in best.items()}
-    assert chosen == {"raw": None, "JPEG": "JPEG q20", "AVIF": "AVIF q20", "DRR": "DRR whole"}
+    assert chosen == {"raw": None, "JPEG": "JPEG q20", "AVIF": "AVIF q20", "DRR": "DRR q75"}
     assert verdict.within(made(), 1_400_000)["DRR"] is None
 
 
 def test_rivals_to_train_take_no_more_bytes() -> None:
     comparison = made()
     chosen = [comparison.choices[n].name for n in compare_accuracy.to_train(comparison)]
-    assert chosen == ["raw", "DRR whole", "JPEG q20", "AVIF q20"]
+    assert chosen == ["raw", "DRR q75", "JPEG q20", "AVIF q20"]
 
 
 # --- measurements ---
@@ -114,12 +114,14 @@ def compared(source: Source, codec: compare.Codec) -> Comparison:
 def test_all_that_can_be_is_measured(compared: Comparison) -> None:
     assert (compared.images, compared.sample) == (120, 40)
     families = list(dict.fromkeys(choice.family for choice in compared.choices))
-    assert families == ["raw", "PNG", "WebP lossless", *peers.available(), "DRR"]
+    memories = ["DRR", "DRR decoder-only", "DRR thin"]
+    assert families == ["raw", "PNG", "WebP lossless", *peers.available(), *memories]
     assert compared.of("raw")[0].image_bytes == 32 * 32 * 3
     for choice in compared.choices:
         assert choice.psnr_db is None or 5 < choice.psnr_db < 60
         assert choice.ssim <= 1 and (choice.psnr_db is None) == (choice.ssim == 1)
-    whole, decoder, thin = compared.of("DRR")
+    (whole,), (decoder,), (thin,) = (compared.of(family) for family in memories)
+    assert whole.name == "DRR q100", "without a context model there is no choice"
     assert whole.fixed_bytes > decoder.fixed_bytes > thin.fixed_bytes > 0
     assert whole.bytes_an_image(120) == whole.image_bytes + whole.fixed_bytes / 120
     again = json.loads(json.dumps(compared.to_json()))
@@ -140,6 +142,24 @@ def test_the_bits_of_the_model_are_those_of_the_streams(monkeypatch: pytest.Monk
     assert compare.expected_bytes(context, codes) == pytest.approx(coded, rel=0.02)
 
 
+def test_qualities_trade_bytes_for_quality(source: Source) -> None:
+    """A context model chooses codes, for Bit-Swap too; the default quality comes first."""
+    images = np.concatenate([source.load(c) for c in (0, 1)])
+    codecs = [
+        finish(small_vqvae(), small_bitswap(config=config), small_codes(images), CPU)
+        for config in (CONTEXT, SMALL)
+    ]
+    comparison = compare.compare(source, codecs, [0, 1], 40, lambda _: None)
+    whole = comparison.of("DRR")
+    assert [choice.setting for choice in whole] == ["q75", "q100", "q50", "q25"]
+    assert comparison.memory == whole[0]
+    assert len({choice.image_bytes for choice in whole}) == 4
+
+
+def small_codes(images: np.ndarray) -> ClassCodes:
+    return encode_images(small_vqvae(), images)
+
+
 def test_classes_have_equal_shares(source: Source) -> None:
     images = compare.spread_over_classes(source, [4, 7], 10)
     assert len(images) == 10
@@ -151,20 +171,22 @@ def test_accuracy_of_what_comes_back(
     compared: Comparison, source: Source, codec: compare.Codec
 ) -> None:
     plan, told = TrainPlan(CPU, epochs=2, width=2, seeds=2), list[str]()
-    trained = with_accuracy(compared, source, codec, range(2, 6), plan, told.append)
+    trained = with_accuracy(compared, source, [codec], range(2, 6), plan, told.append)
     measured = [choice for choice in trained.choices if choice.accuracy is not None]
-    assert {choice.family for choice in measured} == {"raw", "DRR", *compared.rivals()}
-    assert len({c.accuracy for c in measured if c.family == "DRR"}) == 1
-    assert len([c for c in measured if c.family == "DRR"]) == 3
+    assert {choice.family for choice in measured} == {
+        "raw", "DRR", "DRR decoder-only", "DRR thin", *compared.rivals()
+    }  # fmt: skip
+    memories = [c for c in measured if c.family.startswith("DRR")]
+    assert len(memories) == 3 and len({c.accuracy for c in memories}) == 1
     assert all(
         0 <= c.accuracy <= 100 and c.accuracy_std is not None for c in measured if c.accuracy
     )
-    assert told[:2] == ["raw", "DRR whole"]
+    assert told[:2] == ["raw", "DRR q100"]
 
 
 def test_what_cannot_be_compared(source: Source, codec: compare.Codec, tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="two classes"):
-        with_accuracy(made(), source, codec, [1], TrainPlan(CPU), lambda _: None)
+        with_accuracy(made(), source, [codec], [1], TrainPlan(CPU), lambda _: None)
     for name in "ab":
         (tmp_path / name).mkdir()
         Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / name / "x.png")
@@ -172,4 +194,4 @@ def test_what_cannot_be_compared(source: Source, codec: compare.Codec, tmp_path:
     with pytest.raises(OptionError, match="11x11"):
         compare.compare(small, [codec], [0, 1], 5, lambda _: None)
     with pytest.raises(SourceError, match="no test split"):
-        with_accuracy(made(), small, codec, [0, 1], TrainPlan(CPU), lambda _: None)
+        with_accuracy(made(), small, [codec], [0, 1], TrainPlan(CPU), lambda _: None)

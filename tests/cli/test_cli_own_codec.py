@@ -1,0 +1,129 @@
+"""The codec that comes with drrpack: what a newcomer gets who says nothing about codecs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from command import Command
+
+from drrpack import DRRDataset
+from drrpack.formats import shipped
+from drrpack.formats.container import Reader
+from drrpack.formats.memory import load_codec
+from drrpack.formats.verify import Depth, verify
+from drrpack.vqvae import freeze
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def few(digits_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two digits, thirty pictures each."""
+    place = tmp_path_factory.mktemp("few") / "digits"
+    place.mkdir()
+    for digit in "38":
+        (place / digit).symlink_to(digits_folder / "train" / digit)
+    return place
+
+
+def encoded(drrpack: Command, source: Path, output: Path, *options: str) -> str:
+    done = drrpack("encode", source, "-o", output, "--device", "cpu", *options)
+    assert done.code == 0, done.errors
+    verify(output, Depth("full"))
+    return done.output
+
+
+def stats(drrpack: Command, path: Path) -> dict[str, object]:
+    found: dict[str, object] = json.loads(drrpack("stats", path, "--json").output)
+    return found
+
+
+def test_it_needs_no_word(drrpack: Command, few: Path, tmp_path: Path) -> None:
+    told = encoded(drrpack, few, tmp_path / "mem.drr")
+    assert "codec: the one that comes with drrpack" in told
+    assert "entropy model: " in told and "context " in told and "bitswap " in told
+    images, labels = DRRDataset(tmp_path / "mem.drr").to_numpy()
+    assert images.shape == (60, 32, 32, 3) and labels.tolist() == 30 * [0] + 30 * [1]
+    truth = np.concatenate(
+        [image for image, _ in zip([_pictures(few / digit) for digit in "38"], "38", strict=True)]
+    )
+    error = np.square(images.astype(float) - truth).mean()
+    assert error < np.square(truth - truth.mean()).mean() / 4, "it shows what was encoded"
+
+
+def _pictures(folder: Path) -> np.ndarray:
+    from PIL import Image
+
+    return np.stack([np.asarray(Image.open(p).convert("RGB")) for p in sorted(folder.iterdir())])
+
+
+@pytest.mark.parametrize("kind", ["context", "bitswap"])
+def test_either_entropy_model(drrpack: Command, few: Path, tmp_path: Path, kind: str) -> None:
+    told = encoded(drrpack, few, tmp_path / "mem.drr", "--entropy", kind)
+    assert "entropy model: " not in told, "there was no choice"
+    assert stats(drrpack, tmp_path / "mem.drr")["entropy_model"] == kind
+
+
+def test_quality_decides_on_bytes(drrpack: Command, few: Path, tmp_path: Path) -> None:
+    sizes = []
+    for quality in (0, 75, 100):
+        path = tmp_path / f"{quality}.drr"
+        encoded(drrpack, few, path, "--quality", str(quality), "--entropy", "context")
+        with Reader(path) as reader:
+            assert reader.metadata["quality"] == quality
+            sizes.append(reader.byte_account()["payload"])
+    assert sizes[0] < sizes[1] < sizes[2]
+
+
+def test_a_thin_file_is_its_streams(drrpack: Command, few: Path, tmp_path: Path) -> None:
+    whole, thin = tmp_path / "whole.drr", tmp_path / "thin.drr"
+    encoded(drrpack, few, whole, "--entropy", "context")
+    encoded(drrpack, few, thin, "--entropy", "context", "--thin")
+    np.testing.assert_array_equal(DRRDataset(thin).to_numpy()[0], DRRDataset(whole).to_numpy()[0])
+    assert thin.stat().st_size < 15_000 < whole.stat().st_size / 10
+
+
+def test_appended_images_are_of_the_same_quality(
+    drrpack: Command, few: Path, digits_folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "5").symlink_to(digits_folder / "train" / "5")
+    options = ("--entropy", "context", "--quality", "20")
+    encoded(drrpack, few, tmp_path / "mem.drr", *options)
+    encoded(drrpack, tmp_path / "more", tmp_path / "more.drr", *options)
+    done = drrpack("append", tmp_path / "mem.drr", tmp_path / "more", "--keep-entropy-model")
+    assert done.code == 0, done.errors
+    both, alone = (DRRDataset(tmp_path / name).to_numpy()[0] for name in ("mem.drr", "more.drr"))
+    np.testing.assert_array_equal(both[60:], alone)
+
+
+def test_a_missing_codec_is_said(
+    drrpack: Command, few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shipped, "FOLDER", tmp_path / "nothing")
+    output = tmp_path / "mem.drr"
+    drrpack.refused("encode", few, "-o", output, naming=(tmp_path / "nothing", "reinstall"), code=1)
+
+
+def test_all_its_files_have_one_vqvae() -> None:
+    codecs = []
+    for path in shipped.paths():
+        with Reader(path) as reader:
+            verify(path, Depth("full"))
+            codecs.append(load_codec(reader, CPU, encoder=True))
+    assert sorted(c.bitswap.config.kind for c in codecs) == ["bitswap", "context"]
+    one, two = (freeze(codec.vqvae).state_dict() for codec in codecs)
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    assert sum(section.config.get("encoder") is True for section in shipped.models()) == 1
+
+
+def test_its_card_names_what_is_there() -> None:
+    card = (shipped.FOLDER / "README.md").read_text("utf-8")
+    for path in shipped.paths():
+        assert path.name in card and f"{path.stat().st_size:,}" in card
