@@ -99,7 +99,7 @@ def _write(place: Path, codecs: list[Codec], source: Source, log: Json) -> Json:
         sizes[kind] = {"vqvae": len(vqvae.data), "entropy_model": len(entropy_model.data)}
         if number:  # the first file has it
             vqvae = Section(shipped.VERSION, {"sha256": shipped.key(vqvae)}, b"")
-        bare = Memory(source.image_size, [], [], vqvae, entropy_model, {"fit": log})
+        bare = Memory(source.image_size, [place.name], [], vqvae, entropy_model, {"fit": log})
         sizes[kind]["file"] = write(
             place.with_name(f"{place.name}-{kind}.drr"), bare, overwrite=True
         )

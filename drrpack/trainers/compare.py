@@ -23,7 +23,7 @@ from drrpack.trainers.results import versions
 from drrpack.trainers.rundir import write_atomic
 
 WHOLE = "DRR"  # the memory that holds all its models
-QUALITIES = (100, 75, 50, 25)  # of a memory
+QUALITIES = (100, 75, 50)  # of a memory
 CONTAINER_BYTES = 4000  # HDF5, digests and seal: see docs/format.md
 CLASS_BYTES = 50  # a row of the index and a name
 Report = Callable[[str], None]

@@ -71,11 +71,12 @@ def with_accuracy(
 
 
 def to_train(comparison: Comparison) -> list[int]:
-    """Raw images, the memory, and of each lossy family the best that is no larger."""
-    memory = comparison.memory
-    size = memory.bytes_an_image(comparison.images)
+    """Raw images, the memory in all its qualities, the default first, and of each lossy family the
+    best that is no larger than that."""
+    size = comparison.memory.bytes_an_image(comparison.images)
     rivals = [largest_within(comparison.of(family), size) for family in comparison.rivals()]
-    wanted = [comparison.of("raw")[0], memory, *(rival for rival in rivals if rival is not None)]
+    memories = comparison.of(WHOLE)
+    wanted = [comparison.of("raw")[0], *memories, *(rival for rival in rivals if rival is not None)]
     return [comparison.choices.index(choice) for choice in wanted]
 
 
