@@ -1,4 +1,4 @@
-"""Speed of `drrpack encode --codec`: images a second, each stage, beside peers in the same run.
+"""Speed of `drrpack encode`: images a second, each stage, beside peers in the same run.
 
     python benchmarks/encode_speed.py codec.drr SOURCE -o benchmarks/results/NAME.json
 
@@ -28,9 +28,10 @@ from drrpack import streams
 from drrpack.formats.container import Reader
 from drrpack.formats.memory import load_codec
 from drrpack.formats.sources import open_source
+from drrpack.rdoq import DEFAULT_QUALITY, with_quality
 from drrpack.trainers.results import versions
 
-REFERENCE_IMAGES_PER_SECOND = 0.7  # the published Bit-Swap code, one image at a time
+REFERENCE_IMAGES_PER_SECOND = 0.7  # the published Bit-Swap, one image at a time
 
 
 def main() -> None:
@@ -51,7 +52,8 @@ def main() -> None:
     source = timed("read and check pictures", lambda: open_source(given.source, splits=["train"]))
     images = [source.load(c)[: given.images] for c in range(len(source.classes))]
     with Reader(given.codec) as reader:
-        codec = load_codec(reader, torch.device("cpu"))
+        codec = load_codec(reader, torch.device("cpu"), encoder=True)
+    (codec,) = with_quality([codec], DEFAULT_QUALITY)
     codes = timed("VQ-VAE", lambda: [codec.encode(part) for part in images])
     tops, bottoms = [c.top for c in codes], [c.bottom for c in codes]
     layouts = timed(
@@ -66,8 +68,8 @@ def main() -> None:
         for level, layout in zip((codec.top, codec.bottom), layouts, strict=True)
     ]
     codec = replace(codec, top=levels[0], bottom=levels[1])
-    top = timed("Bit-Swap, top", lambda: streams.encode(codec.top, tops, None))
-    bottom = timed("Bit-Swap, bottom", lambda: streams.encode(codec.bottom, bottoms, tops))
+    top = timed("code, top", lambda: streams.encode(codec.top, tops, None))
+    bottom = timed("code, bottom", lambda: streams.encode(codec.bottom, bottoms, tops))
     made = [
         codecs.ClassStreams(len(c), t, b, c.digest)
         for c, t, b in zip(codes, top, bottom, strict=True)
@@ -79,7 +81,13 @@ def main() -> None:
     flat = np.concatenate([c.flat.reshape(-1) for c in codes]).astype("<u2").tobytes()
     timed("peer: lzma on the codes", lambda: lzma.compress(flat, preset=9))
     timed("peer: lossless WebP files", lambda: [_webp(i) for part in images for i in part])
-    _report(given.output, sum(map(len, images)), sum(source.images_per_class), seconds)
+    _report(
+        given.output,
+        codec.bitswap.config.kind,
+        sum(map(len, images)),
+        sum(source.images_per_class),
+        seconds,
+    )
 
 
 def _webp(image: np.ndarray) -> bytes:
@@ -88,21 +96,22 @@ def _webp(image: np.ndarray) -> bytes:
     return out.getvalue()
 
 
-def _report(output: Path, images: int, pictures: int, seconds: dict[str, float]) -> None:
-    """Images a second: without fitting, Bit-Swap, checking and reading included."""
+def _report(output: Path, kind: str, images: int, pictures: int, seconds: dict[str, float]) -> None:
+    """Images a second: without fitting, reading included."""
     reading = seconds["read and check pictures"] * images / pictures
-    coding = ("VQ-VAE", "choose the layout", "Bit-Swap, top", "Bit-Swap, bottom")
+    coding = ("VQ-VAE", "choose the layout", "code, top", "code, bottom")
     encoding = reading + sum(seconds[name] for name in coding)
     checked = encoding + seconds["decode and compare"]
-    bits_back = seconds["Bit-Swap, top"] + seconds["Bit-Swap, bottom"]
+    coded = seconds["code, top"] + seconds["code, bottom"]
     found = {
+        "entropy model": kind,
         "images": images,
         "seconds": seconds,
         "images_per_second": {
             "encode": images / encoding,
             "encode, then decode and compare": images / checked,
-            "Bit-Swap encode alone": images / bits_back,
-            "Bit-Swap decode alone": images / seconds["decode and compare"],
+            "codes to streams": images / coded,
+            "streams to codes": images / seconds["decode and compare"],
             "pixels from codes": images / seconds["pixels from codes"],
         },
         "ratio": {
@@ -110,7 +119,7 @@ def _report(output: Path, images: int, pictures: int, seconds: dict[str, float])
             / checked
             / REFERENCE_IMAGES_PER_SECOND,
             "checked encode to lossless WebP": seconds["peer: lossless WebP files"] / checked,
-            "Bit-Swap encode to lzma": seconds["peer: lzma on the codes"] / bits_back,
+            "codes to streams to lzma": seconds["peer: lzma on the codes"] / coded,
         },
         "machine": {"cores": os.cpu_count(), "threads": torch.get_num_threads()},
         "versions": versions(),

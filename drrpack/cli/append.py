@@ -18,7 +18,7 @@ def append(
     keep_entropy_model: Annotated[
         bool,
         typer.Option(
-            "--keep-entropy-model", help="Code the new images with the Bit-Swap that is there."
+            "--keep-entropy-model", help="Code the new images with the model that is there."
         ),
     ] = False,
     extend: Annotated[
@@ -33,8 +33,8 @@ def append(
 ) -> None:
     """Add classes to a .drr file: the next phase.
 
-    The VQ-VAE stays. Bit-Swap is tuned on old and new codes and everything coded anew, unless the
-    file is smaller with the model that is there.
+    The VQ-VAE stays. The entropy model is tuned on old and new codes and everything coded anew,
+    unless the file comes out smaller without, or --keep-entropy-model says to keep it.
     """
     from drrpack.cli import screen
     from drrpack.cli.progress import Bars
