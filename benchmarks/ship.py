@@ -27,7 +27,8 @@ from drrpack.formats.container import Memory, Section, write
 from drrpack.formats.sources import Source
 from drrpack.rdoq import with_quality
 from drrpack.trainers.compare import QUALITIES
-from drrpack.trainers.encode import EncodeOptions, Event, obtain_codecs, plan_encode
+from drrpack.trainers.encode import obtain_codecs
+from drrpack.trainers.encode_plan import EncodeOptions, Event, plan_encode
 from drrpack.trainers.entropy import bits_of_codes
 from drrpack.trainers.fitting import Budget, FitProgress
 from drrpack.trainers.quality import psnr_db, ssim

@@ -17,7 +17,7 @@ from small_models import SMALL_VQVAE
 from drrpack.code_model import BitSwapConfig
 from drrpack.trainers import encode as encoding
 from drrpack.trainers import fit_bitswap, fit_features, fit_vqvae
-from drrpack.trainers.encode import EncodeOptions
+from drrpack.trainers.encode_plan import EncodeOptions, plan_encode
 from drrpack.trainers.fit_codec import FitPlan
 from drrpack.trainers.fitting import Budget
 
@@ -71,4 +71,4 @@ def options_for(source: Path, output: Path, epochs: int = 1, **more: Any) -> Enc
 def encode_tiny(source: Path, output: Path, epochs: int = 1, **more: Any) -> Path:
     """What ``drrpack encode`` does, with tiny networks."""
     with tiny_networks():
-        return encoding.encode(encoding.plan_encode(options_for(source, output, epochs, **more)))
+        return encoding.encode(plan_encode(options_for(source, output, epochs, **more)))

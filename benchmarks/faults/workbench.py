@@ -27,7 +27,7 @@ from drrpack.formats.recode import in_one_layout  # noqa: E402
 from drrpack.formats.verify import Depth, verify  # noqa: E402
 from drrpack.trainers import encode as encoding  # noqa: E402
 from drrpack.trainers.append import AppendOptions, append, plan_append  # noqa: E402
-from drrpack.trainers.encode import EncodeOptions, plan_encode  # noqa: E402
+from drrpack.trainers.encode_plan import EncodeOptions, plan_encode  # noqa: E402
 from drrpack.trainers.fitting import Budget  # noqa: E402
 from drrpack.trainers.results import versions  # noqa: E402
 

@@ -30,6 +30,9 @@ def compare(
     epochs: Annotated[int, typer.Option(min=1, help="Of each classifier.")] = 16,
     width: Annotated[int, typer.Option(min=1, help="Filters of its first block.")] = 8,
     seeds: Annotated[int, typer.Option(min=1, help="Classifiers for each choice.")] = 1,
+    train_at: Annotated[
+        str, typer.Option(help="Train on files of so many bytes an image, too: 60,120,240.")
+    ] = "",
     chart: Annotated[
         Path | None, typer.Option(help="Draw PSNR and accuracy over bytes into this .png.")
     ] = None,
@@ -53,6 +56,7 @@ def compare(
     from drrpack.trainers.selection import select_classes
 
     place = screen.choose_device(device)
+    plan = TrainPlan(place, epochs, width, seeds, sizes=_sizes(train_at))
     found = open_source(source, size=size, splits=["train", "test"] if train else ["train"])
     chosen = select_classes(found.classes, classes)
     files = shipped.paths() if codec is None else [codec]
@@ -62,12 +66,10 @@ def compare(
             codecs.append(load_codec(reader, place, encoder=True))
 
     def report(what: str) -> None:
-        if not as_json:
-            screen.note(what)
+        typer.echo(what, err=as_json)
 
     comparison = comparing.compare(found, codecs, chosen, sample, report)
     if train:
-        plan = TrainPlan(place, epochs, width, seeds)
         comparison = with_accuracy(comparison, found, codecs, chosen, plan, report)
     if chart is not None:
         comparing.draw(comparison, chart)
@@ -75,3 +77,15 @@ def compare(
         typer.echo(json.dumps(comparison.to_json()))
     else:
         screen.print_comparison(comparison, budget_mb)
+
+
+def _sizes(text: str) -> list[float]:
+    from drrpack.errors import OptionError
+
+    try:
+        sizes = [float(part) for part in text.split(",") if part]
+    except ValueError:
+        sizes = [0.0]
+    if not all(0 < size < float("inf") for size in sizes):
+        raise OptionError(f"--train-at {text}: say bytes an image, as in 60,120,240")
+    return sizes

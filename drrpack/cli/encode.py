@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 if TYPE_CHECKING:
-    from drrpack.trainers.encode import EncodeOptions, Entropy, Fit, Plan
+    from drrpack.trainers.encode_plan import EncodeOptions, Entropy, Fit, Plan
     from drrpack.trainers.exemplars import Selection
     from drrpack.trainers.fitting import Budget
 
@@ -76,8 +76,8 @@ def encode(
     from drrpack.cli import screen
     from drrpack.cli.progress import Bars
     from drrpack.formats import sources
-    from drrpack.trainers.encode import EncodeOptions, plan_encode
     from drrpack.trainers.encode import encode as run
+    from drrpack.trainers.encode_plan import EncodeOptions, plan_encode
 
     if download is not None:
         source = sources.download(download, source)
@@ -107,7 +107,7 @@ def _how_to_fit(fit: bool, finetune: bool) -> Fit:
 
 def _budget(epochs: int | None, minutes: float | None, fitted: bool, device: str) -> Budget:
     from drrpack.errors import OptionError
-    from drrpack.trainers.encode import DEFAULT_MINUTES
+    from drrpack.trainers.encode_plan import DEFAULT_MINUTES
 
     if not fitted and (epochs is not None or minutes is not None):
         raise OptionError("--epochs and --minutes have no meaning without --fit or --finetune")

@@ -17,7 +17,7 @@ from rich.progress import (
 )
 
 from drrpack.cli.screen import console, duration, table
-from drrpack.trainers.encode import Choice, Event
+from drrpack.trainers.encode_plan import Choice, Event
 from drrpack.trainers.fitting import FitProgress
 from drrpack.trainers.run_progress import RunProgress
 

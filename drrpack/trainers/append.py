@@ -23,7 +23,8 @@ from drrpack.formats.sources import Source, open_source
 from drrpack.rdoq import BEST, with_quality
 from drrpack.streams import frequency_table
 from drrpack.trainers import exemplars, figures
-from drrpack.trainers.encode import Report, encode_classes
+from drrpack.trainers.encode import encode_classes
+from drrpack.trainers.encode_plan import Report
 from drrpack.trainers.fit_codec import FitPlan, Log, tune_bitswap
 from drrpack.trainers.fitting import Budget
 from drrpack.vqvae import grid_shapes

@@ -33,6 +33,7 @@ class TrainPlan:
     width: int = 8
     seeds: int = 1
     seed: int = 0
+    sizes: Sequence[float] = ()  # bytes an image at which files are learned from, too
 
 
 def with_accuracy(
@@ -44,7 +45,8 @@ def with_accuracy(
     report: Report,
 ) -> Comparison:
     """The comparison with the accuracy on raw test images of a classifier trained on raw images, on
-    what the memory gives back, and on the best files of each family that take no more bytes.
+    what the memory gives back in each of its qualities, and on the best files of each family that
+    take no more bytes than the memory does, and than ``plan.sizes``.
 
     Raises:
         OptionError: fewer than two classes. SourceError: the source has no test images.
@@ -55,7 +57,7 @@ def with_accuracy(
     images, labels = _all_of(source, chosen, "train")
     tested = _all_of(source, chosen, "test")
     choices = list(comparison.choices)
-    for number in to_train(comparison):
+    for number in to_train(comparison, plan.sizes):
         choice = choices[number]
         report(choice.name)
         pixels = decoded(choice, images, codecs)
@@ -70,14 +72,18 @@ def with_accuracy(
     return replace(comparison, choices=choices)
 
 
-def to_train(comparison: Comparison) -> list[int]:
+def to_train(comparison: Comparison, sizes: Sequence[float] = ()) -> list[int]:
     """Raw images, the memory in all its qualities, the default first, and of each lossy family the
-    best that is no larger than that."""
-    size = comparison.memory.bytes_an_image(comparison.images)
-    rivals = [largest_within(comparison.of(family), size) for family in comparison.rivals()]
+    best that is no larger than that, and than each of ``sizes`` in bytes an image."""
+    own = comparison.memory.bytes_an_image(comparison.images)
+    rivals = [
+        largest_within(comparison.of(family), size)
+        for family in comparison.rivals()
+        for size in (own, *sizes)
+    ]
     memories = comparison.of(WHOLE)
     wanted = [comparison.of("raw")[0], *memories, *(rival for rival in rivals if rival is not None)]
-    return [comparison.choices.index(choice) for choice in wanted]
+    return list(dict.fromkeys(comparison.choices.index(choice) for choice in wanted))
 
 
 def _gives(choice: Choice) -> tuple[str, str]:

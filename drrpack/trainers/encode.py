@@ -3,164 +3,36 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
-import torch
 
 from drrpack.codec import ClassCodes, Codec, lay_out
-from drrpack.errors import OptionError, OutputError
+from drrpack.errors import OutputError
 from drrpack.formats import container, memory, originals, shipped
-from drrpack.formats.account import entropy_model
 from drrpack.formats.container import Memory, Reader, Section
-from drrpack.formats.sources import Source, open_source
+from drrpack.formats.sources import Source
 from drrpack.rdoq import BEST, DEFAULT_QUALITY, context_of, with_quality
 from drrpack.trainers import entropy, exemplars, figures
-from drrpack.trainers.exemplars import SELECTIONS, Selection
+from drrpack.trainers.encode_plan import (
+    Choice,
+    EncodeOptions,
+    Event,
+    Plan,
+    Report,
+    Step,
+    codec_files,
+)
 from drrpack.trainers.fit_codec import FitPlan, fit_codec
-from drrpack.trainers.fitting import Budget, FitProgress
-
-DEFAULT_MINUTES = {"cpu": 60.0, "cuda": 20.0}  # the file of 50,000 small images is worth it
-
-
-Fit = Literal["no", "scratch", "finetune"]
-Entropy = Literal["auto", "bitswap", "context"]
-
-
-@dataclass(frozen=True)
-class EncodeOptions:
-    """What to encode, where to, and how to get the codec."""
-
-    source: Path
-    output: Path
-    device: torch.device
-    budget: Budget
-    size: int | None = None
-    skip_bad: bool = False
-    force: bool = False
-    fit_classes: int | None = None  # the first so many; default half of them, the paper's protocol
-    codec: Path | None = None  # take this file's codec instead of the one that comes with drrpack
-    fit: Fit = "no"  # or fit one, from scratch or from the one taken
-    entropy: Entropy = "auto"
-    quality: int | None = None  # 0 to 100; None is the default, or 100 where there is no choice
-    seed: int = 0
-    raw_per_class: int = 0  # raw exemplars to keep of each class
-    raw_select: Selection = "herding"
-    decoder_only: bool = False  # leave the VQ-VAE's encoder out: nothing can be appended then
-    thin: bool = False  # leave out models that come with drrpack
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What is about to be done; shown before the work starts."""
-
-    source: Source
-    options: EncodeOptions
-    fit_classes: int  # 0 where a codec is taken over
-
-    @property
-    def checkpoints(self) -> Path:
-        """The folder beside the output from which an interrupted fit goes on; hidden, so that it is
-        no class where the output lies in the source."""
-        return self.options.output.with_name(f".{self.options.output.name}.fit")
-
-
-@dataclass(frozen=True)
-class Step:
-    """Progress of a step that is no fit: what, and how many of how many images."""
-
-    stage: str
-    done: int
-    total: int
-
-
-@dataclass(frozen=True)
-class Choice:
-    """The entropy model that was taken, and the bytes that each would take, streams included."""
-
-    taken: str
-    sizes: dict[str, int]
-
 
 Log = dict[str, Any]  # how the codec was fitted; goes into the file
-Event = FitProgress | Step | Choice
-Report = Callable[[Event], None]
 
 
 def _silent(_: Event) -> None:
     pass
-
-
-def plan_encode(options: EncodeOptions) -> Plan:
-    """Check everything that can be checked before the work: output, source, codec file.
-
-    Raises:
-        OutputError, SourceError, OptionError, FormatError: each names the path and the fix.
-    """
-    container.check_output(options.output, overwrite=options.force)
-    if options.raw_per_class < 0 or options.raw_select not in SELECTIONS:
-        raise OptionError(
-            f"--raw-per-class must be 0 or more and --raw-select one of {', '.join(SELECTIONS)}, "
-            f"not {options.raw_per_class} and {options.raw_select!r}"
-        )
-    if options.thin and options.decoder_only:
-        raise OptionError("--thin leaves out the whole codec: --decoder-only adds nothing to it")
-    _check_entropy(options)
-    source = open_source(options.source, size=options.size, skip_bad=options.skip_bad)
-    return Plan(source, options, _fit_classes(source, options))
-
-
-def _check_entropy(options: EncodeOptions) -> None:
-    """Whether there will be the entropy model that is asked for, and one that chooses codes."""
-    wanted, quality = options.entropy, options.quality
-    if wanted not in get_args(Entropy):
-        raise OptionError(f"--entropy {wanted}: say one of {', '.join(get_args(Entropy))}")
-    if quality is not None and not 0 <= quality <= BEST:
-        raise OptionError(f"--quality {quality}: say 0 to {BEST}")
-    files, kinds = _codec_files(options), []
-    for path in files:
-        with Reader(path) as reader:
-            kinds.append(entropy_model(reader))
-    if options.fit != "no":
-        kinds = ["context", "bitswap"] if wanted == "auto" else [wanted]
-    if wanted not in ("auto", *kinds):
-        raise OptionError(
-            f"--entropy {wanted}: {options.codec} holds {' and '.join(kinds)}; "
-            "leave the option out, or fit that model with --finetune"
-        )
-    if quality is not None and quality < BEST and "context" not in kinds:
-        raise OptionError(
-            f"--quality {quality}: a context model chooses the codes, and there is none here; "
-            f"leave the option out, or fit one with --finetune"
-        )
-
-
-def _codec_files(options: EncodeOptions) -> list[Path]:
-    """Files whose codecs are taken over or fitted further, all with the same VQ-VAE."""
-    if options.fit == "scratch":
-        if options.codec is not None:
-            raise OptionError("--fit begins from scratch; to go on from --codec say --finetune")
-        return []
-    return shipped.paths() if options.codec is None else [options.codec]
-
-
-def _fit_classes(source: Source, options: EncodeOptions) -> int:
-    if options.fit == "no":
-        if options.fit_classes is not None:
-            raise OptionError("--fit-classes has no meaning without --fit or --finetune")
-        return 0
-    wanted = options.fit_classes
-    if wanted is None:
-        return max(1, len(source.classes) // 2)
-    if not 1 <= wanted <= len(source.classes):
-        raise OptionError(
-            f"--fit-classes {wanted}: {source.root} has {len(source.classes)} classes; "
-            f"say 1 to {len(source.classes)}"
-        )
-    return wanted
 
 
 def encode(plan: Plan, report: Report = _silent) -> Path:
@@ -179,13 +51,13 @@ def encode(plan: Plan, report: Report = _silent) -> Path:
     codec, streams = lay_out(codec, codes)
     report(Step("figures", 0, 1))
     measured = figures.measure(source, codec, codes, _seen_classes(log, source))
-    vqvae, entropy_section = _stored(codec, options)
+    vqvae, entropy_model = _stored(codec, options)
     content = Memory(
         image_size=source.image_size,
         classes=list(source.classes),
         chunks=[memory.chunk(number, made) for number, made in enumerate(streams)],
         vqvae=vqvae,
-        entropy_model=entropy_section,
+        entropy_model=entropy_model,
         metadata={
             **_origin(plan, log),
             "quality": quality,
@@ -237,7 +109,7 @@ def obtain_codecs(plan: Plan, report: Report) -> tuple[list[Codec], Log]:
 def _taken(options: EncodeOptions) -> tuple[list[Codec], Log]:
     """The codecs of files, none where one is fitted from scratch, and how they were fitted."""
     codecs, log = [], {}
-    for path in _codec_files(options):
+    for path in codec_files(options):
         with Reader(path) as reader:
             codecs.append(memory.load_codec(reader, options.device, encoder=True))
             log = dict(reader.metadata.get("fit", {}))

@@ -37,6 +37,12 @@ def test_json(drrpack: Command, digits_drr: Path, digits_folder: Path) -> None:
     assert {"raw", "DRR", "JPEG"} <= {choice["family"] for choice in trained}
 
 
+def test_sizes_that_are_none(drrpack: Command, digits_drr: Path, digits_folder: Path) -> None:
+    start = ("compare", digits_folder, "--codec", digits_drr, "--train", "--sample", "20")
+    for sizes in ("60,x", "0", "nan", "-5"):
+        drrpack.refused(*start, "--train-at", sizes, naming=("--train-at", sizes))
+
+
 def test_no_test_images(drrpack: Command, digits_drr: Path, digits_folder: Path) -> None:
     done = drrpack(
         "compare", digits_folder / "train", "--codec", digits_drr, "--sample", "20", "--train"

@@ -90,6 +90,9 @@ def test_rivals_to_train_take_no_more_bytes() -> None:
     comparison = made()
     chosen = [comparison.choices[n].name for n in compare_accuracy.to_train(comparison)]
     assert chosen == ["raw", "DRR q75", "JPEG q20", "AVIF q20"]
+    more = compare_accuracy.to_train(comparison, [60, 250])
+    chosen = [comparison.choices[n].name for n in more]
+    assert chosen == ["raw", "DRR q75", "JPEG q20", "JPEG q10", "JPEG q40", "AVIF q20", "AVIF q10"]
 
 
 # --- measurements ---

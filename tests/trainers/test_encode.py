@@ -17,7 +17,7 @@ from drrpack.errors import DrrError
 from drrpack.formats.container import Reader
 from drrpack.formats.sources import open_source
 from drrpack.trainers import encode as encoding
-from drrpack.trainers.encode import Step, plan_encode
+from drrpack.trainers.encode_plan import Step, plan_encode
 from drrpack.trainers.fitting import FitProgress
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -135,12 +135,18 @@ def test_two_entropy_models_share_a_vqvae(images: NDArray[np.uint8]) -> None:
             lay_out(codec, codes)  # decodes it, and compares
     assert weights(context)[0] == weights(bitswap)[0]
     assert [codec.bitswap.config.kind for codec in (context, bitswap)] == ["context", "bitswap"]
-    assert set(log) == {"vqvae"} | {
-        f"{kind}_{level}" for kind in ("context", "bitswap") for level in ("top", "bottom")
-    }
+    stages = ("context", "thrifty", "bitswap")
+    assert list(log) == ["vqvae", *(f"{s}_{level}" for s in stages for level in ("top", "bottom"))]
     first, second = (codec.bitswap.top.likelihood.leave.weight for codec in (context, bitswap))
     near = (first - second).norm() / first.norm()
     assert 0 < near < 0.1, "the second begins with what the first has learned"
+
+
+def test_the_best_quality_is_not_fitted_to_thrift(images: NDArray[np.uint8]) -> None:
+    context = replace(TINY_BITSWAP, latents=0)
+    with tiny_networks():
+        _, log = fit_codec(images, replace(plan_of(), entropy=(context,), quality=100))
+    assert list(log) == ["vqvae", "context_top", "context_bottom"]
 
 
 def test_a_fit_goes_on_from_a_codec(undisturbed: Codec, images: NDArray[np.uint8]) -> None:

@@ -1,0 +1,152 @@
+"""What ``drrpack encode`` is about to do: its options, and what can be checked before the work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+import torch
+
+from drrpack.errors import OptionError
+from drrpack.formats import container, shipped
+from drrpack.formats.account import entropy_model
+from drrpack.formats.container import Reader
+from drrpack.formats.sources import Source, open_source
+from drrpack.rdoq import BEST
+from drrpack.trainers.exemplars import SELECTIONS, Selection
+from drrpack.trainers.fitting import Budget, FitProgress
+
+DEFAULT_MINUTES = {"cpu": 60.0, "cuda": 20.0}  # the file of 50,000 small images is worth it
+
+Fit = Literal["no", "scratch", "finetune"]
+Entropy = Literal["auto", "bitswap", "context"]
+
+
+@dataclass(frozen=True)
+class EncodeOptions:
+    """What to encode, where to, and how to get the codec."""
+
+    source: Path
+    output: Path
+    device: torch.device
+    budget: Budget
+    size: int | None = None
+    skip_bad: bool = False
+    force: bool = False
+    fit_classes: int | None = None  # the first so many; default half of them, the paper's protocol
+    codec: Path | None = None  # take this file's codec instead of the one that comes with drrpack
+    fit: Fit = "no"  # or fit one, from scratch or from the one taken
+    entropy: Entropy = "auto"
+    quality: int | None = None  # 0 to 100; None is the default, or 100 where there is no choice
+    seed: int = 0
+    raw_per_class: int = 0  # raw exemplars to keep of each class
+    raw_select: Selection = "herding"
+    decoder_only: bool = False  # leave the VQ-VAE's encoder out: nothing can be appended then
+    thin: bool = False  # leave out models that come with drrpack
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is about to be done; shown before the work starts."""
+
+    source: Source
+    options: EncodeOptions
+    fit_classes: int  # 0 where a codec is taken over
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder beside the output from which an interrupted fit goes on; hidden, so that it is
+        no class where the output lies in the source."""
+        return self.options.output.with_name(f".{self.options.output.name}.fit")
+
+
+@dataclass(frozen=True)
+class Step:
+    """Progress of a step that is no fit: what, and how many of how many images."""
+
+    stage: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The entropy model that was taken, and the bytes that each would take, streams included."""
+
+    taken: str
+    sizes: dict[str, int]
+
+
+Event = FitProgress | Step | Choice
+Report = Callable[[Event], None]
+
+
+def plan_encode(options: EncodeOptions) -> Plan:
+    """Check everything that can be checked before the work: output, source, codec file.
+
+    Raises:
+        OutputError, SourceError, OptionError, FormatError: each names the path and the fix.
+    """
+    container.check_output(options.output, overwrite=options.force)
+    if options.raw_per_class < 0 or options.raw_select not in SELECTIONS:
+        raise OptionError(
+            f"--raw-per-class must be 0 or more and --raw-select one of {', '.join(SELECTIONS)}, "
+            f"not {options.raw_per_class} and {options.raw_select!r}"
+        )
+    if options.thin and options.decoder_only:
+        raise OptionError("--thin leaves out the whole codec: --decoder-only adds nothing to it")
+    _check_entropy(options)
+    source = open_source(options.source, size=options.size, skip_bad=options.skip_bad)
+    return Plan(source, options, _fit_classes(source, options))
+
+
+def _check_entropy(options: EncodeOptions) -> None:
+    """Whether there will be the entropy model that is asked for, and one that chooses codes."""
+    wanted, quality = options.entropy, options.quality
+    if wanted not in get_args(Entropy):
+        raise OptionError(f"--entropy {wanted}: say one of {', '.join(get_args(Entropy))}")
+    if quality is not None and not 0 <= quality <= BEST:
+        raise OptionError(f"--quality {quality}: say 0 to {BEST}")
+    files, kinds = codec_files(options), []
+    for path in files:
+        with Reader(path) as reader:
+            kinds.append(entropy_model(reader))
+    if options.fit != "no":
+        kinds = ["context", "bitswap"] if wanted == "auto" else [wanted]
+    if wanted not in ("auto", *kinds):
+        raise OptionError(
+            f"--entropy {wanted}: {options.codec} holds {' and '.join(kinds)}; "
+            "leave the option out, or fit that model with --finetune"
+        )
+    if quality is not None and quality < BEST and "context" not in kinds:
+        raise OptionError(
+            f"--quality {quality}: a context model chooses the codes, and there is none here; "
+            f"leave the option out, or fit one with --finetune"
+        )
+
+
+def codec_files(options: EncodeOptions) -> list[Path]:
+    """Files whose codecs are taken over or fitted further, all with the same VQ-VAE."""
+    if options.fit == "scratch":
+        if options.codec is not None:
+            raise OptionError("--fit begins from scratch; to go on from --codec say --finetune")
+        return []
+    return shipped.paths() if options.codec is None else [options.codec]
+
+
+def _fit_classes(source: Source, options: EncodeOptions) -> int:
+    if options.fit == "no":
+        if options.fit_classes is not None:
+            raise OptionError("--fit-classes has no meaning without --fit or --finetune")
+        return 0
+    wanted = options.fit_classes
+    if wanted is None:
+        return max(1, len(source.classes) // 2)
+    if not 1 <= wanted <= len(source.classes):
+        raise OptionError(
+            f"--fit-classes {wanted}: {source.root} has {len(source.classes)} classes; "
+            f"say 1 to {len(source.classes)}"
+        )
+    return wanted
