@@ -145,8 +145,9 @@ def test_the_bits_of_the_model_are_those_of_the_streams(monkeypatch: pytest.Monk
     assert compare.expected_bytes(context, codes) == pytest.approx(coded, rel=0.02)
 
 
-def test_qualities_trade_bytes_for_quality(source: Source) -> None:
+def test_a_memory_in_all_its_qualities(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
     """A context model chooses codes, for Bit-Swap too; the default quality comes first."""
+    monkeypatch.setattr("drrpack.rdoq._UNIT", 1)  # random networks ask for strong incentives
     images = np.concatenate([source.load(c) for c in (0, 1)])
     codecs = [
         finish(small_vqvae(), small_bitswap(config=config), small_codes(images), CPU)
