@@ -3,8 +3,9 @@
     python benchmarks/faults/fuzz.py --mutants 1000000 -o benchmarks/results/faults-fuzz.json
 
 `tests/formats/mutants.py` makes them. A named error or a sound file is as it should be; a fault is
-any other exception (MemoryError beyond 2 GiB included), a signal, or a hang over 5 s. Mutants at
-fault are kept in --keep. Given the JSON of an earlier run with the same seed, it goes on behind it.
+any other exception (MemoryError beyond 2 GiB included), a signal, or a hang over 5 s, twice: a busy
+machine may stop a process for so long once. Mutants at fault are kept in --keep. Given the JSON of
+an earlier run with the same seed, it goes on behind it.
 """
 
 from __future__ import annotations
@@ -107,6 +108,7 @@ class _Job:
 
     def finish(self, keep: Path, faults: list[str]) -> collections.Counter[str]:
         outcomes: collections.Counter[str] = collections.Counter()
+        slow = -1  # the mutant that was last tried again
         while True:
             last = self.numbers.start - 1
             try:
@@ -120,6 +122,10 @@ class _Job:
             if status == 0:
                 return outcomes
             number = last + 1
+            if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGALRM and slow != number:
+                slow, self.numbers = number, range(number, self.numbers.stop)
+                self._start(number)
+                continue
             what = (
                 f"fault: {signal.Signals(os.WTERMSIG(status)).name}"
                 if os.WIFSIGNALED(status)
