@@ -189,8 +189,9 @@ class LevelModel(nn.Module):
         self.output = IntLinear(
             config.embedding, config.codebook_size, out_bits=LOGIT_BITS, gain=0.3, **limits
         )
-        self._made_of: tuple[Tensor, Tensor] | None = None  # the tables that are made once
-        self._made = torch.empty(0)
+        # The tables that are made once of a frozen embedding and its weights, after these two; one
+        # attribute, so that other threads see all of it or nothing.
+        self._made: tuple[Tensor, Tensor, Tensor] | None = None
         # of p over the last latent
         self.last = nn.Parameter(torch.zeros(2 * channels if config.latents else 0))
 
@@ -289,12 +290,10 @@ class LevelModel(nn.Module):
         """What each code adds to the first sums of the likelihood, at each place of a window."""
         embedding, known = self.embedding.frozen, self.likelihood.known
         assert embedding is not None and known.frozen is not None
-        made_of = (embedding, known.frozen[0])
-        if self._made_of is None or any(
-            one is not two for one, two in zip(self._made_of, made_of, strict=True)
-        ):
-            self._made_of, self._made = made_of, known.tables(embedding)
-        return self._made
+        weight, made = known.frozen[0], self._made
+        if made is None or made[0] is not embedding or made[1] is not weight:
+            self._made = made = embedding, weight, known.tables(embedding)
+        return made[2]
 
     def _split(self, raw: Tensor, start: int) -> tuple[Tensor, Tensor]:
         """Means in eighths of a bin, and indices into the table of scales."""
