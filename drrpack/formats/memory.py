@@ -68,10 +68,9 @@ def load_codec(
         vqvae = _with_encoder(reader, vqvae)
     try:
         network, bits = unpack_vqvae(vqvae)
-        parts = unpack_bitswap(entropy_model)
+        return assemble(network, bits, *unpack_bitswap(entropy_model), device, carrier)
     except (CorruptError, ExactnessError) as error:
         raise CorruptError(f"{reader.path}: {error}; take the file from a backup") from error
-    return assemble(network, bits, *parts, device, carrier)
 
 
 def _known(reader: Reader, name: str) -> Section:

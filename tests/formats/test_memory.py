@@ -14,6 +14,7 @@ from drrpack.errors import CorruptError, FormatError
 from drrpack.formats import memory
 from drrpack.formats.container import Chunk, Memory, Reader, Section, write
 from drrpack.formats.layout import dump_json
+from drrpack.weights import pack_vqvae, unpack_vqvae
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -108,3 +109,15 @@ def test_streams_that_hold_something_else(own_drr: Path, level: str, change: str
         with pytest.raises(CorruptError, match="class 0") as caught:
             memory.read_codes(reader, codec, [0])
         assert str(own_drr) in str(caught.value)
+
+
+def test_a_decoder_beyond_exact_sums_is_refused(own_drr: Path) -> None:
+    """Biases so large that pixels could not be decoded exactly: damage, and the file is named."""
+    network, bits = unpack_vqvae(read_all(own_drr).vqvae)
+    first = network.decoder[0]
+    assert isinstance(first, torch.nn.Conv2d) and first.bias is not None
+    with torch.no_grad():
+        first.bias.fill_(60_000.0)
+    reader = rewritten(own_drr, vqvae=Section(*pack_vqvae(network, bits)))
+    with reader, pytest.raises(CorruptError, match=f"{own_drr}: .*sums may reach"):
+        memory.load_codec(reader, CPU)
