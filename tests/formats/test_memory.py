@@ -118,6 +118,6 @@ def test_a_decoder_beyond_exact_sums_is_refused(own_drr: Path) -> None:
     assert isinstance(first, torch.nn.Conv2d) and first.bias is not None
     with torch.no_grad():
         first.bias.fill_(60_000.0)
-    reader = rewritten(own_drr, vqvae=Section(*pack_vqvae(network, bits)))
+    reader = rewritten(own_drr, vqvae=Section(*pack_vqvae(network, replace(bits, residual=12))))
     with reader, pytest.raises(CorruptError, match=f"{own_drr}: .*sums may reach"):
         memory.load_codec(reader, CPU)
