@@ -14,7 +14,7 @@ def test_json(drrpack: Command, digits_drr: Path) -> None:
     assert done.code == 0 and done.errors == ""
     figures = json.loads(done.output)
     wanted = {
-        "format_version", "images", "classes", "image_size", "bytes", "bytes_per_image",
+        "entropy_model", "format_version", "images", "classes", "image_size", "bytes", "bytes_per_image",
         "bits_per_code", "compression_ratio", "psnr_db",
     }  # fmt: skip
     assert set(figures) == wanted | {"raw_bytes", "psnr_images", "psnr_on"}
