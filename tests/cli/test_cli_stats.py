@@ -14,8 +14,8 @@ def test_json(drrpack: Command, digits_drr: Path) -> None:
     assert done.code == 0 and done.errors == ""
     figures = json.loads(done.output)
     wanted = {
-        "entropy_model", "format_version", "images", "classes", "image_size", "bytes", "bytes_per_image",
-        "bits_per_code", "compression_ratio", "psnr_db",
+        "format_version", "images", "classes", "image_size", "bytes", "bytes_per_image",
+        "bits_per_code", "compression_ratio", "psnr_db", "entropy_model",
     }  # fmt: skip
     assert set(figures) == wanted | {"raw_bytes", "psnr_images", "psnr_on"}
     parts = figures["bytes"]
