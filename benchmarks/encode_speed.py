@@ -2,8 +2,8 @@
 
     python benchmarks/encode_speed.py codec.drr SOURCE -o benchmarks/results/NAME.json
 
-The peers do the same part of the work on the same machine at the same time: lossless WebP files
-for the whole of it, lzma for codes to bits.
+The peers do the same part of the work on the same machine in the same run: lossless WebP files for
+the whole of it, lzma for codes to bits, torchvision's ImageFolder of JPEG files for pixels.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import io
 import json
 import lzma
 import os
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,6 +23,9 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
+from torch.utils.data import DataLoader
+from torchvision.datasets import ImageFolder
+from torchvision.transforms.functional import pil_to_tensor
 
 from drrpack import codec as codecs
 from drrpack import streams
@@ -81,6 +85,9 @@ def main() -> None:
     flat = np.concatenate([c.flat.reshape(-1) for c in codes]).astype("<u2").tobytes()
     timed("peer: lzma on the codes", lambda: lzma.compress(flat, preset=9))
     timed("peer: lossless WebP files", lambda: [_webp(i) for part in images for i in part])
+    with tempfile.TemporaryDirectory() as folder:
+        loader = _jpeg_folder(Path(folder), images)
+        timed("peer: ImageFolder of JPEG files", lambda: sum(len(x) for x, _ in loader))
     _report(
         given.output,
         codec.bitswap.config.kind,
@@ -94,6 +101,17 @@ def _webp(image: np.ndarray) -> bytes:
     out = io.BytesIO()
     Image.fromarray(image).save(out, "WEBP", lossless=True, method=6)
     return out.getvalue()
+
+
+def _jpeg_folder(root: Path, images: list[np.ndarray]) -> DataLoader[Any]:
+    """The images as JPEG files of quality 90, and a loader of them with a worker for each core."""
+    for number, part in enumerate(images):
+        place = root / f"{number:04}"
+        place.mkdir()
+        for row, image in enumerate(part):
+            Image.fromarray(image).save(place / f"{row:04}.jpg", quality=90)
+    folder = ImageFolder(str(root), transform=pil_to_tensor)
+    return DataLoader(folder, batch_size=128, num_workers=os.cpu_count() or 1)
 
 
 def _report(output: Path, kind: str, images: int, pictures: int, seconds: dict[str, float]) -> None:
@@ -113,12 +131,17 @@ def _report(output: Path, kind: str, images: int, pictures: int, seconds: dict[s
             "codes to streams": images / coded,
             "streams to codes": images / seconds["decode and compare"],
             "pixels from codes": images / seconds["pixels from codes"],
+            "pixels from JPEG files": images / seconds["peer: ImageFolder of JPEG files"],
         },
         "ratio": {
             "checked encode to the published code's 0.7 images/s": images
             / checked
             / REFERENCE_IMAGES_PER_SECOND,
             "checked encode to lossless WebP": seconds["peer: lossless WebP files"] / checked,
+            "pixels from codes to pixels from JPEG files": seconds[
+                "peer: ImageFolder of JPEG files"
+            ]
+            / seconds["pixels from codes"],
             "codes to streams to lzma": seconds["peer: lzma on the codes"] / coded,
         },
         "machine": {"cores": os.cpu_count(), "threads": torch.get_num_threads()},

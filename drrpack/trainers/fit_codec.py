@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from drrpack.trainers.fit_bitswap import LevelFit
 from drrpack.trainers.fit_features import FeatureFit, Features
 from drrpack.trainers.fit_vqvae import VQVAEFit
 from drrpack.trainers.fitting import Budget, Report, fit
+from drrpack.trainers.narrow import narrow_bitswap, narrow_vqvae
 from drrpack.vqvae import VQVAE, Choose, VQVAEConfig, grid_shapes
 
 # Of a budget in minutes.
@@ -35,10 +36,14 @@ VIEWS = 2  # of each image, beside itself, that the entropy models see
 SHIFT = 4  # pixels at most: half of what a top code stands for
 LEVEL_SHARES = {"top": 0.45, "bottom": 0.55}  # of an entropy model
 
-WEIGHT_BITS = 5  # of entropy models: finer ones save less than they take (docs/rate.md)
+# Smaller than the paper's: what is finer or wider saves less than it takes (docs/rate.md).
+EMBEDDING = 16
+WEIGHT_BITS = 5  # of entropy models
+CODEBOOK_BITS = 7
+VQVAE_SIZE = VQVAEConfig(embedding=EMBEDDING, codebook_bits=CODEBOOK_BITS)
 ENTROPY_MODELS = (
-    BitSwapConfig(latents=0, weight_bits=WEIGHT_BITS),
-    BitSwapConfig(weight_bits=WEIGHT_BITS),
+    BitSwapConfig(latents=0, embedding=EMBEDDING, weight_bits=WEIGHT_BITS),
+    BitSwapConfig(embedding=EMBEDDING, weight_bits=WEIGHT_BITS),
 )
 
 Log = dict[str, dict[str, float]]
@@ -51,7 +56,7 @@ class FitPlan:
     budget: Budget
     device: torch.device
     seed: int = 0
-    vqvae: VQVAEConfig = field(default_factory=VQVAEConfig)
+    vqvae: VQVAEConfig = VQVAE_SIZE
     entropy: Sequence[BitSwapConfig] = ENTROPY_MODELS
     quality: int = DEFAULT_QUALITY  # that codes are chosen with, where there is a context model
     start: Sequence[Codec] = ()  # of one VQ-VAE; the fit goes on from there
@@ -115,8 +120,10 @@ def _fit_vqvae(
 
 
 def _continued(plan: FitPlan) -> VQVAE:
-    """The VQ-VAE to go on from, with its weights on the plan's grid from now on."""
+    """The VQ-VAE to go on from, on the plan's grid from now on, and as narrow as the plan's."""
     start = plan.start[0].vqvae
+    if start.config.embedding > plan.vqvae.embedding:
+        start = narrow_vqvae(start, plan.vqvae.embedding)
     grid = {name: getattr(plan.vqvae, name) for name in ("weight_bits", "codebook_bits")}
     network = VQVAE(replace(start.config, **grid))
     network.load_state_dict(start.state_dict())
@@ -134,7 +141,7 @@ def _fit_entropy(
     the plan's quality says so; models after it see these, too.
     """
     top_shape = grid_shapes(*images.shape[1:3])[0]
-    known, made = [codec.bitswap for codec in plan.start], list[BitSwap]()
+    known, made = [_narrowed(codec.bitswap, plan) for codec in plan.start], list[BitSwap]()
     log: Log = {}
     seen, views = _codes(vqvae, images, plan, None)
     for config in plan.entropy:
@@ -154,6 +161,12 @@ def _fit_entropy(
         known.insert(0, network)
         made.append(network)
     return made, seen, log
+
+
+def _narrowed(network: BitSwap, plan: FitPlan) -> BitSwap:
+    """A known entropy model, as narrow as the plan's."""
+    width = min([config.embedding for config in plan.entropy])
+    return network if network.config.embedding <= width else narrow_bitswap(network, width)
 
 
 def _codes(

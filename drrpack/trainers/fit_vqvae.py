@@ -33,7 +33,7 @@ CONTINUOUS_SHARE = 0.1
 CODEBOOK_BATCHES = 16  # that k-means runs on
 GRID_FROM = 0.5  # of the budget: from there on weights are rounded as they will be stored
 FEATURES_FROM = 0.5  # and what a classifier sees counts beside pixels
-FEATURES_WEIGHT = 0.1
+FEATURES_WEIGHT = 0.4
 
 
 class VQVAEFit:

@@ -68,11 +68,12 @@ def webp_lossless(images: Pixels) -> Packed:
 
 
 Pack = Callable[[Pixels, int], Packed]
-# Qualities from the smallest files to some that are larger than a memory's.
+# Qualities from the smallest files to some that are larger than a memory's, and dense where small
+# images take as much as one.
 LOSSY: dict[str, tuple[Pack, tuple[int, ...]]] = {
-    "JPEG": (jpeg, (3, 5, 10, 15, 20, 30, 50, 75)),
-    "WebP": (webp, (0, 1, 5, 10, 20, 40, 60)),
-    "AVIF": (avif, (5, 10, 20, 30, 40, 50, 60)),
+    "JPEG": (jpeg, (3, 5, 8, 10, 11, 12, 13, 14, 15, 17, 20, 25, 30, 40, 50, 75)),
+    "WebP": (webp, (0, 1, 2, 3, 5, 7, 10, 15, 20, 30, 40, 60)),
+    "AVIF": (avif, (5, 10, 15, 20, 25, 30, 40, 50, 60)),
     "JPEG XL": (jxl, (5, 10, 20, 30, 50, 70)),
 }
 _PILLOW_NAMES = {"JPEG": "JPEG", "WebP": "WEBP", "AVIF": "AVIF", "JPEG XL": "JXL"}

@@ -149,20 +149,38 @@ def test_the_best_quality_is_not_fitted_to_thrift(images: NDArray[np.uint8]) -> 
     assert list(log) == ["vqvae", "context_top", "context_bottom"]
 
 
-def test_a_fit_goes_on_from_a_codec(undisturbed: Codec, images: NDArray[np.uint8]) -> None:
-    def quality(codec: Codec) -> tuple[float, float]:
-        codes = codec.encode(images)
-        error = codec.decode(codes, (32, 32)).astype(float) - images
-        return float(np.square(error).mean()), expected_bytes(codec, codes)
+def quality(codec: Codec, images: NDArray[np.uint8]) -> tuple[float, float]:
+    """Squared error, and the bytes of the codes."""
+    codes = codec.encode(images)
+    error = codec.decode(codes, (32, 32)).astype(float) - images
+    return float(np.square(error).mean()), expected_bytes(codec, codes)
 
+
+def test_a_fit_goes_on_from_a_codec(undisturbed: Codec, images: NDArray[np.uint8]) -> None:
     plan = replace(plan_of(epochs=8), start=[undisturbed])
     further = fitted(images, plan)
-    before, after = quality(undisturbed), quality(further)
+    before, after = quality(undisturbed, images), quality(further, images)
     assert after[0] < before[0] and after[1] < before[1]
 
 
+def test_a_wide_start_is_narrowed(images: NDArray[np.uint8]) -> None:
+    start = fitted(images, plan_of(epochs=8))
+    narrow = replace(
+        plan_of(),
+        vqvae=replace(SMALL_VQVAE, embedding=4),
+        entropy=(replace(TINY_BITSWAP, embedding=4),),
+    )
+    further = fitted(images, replace(narrow, start=[start]))
+    assert further.vqvae.config.embedding == further.bitswap.config.embedding == 4
+    before, after = quality(start, images), quality(further, images)
+    anew = quality(fitted(images, narrow), images)
+    assert after[0] < 1.02 * before[0]
+    assert after[1] < anew[1] / 2, "it has not begun from scratch"
+
+
 def test_a_start_of_another_grid_and_size(images: NDArray[np.uint8]) -> None:
-    """What is fitted further keeps the size of its networks; its grid is that of the plan."""
+    """What is fitted further keeps the size of its networks, but for embeddings that are wider than
+    the plan's; its grid is the plan's."""
     coarse = replace(plan_of(), entropy=(replace(TINY_BITSWAP, weight_bits=4),))
     halves = replace(coarse, vqvae=replace(SMALL_VQVAE, weight_bits=0, codebook_bits=0))
     start = fitted(images, halves)
