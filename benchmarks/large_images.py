@@ -1,0 +1,86 @@
+"""Peak memory of whole commands on images of 224x224, for two numbers of images.
+
+    python benchmarks/large_images.py -o benchmarks/results/NAME.json
+
+The images are crops of the photographs that come with scikit-learn, as JPEG files. Each command is
+a process of its own; its peak resident memory is what the system says of it. The pixels of all
+images are held once, 150 kB an image; what else grows with their number would show.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from sklearn.datasets import load_sample_images
+
+from drrpack.trainers.results import versions
+
+SIDE = 224
+CLASSES = 4
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--images", type=int, nargs=2, default=[100, 400])
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    given = parser.parse_args()
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        for count in given.images:
+            source, memory = Path(folder, f"photos{count}"), Path(folder, f"{count}.drr")
+            write_crops(source, count)
+            commands = {
+                "encode": ["encode", source, "-o", memory],
+                "stats": ["stats", memory],
+                "verify --full": ["verify", memory, "--full"],
+                "export": ["export", memory, Path(folder, f"out{count}")],
+                "compare": ["compare", source, "--sample", str(count)],
+            }
+            for name, arguments in commands.items():
+                peak, seconds = run(arguments)
+                row = {"command": name, "images": count, "peak_mb": peak, "seconds": seconds}
+                rows.append(row)
+                print(json.dumps(row), flush=True)
+            rows[-len(commands)]["bytes_an_image"] = memory.stat().st_size / count
+    found = {"rows": rows, "size": [SIDE, SIDE], "cores": os.cpu_count(), "versions": versions()}
+    given.output.write_text(json.dumps(found, indent=1) + "\n")
+
+
+def write_crops(root: Path, count: int) -> None:
+    """``count`` crops of two photographs, mirrored or not, in classes of one photograph each."""
+    photographs = load_sample_images().images
+    rng = np.random.default_rng(0)
+    for number in range(count):
+        place = root / f"class{number % CLASSES}"
+        place.mkdir(parents=True, exist_ok=True)
+        photograph = photographs[number % CLASSES % len(photographs)]
+        row, column = (int(rng.integers(0, side - SIDE)) for side in photograph.shape[:2])
+        crop = photograph[row : row + SIDE, column : column + SIDE]
+        if rng.random() < 0.5:
+            crop = crop[:, ::-1]
+        Image.fromarray(np.ascontiguousarray(crop)).save(place / f"{number:05}.jpg", quality=90)
+
+
+def run(arguments: list[object]) -> tuple[float, float]:
+    """Peak megabytes and seconds of a command that succeeds."""
+    start = time.perf_counter()
+    command = [sys.executable, "-m", "drrpack", *map(str, arguments)]
+    child = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode:
+        raise SystemExit(f"{' '.join(command)} ended with {child.returncode}")
+    return usage.ru_maxrss / 1000, time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    main()
