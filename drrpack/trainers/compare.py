@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from drrpack.codec import Codec, Pixels
 from drrpack.errors import OptionError
@@ -79,7 +80,8 @@ class Comparison:
 
     def to_json(self) -> dict[str, Any]:
         choices = [choice.to_json(self.images) for choice in self.choices]
-        return {**vars(self), "choices": choices, "versions": versions()}
+        machine = {"threads": torch.get_num_threads(), "versions": versions()}
+        return {**vars(self), "choices": choices, **machine}
 
 
 def spread_over_classes(source: Source, classes: Sequence[int], count: int) -> Pixels:

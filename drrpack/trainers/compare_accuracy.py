@@ -64,6 +64,7 @@ def with_accuracy(
         scores = [
             accuracy((pixels, labels), tested, plan, plan.seed + run) for run in range(plan.seeds)
         ]
+        report(f"{choice.name}: {', '.join(f'{score:.1f}' for score in scores)} %")
         deviation = statistics.stdev(scores) if plan.seeds > 1 else None
         for n, each in enumerate(choices):
             if _gives(each) == _gives(choice):
