@@ -95,9 +95,9 @@ def plan_encode(options: EncodeOptions) -> Plan:
             f"--raw-per-class must be 0 or more and --raw-select one of {', '.join(SELECTIONS)}, "
             f"not {options.raw_per_class} and {options.raw_select!r}"
         )
-    if options.thin and options.decoder_only:
-        raise OptionError("--thin leaves out the whole codec: --decoder-only adds nothing to it")
     _check_entropy(options)
+    if options.thin:
+        _check_thin(options)
     source = open_source(options.source, size=options.size, skip_bad=options.skip_bad)
     return Plan(source, options, _fit_classes(source, options))
 
@@ -125,6 +125,20 @@ def _check_entropy(options: EncodeOptions) -> None:
             f"--quality {quality}: a context model chooses the codes, and there is none here; "
             f"leave the option out, or fit one with --finetune"
         )
+
+
+def _check_thin(options: EncodeOptions) -> None:
+    """Whether there will be a codec that can be left out."""
+    if options.decoder_only:
+        raise OptionError("--thin leaves out the whole codec: --decoder-only adds nothing to it")
+    if options.fit != "no":
+        raise OptionError(
+            "--thin leaves out codecs that come with drrpack, and one that is fitted does not; "
+            "say one of the two"
+        )
+    for path in codec_files(options):
+        with Reader(path) as reader:
+            shipped.thin(shipped.whole(reader.entropy_model, path))
 
 
 def codec_files(options: EncodeOptions) -> list[Path]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny_memory import encode_tiny
+from tiny_memory import encode_tiny, options_for
 
 from drrpack import DRRDataset
 from drrpack.errors import OptionError, VersionError
@@ -21,6 +21,7 @@ from drrpack.formats.memory import load_codec
 from drrpack.formats.recode import in_one_layout
 from drrpack.formats.verify import Depth, verify
 from drrpack.trainers.append import AppendOptions, append, plan_append
+from drrpack.trainers.encode_plan import plan_encode
 from drrpack.trainers.fitting import Budget
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -156,6 +157,8 @@ def test_only_shipped_models_can_be_left_out(
         encode_tiny(first, output, codec=digits_drr, thin=True)
     with pytest.raises(OptionError, match="--decoder-only adds nothing"):
         encode_tiny(first, output, codec=digits_drr, thin=True, decoder_only=True)
+    with pytest.raises(OptionError, match="one that is fitted does not"):
+        plan_encode(options_for(first, output, thin=True))  # before hours of fitting
     assert not output.exists()
 
 
