@@ -2,6 +2,7 @@
 
     python benchmarks/ship.py SOURCE --minutes 60 -o drrpack/data --figures FILE.json
     python benchmarks/ship.py SOURCE --codec START.drr ...    # go on from another codec
+    python benchmarks/ship.py SOURCE --decoder ...    # the decoder alone, of those that come along
 
 They are fitted on the first half of the classes; figures are of the other half. An interrupted fit
 goes on when the same command is given again. The first file holds the VQ-VAE and the context model,
@@ -28,7 +29,7 @@ from drrpack.formats.sources import Source
 from drrpack.rdoq import with_quality
 from drrpack.trainers.compare import QUALITIES
 from drrpack.trainers.encode import obtain_codecs
-from drrpack.trainers.encode_plan import EncodeOptions, Event, plan_encode
+from drrpack.trainers.encode_plan import EncodeOptions, Event, Fit, plan_encode
 from drrpack.trainers.entropy import bits_of_codes
 from drrpack.trainers.fitting import Budget, FitProgress
 from drrpack.trainers.quality import psnr_db, ssim
@@ -42,16 +43,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("source", type=Path)
     parser.add_argument("--codec", type=Path)
+    parser.add_argument("--decoder", action="store_true")
     parser.add_argument("--minutes", type=float, required=True)
     parser.add_argument("--name", default="photos")
     parser.add_argument("--figures", type=Path, required=True)
     parser.add_argument("-o", "--output", type=Path, required=True)
     given = parser.parse_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    fit: Fit = "decoder" if given.decoder else "finetune" if given.codec else "scratch"
     plan = plan_encode(
         EncodeOptions(
             given.source, given.output / given.name, device, Budget(minutes=given.minutes),
-            codec=given.codec, fit="finetune" if given.codec else "scratch", force=True,
+            codec=given.codec, fit=fit, force=True,
         )
     )  # fmt: skip
     codecs, log = obtain_codecs(plan, _print)

@@ -33,6 +33,10 @@ def compare(
     train_at: Annotated[
         str, typer.Option(help="Train on files of so many bytes an image, too: 60,120,240.")
     ] = "",
+    work: Annotated[
+        Path | None,
+        typer.Option(help="Keep accuracies in this folder, and take those that are there."),
+    ] = None,
     chart: Annotated[
         Path | None, typer.Option(help="Draw PSNR and accuracy over bytes into this .png.")
     ] = None,
@@ -56,7 +60,7 @@ def compare(
     from drrpack.trainers.selection import select_classes
 
     place = screen.choose_device(device)
-    plan = TrainPlan(place, epochs, width, seeds, sizes=_sizes(train_at))
+    plan = TrainPlan(place, epochs, width, seeds, sizes=_sizes(train_at), work=_folder(work))
     found = open_source(source, size=size, splits=["train", "test"] if train else ["train"])
     chosen = select_classes(found.classes, classes)
     files = shipped.paths() if codec is None else [codec]
@@ -77,6 +81,17 @@ def compare(
         typer.echo(json.dumps(comparison.to_json()))
     else:
         screen.print_comparison(comparison, budget_mb)
+
+
+def _folder(path: Path | None) -> Path | None:
+    from drrpack.errors import OutputError
+
+    try:
+        if path is not None:
+            path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{path}: no place for accuracies: {error}") from error
+    return path
 
 
 def _sizes(text: str) -> list[float]:

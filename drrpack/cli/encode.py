@@ -39,6 +39,12 @@ def encode(
     finetune: Annotated[
         bool, typer.Option("--finetune", help="Fit the codec further, on these images.")
     ] = False,
+    finetune_decoder: Annotated[
+        bool,
+        typer.Option(
+            "--finetune-decoder", help="Fit its decoder alone: better images of the same bytes."
+        ),
+    ] = False,
     entropy: Annotated[
         str, typer.Option(help="auto (the smaller file), bitswap or context.")
     ] = "auto",
@@ -83,10 +89,11 @@ def encode(
         source = sources.download(download, source)
     place = screen.choose_device(device)
     screen.tidy(output)
+    how = _how_to_fit(fit, finetune, finetune_decoder)
     options = EncodeOptions(
-        source, output, place, _budget(epochs, minutes, fit or finetune, place.type), size=size,
+        source, output, place, _budget(epochs, minutes, how, place.type), size=size,
         skip_bad=skip_bad, force=force, fit_classes=fit_classes, codec=codec,
-        fit=_how_to_fit(fit, finetune), entropy=cast("Entropy", entropy), quality=quality,
+        fit=how, entropy=cast("Entropy", entropy), quality=quality,
         seed=seed, raw_per_class=raw_per_class, raw_select=cast("Selection", raw_select),
         decoder_only=decoder_only, thin=thin,
     )  # fmt: skip
@@ -97,20 +104,25 @@ def encode(
     screen.print_stats(output)
 
 
-def _how_to_fit(fit: bool, finetune: bool) -> Fit:
+def _how_to_fit(fit: bool, finetune: bool, decoder: bool) -> Fit:
     from drrpack.errors import OptionError
 
-    if fit and finetune:
-        raise OptionError("--fit begins from scratch and --finetune does not: give one of them")
-    return "scratch" if fit else "finetune" if finetune else "no"
+    if fit + finetune + decoder > 1:
+        raise OptionError(
+            "--fit begins from scratch, --finetune goes on, --finetune-decoder with the decoder "
+            "alone: give one of them"
+        )
+    return "scratch" if fit else "finetune" if finetune else "decoder" if decoder else "no"
 
 
-def _budget(epochs: int | None, minutes: float | None, fitted: bool, device: str) -> Budget:
+def _budget(epochs: int | None, minutes: float | None, fit: Fit, device: str) -> Budget:
     from drrpack.errors import OptionError
     from drrpack.trainers.encode_plan import DEFAULT_MINUTES
 
-    if not fitted and (epochs is not None or minutes is not None):
-        raise OptionError("--epochs and --minutes have no meaning without --fit or --finetune")
+    if fit == "no" and (epochs is not None or minutes is not None):
+        raise OptionError(
+            "--epochs and --minutes have no meaning unless something is fitted: see --fit"
+        )
     return check_budget(epochs, minutes, DEFAULT_MINUTES[device])
 
 
@@ -148,7 +160,11 @@ def _show_plan(plan: Plan, options: EncodeOptions) -> None:
             if budget.epochs is not None
             else f"{budget.minutes:g} minutes in all (--minutes or --epochs to change)"
         )
-        start = "from scratch" if options.fit == "scratch" else f"further, from {origin}"
+        start = {
+            "scratch": "from scratch",
+            "finetune": f"further, from {origin}",
+            "decoder": f"its decoder alone, of {origin}",
+        }[options.fit]
         screen.note(f"codec: fitted on the first {plan.fit_classes} classes, {start}, {spent}")
         if plan.checkpoints.exists():
             screen.note(f"checkpoints in {plan.checkpoints}: going on from there where they fit")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha256
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,11 +20,13 @@ from drrpack.rdoq import with_quality
 from drrpack.trainers import peers
 from drrpack.trainers.classifier import train_classifier
 from drrpack.trainers.compare import WHOLE, Choice, Comparison
-from drrpack.trainers.recipes import get_recipe
+from drrpack.trainers.recipes import Recipe, get_recipe
+from drrpack.trainers.rundir import write_atomic
 from drrpack.trainers.verdict import largest_within
 
 CLASSES = 20  # a classifier of more tells no more, and takes longer
 Report = Callable[[str], None]
+Labelled = tuple[Pixels, NDArray[np.int64]]
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,7 @@ class TrainPlan:
     seeds: int = 1
     seed: int = 0
     sizes: Sequence[float] = ()  # bytes an image at which files are learned from, too
+    work: Path | None = None  # a folder of accuracies that are known already, and of new ones
 
 
 def with_accuracy(
@@ -104,20 +110,41 @@ def decoded(choice: Choice, images: Pixels, codecs: Sequence[Codec]) -> Pixels:
     return pack(images, quality).images
 
 
-def accuracy(
-    given: tuple[Pixels, NDArray[np.int64]],
-    tested: tuple[Pixels, NDArray[np.int64]],
-    plan: TrainPlan,
-    seed: int,
+def accuracy(given: Labelled, tested: Labelled, plan: TrainPlan, seed: int) -> float:
+    """Percent of ``tested`` that a classifier trained on ``given`` tells.
+
+    Raises WriteError: the plan's folder can't be written to.
+    """
+    recipe = get_recipe("fast", plan.epochs, plan.width)
+    if plan.work is None:
+        return _trained(given, tested, recipe, seed, plan.device)
+    name = _fingerprint(given, tested, recipe, seed)
+    known = plan.work / f"{name}.json"
+    if not known.exists():
+        score = _trained(given, tested, recipe, seed, plan.device)
+        text = json.dumps({"accuracy": score, "seed": seed, "device": plan.device.type})
+        write_atomic(known, lambda partial: partial.write_text(text + "\n"))
+    return float(json.loads(known.read_text())["accuracy"])
+
+
+def _trained(
+    given: Labelled, tested: Labelled, recipe: Recipe, seed: int, device: torch.device
 ) -> float:
-    """Percent of ``tested`` that a classifier trained on ``given`` tells."""
     count = int(given[1].max()) + 1
     classifier = train_classifier(
         torch.from_numpy(given[0]), torch.from_numpy(given[1]), classes=count, seen=count,
-        recipe=get_recipe("fast", plan.epochs, plan.width), seed=seed, device=plan.device,
+        recipe=recipe, seed=seed, device=device,
     )  # fmt: skip
     told = classifier.predict(torch.from_numpy(tested[0])).numpy()
     return 100 * float((told == tested[1]).mean())
+
+
+def _fingerprint(given: Labelled, tested: Labelled, recipe: Recipe, seed: int) -> str:
+    """What an accuracy is of: these pixels and labels, this recipe and seed."""
+    digest = sha256(f"{recipe} {seed} {given[0].shape}".encode())
+    for array in (*given, *tested):
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()[:32]
 
 
 def _all_of(source: Source, classes: Sequence[int], split: str) -> tuple[Pixels, NDArray[np.int64]]:

@@ -26,7 +26,7 @@ from drrpack.trainers.encode_plan import (
     Step,
     codec_files,
 )
-from drrpack.trainers.fit_codec import FitPlan, fit_codec
+from drrpack.trainers.fit_codec import FitPlan, fit_codec, fit_decoder
 
 Log = dict[str, Any]  # how the codec was fitted; goes into the file
 
@@ -100,7 +100,8 @@ def obtain_codecs(plan: Plan, report: Report) -> tuple[list[Codec], Log]:
         quality=DEFAULT_QUALITY if options.quality is None else options.quality,
     )  # fmt: skip
     of_kind = [c for c in fit_plan.entropy if options.entropy in ("auto", c.kind)]
-    fitted, networks = fit_codec(images, replace(fit_plan, entropy=of_kind), report, labels)
+    run = fit_decoder if options.fit == "decoder" else fit_codec
+    fitted, networks = run(images, replace(fit_plan, entropy=of_kind), report, labels)
     of = {"source_digest": plan.source.digest(), "classes": plan.fit_classes}
     before = {"before": log} if log else {}
     return fitted, {**of, "device": options.device.type, "networks": networks, **before}

@@ -20,7 +20,7 @@ from drrpack.trainers.fitting import Budget, FitProgress
 
 DEFAULT_MINUTES = {"cpu": 60.0, "cuda": 20.0}  # the file of 50,000 small images is worth it
 
-Fit = Literal["no", "scratch", "finetune"]
+Fit = Literal["no", "scratch", "finetune", "decoder"]
 Entropy = Literal["auto", "bitswap", "context"]
 
 
@@ -37,7 +37,7 @@ class EncodeOptions:
     force: bool = False
     fit_classes: int | None = None  # the first so many; default half of them, the paper's protocol
     codec: Path | None = None  # take this file's codec instead of the one that comes with drrpack
-    fit: Fit = "no"  # or fit one, from scratch or from the one taken
+    fit: Fit = "no"  # or fit one from scratch, the one taken further, or its decoder alone
     entropy: Entropy = "auto"
     quality: int | None = None  # 0 to 100; None is the default, or 100 where there is no choice
     seed: int = 0
@@ -113,7 +113,7 @@ def _check_entropy(options: EncodeOptions) -> None:
     for path in files:
         with Reader(path) as reader:
             kinds.append(entropy_model(reader))
-    if options.fit != "no":
+    if options.fit in ("scratch", "finetune"):
         kinds = ["context", "bitswap"] if wanted == "auto" else [wanted]
     if wanted not in ("auto", *kinds):
         raise OptionError(
@@ -153,7 +153,7 @@ def codec_files(options: EncodeOptions) -> list[Path]:
 def _fit_classes(source: Source, options: EncodeOptions) -> int:
     if options.fit == "no":
         if options.fit_classes is not None:
-            raise OptionError("--fit-classes has no meaning without --fit or --finetune")
+            raise OptionError("--fit-classes has no meaning unless something is fitted: see --fit")
         return 0
     wanted = options.fit_classes
     if wanted is None:

@@ -1,8 +1,9 @@
-"""Fitting a codec on images: VQ-VAE, then entropy models on its codes; all are frozen then."""
+"""Fitting a codec on images: VQ-VAE, then entropy models on its codes, then its decoder on them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -17,9 +18,10 @@ from drrpack.code_model import BitSwap, BitSwapConfig
 from drrpack.codec import ClassCodes, Codec, Pixels
 from drrpack.exact import freeze as freeze_integers
 from drrpack.exact import move, thaw
-from drrpack.rdoq import BEST, DEFAULT_QUALITY, thrift
+from drrpack.rdoq import BEST, DEFAULT_QUALITY, thrift, with_quality
 from drrpack.trainers import augment, fit_bitswap, fit_features, fit_vqvae
 from drrpack.trainers.fit_bitswap import LevelFit
+from drrpack.trainers.fit_decoder import DecoderFit
 from drrpack.trainers.fit_features import FeatureFit, Features
 from drrpack.trainers.fit_vqvae import VQVAEFit
 from drrpack.trainers.fitting import Budget, Report, fit
@@ -28,10 +30,12 @@ from drrpack.vqvae import VQVAE, Choose, VQVAEConfig, grid_shapes
 
 # Of a budget in minutes.
 FEATURES_SHARE = 0.1
-VQVAE_SHARE = 0.4
-ENTROPY_SHARE = 0.25  # the first model, on the nearest codes
+VQVAE_SHARE = 0.35
+ENTROPY_SHARE = 0.2  # the first model, on the nearest codes
 THRIFTY_SHARE = 0.15  # the same on the codes that are chosen by it
 NEXT_SHARE = 0.1  # a model that begins with what the first has learned
+DECODER_SHARE = 0.1  # the VQ-VAE's decoder, on the codes that are chosen
+ALONE_SHARE = 0.7  # or where nothing else is fitted but the features
 VIEWS = 2  # of each image, beside itself, that the entropy models see
 SHIFT = 4  # pixels at most: half of what a top code stands for
 LEVEL_SHARES = {"top": 0.45, "bottom": 0.55}  # of an entropy model
@@ -76,31 +80,57 @@ def fit_codec(
     of the plan, all with the same VQ-VAE, and a log.
 
     With ``labels`` (N,), from 0 and of two classes at least, the VQ-VAE keeps what a classifier of
-    them looks at. It is frozen, as it will be stored, before the entropy models see its codes.
+    them looks at. It is frozen, as it will be stored, before the entropy models see its codes; but
+    for its decoder, which is fitted on the codes that are chosen in the end.
     """
-    if plan.checkpoints is not None:
-        plan.checkpoints.mkdir(parents=True, exist_ok=True)
-    features: Features | None = None
-    log: Log = {}
-    if labels is not None and len(np.unique(labels)) > 1:
-        features, log["features"] = _fit_features(images, labels, plan, report)
+    features, log = _fit_features(images, labels, plan, report, FEATURES_SHARE)
     vqvae, log["vqvae"] = _fit_vqvae(images, plan, report, features)
     networks, seen, logs = _fit_entropy(vqvae, images, plan, report)
-    return [codecs.finish(vqvae, network, seen, plan.device) for network in networks], log | logs
+    log |= logs
+    if any(name.startswith("thrifty") for name in logs):  # other codes than the VQ-VAE's fit saw
+        made = _fit_decoder(vqvae, images, seen, plan, report, features, DECODER_SHARE)
+        vqvae, log["decoder"] = made
+    return [codecs.finish(vqvae, network, seen, plan.device) for network in networks], log
+
+
+def fit_decoder(
+    images: Pixels,
+    plan: FitPlan,
+    report: Report | None = None,
+    labels: NDArray[np.int64] | None = None,
+) -> tuple[list[Codec], Log]:
+    """As `fit_codec`, but the decoder of the start alone: codes, and what they take, stay."""
+    features, log = _fit_features(images, labels, plan, report, 1 - ALONE_SHARE)
+    first, *_ = with_quality(plan.start, plan.quality)
+    seen = codecs.encode_images(first.vqvae, images, None, first.choose)
+    vqvae, log["decoder"] = _fit_decoder(
+        deepcopy(first.vqvae), images, seen, plan, report, features, ALONE_SHARE
+    )
+    made = [codecs.finish(vqvae, codec.bitswap, seen, plan.device) for codec in plan.start]
+    return made, log
 
 
 def _fit_features(
-    images: Pixels, labels: NDArray[np.int64], plan: FitPlan, report: Report | None
-) -> tuple[Features, dict[str, float]]:
+    images: Pixels,
+    labels: NDArray[np.int64] | None,
+    plan: FitPlan,
+    report: Report | None,
+    share: float,
+) -> tuple[Features | None, Log]:
+    """What a classifier looks at; nothing where there is nothing to tell apart."""
+    if plan.checkpoints is not None:
+        plan.checkpoints.mkdir(parents=True, exist_ok=True)
+    if labels is None or len(np.unique(labels)) < 2:
+        return None, {}
     torch.manual_seed(plan.seed)
     task = FeatureFit(torch.from_numpy(images), torch.from_numpy(labels), plan.device)
     log = fit(
-        task, torch.arange(len(images)), plan.budget.share(FEATURES_SHARE),
+        task, torch.arange(len(images)), plan.budget.share(share),
         batch_size=min(fit_features.BATCH_SIZE, len(images)), seed=plan.seed,
         fingerprint=_fingerprint(plan, fit_features.WIDTH, images),
         checkpoint=plan.checkpoint("features.pt"), report=report,
     )  # fmt: skip
-    return task.finish(), log
+    return task.finish(), {"features": log}
 
 
 def _fit_vqvae(
@@ -117,6 +147,25 @@ def _fit_vqvae(
     )  # fmt: skip
     network = task.finish()
     return network.to(plan.device).to(memory_format=torch.channels_last), log
+
+
+def _fit_decoder(
+    vqvae: VQVAE,
+    images: Pixels,
+    codes: ClassCodes,
+    plan: FitPlan,
+    report: Report | None,
+    features: Features | None,
+    share: float,
+) -> tuple[VQVAE, dict[str, float]]:
+    task = DecoderFit(vqvae, torch.from_numpy(images), codes, plan.device, features)
+    log = fit(
+        task, torch.arange(len(images)), plan.budget.share(share),
+        batch_size=min(fit_vqvae.BATCH_SIZE, len(images)), seed=plan.seed,
+        fingerprint=_fingerprint(plan, (vqvae.config, features is None, codes.digest), images),
+        checkpoint=plan.checkpoint("decoder.pt"), report=report,
+    )  # fmt: skip
+    return task.finish(), log
 
 
 def _continued(plan: FitPlan) -> VQVAE:

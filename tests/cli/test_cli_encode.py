@@ -219,9 +219,10 @@ def test_the_output_is_a_folder(drrpack: Command, source: Path, place: Path) -> 
         (["--fit", "--epochs", "0"], ["--epochs", "above zero"]),
         (["--fit", "--minutes", "0"], ["--minutes", "above zero"]),
         (["--finetune", "--minutes", "nan"], ["--minutes", "above zero"]),
-        (["--minutes", "5"], ["--minutes", "--fit or --finetune"]),
-        (["--epochs", "5"], ["--epochs", "--fit or --finetune"]),
+        (["--minutes", "5"], ["--minutes", "see --fit"]),
+        (["--epochs", "5"], ["--epochs", "see --fit"]),
         (["--fit", "--finetune"], ["--fit", "--finetune", "give one of them"]),
+        (["--finetune", "--finetune-decoder"], ["--finetune-decoder", "give one of them"]),
         (["--fit", "--codec", "x.drr"], ["--fit", "--codec", "say --finetune"]),
         (["--entropy", "huffman"], ["--entropy huffman", "auto, bitswap, context"]),
         (["--fit", "--fit-classes", "0"], ["--fit-classes 0", "1 to 2"]),
@@ -270,6 +271,25 @@ def test_a_codec_fitted_further(
         assert new.metadata["fit"]["before"] == old.metadata["fit"]
         assert new.vqvae.config["channels"] == old.vqvae.config["channels"]
         assert new.vqvae.data != old.vqvae.data
+
+
+def test_a_decoder_fitted_further(
+    drrpack: Command, source: Path, digits_drr: Path, tmp_path: Path
+) -> None:
+    taken = ("--codec", digits_drr, "--device", "cpu")
+    with tiny_networks():
+        assert drrpack("encode", source, "-o", tmp_path / "as-it-is.drr", *taken).code == 0
+        more = ("--finetune-decoder", "--epochs", "1")
+        done = drrpack("encode", source, "-o", tmp_path / "fitted.drr", *taken, *more)
+    assert done.code == 0, done.errors
+    assert f"its decoder alone, of {digits_drr}" in done.output
+    with Reader(tmp_path / "as-it-is.drr") as old, Reader(tmp_path / "fitted.drr") as new:
+        new.verify()
+        assert list(new.metadata["fit"]["networks"]) == ["features", "decoder"]
+        assert new.vqvae.data != old.vqvae.data
+        assert [row.codes_digest for row in new.classes] == [
+            row.codes_digest for row in old.classes
+        ]
 
 
 def test_a_codec_that_is_none(drrpack: Command, source: Path, place: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from drrpack.formats.memory import load_codec
 from drrpack.formats.sources import Source, open_source
 from drrpack.trainers import compare, compare_accuracy, peers, verdict
 from drrpack.trainers.compare import Choice, Comparison
-from drrpack.trainers.compare_accuracy import TrainPlan, with_accuracy
+from drrpack.trainers.compare_accuracy import TrainPlan, accuracy, with_accuracy
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -187,6 +188,31 @@ def test_accuracy_of_what_comes_back(
     )
     assert [line for line in told if ":" not in line][:2] == ["raw", "DRR q100"]
     assert [line.split(":")[0] for line in told if ":" in line] == told[::2]
+
+
+def test_accuracies_that_are_known_are_not_trained_for_again(
+    source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = np.concatenate([source.load(c) for c in (0, 1)]), np.repeat([0, 1], 30)
+    plan = TrainPlan(CPU, epochs=1, width=2, work=tmp_path)
+    first = [accuracy(given, given, plan, seed) for seed in (0, 1)]
+    assert first == [accuracy(given, given, replace(plan, work=None), seed) for seed in (0, 1)]
+    assert len(list(tmp_path.iterdir())) == 2
+
+    def trained(*_: object) -> float:
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr(compare_accuracy, "_trained", trained)
+    assert first == [accuracy(given, given, plan, seed) for seed in (0, 1)]
+    other = given[0] ^ 1, given[1]
+    for changed in (
+        lambda: accuracy(other, given, plan, 0),
+        lambda: accuracy(given, other, plan, 0),
+        lambda: accuracy(given, given, plan, 2),
+        lambda: accuracy(given, given, replace(plan, epochs=2), 0),
+    ):
+        with pytest.raises(AssertionError, match="trained again"):
+            changed()
 
 
 def test_what_cannot_be_compared(source: Source, codec: compare.Codec, tmp_path: Path) -> None:

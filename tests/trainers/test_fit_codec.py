@@ -136,7 +136,8 @@ def test_two_entropy_models_share_a_vqvae(images: NDArray[np.uint8]) -> None:
     assert weights(context)[0] == weights(bitswap)[0]
     assert [codec.bitswap.config.kind for codec in (context, bitswap)] == ["context", "bitswap"]
     stages = ("context", "thrifty", "bitswap")
-    assert list(log) == ["vqvae", *(f"{s}_{level}" for s in stages for level in ("top", "bottom"))]
+    levels = [f"{stage}_{level}" for stage in stages for level in ("top", "bottom")]
+    assert list(log) == ["vqvae", *levels, "decoder"]
     first, second = (codec.bitswap.top.likelihood.leave.weight for codec in (context, bitswap))
     near = (first - second).norm() / first.norm()
     assert 0 < near < 0.1, "the second begins with what the first has learned"
