@@ -59,27 +59,43 @@ def largest_within(rivals: Sequence[Choice], size: float) -> Choice | None:
 
 def in_words(comparison: Comparison, memory: Choice) -> list[str]:
     """Who wins at the size of ``memory``, and from where on it pays, a line each."""
-    images, size = comparison.images, memory.bytes_an_image(comparison.images)
+    size = memory.bytes_an_image(comparison.images)
+    return [
+        _by_psnr(comparison, memory, size),
+        *_by_accuracy(comparison, size),
+        *_where_it_pays(comparison, memory),
+    ]
+
+
+def _by_psnr(comparison: Comparison, memory: Choice, size: float) -> str:
     assert memory.psnr_db is not None
-    found = {
-        memory.name: memory.psnr_db,
-        **{
-            family: quality
-            for family in comparison.rivals()
-            if (quality := equal_quality(comparison.of(family), size)) is not None
-        },
-    }
+    found = {memory.name: memory.psnr_db}
+    for family in comparison.rivals():
+        quality = equal_quality(comparison.of(family), size)
+        if quality is not None:
+            found[family] = quality
     ranked = sorted(found, key=lambda name: -found[name])
     shown = ", ".join(f"{name} {found[name]:.2f} dB" for name in ranked)
-    lines = [f"at {size:.1f} bytes an image ({images} images): {shown}; {ranked[0]} wins by PSNR"]
-    trained = [choice for choice in comparison.choices if choice.accuracy is not None]
-    lossy = [choice for choice in trained if choice.psnr_db is not None]
-    if lossy:
-        best = max(lossy, key=lambda choice: choice.accuracy or 0.0)
-        lines.append(
-            f"{best.name} wins by accuracy: {best.accuracy:.1f} % of raw test "
-            f"images at {best.bytes_an_image(images):.1f} bytes an image"
-        )
+    at = f"at {size:.1f} bytes an image ({comparison.images} images)"
+    return f"{at}: {shown}; {ranked[0]} wins by PSNR"
+
+
+def _by_accuracy(comparison: Comparison, size: float) -> list[str]:
+    """Who wins of those that were learned from, are not raw, and take no more than ``size``."""
+    sizes = {c.name: c.bytes_an_image(comparison.images) for c in comparison.choices}
+    lossy = [c for c in comparison.choices if c.psnr_db is not None and sizes[c.name] <= size]
+    scores = {c.name: c.accuracy for c in lossy if c.accuracy is not None}
+    if not scores:
+        return []
+    best = max(scores, key=lambda name: scores[name])
+    return [
+        f"at no more bytes {best} wins by accuracy: {scores[best]:.1f} % of raw test images at "
+        f"{sizes[best]:.1f} bytes an image"
+    ]
+
+
+def _where_it_pays(comparison: Comparison, memory: Choice) -> list[str]:
+    lines = []
     for family in comparison.rivals():
         least = pays_from(memory, comparison.of(family))
         when = "never smaller than" if least is None else f"smaller from {least} images on than"

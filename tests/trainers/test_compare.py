@@ -78,6 +78,12 @@ def test_accuracy_decides_where_it_was_measured() -> None:
     better = Choice("DRR", "q75", 50.0, 1_000_000, 24.0, 0.6, 1.0, 1.0, 61.0, None)
     words = verdict.in_words(made(memory=better), better)
     assert "DRR q75 wins by accuracy: 61.0 % of raw test images at 150.0" in words[1]
+    larger = replace(JPEG[2], accuracy=70.0)  # 200 bytes: better, and no rival at 150
+    comparison = Comparison(10_000, 100, (32, 32), [larger, better])
+    assert "DRR q75 wins by accuracy" in verdict.in_words(comparison, better)[1]
+    smaller = replace(JPEG[1], accuracy=70.0)
+    comparison = Comparison(10_000, 100, (32, 32), [smaller, better])
+    assert "JPEG q20 wins by accuracy" in verdict.in_words(comparison, better)[1]
 
 
 def test_what_fits_into_a_budget() -> None:
