@@ -31,7 +31,7 @@ def compare(
     width: Annotated[int, typer.Option(min=1, help="Filters of its first block.")] = 8,
     seeds: Annotated[int, typer.Option(min=1, help="Classifiers for each choice.")] = 1,
     train_at: Annotated[
-        str, typer.Option(help="Train on files of so many bytes an image, too: 60,120,240.")
+        str, typer.Option(help="Train on what takes so many bytes an image, too: 60,120,240.")
     ] = "",
     work: Annotated[
         Path | None,

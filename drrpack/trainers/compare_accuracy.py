@@ -38,7 +38,7 @@ class TrainPlan:
     width: int = 8
     seeds: int = 1
     seed: int = 0
-    sizes: Sequence[float] = ()  # bytes an image at which files are learned from, too
+    sizes: Sequence[float] = ()  # bytes an image at which more is learned from
     work: Path | None = None  # a folder of accuracies that are known already, and of new ones
 
 
@@ -51,8 +51,8 @@ def with_accuracy(
     report: Report,
 ) -> Comparison:
     """The comparison with the accuracy on raw test images of a classifier trained on raw images, on
-    what the memory gives back in each of its qualities, and on the best files of each family that
-    take no more bytes than the memory does, and than ``plan.sizes``.
+    what the memory gives back, and on the best files of each family that take no more bytes than
+    the memory does; and on memories and files of ``plan.sizes``.
 
     Raises:
         OptionError: fewer than two classes. SourceError: the source has no test images.
@@ -80,16 +80,15 @@ def with_accuracy(
 
 
 def to_train(comparison: Comparison, sizes: Sequence[float] = ()) -> list[int]:
-    """Raw images, the memory in all its qualities, the default first, and of each lossy family the
-    best that is no larger than that, and than each of ``sizes`` in bytes an image."""
+    """Raw images, and of the memory and each lossy family the best that takes no more bytes than
+    the memory does by default, and than each of ``sizes`` in bytes an image."""
     own = comparison.memory.bytes_an_image(comparison.images)
-    rivals = [
-        largest_within(comparison.of(family), size)
-        for family in comparison.rivals()
+    found = [
+        largest_within(comparison, family, size)
+        for family in (WHOLE, *comparison.rivals())
         for size in (own, *sizes)
     ]
-    memories = comparison.of(WHOLE)
-    wanted = [comparison.of("raw")[0], *memories, *(rival for rival in rivals if rival is not None)]
+    wanted = [comparison.of("raw")[0], *(choice for choice in found if choice is not None)]
     return list(dict.fromkeys(comparison.choices.index(choice) for choice in wanted))
 
 

@@ -51,10 +51,11 @@ def within(comparison: Comparison, budget_bytes: int) -> dict[str, Choice | None
     return best
 
 
-def largest_within(rivals: Sequence[Choice], size: float) -> Choice | None:
-    """The best quality of one family that takes ``size`` bytes an image at most."""
-    fitting = [choice for choice in rivals if choice.image_bytes <= size]
-    return max(fitting, key=lambda choice: choice.image_bytes, default=None)
+def largest_within(comparison: Comparison, family: str, size: float) -> Choice | None:
+    """The best quality of one family that takes ``size`` bytes an image at most, all told."""
+    sizes = {c: c.bytes_an_image(comparison.images) for c in comparison.of(family)}
+    fitting = [choice for choice in sizes if sizes[choice] <= size]
+    return max(fitting, key=lambda choice: sizes[choice], default=None)
 
 
 def in_words(comparison: Comparison, memory: Choice) -> list[str]:

@@ -102,6 +102,15 @@ def test_rivals_to_train_take_no_more_bytes() -> None:
     assert chosen == ["raw", "DRR q75", "JPEG q20", "JPEG q10", "JPEG q40", "AVIF q20", "AVIF q10"]
 
 
+def test_other_qualities_of_the_memory_are_trained_at_their_sizes() -> None:
+    comparison = made()  # 150 bytes an image, of which 100 are models
+    better = replace(MEMORY, setting="q100", image_bytes=60.0)
+    comparison = replace(comparison, choices=[*comparison.choices, better])
+    for sizes, wanted in (([], {"q75"}), ([159], {"q75"}), ([160], {"q75", "q100"})):
+        chosen = [comparison.choices[n] for n in compare_accuracy.to_train(comparison, sizes)]
+        assert {choice.setting for choice in chosen if choice.family == "DRR"} == wanted
+
+
 # --- measurements ---
 
 
