@@ -65,7 +65,8 @@ def main() -> None:
 def publish(
     codecs: list[Codec], log: Json, source: Source, fit_classes: int, place: Path, report: Path
 ) -> None:
-    """Write the files ``place``-KIND.drr, and the figures."""
+    """Write the files ``place``-KIND.drr, the context model's first, and the figures."""
+    codecs = sorted(codecs, key=lambda codec: codec.bitswap.config.kind != "context")
     found = {
         "fit": log,
         "bytes": _write(place, codecs, source, log),
