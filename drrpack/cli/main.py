@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+from contextlib import suppress
 from typing import Annotated, NoReturn
 
 import typer
@@ -20,7 +22,7 @@ from drrpack.cli.report import report
 from drrpack.cli.stats import stats
 from drrpack.cli.train import train
 from drrpack.cli.verify import verify
-from drrpack.errors import DrrError
+from drrpack.errors import DrrError, WriteError
 
 app = typer.Typer(
     name="drrpack",
@@ -56,6 +58,8 @@ class _Interrupted(BaseException):
 
 
 def _interrupt(*_: object) -> NoReturn:
+    for number in _SIGNALS:  # a second one must not break into the tidying up after the first
+        signal.signal(number, signal.SIG_IGN)
     raise _Interrupted
 
 
@@ -73,9 +77,20 @@ def main() -> None:
     except BrokenPipeError:  # as in `drrpack stats mem.drr | head`
         sys.stderr.close()
         sys.exit(1)
+    except OSError as error:  # above all of a screen that is a file on a full disk
+        _let_go_of_output()
+        typer.secho(f"error: input or output failed: {error}", fg=typer.colors.RED, err=True)
+        sys.exit(WriteError.exit_code)
     finally:
         for number, handler in zip(_SIGNALS, before, strict=True):
-            signal.signal(number, handler)
+            if signal.getsignal(number) is _interrupt:
+                signal.signal(number, handler)
+
+
+def _let_go_of_output() -> None:
+    """What could not be written would be tried once more when Python ends."""
+    with suppress(OSError, ValueError):  # ValueError: no file behind it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)

@@ -19,6 +19,7 @@ def merge(
     from drrpack.cli import screen
     from drrpack.formats.container import Reader, check_output, write
     from drrpack.formats.edit import merge as merged
+    from drrpack.formats.publish import replacing
     from drrpack.formats.recode import in_one_layout
 
     check_output(output, overwrite=force)
@@ -27,5 +28,6 @@ def merge(
         readers = [stack.enter_context(Reader(path)) for path in dict.fromkeys(memories)]
         contents = in_one_layout(readers, screen.choose_device("cpu"))
     together = merged(dict(zip(dict.fromkeys(memories), contents, strict=True)))
-    size = write(output, together, overwrite=force)
+    with replacing(output):
+        size = write(output, together, overwrite=force)
     screen.note(f"{output}: {len(together.classes)} classes, {size:,} bytes")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from drrpack.formats import shipped
+from drrpack.formats import metadata, shipped
 from drrpack.formats.container import Reader
 from drrpack.vqvae import grid_shapes
 
@@ -22,7 +22,7 @@ def account(reader: Reader) -> Figures:
     height, width = reader.image_size
     parts = reader.byte_account()
     raw_bytes = images * height * width * 3
-    measured = reader.metadata.get("figures", {})
+    measured = metadata.part(reader.metadata, "figures")
     return {
         "format_version": reader.format_version,
         "images": images,
@@ -35,11 +35,11 @@ def account(reader: Reader) -> Figures:
             "payload": parts["payload"] / max(1, images),
             "total": parts["file"] / max(1, images),
         },
-        "bits_per_code": _bits_per_code(reader, images, measured.get("reference_bits", {})),
+        "bits_per_code": _bits_per_code(reader, images, metadata.part(measured, "reference_bits")),
         "compression_ratio": raw_bytes / parts["file"],
-        "psnr_db": measured.get("psnr_db"),
-        "psnr_images": measured.get("psnr_images", 0),
-        "psnr_on": measured.get("psnr_on", ""),
+        "psnr_db": metadata.number(measured, "psnr_db"),
+        "psnr_images": metadata.number(measured, "psnr_images") or 0,
+        "psnr_on": str(measured.get("psnr_on", "")),
     }
 
 
@@ -57,8 +57,8 @@ def _bits_per_code(reader: Reader, images: int, reference: Figures) -> Figures:
     return {
         level: {
             "coded": 8 * sizes[level] / max(1, codes[level]),
-            "order0": reference.get(level, {}).get("order0"),
-            "lzma": reference.get(level, {}).get("lzma"),
+            "order0": metadata.number(metadata.part(reference, level), "order0"),
+            "lzma": metadata.number(metadata.part(reference, level), "lzma"),
         }
         for level in codes
     }

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from drrpack.errors import OptionError
-from drrpack.formats import shipped
+from drrpack.formats import metadata, shipped
 from drrpack.formats.container import Memory, Section
 from drrpack.formats.layout import Json
 
@@ -42,7 +42,7 @@ def drop(path: Path, memory: Memory, names: Sequence[str]) -> Memory:
             for record in memory.raw
             if record.class_index in number
         ],
-        metadata=changed_metadata(memory.metadata, sources=_sources_of(memory.metadata, kept)),
+        metadata=changed_metadata(memory.metadata, sources=_sources_of(memory, kept)),
     )
 
 
@@ -53,9 +53,8 @@ def merge(memories: Mapping[Path, Memory]) -> Memory:
         OptionError: other codecs, other sizes of images, or a class that several have; the message
             says how they differ.
     """
-    (first_path, first), *others = memories.items()
-    for path, other in others:
-        _check_alike(first_path, first, path, other)
+    _refuse_others(memories, lambda model: model)
+    first = next(iter(memories.values()))
     classes: list[str] = []
     chunks, raw, sources = [], [], []
     owner: dict[str, Path] = {}
@@ -71,23 +70,39 @@ def merge(memories: Mapping[Path, Memory]) -> Memory:
         classes += memory.classes
         chunks += [replace(c, class_index=start + c.class_index) for c in memory.chunks]
         raw += [replace(r, class_index=start + r.class_index) for r in memory.raw]
-        sources += _sources_of(memory.metadata, memory.classes)
-    metadata = changed_metadata(first.metadata, sources=sources)
-    return replace(first, classes=classes, chunks=chunks, raw=raw, metadata=metadata)
+        sources += _sources_of(memory, memory.classes)
+    kept = changed_metadata(first.metadata, sources=sources)
+    return replace(first, classes=classes, chunks=chunks, raw=raw, metadata=kept)
 
 
-def _check_alike(first_path: Path, first: Memory, path: Path, other: Memory) -> None:
+def check_one_codec(memories: Mapping[Path, Memory]) -> None:
+    """Refuse memories that were made by several codecs; how their streams are laid out may differ.
+
+    Raises:
+        OptionError: other codecs or other sizes of images; the message says how they differ.
+    """
+    _refuse_others(memories, shipped.key)
+
+
+def _refuse_others(memories: Mapping[Path, Memory], essence: Callable[[Section], object]) -> None:
+    """Raise OptionError unless all have images of one size, and models of one ``essence``."""
+    (first_path, first), *others = memories.items()
+    for path, other in others:
+        _check_alike(first_path, first, path, other, essence)
+
+
+def _check_alike(
+    first_path: Path, first: Memory, path: Path, other: Memory, essence: Callable[[Section], object]
+) -> None:
     if first.image_size != other.image_size:
         sizes = ["{}x{}".format(*memory.image_size) for memory in (first, other)]
         raise OptionError(f"{first_path} has images of {sizes[0]}, {path} of {sizes[1]}")
-    different = [
-        f"{what} ({_difference(one, two)})"
-        for what, one, two in (
-            ("VQ-VAE", first.vqvae, other.vqvae),
-            ("entropy model", first.entropy_model, other.entropy_model),
-        )
-        if shipped.whole(one, first_path) != shipped.whole(two, path)
-    ]
+    different = []
+    for what, name in (("VQ-VAE", "vqvae"), ("entropy model", "entropy_model")):
+        one = shipped.whole(getattr(first, name), first_path)
+        two = shipped.whole(getattr(other, name), path)
+        if essence(one) != essence(two):
+            different.append(f"{what} ({_difference(one, two)})")
     if different:
         raise OptionError(
             f"{first_path} and {path} were made by other codecs, so one can't read the streams of "
@@ -100,8 +115,10 @@ def _difference(one: Section, two: Section) -> str:
     """What two models differ in, in words."""
     if one.version != two.version:
         return f"versions {one.version} and {two.version}"
-    names = sorted({*one.config, *two.config})
+    names = sorted({*one.config, *two.config} - {shipped.STREAMS})
     keys = [name for name in names if one.config.get(name) != two.config.get(name)]
+    if not keys and one.data == two.data:
+        keys = [shipped.STREAMS]
     if keys:
         values = f"{_short(one.config.get(keys[0]))} and {_short(two.config.get(keys[0]))}"
         return f"{keys[0]}: {values}"
@@ -113,17 +130,18 @@ def _short(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def changed_metadata(metadata: Json, **changes: Any) -> Json:
+def changed_metadata(kept: Json, **changes: Any) -> Json:
     """Metadata of a file with other classes: what was measured on all of them does not hold now."""
-    figures = {k: v for k, v in metadata.get("figures", {}).items() if k != "reference_bits"}
-    return {**metadata, "figures": figures, **changes}
+    measured = metadata.part(kept, "figures")
+    figures = {name: measured[name] for name in measured if name != "reference_bits"}
+    return {**kept, "figures": figures, **changes}
 
 
-def _sources_of(metadata: Json, classes: Sequence[str]) -> list[Json]:
+def _sources_of(memory: Memory, classes: Sequence[str]) -> list[Json]:
     """Where these classes came from, as far as it is recorded."""
     rows = []
-    for row in metadata.get("sources", []):
-        kept = [name for name in row.get("classes", []) if name in set(classes)]
+    for row in metadata.sources(memory.metadata):
+        kept = [name for name in row["classes"] if name in set(classes)]
         if kept:
             rows.append({**row, "classes": kept})
     return rows

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from drrpack.errors import SourceError
+from drrpack.formats import metadata
 from drrpack.formats.container import Reader
 from drrpack.formats.layout import Json
 from drrpack.formats.sources import Source, Split, open_source
@@ -58,8 +58,9 @@ def record(source: Source, size: int | None) -> Json:
     digests = {"train": source.digest()}
     if source.has_test:
         digests["test"] = source.digest("test")
-    classes = list(source.classes)
-    return {"path": str(source.root), "digest": digests, "size": size, "classes": classes}
+    # a path need not be UTF-8, as JSON must be
+    path = str(source.root).encode("utf-8", "backslashreplace").decode()
+    return {"path": path, "digest": digests, "size": size, "classes": list(source.classes)}
 
 
 def open_originals(reader: Reader, given: Path | None, split: Split) -> Originals:
@@ -81,7 +82,7 @@ def open_originals(reader: Reader, given: Path | None, split: Split) -> Original
 
 def _open_part(reader: Reader, kept: Json, given: Path | None, split: Split, option: str) -> Part:
     """One recorded folder, or the one given in its place."""
-    path = Path(str(kept["path"]))
+    path = Path(kept["path"])
     several = len(_records(reader)) > 1
     if given is not None and not (several and path.is_dir() and path != given):
         path = given
@@ -92,7 +93,7 @@ def _open_part(reader: Reader, kept: Json, given: Path | None, split: Split, opt
         )
     # bad pictures may have been left out when encoding; the digest tells whether the same ones
     source = open_source(path, size=kept.get("size"), splits=[split], skip_bad=True)
-    digests = kept.get("digest", {})
+    digests = metadata.part(kept, "digest")
     if split == "test" and split not in digests:
         raise SourceError(
             f"{reader.path}: the source {source.root} had no test/ or val/ when it was encoded; "
@@ -146,7 +147,8 @@ def _check_fit(reader: Reader, found: Originals) -> None:
 def _refuse_training_images(reader: Reader, source: Source, split: Split) -> None:
     """An accuracy on what the memory was made of would say nothing."""
     digest = source.digest(split)
-    if any(digest == kept.get("digest", {}).get("train") for kept in _records(reader)):
+    known = [metadata.part(kept, "digest").get("train") for kept in _records(reader)]
+    if digest in known:
         raise SourceError(
             f"{source.root}: these are the training images that {reader.path} was made from; "
             "give other images to test on with --test DIR"
@@ -154,20 +156,13 @@ def _refuse_training_images(reader: Reader, source: Source, split: Split) -> Non
 
 
 def _records(reader: Reader) -> Sequence[Json]:
-    """The list ``sources`` of the metadata, as far as it can be understood."""
-    found: Any = reader.metadata.get("sources", [])
-    rows = found if isinstance(found, list) else []
-    return [
-        row
-        for row in rows
-        if isinstance(row, dict) and row.get("path") and isinstance(row.get("classes"), list)
-    ]
+    return metadata.sources(reader.metadata)
 
 
 def recorded_size(reader: Reader) -> int | None:
     """The --size with which the memory was made: other images are brought to it as well."""
     sizes = [kept["size"] for kept in _records(reader) if kept.get("size") is not None]
-    return int(sizes[0]) if sizes else None
+    return sizes[0] if sizes else None
 
 
 def _size(size: tuple[int, int]) -> str:

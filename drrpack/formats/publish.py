@@ -8,6 +8,7 @@ import fcntl
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -78,6 +79,7 @@ def publish(
     check_output(path, overwrite=overwrite, need_bytes=len(image))
     target = Path(os.path.realpath(path))  # so a symbolic link stays one
     with all_or_nothing(target, path) as temporary, new_file(temporary) as descriptor:
+        _keep_mode(descriptor, target)
         _write_durably(descriptor, image)
         try:
             check(temporary)
@@ -131,6 +133,12 @@ def _locked(path: Path, flags: int) -> Iterator[int]:
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _keep_mode(descriptor: int, target: Path) -> None:
+    """A file that takes the place of another is as private as that was."""
+    with contextlib.suppress(OSError):  # nothing there, or a file system without modes
+        os.fchmod(descriptor, stat.S_IMODE(target.stat().st_mode))
 
 
 def _write_durably(descriptor: int, image: bytes) -> None:
@@ -212,6 +220,13 @@ def changing(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[None]:
+    """As `changing`, for what will take the place of whatever is at ``path``, if anything is."""
+    with changing(path) if path.exists() else contextlib.nullcontext():
+        yield
 
 
 def _is_taken(descriptor: int, path: Path) -> bool:

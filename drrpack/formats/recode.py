@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,16 +12,21 @@ import torch
 from drrpack.codec import ClassCodes, Codec, lay_out
 from drrpack.formats import shipped
 from drrpack.formats.container import Memory, Reader
+from drrpack.formats.edit import check_one_codec
 from drrpack.formats.memory import chunk, load_codec, read_codes, sections
 
 
 def in_one_layout(readers: Sequence[Reader], device: torch.device) -> list[Memory]:
-    """The content of each file, coded anew where files of one codec lay out their streams
-    otherwise: how suits the number of images in their classes."""
+    """The content of each file of one codec, coded anew where they lay out their streams otherwise:
+    how suits the number of images in their classes.
+
+    Raises:
+        OptionError: other codecs or other sizes of images; the message says how they differ.
+    """
     memories = [reader.memory() for reader in readers]
+    check_one_codec({Path(reader.path): one for reader, one in zip(readers, memories, strict=True)})
     first, *others = (shipped.whole(reader.entropy_model, reader.path) for reader in readers)
-    same = all(shipped.key(model) == shipped.key(first) for model in others)
-    if not same or all(model == first for model in others):
+    if all(model == first for model in others):
         return memories
     codec = load_codec(readers[0], device)
     codes = [all_codes(reader, codec) for reader in readers]

@@ -13,7 +13,7 @@ import torch
 from drrpack import codec as codecs
 from drrpack.codec import ClassCodes, Codec
 from drrpack.errors import CorruptError, MessageError, OptionError, OutputError
-from drrpack.formats import container, memory, originals, shipped
+from drrpack.formats import container, memory, metadata, originals, shipped
 from drrpack.formats.build import build_image
 from drrpack.formats.container import Memory, Reader
 from drrpack.formats.edit import changed_metadata
@@ -26,7 +26,7 @@ from drrpack.trainers import exemplars, figures
 from drrpack.trainers.encode import encode_classes
 from drrpack.trainers.encode_plan import Report
 from drrpack.trainers.fit_codec import FitPlan, Log, tune_bitswap
-from drrpack.trainers.fitting import Budget
+from drrpack.trainers.fitting import Budget, checkpoint_folder
 from drrpack.vqvae import grid_shapes
 from drrpack.weights import unpack_bitswap
 
@@ -144,15 +144,27 @@ def _with_classes(reader: Reader, plan: Plan, codec: Codec, fresh: Sequence[Clas
     content, source = reader.memory(), plan.source
     new = [name for name in source.classes if name not in content.classes]
     classes = [*content.classes, *new]
-    kept = content.metadata.get("raw", {})
+    raw_per_class, raw_select = _raw_choice(reader)
     numbers = {source.classes.index(name): classes.index(name) for name in new}
     raw = exemplars.records(
-        kept.get("select", "herding"), int(kept.get("per_class", 0)), numbers, fresh,
+        raw_select, raw_per_class, numbers, fresh,
         source.load, codec.vqvae, plan.options.seed,
     )  # fmt: skip
-    rows = [*content.metadata.get("sources", []), originals.record(source, plan.size)]
-    metadata = changed_metadata(content.metadata, sources=rows)
-    return replace(content, classes=classes, raw=[*content.raw, *raw], metadata=metadata)
+    rows = [*metadata.sources(content.metadata), originals.record(source, plan.size)]
+    changed = changed_metadata(content.metadata, sources=rows)
+    return replace(content, classes=classes, raw=[*content.raw, *raw], metadata=changed)
+
+
+def _raw_choice(reader: Reader) -> tuple[int, exemplars.Selection]:
+    """How many raw images the file keeps of each class, and how they were chosen."""
+    kept = metadata.part(reader.metadata, "raw")
+    count, select = kept.get("per_class", 0), kept.get("select", "herding")
+    if type(count) is not int or count < 0 or select not in exemplars.SELECTIONS:
+        raise CorruptError(
+            f"{reader.path}: it keeps {count!r} raw images of each class by {select!r}, expected "
+            f"a number and one of {', '.join(exemplars.SELECTIONS)}"
+        )
+    return count, select
 
 
 def _kept(
@@ -193,15 +205,12 @@ def _tuned(
     """All streams by a Bit-Swap that was fitted further on all codes (the paper, section 4)."""
     options = plan.options
     network, _, layouts = unpack_bitswap(shipped.whole(reader.entropy_model, reader.path))
-    try:
-        plan.checkpoints.mkdir(exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{plan.checkpoints}: no place for checkpoints: {error}") from error
     fit_plan = FitPlan(options.budget, options.device, options.seed, checkpoints=plan.checkpoints)
     filled = [codes for codes in every if len(codes)]
     flat = np.concatenate([codes.flat for codes in filled])
     top_shape = grid_shapes(*reader.image_size)[0]
-    log: Log = tune_bitswap(network, flat, top_shape, fit_plan, report)
+    with checkpoint_folder(plan.checkpoints):
+        log: Log = tune_bitswap(network, flat, top_shape, fit_plan, report)
     tables = {
         level: frequency_table(
             np.concatenate([getattr(codes, level) for codes in filled]),
@@ -211,6 +220,7 @@ def _tuned(
     }
     tuned = codecs.assemble(codec.vqvae, codec.bits, network, tables, layouts, options.device)
     made = coded(content, tuned, every)
-    measured = {**made.metadata["figures"], "reference_bits": figures.references(filled)}
-    fit = {**made.metadata.get("fit", {}), "tuned": log}
+    known = metadata.part(made.metadata, "figures")
+    measured = {**known, "reference_bits": figures.references(filled)}
+    fit = {**metadata.part(made.metadata, "fit"), "tuned": log}
     return replace(made, metadata={**made.metadata, "figures": measured, "fit": fit})

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from drrpack.codec import ClassCodes, Codec, lay_out
-from drrpack.errors import OutputError
-from drrpack.formats import container, memory, originals, shipped
+from drrpack.formats import container, memory, metadata, originals, shipped
 from drrpack.formats.container import Memory, Reader, Section
+from drrpack.formats.publish import replacing
 from drrpack.formats.sources import Source
 from drrpack.rdoq import BEST, DEFAULT_QUALITY, context_of, with_quality
 from drrpack.trainers import entropy, exemplars, figures
@@ -27,6 +27,7 @@ from drrpack.trainers.encode_plan import (
     codec_files,
 )
 from drrpack.trainers.fit_codec import FitPlan, fit_codec, fit_decoder
+from drrpack.trainers.fitting import checkpoint_folder
 
 Log = dict[str, Any]  # how the codec was fitted; goes into the file
 
@@ -68,7 +69,8 @@ def encode(plan: Plan, report: Report = _silent) -> Path:
             source.load, codec.vqvae, options.seed,
         ),
     )  # fmt: skip
-    container.write(options.output, content, overwrite=options.force)
+    with replacing(options.output):
+        container.write(options.output, content, overwrite=options.force)
     shutil.rmtree(plan.checkpoints, ignore_errors=True)
     return options.output
 
@@ -91,17 +93,14 @@ def obtain_codecs(plan: Plan, report: Report) -> tuple[list[Codec], Log]:
     labels = np.repeat(np.arange(len(classes)), [len(images) for images in classes])
     seen = ~figures.kept_back(len(labels), plan.source, plan.fit_classes)
     images, labels = np.concatenate(classes)[seen], labels[seen]
-    try:
-        plan.checkpoints.mkdir(exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{plan.checkpoints}: no place for checkpoints: {error}") from error
     fit_plan = FitPlan(
         options.budget, options.device, options.seed, start=taken, checkpoints=plan.checkpoints,
         quality=DEFAULT_QUALITY if options.quality is None else options.quality,
     )  # fmt: skip
     of_kind = [c for c in fit_plan.entropy if options.entropy in ("auto", c.kind)]
     run = fit_decoder if options.fit == "decoder" else fit_codec
-    fitted, networks = run(images, replace(fit_plan, entropy=of_kind), report, labels)
+    with checkpoint_folder(plan.checkpoints):
+        fitted, networks = run(images, replace(fit_plan, entropy=of_kind), report, labels)
     of = {"source_digest": plan.source.digest(), "classes": plan.fit_classes}
     before = {"before": log} if log else {}
     return fitted, {**of, "device": options.device.type, "networks": networks, **before}
@@ -113,7 +112,7 @@ def _taken(options: EncodeOptions) -> tuple[list[Codec], Log]:
     for path in codec_files(options):
         with Reader(path) as reader:
             codecs.append(memory.load_codec(reader, options.device, encoder=True))
-            log = dict(reader.metadata.get("fit", {}))
+            log = metadata.part(reader.metadata, "fit")
     return codecs, log
 
 

@@ -9,10 +9,11 @@ from typing import Literal, get_args
 
 import torch
 
-from drrpack.errors import OptionError
+from drrpack.errors import OptionError, SourceError
 from drrpack.formats import container, shipped
 from drrpack.formats.account import entropy_model
 from drrpack.formats.container import Reader
+from drrpack.formats.layout import MAX_SIDE
 from drrpack.formats.sources import Source, open_source
 from drrpack.rdoq import BEST
 from drrpack.trainers.exemplars import SELECTIONS, Selection
@@ -99,6 +100,11 @@ def plan_encode(options: EncodeOptions) -> Plan:
     if options.thin:
         _check_thin(options)
     source = open_source(options.source, size=options.size, skip_bad=options.skip_bad)
+    if max(source.image_size) > MAX_SIDE:
+        raise SourceError(
+            "{}: its images are {}x{}, and a side has {} pixels at most; bring them to a smaller "
+            "size with --size".format(source.root, *source.image_size, MAX_SIDE)
+        )
     return Plan(source, options, _fit_classes(source, options))
 
 

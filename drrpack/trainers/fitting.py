@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,7 +13,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from drrpack.errors import CorruptError
+from drrpack.errors import CorruptError, OutputError
 from drrpack.trainers.rundir import write_atomic
 
 CHECKPOINT_SECONDS = 60.0  # a crash costs a minute of fitting
@@ -129,6 +130,23 @@ def _batch(count: int, batch_size: int, per_epoch: int, seed: int, step: int) ->
     shuffle = torch.Generator().manual_seed(seed * 7_919 + epoch)
     order = torch.randperm(count, generator=shuffle)
     return order[index * batch_size : (index + 1) * batch_size]
+
+
+@contextmanager
+def checkpoint_folder(path: Path) -> Iterator[None]:
+    """A folder for the checkpoints of several fits; without any it does not stay.
+
+    Raises OutputError where it can't be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{path}: no place for checkpoints: {error}") from error
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # it holds something to go on from
+            path.rmdir()
 
 
 def _keep(task: FitTask, path: Path, fingerprint: str, step: int, seconds: float) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 INTERRUPTED = """
     import os, sys
+    from pathlib import Path
     from drrpack.cli.main import main
 
     number = int(sys.argv.pop(1))
@@ -21,7 +22,12 @@ INTERRUPTED = """
         os.kill(os.getpid(), number)
         fsync(descriptor)
 
+    def once_more(path, **options):
+        os.kill(os.getpid(), number)
+        unlink(path, **options)
+
     os.fsync = interrupted  # the file is written, and has not got its name yet
+    unlink, Path.unlink = Path.unlink, once_more  # and again while what was written is removed
     main()
 """
 
@@ -40,3 +46,15 @@ def test_nothing_is_left_and_nothing_is_lost(
         assert "interrupted" in done.stderr and "Traceback" not in done.stderr
         assert list(tmp_path.iterdir()) == [own_drr]
         assert own_drr.read_bytes() == before
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+def test_a_screen_that_is_full(own_drr: Path) -> None:
+    for command in (["stats"], ["stats", "--json"], ["verify"]):
+        with open("/dev/full", "w") as full:
+            done = subprocess.run(
+                [sys.executable, "-m", "drrpack", *command, str(own_drr)],
+                stdout=full, stderr=subprocess.PIPE, text=True, timeout=120,
+            )  # fmt: skip
+        assert done.returncode == 6, done.stderr
+        assert "No space left" in done.stderr and "Traceback" not in done.stderr

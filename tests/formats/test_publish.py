@@ -156,3 +156,12 @@ def test_values_that_json_does_not_know(tmp_path: Path) -> None:
     with pytest.raises(TypeError):
         write(tmp_path / "mem.drr", replace(SMALL, metadata={"path": tmp_path}))
     assert os.listdir(tmp_path) == []
+
+
+def test_a_private_file_stays_private(small: Path) -> None:
+    small.chmod(0o600)
+    write(small, LARGE, overwrite=True)
+    assert small.stat().st_mode & 0o777 == 0o600
+    small.chmod(0o664)
+    write(small, SMALL, overwrite=True)
+    assert small.stat().st_mode & 0o777 == 0o664

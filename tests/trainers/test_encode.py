@@ -10,10 +10,11 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from tiny_memory import encode_tiny, options_for, tiny_networks, write_digits
 
 from drrpack.codec import Codec
-from drrpack.errors import DrrError
+from drrpack.errors import DrrError, SourceError
 from drrpack.formats.container import Reader
 from drrpack.formats.sources import open_source
 from drrpack.trainers import encode as encoding
@@ -126,3 +127,19 @@ def test_killed_twice_and_resumed_like_undisturbed(few: Path, tmp_path: Path) ->
             two.stream(row, "bottom") for row in rows
         ]
         assert one.metadata["figures"] == two.metadata["figures"]
+
+
+def test_a_folder_whose_name_is_not_utf8(digits_drr: Path, tmp_path: Path) -> None:
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/bad\xff"))
+    write_digits(folder / "digits", train=2, test=1)
+    output = encode_tiny(folder / "digits", tmp_path / "mem.drr", codec=digits_drr)
+    with Reader(output) as reader:
+        assert reader.metadata["sources"][0]["path"] == f"{tmp_path}/bad\\udcff/digits"
+
+
+def test_sides_beyond_the_format_are_refused_before_the_work(tmp_path: Path) -> None:
+    place = tmp_path / "src" / "cat"
+    place.mkdir(parents=True)
+    Image.new("RGB", (4097, 1)).save(place / "0.png")
+    with pytest.raises(SourceError, match=r"src: its images are 1x4097, .* 4096 .*--size"):
+        plan_encode(options_for(tmp_path / "src", tmp_path / "mem.drr"))

@@ -1,0 +1,35 @@
+"""Reading a file's metadata: notes for people, in which a file may hold anything, or nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drrpack.formats.layout import Json
+
+
+def part(metadata: Json, name: str) -> Json:
+    """The object called ``name``; an empty one where there is none, or something else."""
+    found: Any = metadata.get(name)
+    return found if isinstance(found, dict) else {}
+
+
+def number(metadata: Json, name: str) -> float | None:
+    """The number called ``name``, if it is one."""
+    found: Any = metadata.get(name)
+    return found if isinstance(found, int | float) and not isinstance(found, bool) else None
+
+
+def sources(metadata: Json) -> list[Json]:
+    """The rows of ``sources``, where images came from, as far as they can be understood."""
+    rows: Any = metadata.get("sources")
+    return [row for row in rows if _is_source(row)] if isinstance(rows, list) else []
+
+
+def _is_source(row: Any) -> bool:
+    return (
+        isinstance(row, dict)
+        and isinstance(row.get("path"), str)
+        and isinstance(row.get("classes"), list)
+        and all(isinstance(name, str) for name in row["classes"])
+        and (row.get("size") is None or type(row["size"]) is int)
+    )
