@@ -17,6 +17,7 @@ so a fitted network and its frozen form compute the same numbers.
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -322,6 +323,28 @@ def move(network: nn.Module, device: torch.device | str) -> None:
             layer.frozen = (weight.to(device), bias.to(device), scale.to(device))
 
 
+class _WithoutNNPACK:
+    """NNPACK off while anybody is inside: it is the process's setting, and threads overlap."""
+
+    def __init__(self) -> None:
+        self._guard, self._inside, self._off = threading.Lock(), 0, ExitStack()
+
+    def __enter__(self) -> None:
+        with self._guard:
+            if not self._inside:
+                self._off.enter_context(torch.backends.nnpack.flags(enabled=False))
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._guard:
+            self._inside -= 1
+            if not self._inside:
+                self._off.close()
+
+
+_without_nnpack = _WithoutNNPACK()
+
+
 @contextmanager
 def exact_arithmetic(device: torch.device) -> Iterator[None]:
     """No gradients, and nothing on ``device`` whose transforms are not exact.
@@ -331,7 +354,7 @@ def exact_arithmetic(device: torch.device) -> Iterator[None]:
     no switch: operands have eight bits, and on a GPU the carrier is float64.
     """
     with ExitStack() as stack:
-        stack.enter_context(torch.backends.nnpack.flags(enabled=False))
+        stack.enter_context(_without_nnpack)
         stack.enter_context(torch.autocast(device.type, enabled=False))
         stack.enter_context(torch.inference_mode())
         yield

@@ -6,6 +6,7 @@ import hashlib
 import math
 import subprocess
 import sys
+import threading
 from typing import Any
 
 import numpy as np
@@ -319,6 +320,26 @@ def test_an_embedding_is_its_rounded_table() -> None:
     again = IntEmbedding(50, 6)
     again.load_arrays(layer.arrays())
     np.testing.assert_array_equal(again(codes).numpy(), wanted)
+
+
+def test_exact_arithmetic_holds_until_the_last_thread_is_out() -> None:
+    enabled = torch._C._get_nnpack_enabled
+    before, seen = enabled(), list[bool]()
+    inside, others_out = threading.Barrier(2), threading.Event()
+
+    def last() -> None:
+        with exact_arithmetic(CPU):
+            inside.wait(10)
+            others_out.wait(10)
+            seen.append(enabled())
+
+    thread = threading.Thread(target=last)
+    with exact_arithmetic(CPU):
+        thread.start()
+        inside.wait(10)
+    others_out.set()
+    thread.join()
+    assert (seen, enabled()) == ([False], before)
 
 
 def test_exact_arithmetic_leaves_the_settings_as_they_were() -> None:
