@@ -13,8 +13,10 @@ if TYPE_CHECKING:
 
 
 def append(
-    memory: Annotated[Path, typer.Argument(help="The .drr file to add to.")],
-    source: Annotated[Path, typer.Argument(help="Images of new classes, as for encode.")],
+    memory: Annotated[Path, typer.Argument(help="The .drr file to add to.", readable=False)],
+    source: Annotated[
+        Path, typer.Argument(help="Images of new classes, as for encode.", readable=False)
+    ],
     keep_entropy_model: Annotated[
         bool,
         typer.Option(

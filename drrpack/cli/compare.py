@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +12,10 @@ import typer
 
 def compare(
     source: Annotated[
-        Path, typer.Argument(help="SRC/class/*.png, a folder with train/ and test/, or CIFAR.")
+        Path,
+        typer.Argument(
+            help="SRC/class/*.png, a folder with train/ and test/, or CIFAR.", readable=False
+        ),
     ],
     classes: Annotated[
         str | None,
@@ -35,14 +39,18 @@ def compare(
     ] = "",
     work: Annotated[
         Path | None,
-        typer.Option(help="Keep accuracies in this folder, and take those that are there."),
+        typer.Option(
+            help="Keep accuracies in this folder, and take those that are there.", readable=False
+        ),
     ] = None,
     chart: Annotated[
-        Path | None, typer.Option(help="Draw PSNR and accuracy over bytes into this .png.")
+        Path | None,
+        typer.Option(help="Draw PSNR and accuracy over bytes into this .png.", readable=False),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
     codec: Annotated[
-        Path | None, typer.Option(help="Compare this .drr file's codec, not drrpack's own.")
+        Path | None,
+        typer.Option(help="Compare this .drr file's codec, not drrpack's own.", readable=False),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
 ) -> None:
@@ -56,13 +64,18 @@ def compare(
     from drrpack.formats.memory import load_codec
     from drrpack.formats.sources import open_source
     from drrpack.trainers import compare as comparing
-    from drrpack.trainers.compare_accuracy import TrainPlan, with_accuracy
+    from drrpack.trainers.compare_accuracy import TrainPlan, tested_images, with_accuracy
     from drrpack.trainers.selection import select_classes
 
+    _check_budget(budget_mb)
+    if chart is not None:
+        comparing.check_chart(chart)
     place = screen.choose_device(device)
     plan = TrainPlan(place, epochs, width, seeds, sizes=_sizes(train_at), work=_folder(work))
     found = open_source(source, size=size, splits=["train", "test"] if train else ["train"])
     chosen = select_classes(found.classes, classes)
+    if train:
+        tested_images(found, chosen)  # what can't be learned is refused before it is measured
     files = shipped.paths() if codec is None else [codec]
     codecs = []
     for path in files:
@@ -75,22 +88,32 @@ def compare(
     comparison = comparing.compare(found, codecs, chosen, sample, report)
     if train:
         comparison = with_accuracy(comparison, found, codecs, chosen, plan, report)
-    if chart is not None:
-        comparing.draw(comparison, chart)
     if as_json:
         typer.echo(json.dumps(comparison.to_json()))
     else:
         screen.print_comparison(comparison, budget_mb)
+    if chart is not None:  # last: the figures are safe should the disk be full
+        comparing.draw(comparison, chart)
+
+
+def _check_budget(megabytes: float | None) -> None:
+    from drrpack.errors import OptionError
+
+    if megabytes is not None and not 0 < megabytes * 1e6 < float("inf"):
+        raise OptionError(f"--budget-mb {megabytes:g}: say megabytes above 0, as in 1.5")
 
 
 def _folder(path: Path | None) -> Path | None:
     from drrpack.errors import OutputError
 
+    if path is None:
+        return None
     try:
-        if path is not None:
-            path.mkdir(parents=True, exist_ok=True)
+        path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{path}: no place for accuracies: {error}") from error
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise OutputError(f"{path}: no place for accuracies: you may not write to that folder")
     return path
 
 

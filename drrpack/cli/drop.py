@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +10,7 @@ import typer
 
 
 def drop(
-    memory: Annotated[Path, typer.Argument(help="The .drr file to change.")],
+    memory: Annotated[Path, typer.Argument(help="The .drr file to change.", readable=False)],
     classes: Annotated[list[str], typer.Argument(help="Names of the classes that go.")],
 ) -> None:
     """Take classes out of a .drr file; the others stay as they are, and keep their order."""
@@ -22,5 +23,17 @@ def drop(
     with changing(memory):
         with Reader(memory) as reader:
             before = reader.memory()
-        size = write(memory, without(memory, before, classes), overwrite=True)
-    screen.note(f"{memory}: {len(before.classes) - len(set(classes))} classes, {size:,} bytes")
+        names = [_name(memory, before.classes, wanted) for wanted in classes]
+        size = write(memory, without(memory, before, names), overwrite=True)
+    screen.note(f"{memory}: {len(before.classes) - len(set(names))} classes, {size:,} bytes")
+
+
+def _name(memory: Path, names: Sequence[str], wanted: str) -> str:
+    """The class that is wanted, as the file spells it."""
+    from drrpack.errors import OptionError
+    from drrpack.trainers.selection import few, find_class
+
+    number = find_class(names, wanted)
+    if number is None:
+        raise OptionError(f"{memory} has no class {wanted!r}; it has {len(names)}: {few(names)}")
+    return names[number]

@@ -17,10 +17,13 @@ def encode(
     source: Annotated[
         Path,
         typer.Argument(
-            help="SRC/class/*.png, a folder with train/ and val/ or test/, or a CIFAR folder."
+            help="SRC/class/*.png, a folder with train/ and val/ or test/, or a CIFAR folder.",
+            readable=False,
         ),
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The .drr file to write.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The .drr file to write.", readable=False)
+    ],
     size: Annotated[int | None, typer.Option(help="Resize every image to SIZE x SIZE.")] = None,
     fit_classes: Annotated[
         int | None, typer.Option(help="Fit on the first N classes; half of them by default.")
@@ -31,7 +34,10 @@ def encode(
     ] = None,
     codec: Annotated[
         Path | None,
-        typer.Option(help="Take the codec of this .drr file, not the one that comes with drrpack."),
+        typer.Option(
+            help="Take the codec of this .drr file, not the one that comes with drrpack.",
+            readable=False,
+        ),
     ] = None,
     fit: Annotated[
         bool, typer.Option("--fit", help="Fit a codec to these images, from scratch.")

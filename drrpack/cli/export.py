@@ -9,8 +9,10 @@ import typer
 
 
 def export(
-    memory: Annotated[Path, typer.Argument(help="The .drr file.")],
-    output: Annotated[Path, typer.Argument(help="The folder to make, or a file NAME.npz.")],
+    memory: Annotated[Path, typer.Argument(help="The .drr file.", readable=False)],
+    output: Annotated[
+        Path, typer.Argument(help="The folder to make, or a file NAME.npz.", readable=False)
+    ],
     format: Annotated[
         str | None, typer.Option(help="png or webp: a folder of pictures; npz: arrays.")
     ] = None,
@@ -25,15 +27,17 @@ def export(
     from drrpack.cli.progress import Bars
     from drrpack.formats.container import Reader
     from drrpack.formats.dataset import DRRDataset
+    from drrpack.formats.export import check_place
     from drrpack.formats.export import export as run
     from drrpack.trainers.selection import select_classes
 
     place = screen.choose_device(device)
+    kind = format or ("npz" if output.suffix == ".npz" else "png")
+    check_place(output, kind)
     screen.tidy(output)
     with Reader(memory) as reader:
         chosen = select_classes(reader.classes, classes)
     dataset = DRRDataset(memory, classes=chosen, device=place, cache_bytes=0)
-    kind = format or ("npz" if output.suffix == ".npz" else "png")
     with Bars() as bars:
         run(dataset, output, kind, lambda done, total: bars.count("images", done, total))
     screen.note(f"{len(dataset)} images of {len(dataset.classes)} classes in {output}")

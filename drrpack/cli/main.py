@@ -15,6 +15,7 @@ from drrpack.cli.append import append
 from drrpack.cli.compare import compare
 from drrpack.cli.drop import drop
 from drrpack.cli.encode import encode
+from drrpack.cli.escape import harmless
 from drrpack.cli.export import export
 from drrpack.cli.merge import merge
 from drrpack.cli.preview import preview
@@ -69,7 +70,7 @@ def main() -> None:
     try:
         app()
     except DrrError as error:
-        typer.secho(f"error: {error}", fg=typer.colors.RED, err=True)
+        typer.secho(f"error: {harmless(str(error))}", fg=typer.colors.RED, err=True)
         sys.exit(error.exit_code)
     except (_Interrupted, KeyboardInterrupt):
         typer.echo("interrupted", err=True)

@@ -9,8 +9,12 @@ import typer
 
 
 def merge(
-    memories: Annotated[list[Path], typer.Argument(help="The .drr files, made by one codec.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The .drr file to write.")],
+    memories: Annotated[
+        list[Path], typer.Argument(help="The .drr files, made by one codec.", readable=False)
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The .drr file to write.", readable=False)
+    ],
     force: Annotated[bool, typer.Option("--force", help="Overwrite the output.")] = False,
 ) -> None:
     """Put the classes of several .drr files into one."""

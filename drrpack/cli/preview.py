@@ -9,10 +9,13 @@ import typer
 
 
 def preview(
-    memory: Annotated[Path, typer.Argument(help="The .drr file.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The picture to write.")],
+    memory: Annotated[Path, typer.Argument(help="The .drr file.", readable=False)],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The picture to write.", readable=False)
+    ],
     source: Annotated[
-        Path | None, typer.Option(help="Where the originals are now, if they have moved.")
+        Path | None,
+        typer.Option(help="Where the originals are now, if they have moved.", readable=False),
     ] = None,
     rows: Annotated[int, typer.Option(min=1, help="Classes to show.")] = 8,
     columns: Annotated[int, typer.Option(min=1, help="Images of each class.")] = 8,
@@ -22,10 +25,10 @@ def preview(
     from drrpack.cli import screen
     from drrpack.formats.container import check_output
     from drrpack.formats.dataset import DRRDataset
-    from drrpack.formats.preview import preview_grid
+    from drrpack.formats.preview import picture_format, preview_grid, save_picture
 
     check_output(output, overwrite=force)
-    screen.check_picture_name(output)
+    picture_format(output)  # refused before anything is decoded
     grid, where = preview_grid(DRRDataset(memory), source, rows, columns)
-    grid.save(output)
+    save_picture(grid, output, overwrite=force)
     screen.note(f"{output}: {where}")

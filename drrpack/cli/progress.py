@@ -48,10 +48,10 @@ class Bars:
             TextColumn("{task.fields[detail]}"), console=console,
         )  # fmt: skip
         self._tasks: dict[str, TaskID] = {}
+        self._finished: dict[str, str] = {}  # what each bar says in the end
         self.run = "training"  # what the bar of a training is called
 
     def __enter__(self) -> Bars:
-        self._bars.start()
         return self
 
     def __exit__(
@@ -63,27 +63,34 @@ class Bars:
         if error is None:
             self._complete()
         self._bars.accuracies.clear()  # the tables of results come next
-        self._bars.stop()
+        if self._tasks:
+            self._bars.stop()
 
-    def move(self, stage: str, fraction: float, detail: str) -> None:
-        """Set a stage's bar; stages before it are complete then."""
+    def move(self, stage: str, fraction: float, detail: str, finished: str) -> None:
+        """Set a stage's bar; stages before it are complete then, and say what is true ``finished``:
+        a stage need not report its last step."""
+        if not self._tasks:
+            self._bars.start()  # not before: bars that never move would leave an empty line
         if stage not in self._tasks:
             self._complete()
             self._tasks[stage] = self._bars.add_task(stage, total=1.0, detail="")
+        self._finished[stage] = finished
         self._bars.update(self._tasks[stage], completed=fraction, detail=detail)
 
     def _complete(self) -> None:
-        for task in self._tasks.values():
-            self._bars.update(task, completed=1.0)
+        for stage, task in self._tasks.items():
+            self._bars.update(task, completed=1.0, detail=self._finished[stage])
 
     def count(self, stage: str, done: int, total: int) -> None:
         """Set a stage's bar to so many of so many."""
-        self.move(stage, done / max(1, total), f"{done}/{total}")
+        self.move(stage, done / max(1, total), f"{done}/{total}", f"{total}/{total}")
 
     def encoding(self, event: Event) -> None:
         """Show a report of `drrpack.trainers.encode.encode`."""
         if isinstance(event, FitProgress):
-            self.move(event.stage, event.fraction, _fit_detail(event))
+            figures = _fit_figures(event)
+            detail = f"epoch {event.epoch}, {figures}, {duration(event.seconds_left)} left"
+            self.move(event.stage, event.fraction, detail, figures)
         elif isinstance(event, Choice):
             sizes = (f"{kind} {size:,}" for kind, size in event.sizes.items())
             detail = f"bytes with streams: {', '.join(sizes)}"
@@ -99,17 +106,17 @@ class Bars:
             of_run[event.classes_seen] = event.accuracy
         elif event.accuracy is not None:  # a log keeps lines
             console.print(f"{detail}: accuracy {event.accuracy:.2f} %", highlight=False)
+        finished = detail
         detail += f", epoch {event.epoch}/{event.epochs}"
         if event.loss is not None:
             detail += f", loss {event.loss:.3f}"
         if event.seconds_left is not None:
             detail += f", {duration(event.seconds_left)} left"
-        self.move(self.run, event.fraction, detail)
+        self.move(self.run, event.fraction, detail, finished)
 
 
-def _fit_detail(event: FitProgress) -> str:
-    shown = ", ".join(f"{_METRICS.get(k, k)} {v:.4g}" for k, v in event.metrics.items())
-    return f"epoch {event.epoch}, {shown}, {duration(event.seconds_left)} left"
+def _fit_figures(event: FitProgress) -> str:
+    return ", ".join(f"{_METRICS.get(k, k)} {v:.4g}" for k, v in event.metrics.items())
 
 
 _METRICS = {

@@ -9,13 +9,20 @@ import typer
 
 
 def report(
-    runs: Annotated[list[Path], typer.Argument(help="Folders of `drrpack train --out`.")],
+    runs: Annotated[
+        list[Path], typer.Argument(help="Folders of `drrpack train --out`.", readable=False)
+    ],
     output: Annotated[
         Path,
-        typer.Option("--output", "-o", help="The page; a name in .png gives the curves alone."),
+        typer.Option(
+            "--output",
+            "-o",
+            help="The page; a name in .png gives the curves alone.",
+            readable=False,
+        ),
     ] = Path("report.html"),
     memory: Annotated[
-        Path | None, typer.Option(help="Show pictures from this .drr file as well.")
+        Path | None, typer.Option(help="Show pictures from this .drr file as well.", readable=False)
     ] = None,
 ) -> None:
     """Put runs on one page: curves, tables, memory, classes, pictures."""

@@ -11,6 +11,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from drrpack.cli.escape import harmless
 from drrpack.errors import OptionError
 from drrpack.formats.account import account
 from drrpack.formats.container import Reader
@@ -27,12 +28,12 @@ errors = Console(stderr=True)
 
 def note(text: str) -> None:
     """A plain line."""
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
+    console.print(harmless(text), markup=False, highlight=False, soft_wrap=True)
 
 
 def warn(text: str) -> None:
     """A line that should not be missed, on the error stream."""
-    errors.print(f"warning: {text}", markup=False, style="yellow", soft_wrap=True)
+    errors.print(f"warning: {harmless(text)}", markup=False, style="yellow", soft_wrap=True)
 
 
 def tidy(output: Path) -> None:
@@ -50,12 +51,6 @@ def choose_device(name: str) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise OptionError("--device cuda: PyTorch finds no CUDA device here; say --device cpu")
     return torch.device(name)
-
-
-def check_picture_name(path: Path) -> None:
-    """Refuse a name by which no picture can be written."""
-    if path.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp"):
-        raise OptionError(f"{path}: end the picture's name in .png, .jpg or .webp")
 
 
 def duration(seconds: float) -> str:

@@ -9,7 +9,7 @@ import typer
 
 
 def stats(
-    memory: Annotated[Path, typer.Argument(help="The .drr file.")],
+    memory: Annotated[Path, typer.Argument(help="The .drr file.", readable=False)],
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
     """Account for every byte of a .drr file."""

@@ -9,9 +9,12 @@ import typer
 
 
 def train(
-    memory: Annotated[Path, typer.Argument(help="The .drr file.")],
+    memory: Annotated[Path, typer.Argument(help="The .drr file.", readable=False)],
     out: Annotated[
-        Path, typer.Option("--out", help="Folder for result.json, accuracy.png and checkpoints.")
+        Path,
+        typer.Option(
+            "--out", help="Folder for result.json, accuracy.png and checkpoints.", readable=False
+        ),
     ] = Path("run"),
     method: Annotated[
         str,
@@ -55,10 +58,12 @@ def train(
         int, typer.Option(min=1, help="Raw images of a class that er keeps without a budget.")
     ] = 20,
     test: Annotated[
-        Path | None, typer.Option(help="Raw test images, where the source does not have them.")
+        Path | None,
+        typer.Option(help="Raw test images, where the source does not have them.", readable=False),
     ] = None,
     source: Annotated[
-        Path | None, typer.Option(help="Where the originals are now, if they have moved.")
+        Path | None,
+        typer.Option(help="Where the originals are now, if they have moved.", readable=False),
     ] = None,
     test_view: Annotated[
         str, typer.Option(help="raw, or both: also on test images that went through the codec.")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def verify(
-    memory: Annotated[Path, typer.Argument(help="The .drr file.")],
+    memory: Annotated[Path, typer.Argument(help="The .drr file.", readable=False)],
     quick: Annotated[
         bool, typer.Option("--quick", help="The structure and the CRC of each record.")
     ] = False,

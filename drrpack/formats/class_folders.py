@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,7 +86,7 @@ def list_splits(folders: Mapping[Split, Path]) -> dict[Split, tuple[ClassFiles, 
 def list_classes(root: Path) -> tuple[ClassFiles, ...]:
     """The classes of an image folder, sorted by name; raises SourceError, see the messages."""
     entries = _visible(root)
-    folders = [entry for entry in entries if os.path.isdir(entry)]
+    folders = _folders(entries)
     loose = [entry for entry in entries if _looks_picture(entry) and not os.path.isdir(entry)]
     if not folders:
         found = f"a picture, {shown(loose[0].name)}, and " if loose else ""
@@ -135,6 +135,25 @@ def _visible(folder: Path) -> list[Path]:
     return [folder / n for n in names if not n.startswith(".") and n.lower() not in IGNORED_NAMES]
 
 
+def _folders(entries: Sequence[Path]) -> list[Path]:
+    """Those that are folders. What can't be told is an error, or a class or a split would be left
+    out without a word where the disk that holds it is not there; a bad picture costs less."""
+    folders = []
+    for entry in entries:
+        try:
+            is_folder = stat.S_ISDIR(os.stat(entry).st_mode)
+        except OSError as error:
+            link = os.path.islink(entry)
+            what = f"a link to {shown(os.readlink(entry))}" if link else "an entry"
+            raise SourceError(
+                f"{shown(entry)}: found {what} that can't be opened: {error.strerror}; expected "
+                "the folder of a class, or anything that can be: mend it, or remove it"
+            ) from error
+        if is_folder:
+            folders.append(entry)
+    return folders
+
+
 def _looks_picture(entry: Path) -> bool:
     """Whether a name says that it is a picture's; lists and read-me files do no harm."""
     return entry.suffix.lower() in EXTENSIONS
@@ -153,9 +172,8 @@ def _refuse_undecodable_names(folders: list[Path]) -> None:
 
 def _refuse_classes_beside_splits(root: Path) -> None:
     """Raise where a class would go unread because the source was taken to be divided."""
-    for entry in _visible(root):
-        is_split = entry.name in (TRAIN_NAME, *TEST_NAMES)
-        if is_split or not os.path.isdir(entry):
+    for entry in _folders(_visible(root)):
+        if entry.name in (TRAIN_NAME, *TEST_NAMES):
             continue
         if any(_looks_picture(inner) for inner in _visible(entry)):
             raise SourceError(

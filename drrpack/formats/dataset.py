@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import operator
 import os
+import threading
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -17,10 +20,13 @@ from drrpack.codec import ClassCodes, Codec, Pixels
 from drrpack.errors import OptionError
 from drrpack.formats.container import Reader
 from drrpack.formats.memory import load_codec, read_codes
+from drrpack.formats.pixel_cache import PixelCache
 from drrpack.formats.raw import read_raw
 from drrpack.vqvae import grid_shapes
 
 CACHE_BYTES = 256 * 2**20  # 87,000 images of 32x32
+
+Indices: TypeAlias = Sequence[int] | Sequence[bool] | NDArray[np.integer[Any] | np.bool_] | Tensor
 
 
 class DRRDataset(Dataset[tuple[Any, ...]]):
@@ -29,7 +35,8 @@ class DRRDataset(Dataset[tuple[Any, ...]]):
     Items are ``(image, label)``, the image a uint8 tensor (3, H, W); ``transform`` is applied to
     it. Pixels are the same bytes whatever the batch, the worker or the machine. Codes of a class
     are decoded when one of its images is first asked for and stay in memory (160 bytes an image
-    of 32x32); pixels stay up to ``cache_bytes``.
+    of 32x32); pixels stay up to ``cache_bytes``. Threads may share a dataset; they decode one
+    after the other.
 
     With ``raw="pairs"`` the items are the raw exemplars that the file keeps: ``(raw,
     reconstruction, label)``, both images uint8 (3, H, W) and transformed.
@@ -80,7 +87,16 @@ class DRRDataset(Dataset[tuple[Any, ...]]):
         self._labels = labels[self._items]
         self._codec: Codec | None = None
         self._codes: dict[int, ClassCodes] = {}
-        self._cache = _PixelCache(len(labels), self.image_size, cache_bytes)
+        self._cache = PixelCache(len(labels), self.image_size, cache_bytes)
+        self._locks: dict[int, AbstractContextManager[Any]] = {}
+
+    @property
+    def _lock(self) -> AbstractContextManager[Any]:
+        """Held while anything is decoded and kept: decoding sets switches of the whole process.
+
+        One for each process, as another thread may hold it when this one forks.
+        """
+        return self._locks.setdefault(os.getpid(), threading.RLock())
 
     @cached_property
     def targets(self) -> list[int]:
@@ -92,9 +108,16 @@ class DRRDataset(Dataset[tuple[Any, ...]]):
         return len(self._items)
 
     def __getitem__(self, index: int) -> tuple[Any, ...]:
-        return self.__getitems__([index])[0]
+        try:
+            number = operator.index(index)
+        except TypeError as error:
+            raise TypeError(
+                f"{self.reader.path}: found an index of type {type(index).__name__}, expected one "
+                "whole number; for several images call pixels([…]) or codes([…])"
+            ) from error
+        return self.__getitems__([number])[0]
 
-    def __getitems__(self, indices: Sequence[int]) -> list[tuple[Any, ...]]:
+    def __getitems__(self, indices: Indices) -> list[tuple[Any, ...]]:
         """Several items by one call of the network; `DataLoader` finds this by itself."""
         where = self._checked(indices)
         parts = [self._transformed(self.pixels(where)), [self._label(i) for i in where]]
@@ -110,25 +133,34 @@ class DRRDataset(Dataset[tuple[Any, ...]]):
         label = int(self._labels[item])
         return label if self.target_transform is None else self.target_transform(label)
 
-    def pixels(self, indices: Sequence[int] | NDArray[np.int64]) -> Pixels:
-        """Decoded images uint8 (n, H, W, 3), without the transform."""
-        where = self._items[self._checked(indices)]
-        missing = self._cache.missing(where)
-        if len(missing) == 0:
-            return self._cache.get(where)
-        decoded = self.codec.decode(self._class_codes(missing), self.image_size)
-        self._cache.put(missing, decoded)
-        return self._cache.merge(where, missing, decoded)
+    def pixels(self, indices: Indices) -> Pixels:
+        """Decoded images uint8 (n, H, W, 3), without the transform.
 
-    def codes(self, indices: Sequence[int] | NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-        """The codes: top (n, H/8, W/8) and bottom (n, H/4, W/4), int64."""
+        ``indices`` are whole numbers, or a mask of as many booleans as there are items.
+
+        Raises:
+            IndexError, TypeError: they are outside, or neither of the two.
+        """
+        where = self._items[self._checked(indices)]
+        with self._lock:
+            missing = self._cache.missing(where)
+            if len(missing) == 0:
+                return self._cache.get(where)
+            decoded = self.codec.decode(self._class_codes(missing), self.image_size)
+            self._cache.put(missing, decoded)
+            return self._cache.merge(where, missing, decoded)
+
+    def codes(self, indices: Indices) -> tuple[Tensor, Tensor]:
+        """The codes: top (n, H/8, W/8) and bottom (n, H/4, W/4), int64; ``indices`` as above."""
         codes = self._class_codes(self._items[self._checked(indices)])
         return torch.from_numpy(codes.top), torch.from_numpy(codes.bottom)
 
     def to_numpy(self) -> tuple[Pixels, NDArray[np.int64]]:
         """All images uint8 (N, H, W, 3) and labels (N,) int64: for Avalanche, PyCIL and others."""
         codes = self._class_codes(self._items)
-        return self.codec.decode(codes, self.image_size), self._labels.astype(np.int64)
+        with self._lock:
+            pixels = self.codec.decode(codes, self.image_size)
+        return pixels, self._labels.astype(np.int64)
 
     def preload(self) -> DRRDataset:
         """Decode all codes now, so that forked or spawned workers need not; returns itself."""
@@ -138,9 +170,10 @@ class DRRDataset(Dataset[tuple[Any, ...]]):
     @property
     def codec(self) -> Codec:
         """The file's codec, loaded when first needed."""
-        if self._codec is None:
-            self._codec = load_codec(self.reader, self.device)
-        return self._codec
+        with self._lock:
+            if self._codec is None:
+                self._codec = load_codec(self.reader, self.device)
+            return self._codec
 
     def _class_codes(self, where: NDArray[np.int64]) -> ClassCodes:
         labels = np.searchsorted(self._starts, where, side="right") - 1
@@ -156,29 +189,31 @@ class DRRDataset(Dataset[tuple[Any, ...]]):
         return ClassCodes(top, bottom)
 
     def _read_classes(self, labels: Iterable[int]) -> None:
-        new = [int(label) for label in labels if int(label) not in self._codes]
-        if not new:
-            return
-        found = read_codes(self.reader, self.codec, [self._numbers[label] for label in new])
-        for label in new:
-            codes = found[self._numbers[label]]
-            narrow = np.uint16 if self.codec.bitswap.config.codebook_size <= 2**16 else np.int64
-            self._codes[label] = ClassCodes(codes.top.astype(narrow), codes.bottom.astype(narrow))
+        with self._lock:
+            new = [int(label) for label in labels if int(label) not in self._codes]
+            if not new:
+                return
+            found = read_codes(self.reader, self.codec, [self._numbers[label] for label in new])
+            for label in new:
+                self._codes[label] = self._narrow(found[self._numbers[label]])
 
-    def _checked(self, indices: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
-        where = np.asarray(indices, dtype=np.int64).reshape(-1)
-        where = np.where(where < 0, where + len(self), where)
-        if len(where) and not (where.min() >= 0 and where.max() < len(self)):
-            raise IndexError(f"{self.reader.path} has {len(self)} images; {indices!r} is outside")
-        return where
+    def _narrow(self, codes: ClassCodes) -> ClassCodes:
+        small = np.uint16 if self.codec.bitswap.config.codebook_size <= 2**16 else np.int64
+        return ClassCodes(codes.top.astype(small), codes.bottom.astype(small))
+
+    def _checked(self, indices: Indices) -> NDArray[np.int64]:
+        try:
+            return _item_numbers(indices, len(self))
+        except (IndexError, TypeError) as error:
+            raise type(error)(f"{self.reader.path} has {len(self)} images; {error}") from error
 
     def __getstate__(self) -> dict[str, Any]:
         """Decoded codes travel to spawned workers; networks and pixels are made anew there."""
-        state = self.__dict__.copy()
-        state["_codec"] = None
+        with self._lock:
+            state = {**self.__dict__, "_codes": dict(self._codes)}
         cache = self._cache
-        state["_cache"] = _PixelCache(len(cache.slot), self.image_size, cache.budget_bytes)
-        return state
+        state["_cache"] = PixelCache(len(cache.slot), self.image_size, cache.budget_bytes)
+        return {**state, "_codec": None, "_locks": {}}
 
     def __repr__(self) -> str:
         height, width = self.image_size
@@ -189,44 +224,22 @@ class DRRDataset(Dataset[tuple[Any, ...]]):
         )
 
 
-class _PixelCache:
-    """Decoded images up to a budget; the first that come stay, as a shuffled loader's order has
-    no memory that eviction could follow. Memory is taken as it fills."""
-
-    def __init__(self, count: int, size: tuple[int, int], budget_bytes: int) -> None:
-        self.budget_bytes, self.size = budget_bytes, size
-        self.room = min(count, budget_bytes // (size[0] * size[1] * 3))
-        self.slot = np.full(count, -1, dtype=np.int64)
-        self.store: Pixels | None = None
-        self.used = 0
-
-    def missing(self, where: NDArray[np.int64]) -> NDArray[np.int64]:
-        return np.unique(where[self.slot[where] < 0])
-
-    def get(self, where: NDArray[np.int64]) -> Pixels:
-        if self.store is None:
-            return np.empty((0, *self.size, 3), dtype=np.uint8)
-        return self.store[self.slot[where]]
-
-    def put(self, where: NDArray[np.int64], pixels: Pixels) -> None:
-        count = min(len(where), self.room - self.used)
-        if count <= 0:
-            return
-        if self.store is None:
-            self.store = np.empty((self.room, *self.size, 3), dtype=np.uint8)
-        self.store[self.used : self.used + count] = pixels[:count]
-        self.slot[where[:count]] = np.arange(self.used, self.used + count)
-        self.used += count
-
-    def merge(self, where: NDArray[np.int64], fresh: NDArray[np.int64], pixels: Pixels) -> Pixels:
-        """The images ``where``, of which those in ``fresh`` (sorted) are ``pixels``."""
-        out = np.empty((len(where), *self.size, 3), dtype=np.uint8)
-        place = np.searchsorted(fresh, where).clip(0, len(fresh) - 1)
-        new = fresh[place] == where
-        out[new] = pixels[place[new]]
-        if not new.all():
-            out[~new] = self.get(where[~new])
-        return out
+def _item_numbers(indices: Indices, count: int) -> NDArray[np.int64]:
+    """Which of ``count`` items a mask of booleans or whole numbers mean, as numpy has it."""
+    found = np.asarray(indices)
+    if found.dtype == bool:
+        if found.shape != (count,):
+            raise IndexError(f"a mask of shape {found.shape} does not fit: give one of ({count},)")
+        return np.flatnonzero(found)
+    if found.dtype.kind not in "iu" and found.size:  # an empty list has the type of floats
+        if found.dtype != object:
+            raise TypeError(f"indices must be whole numbers or booleans, not {found.dtype}")
+        found = np.array([operator.index(index) for index in found.reshape(-1)], object)
+    outside = found[(found < -count) | (found >= count)]
+    if outside.size:
+        raise IndexError(f"{outside[0]} is outside")
+    where = found.astype(np.int64).reshape(-1)
+    return np.where(where < 0, where + count, where)
 
 
 def _pairs(
@@ -249,16 +262,26 @@ def _class_numbers(reader: Reader, classes: Sequence[str | int] | None) -> list[
     """Numbers in the file of the wanted classes."""
     if classes is None:
         return list(range(len(reader.classes)))
+    if isinstance(classes, str):  # whose letters might be names, too
+        raise OptionError(f"{reader.path}: classes={classes!r}: give a list, [{classes!r}]")
     number = {name: n for n, name in enumerate(reader.classes)}
     out = []
     for wanted in classes:
-        found = number.get(wanted) if isinstance(wanted, str) else wanted
+        found = number.get(wanted) if isinstance(wanted, str) else _whole(wanted)
         if found is None or not 0 <= found < len(reader.classes):
             raise OptionError(
                 f"{reader.path} has no class {wanted!r}; it has {len(reader.classes)}: "
                 f"{', '.join(reader.classes[:5])}…"
             )
-        out.append(int(found))
+        out.append(found)
     if len(set(out)) < len(out):
         raise OptionError(f"{reader.path}: a class is asked for twice: {list(classes)!r}")
     return out
+
+
+def _whole(number: Any) -> int | None:
+    """A whole number as Python's own; None for anything else, booleans included."""
+    try:
+        return None if isinstance(number, bool) else operator.index(number)
+    except TypeError:
+        return None

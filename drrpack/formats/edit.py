@@ -23,7 +23,7 @@ def drop(path: Path, memory: Memory, names: Sequence[str]) -> Memory:
     if unknown:
         raise OptionError(
             f"{path} has no class {unknown[0]!r}; it has {len(memory.classes)}: "
-            f"{', '.join(memory.classes[:5])}{'…' if memory.classes[5:] else ''}"
+            f"{', '.join(map(repr, memory.classes[:5]))}{', …' if memory.classes[5:] else ''}"
         )
     kept = [name for name in memory.classes if name not in set(names)]
     if not kept:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -9,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from drrpack.errors import OptionError, OutputError, UnsafeError
+from drrpack.errors import OptionError, OutputError, UnsafeError, WriteError
 from drrpack.formats.dataset import DRRDataset
-from drrpack.formats.publish import all_or_nothing, check_output, new_file, new_folder
+from drrpack.formats.publish import all_or_nothing, new_file, new_folder, reason
 
 FORMATS = ("png", "webp", "npz")
 IMAGES_AT_ONCE = 1024
@@ -29,21 +30,47 @@ def export(dataset: DRRDataset, output: Path, kind: str, tick: Tick | None = Non
         OptionError, OutputError: another format; a place where it can't be written.
         UnsafeError: a class whose name would lead out of the folder.
     """
-    if kind not in FORMATS:
-        raise OptionError(f"--format {kind}: say one of {', '.join(FORMATS)}")
+    check_place(output, kind)
     if kind == "npz":
         _export_arrays(dataset, output, tick)
     else:
         _export_folder(dataset, output, kind, tick)
 
 
+def check_place(output: Path, kind: str) -> None:
+    """Find out before anything is decoded whether ``output`` can be made.
+
+    Raises:
+        OptionError, OutputError: as `export`.
+    """
+    if kind not in FORMATS:
+        raise OptionError(f"--format {kind}: say one of {', '.join(FORMATS)}")
+    if kind == "npz" and output.suffix != ".npz":
+        raise OptionError(f"{output}: end the name in .npz for --format npz")
+    try:
+        if _is_there(output):
+            raise OutputError(f"{output}: exists already; give another name, or remove it first")
+        if not output.parent.is_dir():
+            raise OutputError(f"{output}: there is no folder {output.parent}; create it first")
+        if not os.access(output.parent, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        raise WriteError(f"{output}: can't be written: {reason(error)}") from error
+
+
+def _is_there(path: Path) -> bool:
+    """Whether anything has this name; a link that leads nowhere has it, too."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
 def _export_folder(dataset: DRRDataset, output: Path, kind: str, tick: Tick | None) -> None:
     for name in dataset.classes:
         _check_name(dataset, name)
-    if output.exists():
-        raise OutputError(f"{output}: exists already; give the path of a new folder")
-    if not output.parent.is_dir():
-        raise OutputError(f"{output}: there is no folder {output.parent}; create it first")
+    dataset.preload()  # all classes side by side, several times as fast as one after the other
     targets, done = np.asarray(dataset.targets), 0
     with all_or_nothing(output, output) as hidden, new_folder(hidden) as folder:
         for label, name in enumerate(dataset.classes):
@@ -60,9 +87,7 @@ def _export_folder(dataset: DRRDataset, output: Path, kind: str, tick: Tick | No
 
 
 def _export_arrays(dataset: DRRDataset, output: Path, tick: Tick | None) -> None:
-    if output.suffix != ".npz":
-        raise OptionError(f"{output}: end the name in .npz for --format npz")
-    check_output(output)
+    dataset.preload()
     parts = []
     for start in range(0, len(dataset), IMAGES_AT_ONCE):
         parts.append(dataset.pixels(range(start, min(len(dataset), start + IMAGES_AT_ONCE))))

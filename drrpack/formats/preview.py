@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 from drrpack.codec import Pixels
-from drrpack.errors import SourceError
+from drrpack.errors import OptionError, OutputError, SourceError
 from drrpack.formats.dataset import DRRDataset
 from drrpack.formats.originals import Originals, open_originals
+from drrpack.formats.publish import publish
 
 LABEL_WIDTH = 130
 GAP = 4
 CELL_SIDE = 72  # small images are enlarged by a whole factor up to about this
+FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}  # by a name's end
+_LONGEST_SIDE = {"JPEG": 65_500, "WEBP": 16_383}  # in pixels; that of PNG is 2^31 - 1
 
 
 def preview_grid(
@@ -49,6 +53,42 @@ def preview_grid(
         grid.paste(strip, (0, y))
         y += strip.height + GAP
     return grid, note
+
+
+def save_picture(picture: Image.Image, path: Path, *, overwrite: bool = False) -> None:
+    """Write a picture in the format that its name ends in, whole or not at all.
+
+    Raises:
+        OptionError: another format, or one that can't hold so large a picture.
+        OutputError: it can't be written; what was at ``path`` stays.
+    """
+    publish(path, _encoded(picture, path), lambda _: None, overwrite=overwrite)
+
+
+def _encoded(picture: Image.Image, path: Path) -> bytes:
+    """The file; made in memory, so that trouble with a disk can't be one with the format."""
+    format = picture_format(path)
+    longest = _LONGEST_SIDE.get(format)
+    if longest is not None and max(picture.size) > longest:
+        raise OptionError(
+            "{}: the picture has {}x{} pixels, and a side of a {} file has {} at most; ask for "
+            "fewer --rows or --columns, or end the name in .png".format(
+                path, *picture.size, format, longest
+            )
+        )
+    file = io.BytesIO()
+    try:
+        picture.save(file, format)
+    except (OSError, ValueError) as error:  # Pillow raises both where an encoder gives up
+        raise OutputError(f"{path}: can't be made: {error}; end the name in .png") from error
+    return file.getvalue()
+
+
+def picture_format(path: Path) -> str:
+    """Pillow's name of the format that a picture's name ends in; raises OptionError."""
+    if path.suffix.lower() not in FORMATS:
+        raise OptionError(f"{path}: end the picture's name in .png, .jpg or .webp")
+    return FORMATS[path.suffix.lower()]
 
 
 def _originals(dataset: DRRDataset, source: Path | None) -> tuple[Originals | None, str]:

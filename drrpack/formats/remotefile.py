@@ -12,6 +12,7 @@ from drrpack.formats.plainfile import PlainFile
 from drrpack.formats.storedfile import StoredFile
 
 HEAD_BYTES = 1 << 16  # fetched at once for libhdf5, which asks for a few bytes here and there
+_GONE = (404, 410)  # the HTTP statuses of a file that isn't there
 
 
 def is_address(path: AnyPath) -> bool:
@@ -49,10 +50,7 @@ class RemoteFile(StoredFile):
             self._system, self._inside = fsspec.core.url_to_fs(path)
             info = self._system.info(self._inside)
         except FileNotFoundError as error:
-            why = error.__cause__  # fsspec says so of servers that it can't reach, too
-            if isinstance(why, OSError) and not isinstance(why, FileNotFoundError):
-                raise ReadError(f"{path}: can't be reached: {why}") from error
-            raise MissingError(f"{path}: there is no such file; check the address") from error
+            raise _not_found(path, error) from error
         except (ImportError, ValueError) as error:
             raise OptionError(f"{path}: {error}") from error
         except Exception as error:  # each file system has exceptions of its own
@@ -72,9 +70,13 @@ class RemoteFile(StoredFile):
             data = bytes(self._system.cat_file(self._inside, start=offset, end=offset + size))
         except Exception as error:
             raise ReadError(f"{self.path}: can't be read: {_words(error)}") from error
-        if len(data) != size:
-            found = f"{len(data)} bytes from byte {offset}"
-            raise damaged(self.path, found, f"{size}; or the server ignores ranges")
+        if len(data) > size:
+            raise ReadError(
+                f"{self.path}: asked for {size} bytes, and {len(data)} came: the server does not "
+                "support range requests; download the file and open that"
+            )
+        if len(data) < size:
+            raise damaged(self.path, f"{len(data)} bytes from byte {offset}", f"{size}")
         return data
 
     def length(self) -> int:
@@ -90,6 +92,23 @@ class RemoteFile(StoredFile):
 
 
 _first_pid = os.getpid()
+
+
+def _not_found(path: str, error: FileNotFoundError) -> MissingError | ReadError:
+    """What was really wrong: over HTTP fsspec says "not found" of whatever happens."""
+    why = error.__cause__
+    status = getattr(why, "status", None)
+    if isinstance(status, int) and status not in _GONE:
+        words = f"{status} {getattr(why, 'message', '')}".strip()
+        return ReadError(
+            f"{path}: the server answers with status {words}; check the address and whether you "
+            "may read it, or try again later"
+        )
+    from_network = isinstance(why, OSError) or type(why).__module__.startswith("aiohttp")
+    of_the_address = isinstance(why, (FileNotFoundError, ValueError)) or status in _GONE
+    if from_network and not of_the_address:
+        return ReadError(f"{path}: can't be reached: {why}")
+    return MissingError(f"{path}: there is no such file; check the address")
 
 
 def _words(error: Exception) -> str:

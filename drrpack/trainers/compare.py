@@ -13,6 +13,7 @@ import torch
 
 from drrpack.codec import Codec, Pixels
 from drrpack.errors import OptionError
+from drrpack.formats.container import check_output
 from drrpack.formats.memory import decoder_alone, sections
 from drrpack.formats.sources import Source
 from drrpack.rdoq import BEST, DEFAULT_QUALITY, context_of, with_quality
@@ -175,15 +176,27 @@ def _memory(
     ]
 
 
+def check_chart(path: Path) -> None:
+    """Find out before anything is measured whether `draw` will be able to draw into ``path``.
+
+    Raises:
+        OptionError: there is no matplotlib. OutputError: no file can be written there.
+    """
+    check_output(path, overwrite=True)
+    try:
+        import matplotlib.figure  # noqa: F401
+    except ImportError as error:
+        raise OptionError("a chart needs matplotlib: pip install matplotlib") from error
+
+
 def draw(comparison: Comparison, path: Path) -> None:
     """PSNR and, where there is any, accuracy over bytes an image, all told, as a PNG.
 
-    Raises OptionError without matplotlib.
+    Raises OptionError without matplotlib, and OutputError.
     """
-    try:
-        from matplotlib.figure import Figure  # not pyplot: no screen, no global state
-    except ImportError as error:
-        raise OptionError("a chart needs matplotlib: pip install matplotlib") from error
+    check_chart(path)
+    from matplotlib.figure import Figure  # not pyplot: no screen, no global state
+
     measures = {"psnr_db": "PSNR (dB)", "accuracy": "accuracy on raw test images (%)"}
     lossy = [choice for choice in comparison.choices if choice.psnr_db is not None]
     shown = {n: label for n, label in measures.items() if any(vars(c)[n] for c in lossy)}

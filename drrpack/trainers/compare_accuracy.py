@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from drrpack.codec import Codec, Pixels
-from drrpack.errors import OptionError
+from drrpack.errors import CorruptError, OptionError, ReadError, SourceError
 from drrpack.formats.sources import Source
 from drrpack.rdoq import with_quality
 from drrpack.trainers import peers
@@ -55,13 +55,10 @@ def with_accuracy(
     the memory does; and on memories and files of ``plan.sizes``.
 
     Raises:
-        OptionError: fewer than two classes. SourceError: the source has no test images.
+        OptionError, SourceError: as of `tested_images`. CorruptError, WriteError: as of `accuracy`.
     """
-    if len(classes) < 2:
-        raise OptionError("--train needs two classes at least")
-    chosen = classes[-CLASSES:]
-    images, labels = _all_of(source, chosen, "train")
-    tested = _all_of(source, chosen, "test")
+    tested = tested_images(source, classes)
+    images, labels = _all_of(source, classes[-CLASSES:], "train")
     choices = list(comparison.choices)
     for number in to_train(comparison, plan.sizes):
         choice = choices[number]
@@ -77,6 +74,25 @@ def with_accuracy(
                 mean = statistics.fmean(scores)
                 choices[n] = replace(each, accuracy=mean, accuracy_std=deviation)
     return replace(comparison, choices=choices)
+
+
+def tested_images(source: Source, classes: Sequence[int]) -> Labelled:
+    """The test images of those of ``classes`` that are learned, which is also how to find out
+    before the work whether they can be.
+
+    Raises:
+        OptionError: fewer than two classes. SourceError: they have no test images.
+    """
+    if len(classes) < 2:
+        raise OptionError("--train needs two classes at least")
+    chosen = classes[-CLASSES:]
+    images, labels = _all_of(source, chosen, "test")
+    if not len(images):
+        raise SourceError(
+            f"{source.root}: --train found no test images of the {len(chosen)} classes that are "
+            "learned; choose other --classes, or leave --train out"
+        )
+    return images, labels
 
 
 def to_train(comparison: Comparison, sizes: Sequence[float] = ()) -> list[int]:
@@ -112,18 +128,38 @@ def decoded(choice: Choice, images: Pixels, codecs: Sequence[Codec]) -> Pixels:
 def accuracy(given: Labelled, tested: Labelled, plan: TrainPlan, seed: int) -> float:
     """Percent of ``tested`` that a classifier trained on ``given`` tells.
 
-    Raises WriteError: the plan's folder can't be written to.
+    Raises:
+        WriteError: the plan's folder can't be written to. CorruptError, ReadError: it holds this
+            accuracy already, and the file is damaged or can't be read.
     """
     recipe = get_recipe("fast", plan.epochs, plan.width)
     if plan.work is None:
         return _trained(given, tested, recipe, seed, plan.device)
     name = _fingerprint(given, tested, recipe, seed)
     known = plan.work / f"{name}.json"
-    if not known.exists():
-        score = _trained(given, tested, recipe, seed, plan.device)
-        text = json.dumps({"accuracy": score, "seed": seed, "device": plan.device.type})
-        write_atomic(known, lambda partial: partial.write_text(text + "\n"))
-    return float(json.loads(known.read_text())["accuracy"])
+    if known.exists():
+        return _kept(known)
+    score = _trained(given, tested, recipe, seed, plan.device)
+    text = json.dumps({"accuracy": score, "seed": seed, "device": plan.device.type})
+    write_atomic(known, lambda partial: partial.write_text(text + "\n"))
+    return score
+
+
+def _kept(known: Path) -> float:
+    """The accuracy in a file of the plan's folder; raises CorruptError and ReadError."""
+    try:
+        content = json.loads(known.read_text("utf-8"))
+    except OSError as error:
+        raise ReadError(f"the accuracy in {known} can't be read: {error.strerror}") from error
+    except ValueError:  # no JSON, no UTF-8
+        content = None
+    score = content.get("accuracy") if isinstance(content, dict) else None
+    if isinstance(score, bool) or not isinstance(score, int | float) or not 0 <= score <= 100:
+        raise CorruptError(
+            f"{known} is damaged: found no accuracy in it; delete the file and start again, and "
+            "its classifier is trained anew"
+        )
+    return float(score)
 
 
 def _trained(

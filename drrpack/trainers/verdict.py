@@ -21,8 +21,11 @@ def equal_bytes(rivals: Sequence[Choice], psnr: float) -> float | None:
 
 
 def equal_quality(rivals: Sequence[Choice], size: float) -> float | None:
-    """The dB that files of one family reach at ``size`` bytes an image; None outside."""
+    """The dB that files of one family reach at ``size`` bytes an image: their best where all are
+    smaller; None where all are larger."""
     curve = sorted((c.image_bytes, c.psnr_db) for c in rivals if c.psnr_db is not None)
+    if curve and size >= curve[-1][0]:
+        return max(psnr for _, psnr in curve)
     for (small, low), (large, high) in pairwise(curve):
         if small <= size <= large and large > small:
             share = math.log(size / small) / math.log(large / small)
@@ -76,9 +79,21 @@ def _by_psnr(comparison: Comparison, memory: Choice, size: float) -> str:
         if quality is not None:
             found[family] = quality
     ranked = sorted(found, key=lambda name: -found[name])
-    shown = ", ".join(f"{name} {found[name]:.2f} dB" for name in ranked)
+    shown = [f"{name} {found[name]:.2f} dB" for name in ranked]
+    whole = _lossless_within(comparison, size)
+    if whole is not None:  # then nothing that loses something can win, nor is worth its bytes
+        needed = whole.bytes_an_image(comparison.images)
+        shown.insert(0, f"{whole.name} needs only {needed:.1f} bytes and loses nothing")
+        ranked.insert(0, whole.name)
     at = f"at {size:.1f} bytes an image ({comparison.images} images)"
-    return f"{at}: {shown}; {ranked[0]} wins by PSNR"
+    return f"{at}: {', '.join(shown)}; {ranked[0]} wins by PSNR"
+
+
+def _lossless_within(comparison: Comparison, size: float) -> Choice | None:
+    """The smallest choice without loss that takes ``size`` bytes an image at most."""
+    sizes = {c: c.bytes_an_image(comparison.images) for c in comparison.choices}
+    fitting = [choice for choice in sizes if choice.psnr_db is None and sizes[choice] <= size]
+    return min(fitting, key=lambda choice: sizes[choice], default=None)
 
 
 def _by_accuracy(comparison: Comparison, size: float) -> list[str]:

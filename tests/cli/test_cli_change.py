@@ -187,8 +187,21 @@ def test_export_arrays(drrpack: Command, start: Path, tmp_path: Path) -> None:
         np.testing.assert_array_equal(found["images"], images)
         np.testing.assert_array_equal(found["labels"], labels)
         assert found["classes"].tolist() == list("0123")
+    said = drrpack.refused("export", start, out, naming=(out, "exists already", "another name"))
+    assert "--force" not in said, "there is no such option"
     drrpack.refused("export", start, tmp_path / "a", "--format", "npz", naming=(".npz",))
     drrpack.refused("export", start, tmp_path / "a", "--format", "bmp", naming=("bmp", "webp"))
+
+
+@pytest.mark.parametrize("name", ["out", "out.npz"])
+def test_export_where_nothing_can_be_made(
+    drrpack: Command, start: Path, tmp_path: Path, name: str
+) -> None:
+    for out in (tmp_path / ("x" * 300 + name), tmp_path / ("x" * 300) / name):
+        drrpack.refused("export", start, out, naming=(out, "name too long"), code=6)
+    (tmp_path / name).symlink_to(tmp_path / "gone")
+    drrpack.refused("export", start, tmp_path / name, naming=(tmp_path / name, "exists already"))
+    assert (tmp_path / name).is_symlink()
 
 
 @pytest.mark.parametrize("name", ["../../x", "/x", "a/b", "..", ".", "a\\b", "a\x07"])

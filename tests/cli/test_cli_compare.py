@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 from command import Command
 from PIL import Image
+
+from drrpack.errors import WriteError
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -43,8 +46,57 @@ def test_sizes_that_are_none(drrpack: Command, digits_drr: Path, digits_folder: 
         drrpack.refused(*start, "--train-at", sizes, naming=("--train-at", sizes))
 
 
-def test_no_test_images(drrpack: Command, digits_drr: Path, digits_folder: Path) -> None:
-    done = drrpack(
-        "compare", digits_folder / "train", "--codec", digits_drr, "--sample", "20", "--train"
-    )
-    assert done.code != 0 and "found no test split" in done.errors
+@pytest.fixture
+def no_measuring(monkeypatch: pytest.MonkeyPatch) -> None:
+    def measured(*_: object) -> None:
+        raise AssertionError("measured")
+
+    monkeypatch.setattr("drrpack.trainers.compare.compare", measured)
+
+
+@pytest.mark.usefixtures("no_measuring")
+def test_what_is_refused_before_anything_is_measured(
+    drrpack: Command, digits_drr: Path, digits_folder: Path, tmp_path: Path
+) -> None:
+    def refused(*options: str | Path, naming: tuple[str | Path, ...]) -> None:
+        drrpack.refused("compare", digits_folder, "--codec", digits_drr, *options, naming=naming)
+
+    for megabytes in ("nan", "inf", "-1", "0", "1e305"):
+        wanted = f"--budget-mb {float(megabytes):g}"
+        refused(f"--budget-mb={megabytes}", naming=(wanted, "megabytes above 0"))
+    chart = tmp_path / "absent" / "chart.png"
+    refused("--chart", chart, "--json", naming=(chart, "create it first"))
+    refused("--chart", tmp_path, naming=(tmp_path, "is a folder"))
+    (tmp_path / "notes").touch()
+    refused("--work", tmp_path / "notes", naming=(tmp_path / "notes", "no place"))
+    refused("--train", "--classes", "3", naming=("--train", "two classes"))
+    split = digits_folder / "train"
+    start = ("compare", split, "--codec", digits_drr, "--train")
+    drrpack.refused(*start, naming=(split, "found no test split"))
+
+
+@pytest.mark.usefixtures("no_measuring")
+def test_no_matplotlib(
+    drrpack: Command, digits_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    chart = ("--chart", tmp_path / "chart.png")
+    drrpack.refused("compare", digits_folder, *chart, naming=("pip install matplotlib",))
+
+
+def test_figures_are_printed_where_drawing_fails(
+    drrpack: Command,
+    digits_drr: Path,
+    digits_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def full(*_: object) -> None:
+        raise WriteError("the disk is full")
+
+    monkeypatch.setattr("drrpack.trainers.compare.write_atomic", full)
+    options = ("--codec", digits_drr, "--sample", "20", "--classes", "2", "--json")
+    done = drrpack("compare", digits_folder, *options, "--chart", tmp_path / "chart.png")
+    assert done.code == 6 and "error: the disk is full" in done.errors
+    assert json.loads(done.output)["images"] == 30

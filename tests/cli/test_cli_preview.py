@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 from pathlib import Path
 
@@ -54,3 +56,37 @@ def test_refusals(drrpack: Command, digits_drr: Path, digits_folder: Path, tmp_p
     drrpack.refused("preview", notes, "-o", place / "grid.png", naming=(notes,), code=3)
     assert drrpack(*start, place / "grid.png", "--rows", "0").code == 2
     assert [path.name for path in place.iterdir()] == ["old.png"]
+
+
+@pytest.mark.parametrize("options", [(), ("--force",)])
+def test_a_full_disk_leaves_what_was_there(
+    drrpack: Command,
+    digits_drr: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    options: tuple[str, ...],
+) -> None:
+    def fill(descriptor: int, image: bytes) -> None:
+        os.write(descriptor, image[:9])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("drrpack.formats.publish._write_durably", fill)
+    output = tmp_path / "grid.png"
+    if options:
+        output.write_bytes(b"old")
+    start = ("preview", digits_drr, "-o", output, "--rows", "1", "--columns", "1")
+    drrpack.refused(*start, *options, naming=(output, "disk is full"), code=6)
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"old"] * len(options)
+
+
+def test_an_old_picture_stays_as_private_as_it_was(
+    drrpack: Command, digits_drr: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "grid.png"
+    output.write_bytes(b"old")
+    output.chmod(0o600)
+    start = ("preview", digits_drr, "-o", output, "--rows", "1", "--columns", "1")
+    assert drrpack(*start, "--force").code == 0
+    with Image.open(output) as picture:
+        picture.load()
+    assert output.stat().st_mode & 0o777 == 0o600 and len(list(tmp_path.iterdir())) == 1

@@ -99,6 +99,58 @@ def test_a_class_beside_a_train_with_folders(folder: Path) -> None:
     refused(folder, str(folder / "cat"), "is a training split", "move the folder away")
 
 
+@pytest.mark.parametrize("skip_bad", [False, True])
+@pytest.mark.parametrize("name", ["eel", "train", "notes.txt", "0.png"])
+def test_a_link_to_a_class_that_is_gone(
+    tmp_path: Path, folder: Path, name: str, skip_bad: bool
+) -> None:
+    gone = tmp_path / "gone" / "eel"
+    (folder / name).symlink_to(gone)
+    words = f"{folder / name}: found a link to {gone} that can't be opened: No such file"
+    refused(folder, words, "mend it, or remove it", skip_bad=skip_bad)
+    save(gone / "0.png")
+    assert open_source(folder).classes == tuple(sorted(["cat", "dog", name]))
+
+
+def test_a_link_in_a_circle(folder: Path) -> None:
+    (folder / "eel").symlink_to("eel")
+    refused(folder, f"{folder / 'eel'}: found a link to eel that can't be opened: Too many")
+
+
+def test_an_entry_that_can_not_be_opened(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = os.stat
+
+    def denied(path: Any, **options: Any) -> os.stat_result:
+        if Path(path).name == "dog" and options.get("follow_symlinks", True):
+            raise PermissionError(13, "Permission denied")
+        return original(path, **options)
+
+    monkeypatch.setattr(os, "stat", denied)
+    refused(folder, f"{folder / 'dog'}: found an entry that can't be opened: Permission denied")
+
+
+@pytest.mark.parametrize("name", ["test", "val", "eel"])
+def test_a_link_to_a_split_that_is_gone(tmp_path: Path, folder: Path, name: str) -> None:
+    shutil.copytree(folder, tmp_path / "both" / "train")
+    (tmp_path / "both" / name).symlink_to(tmp_path / "gone")
+    refused(tmp_path / "both", f"{tmp_path / 'both' / name}: found a link to", skip_bad=True)
+
+
+def test_a_link_to_a_picture_that_is_gone_is_a_bad_picture(folder: Path) -> None:
+    (folder / "cat" / "2.png").symlink_to(folder / "gone.png")
+    refused(folder, str(folder / "cat" / "2.png"), "--skip-bad")
+    source = open_source(folder, skip_bad=True)
+    assert source.images_per_class == (2, 2) and len(source.bad) == 1
+
+
+def test_what_is_no_folder_does_no_harm(folder: Path) -> None:
+    os.mkfifo(folder / "pipe")
+    (folder / "notes.txt").write_text("mine")
+    (folder / "link.txt").symlink_to("notes.txt")
+    (folder / ".hidden").symlink_to(folder / "gone")
+    assert open_source(folder).classes == ("cat", "dog")
+
+
 def test_mixed_sizes(folder: Path) -> None:
     save(folder / "dog" / "2.png", noise(9, 30, 3))
     first, other = folder / "cat" / "0.png", folder / "dog" / "2.png"

@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 from drr_files import read_all
 from numpy.typing import NDArray
+from PIL import Image
 
 from drrpack import DRRDataset, SourceError
+from drrpack.errors import OptionError, OutputError
 from drrpack.formats.container import write
-from drrpack.formats.preview import CELL_SIDE, GAP, LABEL_WIDTH, preview_grid
+from drrpack.formats.preview import CELL_SIDE, GAP, LABEL_WIDTH, preview_grid, save_picture
 from drrpack.formats.sources import open_source
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -98,3 +100,33 @@ def test_a_class_without_images(own_drr: Path) -> None:
     assert picture.size == (LABEL_WIDTH + 3 * CELL + GAP, GAP + CELL + GAP)
     write(own_drr, replace(content, chunks=[]), overwrite=True)
     assert preview_grid(DRRDataset(own_drr))[0].height == GAP
+
+
+@pytest.mark.parametrize(("end", "longest"), [("webp", 16_383), ("jpg", 65_500), ("JPEG", 65_500)])
+def test_pictures_too_large_for_their_format(tmp_path: Path, end: str, longest: int) -> None:
+    path = tmp_path / f"grid.{end}"
+    for size in ((longest + 1, 2), (2, longest + 1)):
+        with pytest.raises(OptionError, match=rf"{longest} at most.*\.png") as caught:
+            save_picture(Image.new("RGB", size), path)
+        assert f"{path}: the picture has {size[0]}x{size[1]} pixels" in str(caught.value)
+    assert not list(tmp_path.iterdir())
+    save_picture(Image.new("RGB", (longest, 2)), path)
+    save_picture(Image.new("RGB", (longest + 1, 2)), tmp_path / "grid.png")
+    for written in tmp_path.iterdir():
+        with Image.open(written) as picture:
+            picture.load()
+
+
+def test_an_encoder_that_gives_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise ValueError("encoding error 6")
+
+    monkeypatch.setattr(Image.Image, "save", fail)
+    with pytest.raises(OutputError, match="encoding error 6") as caught:
+        save_picture(Image.new("RGB", (2, 2)), tmp_path / "grid.webp")
+    assert str(tmp_path / "grid.webp") in str(caught.value) and not list(tmp_path.iterdir())
+
+
+def test_a_name_that_is_no_picture(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="end the picture's name in"):
+        save_picture(Image.new("RGB", (2, 2)), tmp_path / "grid.txt")

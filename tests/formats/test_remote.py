@@ -27,6 +27,7 @@ class Server(ThreadingHTTPServer):
     def __init__(self, path: Path) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.path, self.sent, self.ranges, self.cut = path, 0, True, 0
+        self.status = 200  # what it answers, a file or an error; 0 hangs up
         self.lock = threading.Lock()
 
     @property
@@ -45,8 +46,11 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(with_body=True)
 
     def answer(self, with_body: bool) -> None:
-        if self.path.lstrip("/") != self.server.path.name:
-            self.send_error(404)
+        if self.server.status == 0:
+            self.close_connection = True
+            return
+        if self.server.status != 200 or self.path.lstrip("/") != self.server.path.name:
+            self.send_error(404 if self.server.status == 200 else self.server.status)
             return
         data, status = self.server.path.read_bytes(), 200
         size = len(data)
@@ -130,9 +134,7 @@ def test_what_goes_wrong_has_a_name(server: Server) -> None:
     server.cut = 3
     with pytest.raises((ReadError, CorruptError), match=re.escape(server.address)):
         reader.stream(0, "top")
-    server.cut, server.ranges = 0, False  # now it sends the whole file, whatever is asked for
-    with pytest.raises((ReadError, CorruptError), match=re.escape(server.address)):
-        reader.stream(3, "top")
+    server.cut = 0
     with pytest.raises(MissingError, match="check the address"):
         Reader(server.address + "x")
     server.shutdown()
@@ -143,6 +145,39 @@ def test_what_goes_wrong_has_a_name(server: Server) -> None:
         Reader(server.address)
     with pytest.raises(OptionError, match="nosuch"):
         Reader("nosuch://mem.drr")
+
+
+def test_a_server_without_ranges(server: Server) -> None:
+    reader = Reader(server.address)
+    server.ranges = False  # now it sends the whole file, whatever is asked for
+    for read in (lambda: reader.stream(3, "top"), lambda: Reader(server.address)):
+        with pytest.raises(ReadError, match="does not support range requests; download") as caught:
+            read()
+        assert str(caught.value).startswith(f"{server.address}: asked for ")
+
+
+@pytest.mark.parametrize("status", [401, 403, 416, 429, 500, 503])
+def test_a_server_that_refuses(server: Server, status: int) -> None:
+    reader = Reader(server.address)
+    server.status = status
+    with pytest.raises(ReadError, match=f"the server answers with status {status} [A-Z]") as caught:
+        Reader(server.address)
+    assert str(caught.value).startswith(server.address) and "no such file" not in str(caught.value)
+    with pytest.raises(ReadError, match=f"can't be read: .*{status}"):
+        reader.stream(0, "top")
+
+
+@pytest.mark.parametrize("status", [404, 410])
+def test_a_server_that_does_not_have_it(server: Server, status: int) -> None:
+    server.status = status
+    with pytest.raises(MissingError, match="there is no such file; check the address"):
+        Reader(server.address)
+
+
+def test_a_server_that_hangs_up(server: Server) -> None:
+    server.status = 0
+    with pytest.raises(ReadError, match="can't be reached: Server disconnected"):
+        Reader(server.address)
 
 
 def test_a_file_that_was_replaced_is_noticed(server: Server, own_drr: Path) -> None:

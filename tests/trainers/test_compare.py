@@ -13,7 +13,7 @@ from PIL import Image
 from small_models import CONTEXT, SMALL, small_bitswap, small_vqvae, structured_codes
 
 from drrpack.codec import ClassCodes, encode_images, finish, lay_out
-from drrpack.errors import OptionError, SourceError
+from drrpack.errors import CorruptError, OptionError, OutputError, ReadError, SourceError
 from drrpack.formats.container import Reader
 from drrpack.formats.memory import load_codec
 from drrpack.formats.sources import Source, open_source
@@ -52,7 +52,9 @@ def test_bytes_of_equal_quality() -> None:
 def test_quality_of_equal_bytes() -> None:
     assert verdict.equal_quality(JPEG, 200) == pytest.approx(26)
     assert verdict.equal_quality(JPEG, 100 * 2**0.5) == pytest.approx(24)
-    assert verdict.equal_quality(JPEG, 40) is verdict.equal_quality(JPEG, 300) is None
+    assert verdict.equal_quality(JPEG, 40) is verdict.equal_quality([], 40) is None
+    assert verdict.equal_quality(JPEG, 300) == 26, "more bytes than it can use"
+    assert verdict.equal_quality(JPEG[:1], 60) == 20
 
 
 def test_from_how_many_images_on_models_pay() -> None:
@@ -65,13 +67,23 @@ def test_from_how_many_images_on_models_pay() -> None:
 
 
 def test_the_winner_is_named() -> None:
-    first, *rest = verdict.in_words(made(), MEMORY)  # 150 bytes an image
-    assert "at 150.0 bytes an image (10000 images): JPEG 24.34 dB, DRR q75 24.00 dB" in first
-    assert first.endswith("JPEG wins by PSNR")
+    first, *rest = verdict.in_words(made(), MEMORY)  # 150 bytes an image, beyond AVIF's files
+    found = "AVIF 25.00 dB, JPEG 24.34 dB, DRR q75 24.00 dB"
+    assert first == f"at 150.0 bytes an image (10000 images): {found}; AVIF wins by PSNR"
     assert rest[0].startswith("DRR q75 is smaller from 10") and "JPEG" in rest[0]
     assert "AVIF" in rest[1]
     assert verdict.in_words(made(10**6), MEMORY)[0].endswith("DRR q75 wins by PSNR")
-    assert verdict.in_words(made(), MEMORY)[0].count("AVIF") == 0  # 150 bytes are beyond its files
+
+
+def test_nothing_wins_over_what_is_smaller_and_loses_nothing() -> None:
+    words = verdict.in_words(made(100), MEMORY)[0]  # 10,050 bytes an image, mostly of models
+    assert "raw needs only 3072.0 bytes and loses nothing, JPEG 26.00 dB, AVIF 25.00 dB" in words
+    assert words.endswith("DRR q75 24.00 dB; raw wins by PSNR")
+    png = Choice("PNG", "", 2000.0, 0, None, 1.0, None, None)
+    few = replace(made(100), choices=[*made().choices, png])
+    assert verdict.in_words(few, MEMORY)[0].endswith("PNG wins by PSNR")
+    enough = replace(few, images=1000)  # 1,050 bytes an image
+    assert "loses nothing" not in verdict.in_words(enough, MEMORY)[0]
 
 
 def test_accuracy_decides_where_it_was_measured() -> None:
@@ -228,6 +240,56 @@ def test_accuracies_that_are_known_are_not_trained_for_again(
     ):
         with pytest.raises(AssertionError, match="trained again"):
             changed()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b"\xff", b"[50.0]", b"7", b"{}", b'{"accuracy": "x"}', b'{"accuracy": null}',
+     b'{"accuracy": true}', b'{"accuracy": NaN}', b'{"accuracy": 101}'],
+)  # fmt: skip
+def test_a_damaged_accuracy_is_named(source: Source, tmp_path: Path, content: bytes) -> None:
+    given = np.concatenate([source.load(c)[:4] for c in (0, 1)]), np.repeat([0, 1], 4)
+    plan = TrainPlan(CPU, epochs=1, width=2, work=tmp_path)
+    score = accuracy(given, given, plan, 0)
+    (kept,) = tmp_path.iterdir()
+    kept.write_bytes(content)
+    with pytest.raises(CorruptError, match="delete the file") as caught:
+        accuracy(given, given, plan, 0)
+    assert str(kept) in str(caught.value) and kept.read_bytes() == content
+    kept.unlink()
+    assert accuracy(given, given, plan, 0) == score
+
+
+def test_an_accuracy_that_cannot_be_read(source: Source, tmp_path: Path) -> None:
+    given = np.concatenate([source.load(c)[:4] for c in (0, 1)]), np.repeat([0, 1], 4)
+    plan = TrainPlan(CPU, epochs=1, width=2, work=tmp_path)
+    accuracy(given, given, plan, 0)
+    (kept,) = tmp_path.iterdir()
+    kept.unlink()
+    kept.mkdir()
+    with pytest.raises(ReadError, match="can't be read") as caught:
+        accuracy(given, given, plan, 0)
+    assert str(kept) in str(caught.value)
+
+
+def test_classes_without_test_images(tmp_path: Path) -> None:
+    for folder in ("train/a", "train/b", "train/c", "test/c"):
+        (tmp_path / folder).mkdir(parents=True)
+        Image.fromarray(np.zeros((16, 16, 3), np.uint8)).save(tmp_path / folder / "x.png")
+    opened = open_source(tmp_path)
+    with pytest.raises(SourceError, match="no test images of the 2 classes") as caught:
+        compare_accuracy.tested_images(opened, [0, 1])
+    assert str(tmp_path) in str(caught.value)
+    assert compare_accuracy.tested_images(opened, [0, 1, 2])[1].tolist() == [2]
+
+
+def test_places_where_no_chart_can_be(tmp_path: Path) -> None:
+    for place in (tmp_path, tmp_path / "absent" / "chart.png"):
+        with pytest.raises(OutputError) as caught:
+            compare.check_chart(place)
+        assert str(place) in str(caught.value)
+    (tmp_path / "chart.png").touch()
+    compare.check_chart(tmp_path / "chart.png")
 
 
 def test_what_cannot_be_compared(source: Source, codec: compare.Codec, tmp_path: Path) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from pathlib import Path
 
 import pytest
 
 from drrpack.errors import OptionError
-from drrpack.trainers.selection import order_classes, select_classes
+from drrpack.trainers.selection import find_class, order_classes, select_classes
 
 NAMES = ["ant", "bee", "cat", "dog", "eel, electric", "fox"]
 DIGITS = [str(digit) for digit in range(10)]
@@ -79,3 +80,36 @@ def test_lists_that_are_none(tmp_path: Path, content: str) -> None:
 def test_orders_that_are_none(wanted: str) -> None:
     with pytest.raises(OptionError, match="--class-order"):
         order_classes(NAMES, wanted)
+
+
+COMPOSED, APART = (unicodedata.normalize(form, "naïve") for form in ("NFC", "NFD"))
+
+
+def test_accents_in_their_other_form(tmp_path: Path) -> None:
+    for name, typed in ((COMPOSED, APART), (APART, COMPOSED)):
+        names = ["ant", name]
+        assert find_class(names, name) == find_class(names, typed) == 1
+        assert select_classes(names, typed) == [1]
+        assert select_classes(names, f"{typed},ant") == [1, 0]
+        with pytest.raises(OptionError, match="once"):
+            select_classes(names, f"{typed},{name}")
+        listed = tmp_path / "order.json"
+        listed.write_text(json.dumps([typed, "ant"]))
+        assert order_classes(names, str(listed)) == [1, 0]
+
+
+def test_classes_that_differ_by_form_alone() -> None:
+    names = [APART, COMPOSED]
+    assert (find_class(names, APART), find_class(names, COMPOSED)) == (0, 1)
+    marks = "a\u0323\u0301", "a\u0301\u0323"  # dot below and acute, in either order
+    assert unicodedata.normalize("NFC", marks[0]) == unicodedata.normalize("NFC", marks[1])
+    assert find_class(marks, unicodedata.normalize("NFC", marks[0])) is None, "it may be either"
+
+
+def test_names_are_shown_without_what_a_terminal_obeys() -> None:
+    names = ["\x1b[2J", "two\nlines", "\u202eback", "naïve"]
+    with pytest.raises(OptionError, match="no class 'cow'") as caught:
+        select_classes(names, "cow")
+    message = str(caught.value)
+    assert message.isprintable() and "naïve" in message and r"\x1b[2J" in message
+    assert not message.endswith("…")

@@ -1,0 +1,53 @@
+"""Decoded images in memory, up to a budget."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drrpack.codec import Pixels
+
+
+class PixelCache:
+    """Decoded images up to a budget; the first that come stay, as a shuffled loader's order has
+    no memory that eviction could follow. Memory is taken as it fills.
+
+    Threads need a lock around it. A fork does not: one in the middle of `put` leaves the child a
+    cache with less room.
+    """
+
+    def __init__(self, count: int, size: tuple[int, int], budget_bytes: int) -> None:
+        self.budget_bytes, self.size = budget_bytes, size
+        self.room = min(count, budget_bytes // (size[0] * size[1] * 3))
+        self.slot = np.full(count, -1, dtype=np.int64)
+        self.store: Pixels | None = None
+        self.used = 0
+
+    def missing(self, where: NDArray[np.int64]) -> NDArray[np.int64]:
+        return np.unique(where[self.slot[where] < 0])
+
+    def get(self, where: NDArray[np.int64]) -> Pixels:
+        if self.store is None:
+            return np.empty((0, *self.size, 3), dtype=np.uint8)
+        return self.store[self.slot[where]]
+
+    def put(self, where: NDArray[np.int64], pixels: Pixels) -> None:
+        count = min(len(where), self.room - self.used)
+        if count <= 0:
+            return
+        if self.store is None:
+            self.store = np.empty((self.room, *self.size, 3), dtype=np.uint8)
+        start = self.used
+        self.used += count  # first, and the slots last: what a fork finds in between is unused
+        self.store[start : start + count] = pixels[:count]
+        self.slot[where[:count]] = np.arange(start, start + count)
+
+    def merge(self, where: NDArray[np.int64], fresh: NDArray[np.int64], pixels: Pixels) -> Pixels:
+        """The images ``where``, of which those in ``fresh`` (sorted) are ``pixels``."""
+        out = np.empty((len(where), *self.size, 3), dtype=np.uint8)
+        place = np.searchsorted(fresh, where).clip(0, len(fresh) - 1)
+        new = fresh[place] == where
+        out[new] = pixels[place[new]]
+        if not new.all():
+            out[~new] = self.get(where[~new])
+        return out
