@@ -64,12 +64,13 @@ def compare(
     from drrpack.formats.memory import load_codec
     from drrpack.formats.sources import open_source
     from drrpack.trainers import compare as comparing
+    from drrpack.trainers import compare_chart
     from drrpack.trainers.compare_accuracy import TrainPlan, tested_images, with_accuracy
     from drrpack.trainers.selection import select_classes
 
     _check_budget(budget_mb)
     if chart is not None:
-        comparing.check_chart(chart)
+        compare_chart.check(chart)
     place = screen.choose_device(device)
     plan = TrainPlan(place, epochs, width, seeds, sizes=_sizes(train_at), work=_folder(work))
     found = open_source(source, size=size, splits=["train", "test"] if train else ["train"])
@@ -93,7 +94,7 @@ def compare(
     else:
         screen.print_comparison(comparison, budget_mb)
     if chart is not None:  # last: the figures are safe should the disk be full
-        comparing.draw(comparison, chart)
+        compare_chart.draw(comparison, chart)
 
 
 def _check_budget(megabytes: float | None) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,6 @@ import torch
 
 from drrpack.codec import Codec, Pixels
 from drrpack.errors import OptionError
-from drrpack.formats.container import check_output
 from drrpack.formats.memory import decoder_alone, sections
 from drrpack.formats.sources import Source
 from drrpack.rdoq import BEST, DEFAULT_QUALITY, context_of, with_quality
@@ -22,7 +20,6 @@ from drrpack.trainers.entropy import expected_bytes, smallest
 from drrpack.trainers.peers import Packed
 from drrpack.trainers.quality import psnr_db, ssim
 from drrpack.trainers.results import versions
-from drrpack.trainers.rundir import write_atomic
 
 WHOLE = "DRR"  # the memory that holds all its models
 QUALITIES = (100, 75, 50)  # of a memory
@@ -174,41 +171,3 @@ def _memory(
     return [
         replace(whole, family=name, fixed_bytes=size + container) for name, size in fixed.items()
     ]
-
-
-def check_chart(path: Path) -> None:
-    """Find out before anything is measured whether `draw` will be able to draw into ``path``.
-
-    Raises:
-        OptionError: there is no matplotlib. OutputError: no file can be written there.
-    """
-    check_output(path, overwrite=True)
-    try:
-        import matplotlib.figure  # noqa: F401
-    except ImportError as error:
-        raise OptionError("a chart needs matplotlib: pip install matplotlib") from error
-
-
-def draw(comparison: Comparison, path: Path) -> None:
-    """PSNR and, where there is any, accuracy over bytes an image, all told, as a PNG.
-
-    Raises OptionError without matplotlib, and OutputError.
-    """
-    check_chart(path)
-    from matplotlib.figure import Figure  # not pyplot: no screen, no global state
-
-    measures = {"psnr_db": "PSNR (dB)", "accuracy": "accuracy on raw test images (%)"}
-    lossy = [choice for choice in comparison.choices if choice.psnr_db is not None]
-    shown = {n: label for n, label in measures.items() if any(vars(c)[n] for c in lossy)}
-    figure = Figure(figsize=(6 * len(shown), 4), layout="constrained")
-    for axes, (name, label) in zip(
-        np.atleast_1d(figure.subplots(1, len(shown))), shown.items(), strict=True
-    ):
-        for family in dict.fromkeys(choice.family for choice in lossy):
-            chosen = [choice for choice in comparison.of(family) if vars(choice)[name] is not None]
-            points = sorted((c.bytes_an_image(comparison.images), vars(c)[name]) for c in chosen)
-            axes.plot(*zip(*points, strict=True), marker="o", markersize=4, label=family)
-        axes.set(xscale="log", xlabel=f"bytes an image, of {comparison.images}", ylabel=label)
-        axes.grid(alpha=0.3, which="both")
-        axes.legend()
-    write_atomic(path, lambda partial: figure.savefig(partial, format="png", dpi=150))

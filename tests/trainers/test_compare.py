@@ -17,7 +17,7 @@ from drrpack.errors import CorruptError, OptionError, OutputError, ReadError, So
 from drrpack.formats.container import Reader
 from drrpack.formats.memory import load_codec
 from drrpack.formats.sources import Source, open_source
-from drrpack.trainers import compare, compare_accuracy, peers, verdict
+from drrpack.trainers import compare, compare_accuracy, compare_chart, peers, verdict
 from drrpack.trainers.compare import Choice, Comparison
 from drrpack.trainers.compare_accuracy import TrainPlan, accuracy, with_accuracy
 
@@ -286,10 +286,10 @@ def test_classes_without_test_images(tmp_path: Path) -> None:
 def test_places_where_no_chart_can_be(tmp_path: Path) -> None:
     for place in (tmp_path, tmp_path / "absent" / "chart.png"):
         with pytest.raises(OutputError) as caught:
-            compare.check_chart(place)
+            compare_chart.check(place)
         assert str(place) in str(caught.value)
     (tmp_path / "chart.png").touch()
-    compare.check_chart(tmp_path / "chart.png")
+    compare_chart.check(tmp_path / "chart.png")
 
 
 def test_what_cannot_be_compared(source: Source, codec: compare.Codec, tmp_path: Path) -> None:

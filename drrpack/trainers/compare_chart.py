@@ -1,0 +1,68 @@
+"""The chart of a comparison: quality, and what can be learned, over bytes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from drrpack.errors import OptionError
+from drrpack.formats.container import check_output
+from drrpack.trainers.compare import Choice, Comparison
+from drrpack.trainers.rundir import write_atomic
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+MEASURES = {"psnr_db": "PSNR (dB)", "accuracy": "accuracy on raw test images (%)"}
+
+
+def check(path: Path) -> None:
+    """Find out before anything is measured whether `draw` will be able to draw into ``path``.
+
+    Raises:
+        OptionError: there is no matplotlib. OutputError: no file can be written there.
+    """
+    check_output(path, overwrite=True)
+    try:
+        import matplotlib.figure  # noqa: F401
+    except ImportError as error:
+        raise OptionError("a chart needs matplotlib: pip install matplotlib") from error
+
+
+def draw(comparison: Comparison, path: Path) -> None:
+    """PSNR and, where there is any, accuracy over bytes an image, all told, as a PNG.
+
+    Raises:
+        OptionError, OutputError: as `check`.
+    """
+    check(path)
+    from matplotlib.figure import Figure  # not pyplot: no screen, no global state
+
+    lossy = [choice for choice in comparison.choices if choice.psnr_db is not None]
+    shown = [name for name in MEASURES if any(vars(choice)[name] is not None for choice in lossy)]
+    figure = Figure(figsize=(6 * len(shown), 4), layout="constrained")
+    panes = figure.subplots(1, len(shown), sharex=True, squeeze=False)[0]
+    for axes, name in zip(panes, shown, strict=True):
+        _draw_measure(axes, comparison, lossy, name)
+    write_atomic(path, lambda partial: figure.savefig(partial, format="png", dpi=150))
+
+
+def _draw_measure(axes: Axes, comparison: Comparison, lossy: list[Choice], name: str) -> None:
+    from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
+
+    for family in dict.fromkeys(choice.family for choice in lossy):
+        chosen = [choice for choice in comparison.of(family) if vars(choice)[name] is not None]
+        chosen.sort(key=lambda choice: choice.image_bytes)
+        sizes = [choice.bytes_an_image(comparison.images) for choice in chosen]
+        errors = [choice.accuracy_std or 0.0 if name == "accuracy" else 0.0 for choice in chosen]
+        values = [vars(choice)[name] for choice in chosen]
+        axes.errorbar(sizes, values, errors, marker="o", markersize=4, capsize=3, label=family)
+    (raw,) = comparison.of("raw")
+    if name == "accuracy" and raw.accuracy is not None:
+        axes.axhline(raw.accuracy, color="grey", linestyle="--", label="raw images")
+    axes.set(xscale="log", xlabel=f"bytes an image, of {comparison.images}", ylabel=MEASURES[name])
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
+    axes.xaxis.set_major_formatter(ScalarFormatter())
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.grid(alpha=0.3, which="both")
+    axes.legend()
