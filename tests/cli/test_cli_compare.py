@@ -95,7 +95,7 @@ def test_figures_are_printed_where_drawing_fails(
     def full(*_: object) -> None:
         raise WriteError("the disk is full")
 
-    monkeypatch.setattr("drrpack.trainers.compare.write_atomic", full)
+    monkeypatch.setattr("drrpack.trainers.compare_chart.write_atomic", full)
     options = ("--codec", digits_drr, "--sample", "20", "--classes", "2", "--json")
     done = drrpack("compare", digits_folder, *options, "--chart", tmp_path / "chart.png")
     assert done.code == 6 and "error: the disk is full" in done.errors
