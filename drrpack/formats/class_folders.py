@@ -136,21 +136,23 @@ def _visible(folder: Path) -> list[Path]:
 
 
 def _folders(entries: Sequence[Path]) -> list[Path]:
-    """Those that are folders. What can't be told is an error, or a class or a split would be left
-    out without a word where the disk that holds it is not there; a bad picture costs less."""
+    """Those that are folders; raises SourceError where that can't be told.
+
+    A link to a disk that is not there may be a class or a split, which must not go missing
+    without a word.
+    """
     folders = []
     for entry in entries:
         try:
-            is_folder = stat.S_ISDIR(os.stat(entry).st_mode)
+            if stat.S_ISDIR(os.stat(entry).st_mode):
+                folders.append(entry)
         except OSError as error:
-            link = os.path.islink(entry)
-            what = f"a link to {shown(os.readlink(entry))}" if link else "an entry"
+            is_link = os.path.islink(entry)
+            what = f"a link to {shown(os.readlink(entry))}" if is_link else "an entry"
             raise SourceError(
                 f"{shown(entry)}: found {what} that can't be opened: {error.strerror}; expected "
-                "the folder of a class, or anything that can be: mend it, or remove it"
+                f"the folder of a class: mend the {'link' if is_link else 'entry'}, or remove it"
             ) from error
-        if is_folder:
-            folders.append(entry)
     return folders
 
 

@@ -107,7 +107,7 @@ def test_a_link_to_a_class_that_is_gone(
     gone = tmp_path / "gone" / "eel"
     (folder / name).symlink_to(gone)
     words = f"{folder / name}: found a link to {gone} that can't be opened: No such file"
-    refused(folder, words, "mend it, or remove it", skip_bad=skip_bad)
+    refused(folder, words, "mend the link, or remove it", skip_bad=skip_bad)
     save(gone / "0.png")
     assert open_source(folder).classes == tuple(sorted(["cat", "dog", name]))
 
