@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import copy
-import multiprocessing
 import pickle
 import shutil
-import threading
-import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +19,6 @@ from drrpack import CorruptError, DRRDataset, FormatError, OptionError
 from drrpack.codec import ClassCodes
 from drrpack.formats import memory
 from drrpack.formats.container import Reader
-from drrpack.formats.pixel_cache import PixelCache
 from drrpack.formats.sources import open_source
 
 pytestmark = [
@@ -35,37 +29,12 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(scope="module")
-def dataset(digits_drr: Path) -> DRRDataset:
-    return DRRDataset(digits_drr)
-
-
-@pytest.fixture(scope="module")
-def pixels(dataset: DRRDataset) -> NDArray[np.uint8]:
-    return dataset.to_numpy()[0]
-
-
-@pytest.fixture(scope="module")
 def encoded(digits_drr: Path, digits_folder: Path) -> list[ClassCodes]:
     """The codes of every class, made anew from the pictures."""
     source = open_source(digits_folder)
     with Reader(digits_drr) as reader:
         codec = memory.load_codec(reader, torch.device("cpu"))
     return [codec.encode(source.load(label)) for label in range(10)]
-
-
-@pytest.fixture
-def streams_read(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, str]]:
-    """Which streams have been read: (row, level)."""
-    read: list[tuple[int, str]] = []
-    original = Reader.stream
-
-    def stream(self: Reader, row: int, level: Any) -> bytes:
-        read.append((row, level))
-        return original(self, row, level)
-
-    monkeypatch.setattr(Reader, "stream", stream)
-    return read
 
 
 def loaded(dataset: DRRDataset, **options: Any) -> tuple[NDArray[np.uint8], list[int]]:
@@ -111,78 +80,6 @@ def test_an_item(dataset: DRRDataset, pixels: NDArray[np.uint8]) -> None:
 
 def test_images_differ_so_that_order_matters(pixels: NDArray[np.uint8]) -> None:
     assert len({image.tobytes() for image in pixels}) > 200
-
-
-def test_a_negative_index_counts_from_the_end(dataset: DRRDataset) -> None:
-    for negative, index in ((-1, 299), (-300, 0)):
-        torch.testing.assert_close(dataset[negative], dataset[index], rtol=0, atol=0)
-
-
-@pytest.mark.parametrize("index", [300, -301, 10**9])
-def test_an_index_outside_is_an_index_error(dataset: DRRDataset, index: int) -> None:
-    with pytest.raises(IndexError, match="300 images"):
-        dataset[index]
-    with pytest.raises(IndexError):
-        dataset.pixels([0, index])
-    with pytest.raises(IndexError):
-        dataset.codes([index])
-
-
-@pytest.mark.parametrize("as_list", [False, True])
-def test_a_mask_means_the_items_it_marks(
-    dataset: DRRDataset, pixels: NDArray[np.uint8], as_list: bool
-) -> None:
-    mask = np.array(dataset.targets) == 3
-    given: Any = mask.tolist() if as_list else mask
-    np.testing.assert_array_equal(dataset.pixels(given), pixels[90:120])
-    np.testing.assert_array_equal(dataset.pixels(torch.from_numpy(mask)), pixels[90:120])
-    for some, every in zip(dataset.codes(given), dataset.codes(range(300)), strict=True):
-        assert torch.equal(some, every[90:120])
-    assert len(dataset.__getitems__(given)) == 30
-    assert dataset.pixels(~np.ones(300, bool)).shape == (0, 32, 32, 3)
-
-
-@pytest.mark.parametrize("shape", [(0,), (2,), (299,), (301,), (300, 1), (1, 300)])
-def test_a_mask_of_another_shape(dataset: DRRDataset, shape: tuple[int, ...]) -> None:
-    for read in (dataset.pixels, dataset.codes, dataset.__getitems__):
-        with pytest.raises(IndexError, match=r"300 images; a mask of shape .*give one of \(300,\)"):
-            read(np.ones(shape, bool))
-
-
-@pytest.mark.parametrize("kind", [np.int8, np.uint8, np.int32, np.uint64, np.int64, object])
-def test_whole_numbers_of_any_type(
-    dataset: DRRDataset, pixels: NDArray[np.uint8], kind: Any
-) -> None:
-    where = np.array([7, 0, 100, 7], kind)
-    np.testing.assert_array_equal(dataset.pixels(where), pixels[[7, 0, 100, 7]])
-    np.testing.assert_array_equal(dataset.pixels(list(where)), pixels[[7, 0, 100, 7]])
-    np.testing.assert_array_equal(dataset[where[2]][0].permute(1, 2, 0), pixels[100])
-
-
-def test_tensors_are_indices(dataset: DRRDataset, pixels: NDArray[np.uint8]) -> None:
-    where = torch.tensor([299, 5, -1])
-    np.testing.assert_array_equal(dataset.pixels(where), pixels[[299, 5, 299]])
-    np.testing.assert_array_equal(dataset.pixels(list(where)), pixels[[299, 5, 299]])
-    np.testing.assert_array_equal(dataset[where[1]][0].permute(1, 2, 0), pixels[5])
-
-
-@pytest.mark.parametrize("large", [2**63, 2**64 - 1, 10**30, -(10**30)])
-def test_numbers_too_large_for_an_index(dataset: DRRDataset, large: int) -> None:
-    with pytest.raises(IndexError, match=f"300 images; {large} is outside"):
-        dataset.pixels([large])
-
-
-@pytest.mark.parametrize("wrong", [[1.7], [0.0, 1.0], 1.7, "3", ["3"], [None], None, {1}, [1, "3"]])
-def test_what_is_no_index(dataset: DRRDataset, wrong: Any) -> None:
-    for read in (dataset.pixels, dataset.codes, dataset.__getitems__):
-        with pytest.raises(TypeError, match="300 images"):
-            read(wrong)
-
-
-@pytest.mark.parametrize("wrong", [1.7, "3", None, [5], [200, 5], [], slice(3), np.arange(2)])
-def test_an_item_has_one_index(dataset: DRRDataset, wrong: Any) -> None:
-    with pytest.raises(TypeError, match="one whole number; for several images call pixels"):
-        dataset[wrong]
 
 
 def test_it_can_be_walked_through(digits_drr: Path) -> None:
@@ -341,94 +238,6 @@ def test_two_datasets_on_one_file(digits_drr: Path, pixels: NDArray[np.uint8]) -
     for index in range(0, 60, 7):
         np.testing.assert_array_equal(one.pixels([index])[0], pixels[index])
         np.testing.assert_array_equal(two.pixels([(index + 30) % 60])[0], pixels[index])
-
-
-class SlowCache(PixelCache):
-    """Other threads get their turn whenever it looks how far it is filled."""
-
-    @property  # type: ignore[override]
-    def used(self) -> int:
-        time.sleep(1e-4)
-        return self._used
-
-    @used.setter
-    def used(self, count: int) -> None:
-        self._used = count
-
-
-def in_threads(job: Callable[[int], None], count: int = 8) -> None:
-    """Run a job in some threads, from one moment on; it is told which of them it is."""
-    ready = threading.Barrier(count)
-
-    def run(number: int) -> None:
-        ready.wait()
-        job(number)
-
-    with ThreadPoolExecutor(count) as pool:
-        for done in [pool.submit(run, number) for number in range(count)]:
-            done.result()
-
-
-@pytest.mark.parametrize("kept", [300, 40])
-def test_threads_share_a_dataset(digits_drr: Path, kept: int, pixels: NDArray[np.uint8]) -> None:
-    dataset = DRRDataset(digits_drr).preload()
-    dataset._cache = SlowCache(300, (32, 32), kept * 32 * 32 * 3)
-
-    def job(seed: int) -> None:
-        order = np.random.default_rng(seed)
-        for _ in range(10):
-            where = order.integers(0, 300, 6)
-            np.testing.assert_array_equal(dataset.pixels(where), pixels[where])
-
-    in_threads(job)
-    np.testing.assert_array_equal(dataset.pixels(range(300)), pixels)
-    assert 40 <= dataset._cache.used <= kept
-
-
-def test_threads_read_codes_and_networks_once(
-    digits_drr: Path, streams_read: list[tuple[int, str]]
-) -> None:
-    dataset = DRRDataset(digits_drr)
-    codecs = []
-
-    def job(number: int) -> None:
-        dataset.codes(range(300))
-        codecs.append(dataset.codec)
-
-    in_threads(job)
-    assert len(streams_read) == len(set(streams_read)) == 20
-    assert all(codec is codecs[0] for codec in codecs)
-
-
-@pytest.fixture
-def busy(digits_drr: Path) -> Iterator[DRRDataset]:
-    """A dataset that another thread is decoding from for as long as the test takes."""
-    dataset = DRRDataset(digits_drr)
-    started, ended = threading.Event(), threading.Event()
-
-    def decode() -> None:
-        with dataset._lock:
-            started.set()
-            ended.wait()
-
-    thread = threading.Thread(target=decode)
-    thread.start()
-    started.wait()
-    yield dataset
-    ended.set()
-    thread.join()
-
-
-def test_a_fork_while_another_thread_decodes(busy: DRRDataset, pixels: NDArray[np.uint8]) -> None:
-    def compare() -> None:
-        np.testing.assert_array_equal(busy.pixels([3, 200]), pixels[[3, 200]])
-
-    child = multiprocessing.get_context("fork").Process(target=compare)
-    child.start()
-    child.join(60)
-    code = child.exitcode
-    child.kill()
-    assert code == 0, "it waits for a thread that it does not have" if code is None else code
 
 
 # --- under a DataLoader --------------------------------------------------------------------------

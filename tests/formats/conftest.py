@@ -1,0 +1,38 @@
+"""Fixtures of the tests of `DRRDataset`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from drrpack import DRRDataset
+from drrpack.formats.container import Reader
+
+
+@pytest.fixture(scope="module")
+def dataset(digits_drr: Path) -> DRRDataset:
+    return DRRDataset(digits_drr)
+
+
+@pytest.fixture(scope="module")
+def pixels(dataset: DRRDataset) -> NDArray[np.uint8]:
+    return dataset.to_numpy()[0]
+
+
+@pytest.fixture(scope="module")
+@pytest.fixture
+def streams_read(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, str]]:
+    """Which streams have been read: (row, level)."""
+    read: list[tuple[int, str]] = []
+    original = Reader.stream
+
+    def stream(self: Reader, row: int, level: Any) -> bytes:
+        read.append((row, level))
+        return original(self, row, level)
+
+    monkeypatch.setattr(Reader, "stream", stream)
+    return read
