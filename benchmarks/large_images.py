@@ -43,7 +43,7 @@ def main() -> None:
                 "stats": ["stats", memory],
                 "verify --full": ["verify", memory, "--full"],
                 "export": ["export", memory, Path(folder, f"out{count}")],
-                "compare": ["compare", source, "--sample", str(count)],
+                "compare": ["compare", source],
             }
             for name, arguments in commands.items():
                 peak, seconds = run(arguments)

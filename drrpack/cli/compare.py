@@ -21,7 +21,13 @@ def compare(
         str | None,
         typer.Option(help="Of some classes alone: names (cat,dog), the first 20, or 50:100."),
     ] = None,
-    sample: Annotated[int, typer.Option(min=1, help="Measure on about so many images.")] = 1000,
+    sample: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Measure on about so many images; 1000 by default, and fewer of more than 64x64.",
+        ),
+    ] = None,
     size: Annotated[int | None, typer.Option(help="Resize every image to SIZE x SIZE.")] = None,
     budget_mb: Annotated[
         float | None,
@@ -86,7 +92,8 @@ def compare(
     def report(what: str) -> None:
         typer.echo(what, err=as_json)
 
-    comparison = comparing.compare(found, codecs, chosen, sample, report)
+    count = comparing.default_sample(found.image_size) if sample is None else sample
+    comparison = comparing.compare(found, codecs, chosen, count, report)
     if train:
         comparison = with_accuracy(comparison, found, codecs, chosen, plan, report)
     if as_json:

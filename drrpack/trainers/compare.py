@@ -23,6 +23,7 @@ from drrpack.trainers.results import versions
 
 WHOLE = "DRR"  # the memory that holds all its models
 QUALITIES = (100, 75, 50)  # of a memory
+SAMPLE = 1000  # images to measure on, where they are small
 CONTAINER_BYTES = 4000  # HDF5, digests and seal: see docs/format.md
 CLASS_BYTES = 50  # a row of the index and a name
 Report = Callable[[str], None]
@@ -80,6 +81,11 @@ class Comparison:
         choices = [choice.to_json(self.images) for choice in self.choices]
         machine = {"threads": torch.get_num_threads(), "versions": versions()}
         return {**vars(self), "choices": choices, **machine}
+
+
+def default_sample(size: tuple[int, int]) -> int:
+    """How many images of ``size`` (H, W) to measure on: packing large ones takes seconds each."""
+    return max(SAMPLE // 20, min(SAMPLE, SAMPLE * 64 * 64 // (size[0] * size[1])))
 
 
 def spread_over_classes(source: Source, classes: Sequence[int], count: int) -> Pixels:

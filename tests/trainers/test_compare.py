@@ -192,6 +192,11 @@ def small_codes(images: np.ndarray) -> ClassCodes:
     return encode_images(small_vqvae(), images)
 
 
+def test_fewer_large_images_are_measured() -> None:
+    sizes = {(32, 32): 1000, (64, 64): 1000, (64, 128): 500, (224, 224): 81, (4096, 4096): 50}
+    assert {size: compare.default_sample(size) for size in sizes} == sizes
+
+
 def test_classes_have_equal_shares(source: Source) -> None:
     images = compare.spread_over_classes(source, [4, 7], 10)
     assert len(images) == 10
