@@ -43,7 +43,7 @@ def main() -> None:
                 "stats": ["stats", memory],
                 "verify --full": ["verify", memory, "--full"],
                 "export": ["export", memory, Path(folder, f"out{count}")],
-                "compare": ["compare", source],
+                "compare": ["compare", source, "--sample", "25"],
             }
             for name, arguments in commands.items():
                 peak, seconds = run(arguments)

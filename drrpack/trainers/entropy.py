@@ -10,9 +10,10 @@ import torch
 from drrpack.bitswap import expected_bits
 from drrpack.codec import ClassCodes, Codec
 from drrpack.exact import exact_arithmetic
+from drrpack.pixels import batches
 
 SAMPLE = 1024  # images that stand for all
-CODES_BATCH = 256
+CODES_AT_ONCE = 20_480  # in one call of the networks: 256 images of 32x32, 5 of 224x224
 
 
 def smallest(
@@ -52,8 +53,7 @@ def bits_of_codes(codec: Codec, codes: ClassCodes) -> dict[str, float]:
 def _bits_by_level(codec: Codec, codes: ClassCodes) -> dict[str, float]:
     bits, generator = {"top": 0.0, "bottom": 0.0}, torch.Generator().manual_seed(0)
     with exact_arithmetic(codec.device):
-        for start in range(0, len(codes), CODES_BATCH):
-            part = slice(start, start + CODES_BATCH)
+        for part in batches(len(codes), max(1, CODES_AT_ONCE // max(1, codes.flat.shape[1]))):
             top, bottom = (
                 torch.from_numpy(level[part]).to(codec.device)
                 for level in (codes.top, codes.bottom)

@@ -23,7 +23,6 @@ def pixels(dataset: DRRDataset) -> NDArray[np.uint8]:
     return dataset.to_numpy()[0]
 
 
-@pytest.fixture(scope="module")
 @pytest.fixture
 def streams_read(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, str]]:
     """Which streams have been read: (row, level)."""

@@ -29,6 +29,7 @@ pytestmark = [
 ]
 
 
+@pytest.fixture(scope="module")
 def encoded(digits_drr: Path, digits_folder: Path) -> list[ClassCodes]:
     """The codes of every class, made anew from the pictures."""
     source = open_source(digits_folder)
