@@ -92,7 +92,7 @@ class DRRDataset(Dataset[tuple[Any, ...]]):
 
     @property
     def _lock(self) -> AbstractContextManager[Any]:
-        """Held while anything is decoded and kept: decoding sets switches of the whole process.
+        """Held while anything is decoded and kept: codes and pixels are kept for all threads.
 
         One for each process, as another thread may hold it when this one forks.
         """
