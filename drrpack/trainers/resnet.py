@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -78,6 +81,19 @@ class ResNet18(nn.Module):
         logits: Tensor = self.head(features)
         closed = torch.arange(logits.shape[1], device=logits.device) >= self.seen
         return logits.masked_fill(closed, CLOSED)
+
+
+@contextmanager
+def running_moments_kept(network: nn.Module) -> Iterator[None]:
+    """Batch norms in training leave their running moments alone while anybody is inside."""
+    norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d) and m.track_running_stats]
+    for norm in norms:
+        norm.track_running_stats = False
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.track_running_stats = True
 
 
 def state_bytes(network: nn.Module) -> int:

@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 import torch
 from test_protocol import ORDER, SMALL, DigitsData, without_times
+from torch.nn import BatchNorm2d
 from torch.nn import functional as F
 from torchvision import transforms
 
 from drrpack.errors import OptionError
 from drrpack.formats import raw
 from drrpack.trainers.augment import Draws
-from drrpack.trainers.classifier import Batch, normalise, smoothed
+from drrpack.trainers.classifier import Batch, cross_entropy, new_network, normalise, smoothed
 from drrpack.trainers.methods import METHODS, PhaseContext, get_method
 from drrpack.trainers.methods.ib_drr import SIMILARITY_WEIGHT, information_back
 from drrpack.trainers.protocol import run
@@ -251,6 +252,34 @@ def test_a_batch_without_pairs_is_plain_drr() -> None:
     batch = batch_of(replayed, [0, 1, 2])
     plain = smoothed(network(batch.images), batch.labels, 6, context.recipe.label_smoothing)
     assert torch.equal(loss(network, batch), plain)
+
+
+def test_raw_images_leave_the_running_moments_to_the_reconstructions() -> None:
+    replayed, raw_images = (torch.randint(256, (6, 16, 16, 3)).byte() for _ in range(2))
+    batch, networks = batch_of(replayed, [0, 1, 2, 3, 4, 5]), []
+    for loss in (
+        cross_entropy(0.1),
+        information_back(raw_images[2:], torch.arange(2, 6), 6, context_of("ib-drr")),
+    ):
+        networks.append(new_network(10, 4, seed=0).train())
+        loss(networks[-1], batch)
+    plain, paired = (dict(network.named_buffers()) for network in networks)
+    assert plain.keys() == paired.keys() and any("running_var" in name for name in plain)
+    for name, moments in plain.items():
+        assert torch.equal(moments, paired[name]), name
+    assert all(m.track_running_stats for m in networks[1].modules() if isinstance(m, BatchNorm2d))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["ib-drr", "ib-drr-star"])
+def test_new_classes_are_told_about_as_often_as_they_occur(name: str, tmp_path: Path) -> None:
+    told = 0.0
+    for seed in range(3):
+        settings = SMALL | {"epochs": 8, "width": 8, "base": 4, "phases": 3, "seed": seed}
+        result = run(DigitsData(100), name, out=tmp_path / str(seed), **settings)
+        confusion = np.array(result["confusion"])  # (10, 10), the last two classes are new
+        told += confusion[:, -2:].sum() / confusion.sum() / 3
+    assert 0.15 < told < 0.25  # of 20 % of the test images
 
 
 @pytest.mark.parametrize("each", [None, 3])

@@ -12,7 +12,7 @@ from drrpack.errors import OptionError
 from drrpack.trainers.classifier import Batch, Classifier, Loss, smoothed
 from drrpack.trainers.methods.base import Method, PhaseContext, register
 from drrpack.trainers.methods.ledger import kept_codes
-from drrpack.trainers.resnet import ResNet18
+from drrpack.trainers.resnet import ResNet18, running_moments_kept
 
 SIMILARITY_WEIGHT = 0.005  # lambda, section 6.1
 
@@ -81,8 +81,9 @@ def information_back(raw: Tensor, rows: Tensor, count: int, context: PhaseContex
     L_sim is the negative cosine between the features of a reconstruction and those of its raw
     image, which get no gradient, before the dense layer; the mean over those images of the batch
     whose raw image ``raw[m]`` is at hand, that of the reconstruction ``rows[m]``. Both are flipped
-    and cropped alike. Raw images pass through the network as it trains, so they count in the
-    running moments of its batch norms.
+    and cropped alike. Raw images are normalised by the moments of their own batch, and leave the
+    running moments as reconstructions alone make them: most are of new classes, which a network
+    with moments between the two tells too rarely.
     """
     partner = torch.full((count,), -1, device=rows.device)
     partner[rows] = torch.arange(len(rows), device=rows.device)
@@ -96,7 +97,7 @@ def information_back(raw: Tensor, rows: Tensor, count: int, context: PhaseContex
         paired = (partners >= 0).nonzero().flatten()
         if len(paired) < 2:  # too few for a batch norm
             return wrong
-        with torch.no_grad():
+        with torch.no_grad(), running_moments_kept(network):
             wanted = network.features(batch.alike(raw[partners[paired]], paired))
         alike = F.cosine_similarity(features[paired].float(), wanted.float(), dim=1)
         return wrong - SIMILARITY_WEIGHT * alike.mean()
