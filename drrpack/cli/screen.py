@@ -19,6 +19,7 @@ from drrpack.formats.publish import remove_leftovers
 from drrpack.trainers.compare import Comparison
 from drrpack.trainers.results import METRICS, Result, curve, grouped
 from drrpack.trainers.results import table as result_rows
+from drrpack.trainers.selection import how_taken, select_classes
 from drrpack.trainers.study import by_phases
 from drrpack.trainers.verdict import in_words, within
 
@@ -51,6 +52,16 @@ def choose_device(name: str) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise OptionError("--device cuda: PyTorch finds no CUDA device here; say --device cpu")
     return torch.device(name)
+
+
+def choose_classes(names: Sequence[str], wanted: str | None) -> list[int]:
+    """Numbers of the classes that ``--classes`` asks for; says how it was taken where that could
+    be otherwise."""
+    chosen = select_classes(names, wanted)
+    taken = how_taken(names, wanted)
+    if taken is not None:
+        warn(taken)
+    return chosen
 
 
 def duration(seconds: float) -> str:
