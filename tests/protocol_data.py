@@ -28,6 +28,7 @@ class DigitsData:
     """scikit-learn's digits as 16x16 colour images, a class ``count`` to train on, 20 to test."""
 
     fingerprint = "digits"
+    codec_classes: Sequence[str] = ()
 
     def __init__(self, count: int = 40) -> None:
         digits = datasets.load_digits()

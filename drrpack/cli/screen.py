@@ -19,7 +19,7 @@ from drrpack.formats.publish import remove_leftovers
 from drrpack.trainers.compare import Comparison
 from drrpack.trainers.results import METRICS, Result, curve, grouped
 from drrpack.trainers.results import table as result_rows
-from drrpack.trainers.selection import how_taken, select_classes
+from drrpack.trainers.selection import few, how_taken, select_classes
 from drrpack.trainers.study import by_phases
 from drrpack.trainers.verdict import in_words, within
 
@@ -169,6 +169,25 @@ def print_comparison(comparison: Comparison, budget_mb: float | None) -> None:
         for family, best in within(comparison, round(budget_mb * 1e6)).items():
             fits = "nothing" if best is None else f"{best.name}, SSIM {best.ssim:.4f}"
             note(f"within {budget_mb:g} MB of {family}: {fits}")
+
+
+def print_codec_classes(known: dict[str, list[str]]) -> None:
+    """Whether the codec had seen classes that come after the base; nothing where that is not
+    known."""
+    if not known:
+        return
+    fitted, later = known["fitted"], known["after_base"]
+    if later:
+        warn(
+            f"the codec was fitted on {len(fitted)} of these classes, {len(later)} of which come "
+            f"after the base ({few(later)}): it has seen them before their phase. For a codec of "
+            "the base alone, fit it on those classes, or take --class-order file with a base of "
+            f"{len(fitted)}"
+        )
+    elif fitted:
+        note(f"the codec was fitted on {len(fitted)} classes, all of the base")
+    else:
+        note("the codec was fitted on other classes than these")
 
 
 def print_results(results: Sequence[Result], out: Path) -> None:

@@ -83,6 +83,7 @@ def train(
     from drrpack.cli.progress import Bars
     from drrpack.formats.container import Reader
     from drrpack.trainers.memory_data import MemoryData
+    from drrpack.trainers.run_plan import PlannedRun
     from drrpack.trainers.selection import order_classes
     from drrpack.trainers.study import Job, numbers, plan, study
 
@@ -98,7 +99,9 @@ def train(
 
     with Bars() as bars:
 
-        def announce(job: Job) -> None:
+        def announce(job: Job, planned: PlannedRun) -> None:
+            if job == jobs[0]:
+                screen.print_codec_classes(planned.codec_classes)
             bars.run = f"{job.method} {job.phases}/{job.seed}" if len(jobs) > 2 else job.method
             screen.note(
                 f"{job.method}: {len(chosen)} classes, {job.phases} phases, seed {job.seed}, "

@@ -83,6 +83,8 @@ def plan_append(options: AppendOptions) -> Plan:
         size = options.size if options.size is not None else originals.recorded_size(reader)
         source = open_source(options.source, size=size, skip_bad=options.skip_bad)
         _check(reader, source, options)
+        _quality(reader), _raw_choice(reader)
+        memory.load_codec(reader, options.device, encoder=True)
         return Plan(source, options, size, reader.fingerprint)
 
 

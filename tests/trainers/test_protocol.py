@@ -19,7 +19,8 @@ from drrpack.errors import CorruptError, OptionError, OutputError, SourceError
 from drrpack.trainers import protocol, rundir
 from drrpack.trainers.classifier import Classifier
 from drrpack.trainers.methods import METHODS, Method, PhaseContext
-from drrpack.trainers.protocol import check_order, run, split_phases
+from drrpack.trainers.protocol import run
+from drrpack.trainers.run_plan import check_order, split_phases
 from drrpack.trainers.run_progress import RunProgress
 
 
