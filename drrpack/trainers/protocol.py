@@ -10,10 +10,11 @@ from typing import Any
 import torch
 
 from drrpack.trainers.classifier import Classifier
+from drrpack.trainers.grouping import Result
 from drrpack.trainers.methods import Method, PhaseContext, PhaseData
 from drrpack.trainers.methods.base import Labelled
 from drrpack.trainers.requirements import Known, check_needs
-from drrpack.trainers.results import Result, make_result
+from drrpack.trainers.results import make_result
 from drrpack.trainers.run_plan import PlannedRun, plan_run
 from drrpack.trainers.run_progress import Progress, Report
 from drrpack.trainers.rundir import (

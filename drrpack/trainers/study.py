@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from drrpack.errors import OptionError
+from drrpack.trainers.grouping import Result
 from drrpack.trainers.methods import PhaseData
 from drrpack.trainers.protocol import carry_out_run, check_runs
-from drrpack.trainers.results import Result, plot, table
+from drrpack.trainers.results import figure_class, plot, table
 from drrpack.trainers.run_plan import PlannedRun, plan_run
 from drrpack.trainers.run_progress import Report
 from drrpack.trainers.rundir import write_json
@@ -67,6 +68,7 @@ def study(
     the first one trains: what `plan_run` and `check_runs` raise.
     """
     shared = out / "phases" if len({(job.phases, job.seed) for job in jobs}) > 1 else None
+    figure_class()  # for the plot at the end
     planned = [_planned(data, job, shared, settings) for job in jobs]
     check_runs(planned)
     results = []

@@ -141,7 +141,7 @@ def test_a_budget_that_one_class_does_not_fit_into(no_training: None, tmp_path: 
     ]
     share = sizes[0] - 1
     assert share >= max(sizes[1:])
-    message = refused(data, "er-jpeg", tmp_path / "run", OptionError, budget_bytes=10 * share)
+    message = refused(data, "er-jpeg", tmp_path / "run", OptionError, budget_bytes=int(10 * share))
     assert "too little for one image" in message
 
 
