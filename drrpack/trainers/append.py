@@ -14,7 +14,7 @@ from drrpack import codec as codecs
 from drrpack.codec import ClassCodes, Codec
 from drrpack.errors import CorruptError, MessageError, OptionError, OutputError
 from drrpack.formats import container, memory, metadata, originals, shipped
-from drrpack.formats.build import build_image
+from drrpack.formats.build import build_image, check_classes
 from drrpack.formats.container import Memory, Reader
 from drrpack.formats.edit import changed_metadata
 from drrpack.formats.publish import changing
@@ -95,6 +95,8 @@ def _check(reader: Reader, source: Source, options: AppendOptions) -> None:
             f"{reader.path} has a class {known[0]!r} already, as {source.root} does; "
             "say --extend to add images to it"
         )
+    new = [name for name in source.classes if name not in reader.classes]
+    check_classes(reader.path, [*reader.classes, *new])
     if source.image_size != reader.image_size:
         sizes = ["{}x{}".format(*size) for size in (source.image_size, reader.image_size)]
         raise OptionError(

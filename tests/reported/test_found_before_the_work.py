@@ -235,6 +235,17 @@ def test_the_encoder_of_a_codec_that_comes_with_drrpack(
     assert images.shape == (4, 32, 32, 3) and labels.tolist() == [0, 0, 1, 1]
 
 
+def test_a_class_name_that_grows_too_long(digits_drr: Path, folder: Path, tmp_path: Path) -> None:
+    """In NFC each of these letters is two: a folder's name of 255 bytes becomes one of 510."""
+    source = tmp_path / "source"
+    shutil.copytree(folder / "train" / "7", source / ("\u0958" * 85))
+    with pytest.raises(OutputError, match="255 bytes"):
+        plan_encode(options_for(source, tmp_path / "mem.drr"))
+    options = AppendOptions(digits_drr, source, torch.device("cpu"), Budget(epochs=1))
+    with pytest.raises(OutputError, match="255 bytes"):
+        plan_append(options)
+
+
 def test_appending_to_a_file_that_cannot_take_images(
     folder: Path, digits_drr: Path, tmp_path: Path
 ) -> None:
