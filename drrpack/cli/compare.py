@@ -19,7 +19,9 @@ def compare(
     ],
     classes: Annotated[
         str | None,
-        typer.Option(help="Of some classes alone: names (cat,dog), the first 20, or 50:100."),
+        typer.Option(
+            help="Of some classes alone: names (cat,dog), the first 20, 50:100; name:20 is a name."
+        ),
     ] = None,
     sample: Annotated[
         int | None,
@@ -72,7 +74,6 @@ def compare(
     from drrpack.trainers import compare as comparing
     from drrpack.trainers import compare_chart
     from drrpack.trainers.compare_accuracy import TrainPlan, tested_images, with_accuracy
-    from drrpack.trainers.selection import select_classes
 
     _check_budget(budget_mb)
     if chart is not None:
@@ -80,7 +81,7 @@ def compare(
     place = screen.choose_device(device)
     plan = TrainPlan(place, epochs, width, seeds, sizes=_sizes(train_at), work=_folder(work))
     found = open_source(source, size=size, splits=["train", "test"] if train else ["train"])
-    chosen = select_classes(found.classes, classes)
+    chosen = screen.choose_classes(found.classes, classes)
     if train:
         tested_images(found, chosen)  # what can't be learned is refused before it is measured
     files = shipped.paths() if codec is None else [codec]

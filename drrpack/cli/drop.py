@@ -31,9 +31,9 @@ def drop(
 def _name(memory: Path, names: Sequence[str], wanted: str) -> str:
     """The class that is wanted, as the file spells it."""
     from drrpack.errors import OptionError
-    from drrpack.trainers.selection import few, find_class
+    from drrpack.trainers.selection import few, named_class
 
-    number = find_class(names, wanted)
+    number = named_class(names, wanted)
     if number is None:
         raise OptionError(f"{memory} has no class {wanted!r}; it has {len(names)}: {few(names)}")
     return names[number]

@@ -18,7 +18,9 @@ def export(
     ] = None,
     classes: Annotated[
         str | None,
-        typer.Option(help="Some classes alone: names (cat,dog), the first 20, or 50:70."),
+        typer.Option(
+            help="Some classes alone: names (cat,dog), the first 20, 50:70; name:20 is a name."
+        ),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
 ) -> None:
@@ -29,14 +31,13 @@ def export(
     from drrpack.formats.dataset import DRRDataset
     from drrpack.formats.export import check_place
     from drrpack.formats.export import export as run
-    from drrpack.trainers.selection import select_classes
 
     place = screen.choose_device(device)
     kind = format or ("npz" if output.suffix == ".npz" else "png")
     check_place(output, kind)
     screen.tidy(output)
     with Reader(memory) as reader:
-        chosen = select_classes(reader.classes, classes)
+        chosen = screen.choose_classes(reader.classes, classes)
     dataset = DRRDataset(memory, classes=chosen, device=place, cache_bytes=0)
     with Bars() as bars:
         run(dataset, output, kind, lambda done, total: bars.count("images", done, total))

@@ -27,12 +27,18 @@ def report(
 ) -> None:
     """Put runs on one page: curves, tables, memory, classes, pictures."""
     from drrpack.cli import screen
-    from drrpack.trainers.report import find_results, write_report
+    from drrpack.trainers.grouping import without_doubles
+    from drrpack.trainers.report import complete, find_results, write_report
     from drrpack.trainers.results import plot
 
-    results = find_results(runs)
+    results, doubles = without_doubles(find_results(runs))
+    for double in doubles:
+        screen.warn(
+            f"found {double['method']}, {len(double['phases']) - 1} phases, seed "
+            f"{double.get('seed')} twice, equal in all that decides it: it counts once"
+        )
     if output.suffix.lower() == ".png":
-        plot(results, output)
+        plot(complete(results), output)
     else:
         write_report(results, output, memory)
     screen.note(f"{len(results)} runs in {output}")

@@ -17,8 +17,10 @@ from drrpack.formats.account import account
 from drrpack.formats.container import Reader
 from drrpack.formats.publish import remove_leftovers
 from drrpack.trainers.compare import Comparison
-from drrpack.trainers.results import METRICS, Result, curve, grouped
+from drrpack.trainers.grouping import Result, differing, grouped, heading
+from drrpack.trainers.results import METRICS, curve
 from drrpack.trainers.results import table as result_rows
+from drrpack.trainers.selection import few, how_taken, select_classes
 from drrpack.trainers.study import by_phases
 from drrpack.trainers.verdict import in_words, within
 
@@ -51,6 +53,16 @@ def choose_device(name: str) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise OptionError("--device cuda: PyTorch finds no CUDA device here; say --device cpu")
     return torch.device(name)
+
+
+def choose_classes(names: Sequence[str], wanted: str | None) -> list[int]:
+    """Numbers of the classes that ``--classes`` asks for; says how it was taken where that could
+    be otherwise."""
+    chosen = select_classes(names, wanted)
+    taken = how_taken(names, wanted)
+    if taken is not None:
+        warn(taken)
+    return chosen
 
 
 def duration(seconds: float) -> str:
@@ -160,13 +172,33 @@ def print_comparison(comparison: Comparison, budget_mb: float | None) -> None:
             note(f"within {budget_mb:g} MB of {family}: {fits}")
 
 
+def print_codec_classes(known: dict[str, list[str]]) -> None:
+    """Whether the codec had seen classes that come after the base; nothing where that is not
+    known."""
+    if not known:
+        return
+    fitted, later = known["fitted"], known["after_base"]
+    if later:
+        warn(
+            f"the codec was fitted on {len(fitted)} of these classes, {len(later)} of which come "
+            f"after the base ({few(later)}): it has seen them before their phase. For a codec of "
+            "the base alone, fit it on those classes, or take --class-order file with a base of "
+            f"{len(fitted)}"
+        )
+    elif fitted:
+        note(f"the codec was fitted on {len(fitted)} classes, all of the base")
+    else:
+        note("the codec was fitted on other classes than these")
+
+
 def print_results(results: Sequence[Result], out: Path) -> None:
     """Tables of phases, a table of averages, and what lies where; deviations are over seeds."""
     for count, group in by_phases(results):
-        curves = grouped(group)
+        groups = grouped(group)
         title = f"Accuracy on raw test images, %, {count} phases"
-        phases = table(title, "classes seen", *(method for method, _ in curves))
-        columns = [curve(runs)[1] for runs in curves.values()]  # (seeds, phases)
+        names = (one.name(differing(groups)) for one in groups)
+        phases = table(title, "classes seen", *names)
+        columns = [curve(one.runs)[1] for one in groups]  # (seeds, phases)
         for number, entry in enumerate(group[0]["phases"]):
             phases.add_row(
                 str(entry["classes_seen"]),
@@ -174,13 +206,16 @@ def print_results(results: Sequence[Result], out: Path) -> None:
             )
         console.print(phases)
     headings = [_HEADINGS.get(metric, metric) for metric in METRICS]
-    summary = table("Summary", "method", "phases", *headings, "memory MB")
+    settings = differing(grouped(results))
+    shown = [heading(name) for name in settings]
+    summary = table("Summary", "method", "phases", *shown, *headings, "memory MB")
     rows = result_rows(results)
     for row in rows:
         spreads = [(row[m], row[f"{m}_std"]) for m in METRICS]
         cells = ["-" if mean is None else _plus_minus(mean, std) for mean, std in spreads]
         megabytes = f"{row['memory_bytes'] / 1e6:.2f}"
-        summary.add_row(row["method"], str(row["phases"]), *cells, megabytes)
+        named = row["method"], str(row["phases"]), *(row[name] for name in settings)
+        summary.add_row(*named, *cells, megabytes)
     console.print(summary)
     for count, group in by_phases([r for r in results if "through_codec" in r]):
         console.print(_through_codec(count, group))
@@ -199,11 +234,12 @@ def _through_codec(count: int, results: Sequence[Result]) -> Table:
         f"Accuracy on test images that went through the codec, %, {count} phases",
         "method", "average", "with base", "last",
     )  # fmt: skip
-    for (method, _), runs in grouped(results).items():
+    groups = grouped(results)
+    for group in groups:
         keys = ("average_accuracy", "average_accuracy_with_base", "last_accuracy")
-        columns = [[r["through_codec"][key] for r in runs] for key in keys]
+        columns = [[r["through_codec"][key] for r in group.runs] for key in keys]
         cells = ["-" if None in column else _spread(column) for column in columns]
-        made.add_row(method, *cells)
+        made.add_row(group.name(differing(groups)), *cells)
     return made
 
 

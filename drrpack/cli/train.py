@@ -34,7 +34,9 @@ def train(
     ] = None,
     classes: Annotated[
         str | None,
-        typer.Option(help="Use some classes alone: names (cat,dog), the first 20, or 50:70."),
+        typer.Option(
+            help="Use some classes alone: names (cat,dog), the first 20, 50:70; name:20 is a name."
+        ),
     ] = None,
     class_order: Annotated[
         str, typer.Option(help="file, a number to shuffle by, or a JSON file of class names.")
@@ -81,12 +83,13 @@ def train(
     from drrpack.cli.progress import Bars
     from drrpack.formats.container import Reader
     from drrpack.trainers.memory_data import MemoryData
-    from drrpack.trainers.selection import order_classes, select_classes
+    from drrpack.trainers.run_plan import PlannedRun
+    from drrpack.trainers.selection import order_classes
     from drrpack.trainers.study import Job, numbers, plan, study
 
     place = screen.choose_device(device)
     with Reader(memory) as reader:
-        chosen = select_classes(reader.classes, classes)
+        chosen = screen.choose_classes(reader.classes, classes)
     data = MemoryData(memory, numbers=chosen, test=test, source=source, device=place)
     if ceiling and method != "ub" and not data.has_raw:
         screen.warn("the raw training images are not at hand: no ceiling beside this result")
@@ -96,7 +99,9 @@ def train(
 
     with Bars() as bars:
 
-        def announce(job: Job) -> None:
+        def announce(job: Job, planned: PlannedRun) -> None:
+            if job == jobs[0]:
+                screen.print_codec_classes(planned.codec_classes)
             bars.run = f"{job.method} {job.phases}/{job.seed}" if len(jobs) > 2 else job.method
             screen.note(
                 f"{job.method}: {len(chosen)} classes, {job.phases} phases, seed {job.seed}, "

@@ -72,6 +72,16 @@ def _check(path: AnyPath, memory: Memory) -> None:
         raise OutputError(f"{path}: can't be written: {faults[0]}")
 
 
+def check_classes(path: AnyPath, classes: list[str]) -> None:
+    """Refuse classes that no file can hold, before there is anything to write.
+
+    Raises:
+        OutputError: there are too many, or one has a name that won't do.
+    """
+    for fault in _faults_of_classes(classes):
+        raise OutputError(f"{path}: can't be written: {fault}")
+
+
 def _faults_of_classes(classes: list[str]) -> Iterable[str]:
     if not 1 <= len(classes) <= layout.MAX_CLASSES:
         yield f"{len(classes)} classes: a file holds 1 to {layout.MAX_CLASSES}"

@@ -143,5 +143,7 @@ def _sources_of(memory: Memory, classes: Sequence[str]) -> list[Json]:
     for row in metadata.sources(memory.metadata):
         kept = [name for name in row["classes"] if name in set(classes)]
         if kept:
-            rows.append({**row, "classes": kept})
+            lost = len(kept) < len(row["classes"])
+            fitted = metadata.fitted_classes({**memory.metadata, "sources": [row]}) if lost else []
+            rows.append({**row, "classes": kept, **({"fitted": fitted} if fitted else {})})
     return rows

@@ -92,8 +92,8 @@ def _with_encoder(reader: Reader, decoder: Section) -> Section:
         if whole and shipped.key(decoder_alone(section)) == shipped.key(decoder):
             return section
     raise OptionError(
-        f"{reader.path}: it was written with --decoder-only, so it can't take in new images; "
-        "append to the file that has the whole codec"
+        f"{reader.path}: it was written with --decoder-only, so it can't take in new images, nor "
+        "show test images as it would keep them; take the file that has the whole codec"
     )
 
 

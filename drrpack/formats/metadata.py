@@ -25,11 +25,41 @@ def sources(metadata: Json) -> list[Json]:
     return [row for row in rows if _is_source(row)] if isinstance(rows, list) else []
 
 
+def fitted_classes(metadata: Json) -> list[str]:
+    """Names of the classes of the file's sources that its codec was fitted on, in whatever turn.
+
+    Empty where nothing is known of them: a codec that came with drrpack, or from another file, was
+    fitted on images that the file does not name.
+    """
+    turns, fit = list[Json](), part(metadata, "fit")
+    while fit:
+        turns.append(fit)
+        fit = part(fit, "before")
+    found = dict[str, None]()
+    for row in sources(metadata):
+        counts = [turn["classes"] for turn in turns if _was_fitted_on(turn, row)]
+        # a file that has lost classes since (`drop`) keeps the names of those that mattered
+        found |= dict.fromkeys(_fitted(row, row["classes"])[: max(counts, default=0)])
+    return list(found)
+
+
+def _was_fitted_on(fit: Json, row: Json) -> bool:
+    digest = part(row, "digest").get("train")
+    known = digest is not None and digest == fit.get("source_digest")
+    return known and type(fit.get("classes")) is int
+
+
+def _fitted(row: Json, otherwise: list[Any]) -> list[Any]:
+    names: Any = row.get("fitted", otherwise)
+    return names if isinstance(names, list) else [None]
+
+
 def _is_source(row: Any) -> bool:
     return (
         isinstance(row, dict)
         and isinstance(row.get("path"), str)
         and isinstance(row.get("classes"), list)
         and all(isinstance(name, str) for name in row["classes"])
+        and all(isinstance(name, str) for name in _fitted(row, []))
         and (row.get("size") is None or type(row["size"]) is int)
     )

@@ -38,14 +38,26 @@ class Originals:
         return ", ".join(str(part.source.root) for part in self.parts)
 
     def load(self, name: str) -> Pixels:
-        """The images of a class (n, H, W, 3) uint8, in the order in which the file has them."""
-        return np.concatenate(
-            [
-                part.source.load(part.source.classes.index(name), part.split)
-                for part in self.parts
-                if name in part.classes
-            ]
-        )
+        """The images of a class (n, H, W, 3) uint8, in the order in which the file has them.
+
+        Of a class that is in none of the folders n = 0.
+        """
+        found = [
+            part.source.load(part.source.classes.index(name), part.split)
+            for part in self.parts
+            if self.has(name, part)
+        ]
+        none = np.empty((0, *self.parts[0].source.image_size, 3), np.uint8)
+        return np.concatenate(found) if found else none
+
+    @staticmethod
+    def has(name: str, part: Part) -> bool:
+        """Whether a class of the file comes from this folder."""
+        return name in part.classes and name in part.source.classes
+
+    def missing(self, names: Sequence[str]) -> list[str]:
+        """Those of some classes that are in none of the folders."""
+        return [name for name in names if not any(self.has(name, part) for part in self.parts)]
 
     def digest(self) -> str:
         """Of all the images: another whenever one of them is another."""
@@ -110,11 +122,12 @@ def _open_part(reader: Reader, kept: Json, given: Path | None, split: Split, opt
 def open_test(reader: Reader, given: Path | None, moved: Path | None = None) -> Originals:
     """Raw test images for a file: the recorded source's test split, or a folder of the user's.
 
-    A given folder may have a test split or be a plain image folder with the file's class names.
-    ``moved`` is where a recorded source is now.
+    A given folder may have a test split or be a plain image folder with the file's class names; it
+    need not have all of them, as not all need be tested. ``moved`` is where a recorded source is
+    now.
 
     Raises:
-        SourceError: neither is there, or the classes or sizes do not fit; says how to mend it.
+        SourceError: neither is there, or the sizes do not fit; says how to mend it.
     """
     if given is None:
         found = open_originals(reader, moved, "test")
@@ -128,14 +141,6 @@ def open_test(reader: Reader, given: Path | None, moved: Path | None = None) -> 
 
 
 def _check_fit(reader: Reader, found: Originals) -> None:
-    missing = set(reader.classes) - {
-        name for part in found.parts for name in part.classes if name in part.source.classes
-    }
-    if missing:
-        raise SourceError(
-            f"{found.roots}: has no test images of {len(missing)} classes of {reader.path}, "
-            f"such as {min(missing)!r}; folders must be named as the classes are"
-        )
     for part in found.parts:
         if part.source.image_size != reader.image_size:
             raise SourceError(

@@ -14,7 +14,7 @@ from drrpack import codec as codecs
 from drrpack.codec import ClassCodes, Codec
 from drrpack.errors import CorruptError, MessageError, OptionError, OutputError
 from drrpack.formats import container, memory, metadata, originals, shipped
-from drrpack.formats.build import build_image
+from drrpack.formats.build import build_image, check_classes
 from drrpack.formats.container import Memory, Reader
 from drrpack.formats.edit import changed_metadata
 from drrpack.formats.publish import changing
@@ -83,6 +83,8 @@ def plan_append(options: AppendOptions) -> Plan:
         size = options.size if options.size is not None else originals.recorded_size(reader)
         source = open_source(options.source, size=size, skip_bad=options.skip_bad)
         _check(reader, source, options)
+        _quality(reader), _raw_choice(reader)
+        memory.load_codec(reader, options.device, encoder=True)
         return Plan(source, options, size, reader.fingerprint)
 
 
@@ -93,6 +95,8 @@ def _check(reader: Reader, source: Source, options: AppendOptions) -> None:
             f"{reader.path} has a class {known[0]!r} already, as {source.root} does; "
             "say --extend to add images to it"
         )
+    new = [name for name in source.classes if name not in reader.classes]
+    check_classes(reader.path, [*reader.classes, *new])
     if source.image_size != reader.image_size:
         sizes = ["{}x{}".format(*size) for size in (source.image_size, reader.image_size)]
         raise OptionError(

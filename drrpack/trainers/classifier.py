@@ -166,8 +166,13 @@ def epoch_batches(
 ) -> Iterator[Batch]:
     """Every image once, in batches whose sizes differ by one at most.
 
-    A short last batch would be noise to the batch norms, and one of a single image an error.
+    A short last batch would be noise to the batch norms, and one of a single image an error. So
+    where there is but one image, two views of it are a batch: 8x8 pixels leave a batch norm one
+    value for each image, and of one value it knows no variance.
     """
+    count = len(images)
+    if count == 1:
+        images, labels = images.expand(2, -1, -1, -1), labels.expand(2)
     generator = torch.Generator().manual_seed((seed + 7_919 * epoch) % 2**63)
     pad = augment.crop_pad(images.shape[1], images.shape[2])
     order = torch.randperm(len(images), generator=generator).to(images.device)
@@ -175,7 +180,7 @@ def epoch_batches(
     for indices in order.tensor_split(math.ceil(len(images) / recipe.batch_size)):
         drawn = draws[indices]
         pixels = augment.flip_and_crop(images[indices], drawn, pad)  # (B, H, W, 3)
-        yield Batch(normalise(pixels), labels[indices], indices, drawn)
+        yield Batch(normalise(pixels), labels[indices], indices % count, drawn)
 
 
 def normalise(pixels: Tensor) -> Tensor:

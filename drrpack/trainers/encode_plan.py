@@ -12,6 +12,7 @@ import torch
 from drrpack.errors import OptionError, SourceError
 from drrpack.formats import container, shipped
 from drrpack.formats.account import entropy_model
+from drrpack.formats.build import check_classes
 from drrpack.formats.container import Reader
 from drrpack.formats.layout import MAX_SIDE
 from drrpack.formats.sources import Source, open_source
@@ -105,6 +106,7 @@ def plan_encode(options: EncodeOptions) -> Plan:
             "{}: its images are {}x{}, and a side has {} pixels at most; bring them to a smaller "
             "size with --size".format(source.root, *source.image_size, MAX_SIDE)
         )
+    check_classes(options.output, list(source.classes))
     return Plan(source, options, _fit_classes(source, options))
 
 

@@ -10,9 +10,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from drrpack.codec import ClassCodes, Pixels
+from drrpack.codec import ClassCodes, Codec, Pixels
 from drrpack.errors import SourceError
+from drrpack.formats import metadata
 from drrpack.formats.dataset import DRRDataset
+from drrpack.formats.memory import load_codec
 from drrpack.formats.originals import Originals, open_originals, open_test
 from drrpack.formats.raw import read_raw
 from drrpack.trainers.exemplars import choose
@@ -31,7 +33,7 @@ class MemoryData:
         source: where that source is now, if it has moved.
 
     Raises:
-        SourceError: there are no raw test images, or not of all the classes.
+        SourceError: there are no raw test images.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class MemoryData:
         self._test = open_test(self._reader, test, source)
         self._moved = source
         self._originals: Originals | None = None
+        self._encoder: Codec | None = None
         self._decoded: dict[int, Pixels] = {}
         self._rankings: dict[int, NDArray[np.int64]] = {}
         self.classes: Sequence[str] = self._dataset.classes
@@ -95,13 +98,17 @@ class MemoryData:
         return sha256("\0".join(parts).encode()).hexdigest()
 
     @property
+    def codec_classes(self) -> list[str]:
+        """Names of the classes that the codec was fitted on, as far as the file records them."""
+        return metadata.fitted_classes(self._reader.metadata)
+
+    @property
     def has_raw(self) -> bool:
         """Whether the raw training images are at hand, as the upper bound needs them."""
         try:
-            self._raw()
+            return not self._raw().missing(self.classes)
         except SourceError:
             return False
-        return True
 
     def replayed(self, classes: Sequence[int]) -> Labelled:
         """Reconstructions (N, H, W, 3) uint8 and labels (N,) int64 of some classes."""
@@ -116,8 +123,7 @@ class MemoryData:
 
     def raw(self, classes: Sequence[int]) -> Labelled:
         """The images that ``replayed`` reconstructs, in its order; SourceError if not at hand."""
-        originals = self._raw()
-        return _labelled(classes, lambda label: originals.load(self.classes[label]))
+        return self._of(self._raw(), classes, "training", "--source DIR")
 
     def _raw(self) -> Originals:
         if self._originals is None:
@@ -125,12 +131,30 @@ class MemoryData:
         return self._originals
 
     def test(self, classes: Sequence[int]) -> Labelled:
-        """Raw test images of some classes."""
-        return _labelled(classes, lambda label: self._test.load(self.classes[label]))
+        """Raw test images of some classes; SourceError where one of them has none."""
+        return self._of(self._test, classes, "test", "--test DIR")
+
+    def _of(self, originals: Originals, classes: Sequence[int], what: str, option: str) -> Labelled:
+        images, labels = _labelled(classes, lambda label: originals.load(self.classes[label]))
+        without = [self.classes[label] for label in classes if label not in set(labels.tolist())]
+        if without:
+            raise SourceError(
+                f"{originals.roots}: found no {what} images of {len(without)} classes that are in "
+                f"use, such as {without[0]!r}; expected a folder of that name with images in it: "
+                f"add it, say where they are with {option}, or leave the class out with --classes"
+            )
+        return images, labels
 
     def test_through_codec(self, classes: Sequence[int]) -> Labelled:
-        """Test images as the codec encodes and decodes them."""
-        codec, size = self._dataset.codec, self._dataset.image_size
+        """Test images as the codec encodes and decodes them.
+
+        Raises OptionError where the file holds no encoder, and its codec does not come with
+        drrpack.
+        """
+        if self._encoder is None:  # of its own: the dataset's may be a decoder alone
+            device = self._dataset.codec.device
+            self._encoder = load_codec(self._reader, device, encoder=True)
+        codec, size = self._encoder, self._dataset.image_size
 
         def load(label: int) -> Pixels:
             return codec.decode(codec.encode(self._test.load(self.classes[label])), size)

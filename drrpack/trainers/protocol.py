@@ -2,119 +2,83 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from itertools import accumulate
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 
-from drrpack.errors import OptionError
 from drrpack.trainers.classifier import Classifier
-from drrpack.trainers.methods import Method, PhaseContext, PhaseData, get_method
+from drrpack.trainers.grouping import Result
+from drrpack.trainers.methods import Method, PhaseContext, PhaseData
 from drrpack.trainers.methods.base import Labelled
-from drrpack.trainers.recipes import Recipe, get_recipe, recipe_changes
-from drrpack.trainers.results import Result, make_result
+from drrpack.trainers.requirements import Known, check_needs
+from drrpack.trainers.results import make_result
+from drrpack.trainers.run_plan import PlannedRun, plan_run
 from drrpack.trainers.run_progress import Progress, Report
 from drrpack.trainers.rundir import (
-    PHASES,
     RESULT,
     drop_weights,
     load_phase,
     open_run,
-    phase_path,
-    plain,
     save_phase,
     write_json,
 )
 
-TEST_VIEWS = ("raw", "both")
-
 
 def run(
-    data: PhaseData,
-    method_name: str,
-    *,
-    base: int,
-    phases: int,
-    class_order: Sequence[int] | None = None,
-    recipe: str = "fast",
-    seed: int = 0,
-    epochs: int | None = None,
-    width: int | None = None,
-    device: str = "auto",
-    out: Path,
-    resume: bool = False,
-    report: Report | None = None,
-    checkpoints: Path | None = None,
-    budget_bytes: int | None = None,
-    exemplars_per_class: int = 20,
-    test_view: str = "raw",
-    compiled: bool = False,
+    data: PhaseData, method_name: str, *, report: Report | None = None, **options: Any
 ) -> Result:
     """Train and test ``method_name`` phase by phase; returns what ``out/result.json`` holds.
 
-    Phase 0 has the first ``base`` classes of ``class_order`` (None: file order), each of the
-    ``phases`` after it an equal part of the rest; each is tested on raw images of all classes
-    seen. A finished phase is a checkpoint, and with ``resume`` a run goes on after the last one.
-    Runs that get the same ``checkpoints`` folder share phases with the same classes, where the
-    method allows it: 5, 10 and 25 phases have some in common.
-
-    ``budget_bytes`` is what the method may keep in all, ``exemplars_per_class`` how many raw images
-    of a class one that keeps some takes without a budget. ``test_view="both"`` tests on images that
-    went through the codec as well. ``compiled`` runs the network through ``torch.compile``.
-
-    Raises OptionError, OutputError, SourceError and CorruptError, each with the fix.
+    The ``options`` are those of `plan_run`, and what that and `check_runs` raise is raised here.
     """
-    chosen, on = get_recipe(recipe, epochs, width), choose_device(device)
-    method = get_method(method_name)()
-    groups = split_phases(check_order(class_order, len(data.classes)), base, phases)
-    memory: dict[str, Any] = {
-        "budget_bytes": budget_bytes,
-        "exemplars_per_class": exemplars_per_class,
-    }
-    if test_view not in TEST_VIEWS:
-        raise OptionError(f"a test view is one of {', '.join(TEST_VIEWS)}, not {test_view!r}")
-    settings = describe(data, method, chosen, seed, on, groups) | memory
-    settings |= {"test_view": test_view, "compiled": compiled}
-    open_run(out, settings, resume)
-    share = checkpoints is not None and not method.depends_on_history
-    folder = checkpoints if checkpoints is not None and share else out / PHASES
-    seen = list(accumulate(groups))  # the classes of all phases so far, for each phase
-    paths = [phase_path(folder, phase_key(settings, method, classes)) for classes in seen]
-    progress = Progress(report, [len(classes) for classes in seen], chosen.epochs)
+    planned = plan_run(data, method_name, **options)
+    check_runs([planned])
+    return carry_out_run(planned, report)
+
+
+def check_runs(planned: Sequence[PlannedRun]) -> None:
+    """Look at all that several runs will need before the first of them trains.
+
+    Raises:
+        SourceError, OptionError, FormatError: what is missing. CorruptError: a checkpoint that one
+            of them would go on from is damaged.
+    """
+    known: Known = set()  # runs of one study have their data in common
+    for one in planned:
+        for path in one.paths:
+            load_phase(path)
+        if not one.finished:
+            check_needs(one.method(), one.contexts, one.test_view == "both", known)
+
+
+def carry_out_run(planned: PlannedRun, report: Report | None = None) -> Result:
+    """Train and test phase by phase; returns what ``out/result.json`` holds.
+
+    Raises WriteError, and OptionError where the training diverges.
+    """
+    method, settings, contexts = planned.method(), planned.settings, planned.contexts
+    open_run(planned.out, settings)
+    recipe, on = contexts[0].recipe, contexts[0].device
+    progress = Progress(report, [len(context.seen) for context in contexts], recipe.epochs)
+    codec = {"codec_classes": planned.codec_classes} if planned.codec_classes else {}
     records = []
-    for phase, path in enumerate(paths):
+    for phase, (context, path) in enumerate(zip(contexts, planned.paths, strict=True)):
         finished = load_phase(path)
         carried_out = finished is None
         if finished is None:
-            context = PhaseContext(
-                phase=phase,
-                seen=seen[phase],
-                new=groups[phase],
-                data=data,
-                needs=method.needs,
-                recipe=chosen,
-                seed=phase_seed(seed, seen[phase]),
-                device=on,
-                classes=len(seen[-1]),
-                compiled=compiled,
-                report=progress.of_phase(phase),
-                **memory,
-            )
-            finished = carry_out(method, context, test_view == "both")
+            context = replace(context, report=progress.of_phase(phase))
+            finished = carry_out(method, context, planned.test_view == "both")
             save_phase(path, finished)
         elif finished["state"]:
             method.load_state_dict(finished["state"])
         if phase > 0:
-            drop_weights(paths[phase - 1])
+            drop_weights(planned.paths[phase - 1])
         records.append(finished["record"])
-        result = make_result(settings, records, on)
-        write_json(out / RESULT, result)
+        result = make_result(settings, records, on) | codec
+        write_json(planned.out / RESULT, result)
         progress.tested(phase, result["phases"][-1]["accuracy"], carried_out)
     return result
 
@@ -147,96 +111,3 @@ def _confusion(classifier: Classifier, context: PhaseContext, view: Labelled) ->
     counts = torch.bincount(labels * count + told, minlength=count * count)
     rows: list[list[int]] = counts.view(count, count).tolist()
     return rows
-
-
-def check_order(class_order: Sequence[int] | None, classes: int) -> tuple[int, ...]:
-    """The class order as a tuple; raises OptionError unless each class is in it once."""
-    order = tuple(range(classes)) if class_order is None else tuple(int(c) for c in class_order)
-    if sorted(order) != list(range(classes)):
-        wrong = sorted(set(order) - set(range(classes)))
-        missing = sorted(set(range(classes)) - set(order))
-        twice = sorted({index for index in order if order.count(index) > 1})
-        raise OptionError(
-            f"the class order must have each of 0..{classes - 1} once; unknown: {wrong[:5]}, "
-            f"missing: {missing[:5]}, more than once: {twice[:5]}"
-        )
-    return order
-
-
-def split_phases(order: Sequence[int], base: int, phases: int) -> list[tuple[int, ...]]:
-    """The classes that each phase adds, phase 0 being the base; raises OptionError.
-
-    With ``phases=0`` there is the base alone, and classes beyond it are not used.
-    """
-    if not 1 <= base <= len(order):
-        raise OptionError(f"the base must have 1 to {len(order)} classes, not {base}")
-    rest = len(order) - base
-    if phases < 0 or (phases > 0 and (rest == 0 or rest % phases)):
-        works = [count for count in range(1, rest + 1) if rest % count == 0] or [0]
-        raise OptionError(
-            f"{len(order)} classes less a base of {base} leave {rest}, which can't be cut into "
-            f"{phases} equal phases; what works: phases={', '.join(map(str, works))}"
-        )
-    step = rest // phases if phases else 0
-    starts = range(base, base + step * phases, step) if step else range(0)
-    return [tuple(order[:base]), *(tuple(order[start : start + step]) for start in starts)]
-
-
-def choose_device(name: str) -> torch.device:
-    """``auto`` takes a GPU where there is one; raises OptionError."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise OptionError(f"no device is called {name!r}; try auto, cpu or cuda") from error
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise OptionError(f"device {name!r} was asked for, but PyTorch finds no CUDA GPU here")
-    return device
-
-
-def describe(
-    data: PhaseData,
-    method: Method,
-    recipe: Recipe,
-    seed: int,
-    device: torch.device,
-    groups: Sequence[Sequence[int]],
-) -> dict[str, Any]:
-    """All that decides a run, as plain values: for settings.json, and for the phases' keys."""
-    settings = {
-        "method": method.name,
-        "data": data.fingerprint,
-        "classes": list(data.classes),
-        "class_order": [index for group in groups for index in group],
-        "base": len(groups[0]),
-        "phases": len(groups) - 1,
-        "groups": [len(group) for group in groups],
-        "seed": seed,
-        "device": device.type,
-        "recipe": asdict(recipe),
-        "recipe_changes": recipe_changes(recipe),
-    }
-    return plain(settings)
-
-
-def phase_key(settings: Mapping[str, Any], method: Method, seen: Sequence[int]) -> dict[str, Any]:
-    """What decides one phase: not how the classes were cut, unless the method has a history."""
-    names = (
-        *("method", "data", "seed", "device", "recipe"),
-        *("budget_bytes", "exemplars_per_class", "test_view", "compiled"),
-    )
-    key = {name: settings[name] for name in names}
-    key["seen"], key["of"] = list(seen), sum(settings["groups"])
-    if method.depends_on_history:
-        key["groups"] = settings["groups"]
-    return key
-
-
-def phase_seed(seed: int, seen: Sequence[int]) -> int:
-    """The seed of a phase: of the run's seed and the set of classes, equal for all methods.
-
-    So two methods differ in what they learn from, not in luck.
-    """
-    text = json.dumps([seed, sorted(seen)])
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "little")

@@ -18,7 +18,16 @@ from drrpack.errors import OptionError, SourceError
 from drrpack.formats.dataset import DRRDataset
 from drrpack.formats.preview import preview_grid
 from drrpack.trainers.chart import Point, Series, chart
-from drrpack.trainers.results import Result, curve, grouped, read_result, table
+from drrpack.trainers.grouping import (
+    Group,
+    Result,
+    differing,
+    grouped,
+    heading,
+    shown_settings,
+    without_doubles,
+)
+from drrpack.trainers.results import NEWEST, curve, newest_at_end, read_result, table
 from drrpack.trainers.rundir import RESULT, write_atomic
 
 Row = Sequence[str | tuple[float, str]]  # a cell is text, or a number and how it is shown
@@ -39,54 +48,69 @@ def find_results(places: Iterable[Path]) -> list[Result]:
     return list(found.values())
 
 
+def complete(results: Sequence[Result]) -> list[Result]:
+    """Those that have all their phases; raises OptionError where there is none."""
+    done = [result for result in results if result.get("complete", True)]
+    if not done:
+        raise OptionError("none of these runs is complete yet; go on with `drrpack train --resume`")
+    return done
+
+
 def write_report(results: Sequence[Result], path: Path, memory: Path | None = None) -> None:
     """Write the page for ``results``, with pictures from the file ``memory`` where one is given.
 
-    A run that is not complete yet stands in the list of runs and nowhere else.
+    Runs that differ in their seeds alone are one row, a run that is there twice counts once. A run
+    that is not complete yet stands in the list of runs and nowhere else.
 
     Raises OptionError for results that may not share a table, OutputError, and what reading
     ``memory`` raises.
     """
     page = Template(files("drrpack.trainers").joinpath("report.html").read_text("utf-8"))
-    every, results = results, [result for result in results if result["complete"]]
-    if not results:
-        raise OptionError("none of these runs is complete yet; go on with `drrpack train --resume`")
-    rows = table(results)
+    (every, doubles), chosen = without_doubles(results), complete(results)
+    groups, rows = grouped(chosen), table(chosen)
+    columns = differing(groups)
     text = page.substitute(
-        summary=escape(_summary(results)),
-        curves=_curves(results),
-        averages=_by_phases(rows, "average_accuracy"),
-        lasts=_by_phases(rows, "last_accuracy"),
-        memories=_memory_table(results),
-        against=_against_memory(rows),
-        classes=_class_changes(results),
-        codec_views=_codec_views(results),
+        summary=escape(_summary(groups, columns, doubles)),
+        curves=_curves(groups, columns),
+        averages=_by_phases(rows, columns, "average_accuracy"),
+        lasts=_by_phases(rows, columns, "last_accuracy"),
+        newest=_newest(groups, columns),
+        memories=_memory_table(groups, columns),
+        against=_against_memory(rows, groups, columns),
+        classes=_class_changes(groups, columns),
+        codec_views=_codec_views(groups, columns),
         pictures="" if memory is None else _pictures(memory),
         runs=_runs(every),
     )
     write_atomic(path, lambda partial: partial.write_text(text, "utf-8"))
 
 
-def _summary(results: Sequence[Result]) -> str:
-    first = results[0]
-    classes, seeds = len(first["class_order"]), len({result["seed"] for result in results})
-    return (
-        f"{len(results)} runs, {classes} classes, base {first['config']['base']}, recipe "
-        f"{first['recipe']} ({first['epochs']} epochs, width {first['width']}), {seeds} "
-        f"{'seed' if seeds == 1 else 'seeds'}, {first['device']}"
-    )
+def _summary(groups: Sequence[Group], columns: Sequence[str], doubles: Sequence[Result]) -> str:
+    """How many runs, and what they have in common."""
+    runs = [run for group in groups for run in group.runs]
+    first, seeds = runs[0], len({run["seed"] for run in runs})
+    common = {
+        "classes": f"{len(first['class_order'])} classes",
+        "base": f"base {first['config']['base']}",
+        "recipe": f"recipe {first['recipe']} ({first['epochs']} epochs, width {first['width']})",
+        "seeds": f"{seeds} {'seed' if seeds == 1 else 'seeds'}",
+        "device": first["device"],
+    }
+    shared = [text for name, text in common.items() if name not in columns]
+    again = f"; {len(doubles)} that were there twice are counted once" if doubles else ""
+    return ", ".join([f"{len(runs)} runs", *shared]) + again
 
 
-def _curves(results: Sequence[Result]) -> str:
+def _curves(groups: Sequence[Group], columns: Sequence[str]) -> str:
     """Figure 3 of the paper: a chart for each number of phases."""
     charts: dict[int, list[Series]] = {}
-    for (method, phases), runs in grouped(results).items():
-        seen, accuracy = curve(runs)  # (P,), (S, P)
+    for group in groups:
+        seen, accuracy = curve(group.runs)  # (P,), (S, P)
         points = [
             Point(x, float(column.mean()), float(column.min()), float(column.max()))
             for x, column in zip(seen, accuracy.T, strict=True)
         ]
-        charts.setdefault(phases, []).append(Series(method, points))
+        charts.setdefault(group.phases, []).append(Series(group.name(columns), points))
     return "".join(
         f"<figure>{chart(series, 'classes seen', 'accuracy, %', lines=True)}"
         f"<figcaption>{phases} phases</figcaption></figure>"
@@ -94,15 +118,19 @@ def _curves(results: Sequence[Result]) -> str:
     )
 
 
-def _by_phases(rows: Sequence[dict[str, Any]], metric: str) -> str:
+def _by_phases(rows: Sequence[dict[str, Any]], columns: Sequence[str], metric: str) -> str:
     """Tables 1 and 2 of the paper: methods down, numbers of phases across."""
     counts = sorted({row["phases"] for row in rows}, reverse=True)
-    cells = {(row["method"], row["phases"]): row for row in rows}
-    body: list[Row] = []
-    for method in dict.fromkeys(row["method"] for row in rows):
-        found = [cells.get((method, count)) for count in counts]
-        body.append([method, *(_spread(row, metric) for row in found)])
-    return _table(["method", *(f"{count} phases" for count in counts)], body)
+    by_name: dict[tuple[str, ...], dict[int, dict[str, Any]]] = {}
+    for row in rows:
+        name = row["method"], *(row[column] for column in columns)
+        by_name.setdefault(name, {})[row["phases"]] = row
+    body: list[Row] = [
+        [*name, *(_spread(found.get(count), metric) for count in counts)]
+        for name, found in by_name.items()
+    ]
+    heads = ["method", *map(heading, columns), *(f"{count} phases" for count in counts)]
+    return _table(heads, body)
 
 
 def _spread(row: dict[str, Any] | None, metric: str) -> str | tuple[float, str]:
@@ -113,39 +141,62 @@ def _spread(row: dict[str, Any] | None, metric: str) -> str | tuple[float, str]:
     return row[metric], shown
 
 
-def _memory_table(results: Sequence[Result]) -> str:
-    """Table 3 of the paper: what each method keeps, by part, after its last phase."""
-    parts = {name: None for r in results for name in r["memory_bytes"] if name != "total"}
+def _newest(groups: Sequence[Group], columns: Sequence[str]) -> str:
+    """The classes of the last phase, after it: means over seeds."""
     body: list[Row] = []
-    for (method, phases), runs in grouped(results).items():
-        kept = runs[0]["memory_bytes"]
-        cells = [_megabytes(kept[name]) if name in kept else "-" for name in (*parts, "total")]
-        body.append([method, (phases, str(phases)), *cells])
+    for group in groups:
+        found = [newest for run in group.runs if (newest := newest_at_end(run)) is not None]
+        means = [sum(one[name] for one in found) / max(1, len(found)) for name in NEWEST]
+        cells = [(mean, f"{mean:.2f}") if found else "-" for mean in means]
+        body.append([*_named(group, columns), *cells])
+    told = ["accuracy on them, %", "answers that name one, %", "test images of one, %"]
+    return _table([*_heads(columns), *told], body)
+
+
+def _heads(columns: Sequence[str]) -> list[str]:
+    return ["method", "phases", *map(heading, columns)]
+
+
+def _named(group: Group, columns: Sequence[str]) -> Row:
+    """The first cells of a group's row, below `_heads`."""
+    return [group.method, (group.phases, str(group.phases)), *group.cells(columns)]
+
+
+def _memory_table(groups: Sequence[Group], columns: Sequence[str]) -> str:
+    """Table 3 of the paper: what each method keeps, by part, after its last phase."""
+    kept = [group.runs[0]["memory_bytes"] for group in groups]
+    parts = dict.fromkeys(name for one in kept for name in one if name != "total")
+    body: list[Row] = []
+    for group, sizes in zip(groups, kept, strict=True):
+        cells = [_megabytes(sizes[n]) if n in sizes else "-" for n in (*parts, "total")]
+        body.append([*_named(group, columns), *cells])
     headings = (name.replace("_", " ") + ", MB" for name in (*parts, "total"))
-    return _table(["method", "phases", *headings], body)
+    return _table([*_heads(columns), *headings], body)
 
 
 def _megabytes(size: int) -> tuple[float, str]:
     return size, f"{size / 1e6:.2f}"
 
 
-def _against_memory(rows: Sequence[dict[str, Any]]) -> str:
+def _against_memory(
+    rows: Sequence[dict[str, Any]], groups: Sequence[Group], columns: Sequence[str]
+) -> str:
     series = [
         Series(
-            f"{row['method']}, {row['phases']} phases",
+            f"{group.name(columns)}, {group.phases} phases",
             [Point(row["memory_bytes"] / 1e6, row["last_accuracy"])],
         )
-        for row in rows
+        for row, group in zip(rows, groups, strict=True)
     ]
     return chart(series, "MB kept, all told", "accuracy after the last phase, %", lines=False)
 
 
-def _class_changes(results: Sequence[Result]) -> str:
+def _class_changes(groups: Sequence[Group], columns: Sequence[str]) -> str:
     """Each class when it was new, and after the last phase; the mean over seeds."""
     tables = []
-    for (method, phases), runs in grouped(results).items():
+    for group in groups:
         changes: dict[str, list[tuple[float, float]]] = {}
-        for result in runs:
+        for result in group.runs:
             names = result["config"]["classes"]
             last = result["phases"][-1]["class_accuracy"]
             for place, number in enumerate(result["class_order"]):
@@ -159,21 +210,23 @@ def _class_changes(results: Sequence[Result]) -> str:
                 [name, *((v, f"{v:.1f}") for v in (new, end)), (end - new, f"{end - new:+.1f}")]
             )
         made = _table(["class", "when new, %", "at the end, %", "change"], body)
-        title = f"{escape(method)}, {phases} phases"
+        title = escape(f"{group.name(columns)}, {group.phases} phases")
         tables.append(f"<details><summary>{title}</summary>{made}</details>")
     return "".join(tables)
 
 
-def _codec_views(results: Sequence[Result]) -> str:
-    chosen = [result for result in results if "through_codec" in result]
-    if not chosen:
-        return ""
+def _codec_views(groups: Sequence[Group], columns: Sequence[str]) -> str:
     body: list[Row] = []
-    for (method, phases), runs in grouped(chosen).items():
+    for group in groups:
+        runs = [run for run in group.runs if "through_codec" in run]
+        if not runs:
+            continue
         raw = sum(run["last_accuracy"] for run in runs) / len(runs)
         seen = sum(run["through_codec"]["last_accuracy"] for run in runs) / len(runs)
-        body.append([method, (phases, str(phases)), *((v, f"{v:.2f}") for v in (raw, seen))])
-    made = _table(["method", "phases", "raw test images, %", "through the codec, %"], body)
+        body.append([*_named(group, columns), *((v, f"{v:.2f}") for v in (raw, seen))])
+    if not body:
+        return ""
+    made = _table([*_heads(columns), "raw test images, %", "through the codec, %"], body)
     return f"<h2>Test images that went through the codec</h2>{made}"
 
 
@@ -191,21 +244,25 @@ def _pictures(memory: Path) -> str:
 
 def _runs(results: Sequence[Result]) -> str:
     """What to repeat each run with."""
+    settings = [shown_settings(result) for result in results]
+    columns = [name for name in settings[0] if len({one[name] for one in settings}) > 1]
+    columns = [name for name in columns if name not in ("data", "drrpack")]  # stand there anyway
     body: list[Row] = [
         [
             result["method"],
             (result["config"]["phases"], str(result["config"]["phases"])),
             (result["seed"], str(result["seed"])),
+            *(shown[column] for column in columns),
             (result["last_accuracy"], f"{result['last_accuracy']:.2f}"),
             (result["wall_seconds"], f"{result['wall_seconds'] / 60:.1f}"),
             "yes" if result["complete"] else "no",
             result["config"]["data"][:12],
             ", ".join(f"{name} {version}" for name, version in result["versions"].items()),
         ]
-        for result in results
+        for result, shown in zip(results, settings, strict=True)
     ]
-    headings = ["method", "phases", "seed", "last, %", "minutes", "complete", "data", "versions"]
-    return _table(headings, body)
+    end = ["last, %", "minutes", "complete", "data", "versions"]
+    return _table(["method", "phases", "seed", *map(heading, columns), *end], body)
 
 
 def _table(headings: Sequence[str], rows: Iterable[Row]) -> str:

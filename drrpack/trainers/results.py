@@ -13,9 +13,10 @@ import numpy as np
 import torch
 
 from drrpack.errors import OptionError, SourceError
+from drrpack.trainers.grouping import Result, differing, grouped
 from drrpack.trainers.rundir import write_atomic
 
-Result = dict[str, Any]
+NEWEST = ("new_class_accuracy", "new_class_answers", "new_class_images")
 METRICS = ("average_accuracy", "average_accuracy_with_base", "last_accuracy", "forgetting")
 
 
@@ -31,6 +32,7 @@ def phase_entry(phase: int, groups: Sequence[int], record: Mapping[str, Any]) ->
         "phase": phase,
         "classes_seen": len(record["confusion"]),
         **_accuracies(record["confusion"], groups),
+        **newest(record["confusion"], groups[-1]),
         "losses": record["losses"],
         "memory_bytes": sum(record["memory_bytes"].values()),
         "seconds": record["seconds"],
@@ -52,6 +54,34 @@ def _accuracies(confusion: Sequence[Sequence[int]], groups: Sequence[int]) -> di
         "class_accuracy": [100 * float(share) for share in correct / tested],
         "group_accuracy": [100 * float(right.sum() / all_.sum()) for right, all_ in pairs],
     }
+
+
+def newest(confusion: Sequence[Sequence[int]], new: int) -> dict[str, float]:
+    """How the ``new`` classes that a phase added fare among all, in percent of test images.
+
+    ``new_class_accuracy`` is of their own images; ``new_class_answers`` is how many of all images
+    are taken for one of them, where ``new_class_images`` are of one: a network that told new
+    classes as often as they occur would have the two equal.
+    """
+    counts = np.array(confusion)
+    old = len(counts) - new
+    own = counts[old:].sum()
+    return {
+        "new_class_accuracy": 100 * float(np.diag(counts)[old:].sum() / own),
+        "new_class_answers": 100 * float(counts[:, old:].sum() / counts.sum()),
+        "new_class_images": 100 * float(own / counts.sum()),
+    }
+
+
+def newest_at_end(result: Result) -> dict[str, float] | None:
+    """`newest` after the last phase; None where an old result.json lacks what it takes."""
+    last = result["phases"][-1]
+    if all(name in last for name in NEWEST):
+        return {name: last[name] for name in NEWEST}
+    groups = result["config"].get("groups", [])
+    if "confusion" not in result or len(groups) < len(result["phases"]):
+        return None
+    return newest(result["confusion"], groups[len(result["phases"]) - 1])
 
 
 def summarise(phases: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
@@ -158,15 +188,20 @@ def read_result(path: Path) -> Result:
 
 
 def table(results: Iterable[Result]) -> list[dict[str, Any]]:
-    """One row for each method and number of phases: means over seeds, and their spread.
+    """One row for each group of runs that differ in their seeds alone: means, and their spread.
 
-    Rows hold ``method``, ``phases``, ``seeds`` (how many), ``memory_bytes`` and, for each of
-    METRICS, the mean and under ``<metric>_std`` the sample deviation (None for one seed).
-    Raises OptionError for results that may not stand side by side.
+    Rows hold ``method``, ``phases``, the settings that differ between rows (`differing`), ``seeds``
+    (how many), ``memory_bytes`` and, for each of METRICS, the mean and under ``<metric>_std`` the
+    sample deviation (None for one seed). Raises OptionError for results that may not stand side
+    by side.
     """
-    rows = []
-    for (method, phases), runs in grouped(results).items():
-        row: dict[str, Any] = {"method": method, "phases": phases, "seeds": len(runs)}
+    rows, groups = [], grouped(results)
+    columns = differing(groups)
+    for group in groups:
+        runs = group.runs
+        row: dict[str, Any] = {"method": group.method, "phases": group.phases}
+        row |= {column: group.settings[column] for column in columns}
+        row["seeds"] = len(runs)
         row["memory_bytes"] = runs[0]["memory_bytes"]["total"]
         for metric in METRICS:
             values = [run[metric] for run in runs if run[metric] is not None]
@@ -176,38 +211,21 @@ def table(results: Iterable[Result]) -> list[dict[str, Any]]:
     return rows
 
 
-def grouped(results: Iterable[Result]) -> dict[tuple[str, int], list[Result]]:
-    """Results by method and number of phases; raises OptionError where they don't compare."""
-    by_run: dict[tuple[str, int], list[Result]] = {}
-    first: Result | None = None
-    for result in results:
-        first = result if first is None else first
-        for name in ("recipe", "epochs", "width"):
-            if result[name] != first[name]:
-                raise OptionError(
-                    f"results of {name} {first[name]} and {result[name]} can't share a table or "
-                    "plot: the difference between them would not be that of the methods"
-                )
-        by_run.setdefault((result["method"], len(result["phases"]) - 1), []).append(result)
-    return by_run
-
-
 def plot(results: Iterable[Result], path: Path) -> None:
-    """Accuracy over classes seen as a PNG: a line for each method, a band from worst to best seed.
+    """Accuracy over classes seen as a PNG: a line for each group, a band from worst to best seed.
 
     Raises OptionError without matplotlib or for results that may not share a plot.
     """
-    curves = grouped(results)
-    try:
-        from matplotlib.figure import Figure  # not pyplot: no screen, no global state
-    except ImportError as error:
-        raise OptionError("a plot needs matplotlib: pip install matplotlib") from error
-    figure = Figure(figsize=(6, 4), layout="constrained")
+    groups = grouped(results)
+    columns = differing(groups)
+    figure = figure_class()(figsize=(6, 4), layout="constrained")
     axes = figure.subplots()
-    for (method, phases), runs in curves.items():
+    for group in groups:
+        runs = group.runs
         seen, accuracy = curve(runs)  # (P,), (S, P)
+        name = group.name(columns).replace(group.method, group.method.upper(), 1)
         seeds = f", {len(runs)} seeds" if len(runs) > 1 else ""
-        label = f"{method.upper()}, {phases} phases{seeds}"
+        label = f"{name}, {group.phases} phases{seeds}"
         (line,) = axes.plot(seen, accuracy.mean(0), marker="o", markersize=3, label=label)
         if len(runs) > 1:
             axes.fill_between(
@@ -217,6 +235,15 @@ def plot(results: Iterable[Result], path: Path) -> None:
     axes.grid(alpha=0.3)
     axes.legend()
     write_atomic(path, lambda partial: figure.savefig(partial, format="png", dpi=150))
+
+
+def figure_class() -> Any:
+    """Matplotlib's figures, not its pyplot: no screen, no global state. Raises OptionError."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise OptionError("a plot needs matplotlib: pip install matplotlib") from error
+    return Figure
 
 
 def curve(runs: Sequence[Result]) -> tuple[list[int], Any]:

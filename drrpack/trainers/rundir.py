@@ -23,20 +23,15 @@ from drrpack.errors import CorruptError, OptionError, OutputError, WriteError
 SETTINGS, PHASES, RESULT = "settings.json", "phases", "result.json"
 
 
-def open_run(out: Path, settings: Mapping[str, Any], resume: bool) -> None:
-    """Make the folder of a new run, or check that the one there is of these very settings.
+def check_run(out: Path, settings: Mapping[str, Any], resume: bool) -> None:
+    """Check that a run can have its folder: a new one, or one of these very settings.
 
-    Raises OutputError for a folder with something else in it and OptionError for a run with
-    other settings. Resuming where nothing has been started starts, and a run that never finished
-    a phase holds no other back.
+    Writes nothing. Raises OutputError for a folder with something else in it, or where none can be
+    made, and OptionError for a run with other settings. Resuming where nothing has been started
+    starts, and a run that never finished a phase holds no other back.
     """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        present = [path.name for path in out.iterdir() if not path.name.endswith(".partial")]
-    except OSError as error:
-        raise OutputError(f"can't make the run's folder {out}: {error.strerror}") from error
+    present = _present(out)
     if set(present) <= {SETTINGS}:
-        write_json(out / SETTINGS, settings)
         return
     if SETTINGS not in present:
         found = ", ".join(sorted(present)[:3])
@@ -44,6 +39,31 @@ def open_run(out: Path, settings: Mapping[str, Any], resume: bool) -> None:
     if not resume:
         raise OutputError(f"{out} already holds a run; go on with --resume, or give a new folder")
     _check_settings(out, json.loads((out / SETTINGS).read_text("utf-8")), settings)
+
+
+def open_run(out: Path, settings: Mapping[str, Any]) -> None:
+    """Make the folder of a run that `check_run` has let pass; raises OutputError."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"can't make the run's folder {out}: {error.strerror}") from error
+    if set(_present(out)) <= {SETTINGS}:
+        write_json(out / SETTINGS, settings)
+
+
+def _present(out: Path) -> list[str]:
+    """What a folder holds; raises OutputError where there is none and none can be made."""
+    try:
+        return [path.name for path in out.iterdir() if not path.name.endswith(".partial")]
+    except FileNotFoundError:
+        above = next(path for path in out.absolute().parents if path.exists())
+        if os.access(above, os.W_OK | os.X_OK):
+            return []
+        raise OutputError(
+            f"can't make the run's folder {out}: you may not write to {above}; give another place"
+        ) from None
+    except OSError as error:
+        raise OutputError(f"can't make the run's folder {out}: {error.strerror}") from error
 
 
 def _check_settings(out: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from drrpack.errors import OptionError
+from drrpack.trainers.grouping import Result
 from drrpack.trainers.methods import PhaseData
-from drrpack.trainers.protocol import run
-from drrpack.trainers.results import Result, plot, table
+from drrpack.trainers.protocol import carry_out_run, check_runs
+from drrpack.trainers.results import figure_class, plot, table
+from drrpack.trainers.run_plan import PlannedRun, plan_run
 from drrpack.trainers.run_progress import Report
 from drrpack.trainers.rundir import write_json
 from drrpack.trainers.tensorboard import logged
@@ -54,7 +56,7 @@ def study(
     jobs: Sequence[Job],
     out: Path,
     *,
-    before: Callable[[Job], None] | None = None,
+    before: Callable[[Job, PlannedRun], None] | None = None,
     report: Report | None = None,
     **settings: Any,
 ) -> list[Result]:
@@ -62,21 +64,30 @@ def study(
     ``summary.json``: the rows of the table, means and deviations over seeds.
 
     Runs share the phases that they have in common, in ``out/phases``. ``settings`` are those of
-    `drrpack.trainers.protocol.run`. Raises what that raises.
+    `drrpack.trainers.protocol.plan_run`. What any of them would be refused for is raised before
+    the first one trains: what `plan_run` and `check_runs` raise.
     """
     shared = out / "phases" if len({(job.phases, job.seed) for job in jobs}) > 1 else None
+    figure_class()  # for the plot at the end
+    planned = [_planned(data, job, shared, settings) for job in jobs]
+    check_runs(planned)
     results = []
-    for job in jobs:
+    for job, one in zip(jobs, planned, strict=True):
         if before is not None:
-            before(job)
-        own: dict[str, Any] = {"phases": job.phases, "seed": job.seed, "out": job.folder}
+            before(job, one)
         with logged(job.folder, report) as told:
-            result = run(data, job.method, checkpoints=shared, report=told, **own, **settings)
-        results.append(result)
+            results.append(carry_out_run(one, told))
     if shared is not None:
         write_json(out / "summary.json", {"rows": table(results)})
     plot(results, out / "accuracy.png")
     return results
+
+
+def _planned(
+    data: PhaseData, job: Job, shared: Path | None, settings: Mapping[str, Any]
+) -> PlannedRun:
+    own: dict[str, Any] = {"phases": job.phases, "seed": job.seed, "out": job.folder}
+    return plan_run(data, job.method, checkpoints=shared, **own, **settings)
 
 
 def numbers(text: str, option: str) -> list[int]:

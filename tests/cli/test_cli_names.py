@@ -45,3 +45,13 @@ def test_notes_and_warnings_give_no_orders(capsys: pytest.CaptureFixture[str]) -
     output, errors = capsys.readouterr()
     assert output == "a \\x1b[2J é\nb\n"
     assert errors == "warning: c \\x07\\udcff\n"
+
+
+def test_what_drop_takes_is_a_name(drrpack: Command, own_drr: Path) -> None:
+    rename(own_drr, "7:8", "name:9")
+    assert drrpack("drop", own_drr, "name:2", "7:8").code == 0
+    with Reader(own_drr) as reader:
+        assert list(reader.classes) == ["name:9", *"3456789"]
+    assert drrpack("drop", own_drr, "name:9").code == 0  # a class of that very name goes before
+    with Reader(own_drr) as reader:
+        assert list(reader.classes) == list("3456789")

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from test_protocol import ORDER, SMALL, DigitsData, without_times
+from protocol_data import ORDER, SMALL, DigitsData
+from test_protocol import without_times
 from torch.nn import BatchNorm2d
 from torch.nn import functional as F
 from torchvision import transforms

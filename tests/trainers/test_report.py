@@ -12,7 +12,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from test_protocol import SMALL, DigitsData
+from protocol_data import SMALL, DigitsData
 
 from drrpack.errors import OptionError, SourceError
 from drrpack.trainers.chart import Point, Series, chart

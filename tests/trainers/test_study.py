@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from test_protocol import SMALL, DigitsData
+from protocol_data import SMALL, DigitsData
 
 from drrpack.errors import OptionError
 from drrpack.trainers.study import by_phases, numbers, plan, study

@@ -52,10 +52,11 @@ from drrpack.trainers.resnet import ResNet18
 
 Labelled = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]
 
-# What a method looks at: reconstructions from the memory; the raw exemplars that the memory keeps;
-# the raw training images of the classes that are new in the phase; those of all classes seen, which
-# only an upper bound may have.
-Need = Literal["replayed", "exemplars", "raw_new", "raw_seen"]
+# What a method looks at: reconstructions from the memory; the raw exemplars that the memory keeps
+# of old classes; the raw training images of the classes that are new in the phase; those of all
+# classes seen, which only an upper bound may have; the ranking of a class, in every run. A run is
+# refused before it trains where one of them is not there (`drrpack.trainers.requirements`).
+Need = Literal["replayed", "exemplars", "raw_new", "raw_seen", "ranked"]
 
 
 class PhaseData(Protocol):
@@ -72,6 +73,10 @@ class PhaseData(Protocol):
     @property
     def counts(self) -> Sequence[int]:
         """How many training images each class has."""
+
+    @property
+    def codec_classes(self) -> Sequence[str]:
+        """Names of the classes that the codec was fitted on, as far as they are known."""
 
     @property
     def fingerprint(self) -> str:
@@ -228,6 +233,15 @@ class Method(ABC):
     @abstractmethod
     def memory_bytes(self, context: PhaseContext) -> Mapping[str, int]:
         """Bytes kept to go on with after this phase, by part; called after ``train_phase``."""
+
+    def least(self, context: PhaseContext, label: int) -> tuple[Mapping[str, int], float] | None:
+        """The least that can be kept of a class: parts that are kept whatever there is of images,
+        and the bytes of one image. None: a budget does not bind the method.
+
+        Asked of each class in the phase that adds it, before any phase has been trained, so that
+        too small a budget is refused then.
+        """
+        return None
 
     def state_dict(self) -> dict[str, Any]:
         """What the next phase needs: tensors, numbers, strings, lists and dicts of them only."""

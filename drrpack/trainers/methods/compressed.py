@@ -34,6 +34,11 @@ class CompressedReplay(Method):
     def pack(images: np.ndarray, quality: int) -> Packed:
         """Compress images (n, H, W, 3) uint8 and decompress them again."""
 
+    def least(self, context: PhaseContext, label: int) -> tuple[dict[str, int], float]:
+        """The best image at the lowest quality."""
+        best = context.raw([label])[0][context.data.ranking(label)[:1]]
+        return {}, float(self.pack(best.numpy(), self.qualities[0]).sizes[0])
+
     def train_phase(self, context: PhaseContext) -> Classifier:
         kept = [self._of(context, label) for label in context.seen]
         images = torch.from_numpy(np.concatenate([one.images for one in kept]))

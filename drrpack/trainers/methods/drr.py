@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from drrpack.trainers.classifier import Classifier
 from drrpack.trainers.methods.base import Method, PhaseContext, register
-from drrpack.trainers.methods.ledger import kept_codes
+from drrpack.trainers.methods.ledger import kept_codes, least_codes
 
 
 @register
@@ -23,6 +23,10 @@ class DRR(Method):
     def train_phase(self, context: PhaseContext) -> Classifier:
         each, _ = kept_codes(context, raw=False)
         return context.train(*context.replayed(context.seen, each))
+
+    def least(self, context: PhaseContext, label: int) -> tuple[dict[str, int], float]:
+        """All of the file but its payload, and the codes of an image."""
+        return least_codes(context, raw=False)
 
     def memory_bytes(self, context: PhaseContext) -> dict[str, int]:
         """The file as it stands, networks included, whichever of its classes have been seen."""

@@ -11,7 +11,6 @@ from drrpack.formats import raw
 from drrpack.trainers.classifier import Classifier
 from drrpack.trainers.methods.base import PhaseContext, register
 from drrpack.trainers.methods.finetune import Finetune
-from drrpack.trainers.resnet import state_bytes
 
 
 @register
@@ -24,7 +23,7 @@ class ExperienceReplay(Finetune):
     """
 
     name = "er"
-    needs = frozenset({"raw_new"})
+    needs = frozenset({"raw_new", "ranked"})
 
     def __init__(self) -> None:
         super().__init__()
@@ -33,6 +32,7 @@ class ExperienceReplay(Finetune):
 
     def train_phase(self, context: PhaseContext) -> Classifier:
         images, labels = context.raw(context.new)
+        chosen = [self._choose(context, label) for label in context.new]
         old = sum(map(len, self.kept))
         times = max(1, round(len(images) / old)) if old else 0
         of = [torch.full((len(kept),), label) for label, kept in enumerate(self.kept)]
@@ -42,25 +42,31 @@ class ExperienceReplay(Finetune):
             network=self.network,
         )
         self.network = classifier.network
-        for label in context.new:
-            self._keep(context, label)
+        for kept, size in chosen:
+            self.kept.append(kept)
+            self.kept_bytes.append(size)
         return classifier
 
-    def _keep(self, context: PhaseContext, label: int) -> None:
-        ranking = torch.from_numpy(context.data.ranking(label))
-        best = context.raw([label])[0][ranking]  # the best first
+    def least(self, context: PhaseContext, label: int) -> tuple[dict[str, int], float]:
+        """The network, and the best image."""
+        fixed = {"old_network": self.network_bytes(context)}
+        return fixed, float(packed_bytes(self._best(context, label)[:1]))
+
+    def _best(self, context: PhaseContext, label: int) -> Tensor:
+        """The images (n, H, W, 3) of a class that is new, the best first."""
+        return context.raw([label])[0][torch.from_numpy(context.data.ranking(label))]
+
+    def _choose(self, context: PhaseContext, label: int) -> tuple[Tensor, int]:
+        """The exemplars of a class that is new, and the bytes that they take."""
+        best = self._best(context, label)
         count = min(context.exemplars_per_class, len(best))
         size = packed_bytes(best[:count])
-        assert self.network is not None
-        fixed = {"old_network": state_bytes(self.network)}
-        if context.room(fixed, size / count) is not None:  # an error where there is none at all
-            assert context.budget_bytes is not None
-            share = (context.budget_bytes - sum(fixed.values())) / context.classes
+        if context.budget_bytes is not None:
+            share = (context.budget_bytes - self.network_bytes(context)) / context.classes
             count = min(len(best), int(share * count / size * 1.1) + 1)
             while (size := packed_bytes(best[:count])) > share and count > 1:
                 count = max(1, min(count - 1, int(share * count / size)))
-        self.kept.append(best[:count])
-        self.kept_bytes.append(size)
+        return best[:count], size
 
     def memory_bytes(self, context: PhaseContext) -> dict[str, int]:
         """The exemplars, packed as a memory packs its own, and the network to go on from."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
+
 from drrpack.trainers.classifier import Classifier
 from drrpack.trainers.methods.base import Method, PhaseContext, register
 from drrpack.trainers.resnet import ResNet18, state_bytes
@@ -25,10 +27,16 @@ class Finetune(Method):
         self.network = classifier.network
         return classifier
 
+    def network_bytes(self, context: PhaseContext) -> int:
+        """What the network takes; before there is one, what one like it takes."""
+        if self.network is not None:
+            return state_bytes(self.network)
+        with torch.device("meta"):  # shapes alone
+            return state_bytes(ResNet18(context.classes, context.recipe.width))
+
     def memory_bytes(self, context: PhaseContext) -> dict[str, int]:
         """The network from which the next phase goes on."""
-        assert self.network is not None
-        return {"old_network": state_bytes(self.network)}
+        return {"old_network": self.network_bytes(context)}
 
     def state_dict(self) -> dict[str, Any]:
         assert self.network is not None

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from drrpack.errors import OptionError
 from drrpack.trainers.classifier import Batch, Classifier, Loss, smoothed
 from drrpack.trainers.methods.base import Method, PhaseContext, register
-from drrpack.trainers.methods.ledger import kept_codes
+from drrpack.trainers.methods.ledger import kept_codes, least_codes
 from drrpack.trainers.resnet import ResNet18, running_moments_kept
 
 SIMILARITY_WEIGHT = 0.005  # lambda, section 6.1
@@ -38,6 +36,10 @@ class IBDRR(Method):
         )
         return context.train(images, labels, loss=loss)
 
+    def least(self, context: PhaseContext, label: int) -> tuple[dict[str, int], float]:
+        """All of the file but its payload, and the codes of an image."""
+        return least_codes(context, raw=self.keeps_exemplars)
+
     def memory_bytes(self, context: PhaseContext) -> dict[str, int]:
         """The file; the raw exemplars in it count where they are used."""
         return kept_codes(context, raw=self.keeps_exemplars)[1]
@@ -48,31 +50,19 @@ class IBDRR(Method):
         replayed = context.best(context.seen, each)
         rows[replayed] = np.arange(len(replayed))  # of an image among those that are replayed
         images, where, start = [], [], 0
-        if self.keeps_exemplars:  # of new classes, too: better refused now than in the next phase
-            exemplars = {label: self._exemplars(context, label) for label in context.seen}
         for label in context.seen:
             count = context.data.counts[label]
             if label in context.new:
                 images.append(context.raw([label])[0])
                 where.append(rows[start : start + count])
             elif self.keeps_exemplars:
-                positions, kept = exemplars[label]
+                positions, kept = context.exemplars(label)
                 images.append(kept)
                 where.append(rows[start + positions])
             start += count
         found = np.concatenate(where)
         present = torch.from_numpy(np.flatnonzero(found >= 0))
         return torch.cat(images)[present], torch.from_numpy(found)[present]
-
-    def _exemplars(self, context: PhaseContext, label: int) -> tuple[NDArray[np.int64], Tensor]:
-        positions, exemplars = context.exemplars(label)
-        if not len(positions):
-            raise OptionError(
-                f"{self.name} needs raw exemplars of old classes, and the memory keeps none of "
-                f"{context.data.classes[label]!r}: encode with --raw-per-class 20, or take "
-                "--method ib-drr-star"
-            )
-        return positions, exemplars
 
 
 def information_back(raw: Tensor, rows: Tensor, count: int, context: PhaseContext) -> Loss:
