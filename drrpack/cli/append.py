@@ -38,11 +38,12 @@ def append(
     The VQ-VAE stays. The entropy model is tuned on old and new codes and everything coded anew,
     unless the file comes out smaller without, or --keep-entropy-model says to keep it.
     """
-    from drrpack.cli import screen
+    from drrpack.cli import interrupts, screen
     from drrpack.cli.progress import Bars
     from drrpack.trainers.append import AppendOptions, plan_append
     from drrpack.trainers.append import append as run
 
+    interrupts.makes(memory)
     place = screen.choose_device(device)
     screen.tidy(memory)
     budget = _budget(epochs, minutes, keep_entropy_model, place.type)

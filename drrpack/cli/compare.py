@@ -64,7 +64,7 @@ def compare(
 
     Of image files only what is particular to an image counts, of a memory all its models.
     """
-    from drrpack.cli import screen
+    from drrpack.cli import interrupts, screen
     from drrpack.formats import shipped
     from drrpack.formats.container import Reader
     from drrpack.formats.memory import load_codec
@@ -76,6 +76,7 @@ def compare(
 
     _check_budget(budget_mb)
     if chart is not None:
+        interrupts.makes(chart)
         compare_chart.check(chart)
     place = screen.choose_device(device)
     plan = TrainPlan(place, epochs, width, seeds, sizes=_sizes(train_at), work=_folder(work))

@@ -85,12 +85,13 @@ def encode(
 
     An interrupted fit goes on where it was when the same command is given again.
     """
-    from drrpack.cli import screen
+    from drrpack.cli import interrupts, screen
     from drrpack.cli.progress import Bars
     from drrpack.formats import sources
     from drrpack.trainers.encode import encode as run
     from drrpack.trainers.encode_plan import EncodeOptions, plan_encode
 
+    interrupts.makes(output)
     if download is not None:
         source = sources.download(download, source)
     place = screen.choose_device(device)

@@ -23,7 +23,7 @@ def export(
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
 ) -> None:
     """Write the reconstructions of a .drr file as an image folder or as arrays."""
-    from drrpack.cli import screen
+    from drrpack.cli import interrupts, screen
     from drrpack.cli.progress import Bars
     from drrpack.formats.container import Reader
     from drrpack.formats.dataset import DRRDataset
@@ -31,6 +31,7 @@ def export(
     from drrpack.formats.export import export as run
     from drrpack.trainers.selection import select_classes
 
+    interrupts.makes(output)
     place = screen.choose_device(device)
     kind = format or ("npz" if output.suffix == ".npz" else "png")
     check_place(output, kind)

@@ -20,12 +20,13 @@ def merge(
     """Put the classes of several .drr files into one."""
     from contextlib import ExitStack
 
-    from drrpack.cli import screen
+    from drrpack.cli import interrupts, screen
     from drrpack.formats.container import Reader, check_output, write
     from drrpack.formats.edit import merge as merged
     from drrpack.formats.publish import replacing
     from drrpack.formats.recode import in_one_layout
 
+    interrupts.makes(output)
     check_output(output, overwrite=force)
     screen.tidy(output)
     with ExitStack() as stack:

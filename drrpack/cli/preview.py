@@ -22,11 +22,12 @@ def preview(
     force: Annotated[bool, typer.Option("--force", help="Overwrite the output.")] = False,
 ) -> None:
     """Draw images as they were and as they come out of a .drr file."""
-    from drrpack.cli import screen
+    from drrpack.cli import interrupts, screen
     from drrpack.formats.container import check_output
     from drrpack.formats.dataset import DRRDataset
     from drrpack.formats.preview import picture_format, preview_grid, save_picture
 
+    interrupts.makes(output)
     check_output(output, overwrite=force)
     picture_format(output)  # refused before anything is decoded
     grid, where = preview_grid(DRRDataset(memory), source, rows, columns)

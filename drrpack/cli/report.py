@@ -26,10 +26,11 @@ def report(
     ] = None,
 ) -> None:
     """Put runs on one page: curves, tables, memory, classes, pictures."""
-    from drrpack.cli import screen
+    from drrpack.cli import interrupts, screen
     from drrpack.trainers.report import find_results, write_report
     from drrpack.trainers.results import plot
 
+    interrupts.makes(output)
     results = find_results(runs)
     if output.suffix.lower() == ".png":
         plot(results, output)

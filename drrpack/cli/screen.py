@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 from rich.table import Table
 
-from drrpack.cli.escape import harmless
+from drrpack.cli.terminal import console
+from drrpack.cli.terminal import note as note
+from drrpack.cli.terminal import warn as warn
 from drrpack.errors import OptionError
 from drrpack.formats.account import account
 from drrpack.formats.container import Reader
@@ -21,19 +22,6 @@ from drrpack.trainers.results import METRICS, Result, curve, grouped
 from drrpack.trainers.results import table as result_rows
 from drrpack.trainers.study import by_phases
 from drrpack.trainers.verdict import in_words, within
-
-console = Console()
-errors = Console(stderr=True)
-
-
-def note(text: str) -> None:
-    """A plain line."""
-    console.print(harmless(text), markup=False, highlight=False, soft_wrap=True)
-
-
-def warn(text: str) -> None:
-    """A line that should not be missed, on the error stream."""
-    errors.print(f"warning: {harmless(text)}", markup=False, style="yellow", soft_wrap=True)
 
 
 def tidy(output: Path) -> None:

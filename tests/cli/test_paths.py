@@ -10,7 +10,7 @@ from typing import get_args, get_type_hints
 import pytest
 from command import Command
 
-from drrpack.cli.main import COMMANDS
+from drrpack.cli.app import COMMANDS
 
 
 def test_no_parser_refuses_what_cannot_be_read() -> None:
