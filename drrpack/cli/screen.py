@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from rich.table import Table
 
-from drrpack.cli.terminal import console
+from drrpack.cli.terminal import console, shown
 from drrpack.cli.terminal import note as note
 from drrpack.cli.terminal import warn as warn
 from drrpack.errors import OptionError
@@ -220,7 +220,9 @@ def _spread(values: Sequence[float]) -> str:
 
 
 def _plus_minus(mean: float, deviation: float | None) -> str:
-    return f"{mean:.2f}" if deviation is None else f"{mean:.2f} ± {deviation:.2f}"
+    if deviation is None:
+        return f"{mean:.2f}"
+    return f"{mean:.2f} {shown('±', '+-')} {deviation:.2f}"
 
 
 _HEADINGS = {

@@ -49,6 +49,15 @@ def make_printable() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+def shown(text: str, plain: str) -> str:
+    """``text``, or ``plain`` where the output can't encode it: an escape would widen a column."""
+    try:
+        text.encode(console.encoding)
+    except UnicodeEncodeError:
+        return plain
+    return text
+
+
 def show_cursor() -> None:
     """Leave a terminal as it was before progress bars; past rich, whose locks may be held."""
     if console.is_terminal and not console.is_dumb_terminal:

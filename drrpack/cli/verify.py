@@ -51,10 +51,12 @@ def verify(
     if json:
         _print_json(found)
         return
+    from drrpack.cli.terminal import note
+
     checks = ", ".join(
         f"{count} {what.replace('_', ' ')}" for what, count in found["checked"].items()
     )
-    typer.echo(f"{memory}: sound ({found['depth']}: {checks}; {found['seconds']:.1f} s)")
+    note(f"{memory}: sound ({found['depth']}: {checks}; {found['seconds']:.1f} s)")
 
 
 def _depth(quick: bool, full: bool, sample: str | None) -> Depth:
