@@ -7,8 +7,10 @@ import sys
 
 def main() -> None:
     """Run the command line in a process of its own, which ends with it."""
-    from drrpack.cli import interrupts
-
+    try:
+        from drrpack.cli import interrupts
+    except ImportError as error:  # Windows
+        sys.exit(f"error: {error}")
     interrupts.install()
     code = 1  # of an error that drrpack does not know: Python shows where it comes from
     try:
