@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from drrpack.cli import places
+
 if TYPE_CHECKING:
     from drrpack.trainers.append import Appended
     from drrpack.trainers.fitting import Budget
 
 
 def append(
-    memory: Annotated[Path, typer.Argument(help="The .drr file to add to.", readable=False)],
+    memory: Annotated[Path, typer.Argument(help="The .drr file to add to.", parser=places.path)],
     source: Annotated[
-        Path, typer.Argument(help="Images of new classes, as for encode.", readable=False)
+        Path, typer.Argument(help="Images of new classes, as for encode.", parser=places.path)
     ],
     keep_entropy_model: Annotated[
         bool,

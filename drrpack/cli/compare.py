@@ -9,12 +9,14 @@ from typing import Annotated
 
 import typer
 
+from drrpack.cli import places
+
 
 def compare(
     source: Annotated[
         Path,
         typer.Argument(
-            help="SRC/class/*.png, a folder with train/ and test/, or CIFAR.", readable=False
+            help="SRC/class/*.png, a folder with train/ and test/, or CIFAR.", parser=places.path
         ),
     ],
     classes: Annotated[
@@ -46,17 +48,18 @@ def compare(
     work: Annotated[
         Path | None,
         typer.Option(
-            help="Keep accuracies in this folder, and take those that are there.", readable=False
+            help="Keep accuracies in this folder, and take those that are there.",
+            parser=places.path,
         ),
     ] = None,
     chart: Annotated[
         Path | None,
-        typer.Option(help="Draw PSNR and accuracy over bytes into this .png.", readable=False),
+        typer.Option(help="Draw PSNR and accuracy over bytes into this .png.", parser=places.path),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
     codec: Annotated[
         Path | None,
-        typer.Option(help="Compare this .drr file's codec, not drrpack's own.", readable=False),
+        typer.Option(help="Compare this .drr file's codec, not drrpack's own.", parser=places.path),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
 ) -> None:

@@ -8,9 +8,11 @@ from typing import Annotated
 
 import typer
 
+from drrpack.cli import places
+
 
 def drop(
-    memory: Annotated[Path, typer.Argument(help="The .drr file to change.", readable=False)],
+    memory: Annotated[Path, typer.Argument(help="The .drr file to change.", parser=places.path)],
     classes: Annotated[list[str], typer.Argument(help="Names of the classes that go.")],
 ) -> None:
     """Take classes out of a .drr file; the others stay as they are, and keep their order."""

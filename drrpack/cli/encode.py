@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from drrpack.cli import places
+
 if TYPE_CHECKING:
     from drrpack.trainers.encode_plan import EncodeOptions, Entropy, Fit, Plan
     from drrpack.trainers.exemplars import Selection
@@ -18,11 +20,11 @@ def encode(
         Path,
         typer.Argument(
             help="SRC/class/*.png, a folder with train/ and val/ or test/, or a CIFAR folder.",
-            readable=False,
+            parser=places.path,
         ),
     ],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="The .drr file to write.", readable=False)
+        Path, typer.Option("--output", "-o", help="The .drr file to write.", parser=places.path)
     ],
     size: Annotated[int | None, typer.Option(help="Resize every image to SIZE x SIZE.")] = None,
     fit_classes: Annotated[
@@ -36,7 +38,7 @@ def encode(
         Path | None,
         typer.Option(
             help="Take the codec of this .drr file, not the one that comes with drrpack.",
-            readable=False,
+            parser=places.path,
         ),
     ] = None,
     fit: Annotated[

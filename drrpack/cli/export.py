@@ -7,11 +7,15 @@ from typing import Annotated
 
 import typer
 
+from drrpack.cli import places
+
 
 def export(
-    memory: Annotated[Path, typer.Argument(help="The .drr file.", readable=False)],
+    memory: Annotated[
+        str, typer.Argument(help="The .drr file, or its address.", parser=places.path_or_address)
+    ],
     output: Annotated[
-        Path, typer.Argument(help="The folder to make, or a file NAME.npz.", readable=False)
+        Path, typer.Argument(help="The folder to make, or a file NAME.npz.", parser=places.path)
     ],
     format: Annotated[
         str | None, typer.Option(help="png or webp: a folder of pictures; npz: arrays.")

@@ -7,13 +7,15 @@ from typing import Annotated
 
 import typer
 
+from drrpack.cli import places
+
 
 def merge(
     memories: Annotated[
-        list[Path], typer.Argument(help="The .drr files, made by one codec.", readable=False)
+        list[Path], typer.Argument(help="The .drr files, made by one codec.", parser=places.path)
     ],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="The .drr file to write.", readable=False)
+        Path, typer.Option("--output", "-o", help="The .drr file to write.", parser=places.path)
     ],
     force: Annotated[bool, typer.Option("--force", help="Overwrite the output.")] = False,
 ) -> None:

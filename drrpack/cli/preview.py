@@ -7,15 +7,19 @@ from typing import Annotated
 
 import typer
 
+from drrpack.cli import places
+
 
 def preview(
-    memory: Annotated[Path, typer.Argument(help="The .drr file.", readable=False)],
+    memory: Annotated[
+        str, typer.Argument(help="The .drr file, or its address.", parser=places.path_or_address)
+    ],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="The picture to write.", readable=False)
+        Path, typer.Option("--output", "-o", help="The picture to write.", parser=places.path)
     ],
     source: Annotated[
         Path | None,
-        typer.Option(help="Where the originals are now, if they have moved.", readable=False),
+        typer.Option(help="Where the originals are now, if they have moved.", parser=places.path),
     ] = None,
     rows: Annotated[int, typer.Option(min=1, help="Classes to show.")] = 8,
     columns: Annotated[int, typer.Option(min=1, help="Images of each class.")] = 8,

@@ -16,6 +16,7 @@ from drrpack.cli.terminal import warn as warn
 from drrpack.errors import OptionError
 from drrpack.formats.account import account
 from drrpack.formats.container import Reader
+from drrpack.formats.layout import AnyPath
 from drrpack.formats.publish import remove_leftovers
 from drrpack.trainers.compare import Comparison
 from drrpack.trainers.results import METRICS, Result, curve, grouped
@@ -56,7 +57,7 @@ def table(title: str, *columns: str) -> Table:
     return made
 
 
-def print_stats(path: Path) -> None:
+def print_stats(path: AnyPath) -> None:
     """The tables of ``drrpack stats``."""
     with Reader(path) as reader:
         figures = account(reader)

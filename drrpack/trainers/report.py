@@ -16,6 +16,7 @@ from typing import Any
 
 from drrpack.errors import OptionError, SourceError
 from drrpack.formats.dataset import DRRDataset
+from drrpack.formats.layout import AnyPath
 from drrpack.formats.preview import preview_grid
 from drrpack.trainers.chart import Point, Series, chart
 from drrpack.trainers.results import Result, curve, grouped, read_result, table
@@ -39,7 +40,7 @@ def find_results(places: Iterable[Path]) -> list[Result]:
     return list(found.values())
 
 
-def write_report(results: Sequence[Result], path: Path, memory: Path | None = None) -> None:
+def write_report(results: Sequence[Result], path: Path, memory: AnyPath | None = None) -> None:
     """Write the page for ``results``, with pictures from the file ``memory`` where one is given.
 
     A run that is not complete yet stands in the list of runs and nowhere else.
@@ -177,7 +178,7 @@ def _codec_views(results: Sequence[Result]) -> str:
     return f"<h2>Test images that went through the codec</h2>{made}"
 
 
-def _pictures(memory: Path) -> str:
+def _pictures(memory: AnyPath) -> str:
     grid, note = preview_grid(DRRDataset(memory))
     data = io.BytesIO()
     grid.save(data, "PNG", optimize=True)
