@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False  # as in `typing`: the command line takes over its signals after this file
 if TYPE_CHECKING:
     from drrpack.errors import (
         CorruptError,
@@ -48,6 +46,8 @@ def __getattr__(name: str) -> object:
     """Public names are imported when first used: ``drrpack --help`` must not wait for torch."""
     if name not in __all__:
         raise AttributeError(f"module 'drrpack' has no attribute {name!r}")
+    from importlib import import_module
+
     home = "drrpack.formats.dataset" if name == "DRRDataset" else "drrpack.errors"
     return getattr(import_module(home), name)
 

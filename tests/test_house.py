@@ -17,7 +17,7 @@ import pytest
 import typer
 
 import drrpack
-from drrpack.cli.main import app
+from drrpack.cli.app import app
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "drrpack"

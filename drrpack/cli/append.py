@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from drrpack.cli import places
+
 if TYPE_CHECKING:
     from drrpack.trainers.append import Appended
     from drrpack.trainers.fitting import Budget
 
 
 def append(
-    memory: Annotated[Path, typer.Argument(help="The .drr file to add to.", readable=False)],
+    memory: Annotated[Path, typer.Argument(help="The .drr file to add to.", parser=places.path)],
     source: Annotated[
-        Path, typer.Argument(help="Images of new classes, as for encode.", readable=False)
+        Path, typer.Argument(help="Images of new classes, as for encode.", parser=places.path)
     ],
     keep_entropy_model: Annotated[
         bool,
@@ -38,11 +40,12 @@ def append(
     The VQ-VAE stays. The entropy model is tuned on old and new codes and everything coded anew,
     unless the file comes out smaller without, or --keep-entropy-model says to keep it.
     """
-    from drrpack.cli import screen
+    from drrpack.cli import interrupts, screen
     from drrpack.cli.progress import Bars
     from drrpack.trainers.append import AppendOptions, plan_append
     from drrpack.trainers.append import append as run
 
+    interrupts.makes(memory)
     place = screen.choose_device(device)
     screen.tidy(memory)
     budget = _budget(epochs, minutes, keep_entropy_model, place.type)

@@ -9,12 +9,14 @@ from typing import Annotated
 
 import typer
 
+from drrpack.cli import places
+
 
 def compare(
     source: Annotated[
         Path,
         typer.Argument(
-            help="SRC/class/*.png, a folder with train/ and test/, or CIFAR.", readable=False
+            help="SRC/class/*.png, a folder with train/ and test/, or CIFAR.", parser=places.path
         ),
     ],
     classes: Annotated[
@@ -48,17 +50,18 @@ def compare(
     work: Annotated[
         Path | None,
         typer.Option(
-            help="Keep accuracies in this folder, and take those that are there.", readable=False
+            help="Keep accuracies in this folder, and take those that are there.",
+            parser=places.path,
         ),
     ] = None,
     chart: Annotated[
         Path | None,
-        typer.Option(help="Draw PSNR and accuracy over bytes into this .png.", readable=False),
+        typer.Option(help="Draw PSNR and accuracy over bytes into this .png.", parser=places.path),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
     codec: Annotated[
         Path | None,
-        typer.Option(help="Compare this .drr file's codec, not drrpack's own.", readable=False),
+        typer.Option(help="Compare this .drr file's codec, not drrpack's own.", parser=places.path),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
 ) -> None:
@@ -66,7 +69,7 @@ def compare(
 
     Of image files only what is particular to an image counts, of a memory all its models.
     """
-    from drrpack.cli import screen
+    from drrpack.cli import interrupts, screen
     from drrpack.formats import shipped
     from drrpack.formats.container import Reader
     from drrpack.formats.memory import load_codec
@@ -77,6 +80,7 @@ def compare(
 
     _check_budget(budget_mb)
     if chart is not None:
+        interrupts.makes(chart)
         compare_chart.check(chart)
     place = screen.choose_device(device)
     plan = TrainPlan(place, epochs, width, seeds, sizes=_sizes(train_at), work=_folder(work))

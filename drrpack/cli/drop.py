@@ -8,17 +8,20 @@ from typing import Annotated
 
 import typer
 
+from drrpack.cli import places
+
 
 def drop(
-    memory: Annotated[Path, typer.Argument(help="The .drr file to change.", readable=False)],
+    memory: Annotated[Path, typer.Argument(help="The .drr file to change.", parser=places.path)],
     classes: Annotated[list[str], typer.Argument(help="Names of the classes that go.")],
 ) -> None:
     """Take classes out of a .drr file; the others stay as they are, and keep their order."""
-    from drrpack.cli import screen
+    from drrpack.cli import interrupts, screen
     from drrpack.formats.container import Reader, write
     from drrpack.formats.edit import drop as without
     from drrpack.formats.publish import changing
 
+    interrupts.makes(memory)
     screen.tidy(memory)
     with changing(memory):
         with Reader(memory) as reader:

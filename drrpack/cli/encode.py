@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from drrpack.cli import places
+
 if TYPE_CHECKING:
     from drrpack.trainers.encode_plan import EncodeOptions, Entropy, Fit, Plan
     from drrpack.trainers.exemplars import Selection
@@ -18,11 +20,11 @@ def encode(
         Path,
         typer.Argument(
             help="SRC/class/*.png, a folder with train/ and val/ or test/, or a CIFAR folder.",
-            readable=False,
+            parser=places.path,
         ),
     ],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="The .drr file to write.", readable=False)
+        Path, typer.Option("--output", "-o", help="The .drr file to write.", parser=places.path)
     ],
     size: Annotated[int | None, typer.Option(help="Resize every image to SIZE x SIZE.")] = None,
     fit_classes: Annotated[
@@ -36,7 +38,7 @@ def encode(
         Path | None,
         typer.Option(
             help="Take the codec of this .drr file, not the one that comes with drrpack.",
-            readable=False,
+            parser=places.path,
         ),
     ] = None,
     fit: Annotated[
@@ -85,12 +87,13 @@ def encode(
 
     An interrupted fit goes on where it was when the same command is given again.
     """
-    from drrpack.cli import screen
+    from drrpack.cli import interrupts, screen
     from drrpack.cli.progress import Bars
     from drrpack.formats import sources
     from drrpack.trainers.encode import encode as run
     from drrpack.trainers.encode_plan import EncodeOptions, plan_encode
 
+    interrupts.makes(output)
     if download is not None:
         source = sources.download(download, source)
     place = screen.choose_device(device)

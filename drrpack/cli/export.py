@@ -7,11 +7,15 @@ from typing import Annotated
 
 import typer
 
+from drrpack.cli import places
+
 
 def export(
-    memory: Annotated[Path, typer.Argument(help="The .drr file.", readable=False)],
+    memory: Annotated[
+        str, typer.Argument(help="The .drr file, or its address.", parser=places.path_or_address)
+    ],
     output: Annotated[
-        Path, typer.Argument(help="The folder to make, or a file NAME.npz.", readable=False)
+        Path, typer.Argument(help="The folder to make, or a file NAME.npz.", parser=places.path)
     ],
     format: Annotated[
         str | None, typer.Option(help="png or webp: a folder of pictures; npz: arrays.")
@@ -25,13 +29,14 @@ def export(
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
 ) -> None:
     """Write the reconstructions of a .drr file as an image folder or as arrays."""
-    from drrpack.cli import screen
+    from drrpack.cli import interrupts, screen
     from drrpack.cli.progress import Bars
     from drrpack.formats.container import Reader
     from drrpack.formats.dataset import DRRDataset
     from drrpack.formats.export import check_place
     from drrpack.formats.export import export as run
 
+    interrupts.makes(output)
     place = screen.choose_device(device)
     kind = format or ("npz" if output.suffix == ".npz" else "png")
     check_place(output, kind)

@@ -7,25 +7,28 @@ from typing import Annotated
 
 import typer
 
+from drrpack.cli import places
+
 
 def merge(
     memories: Annotated[
-        list[Path], typer.Argument(help="The .drr files, made by one codec.", readable=False)
+        list[Path], typer.Argument(help="The .drr files, made by one codec.", parser=places.path)
     ],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="The .drr file to write.", readable=False)
+        Path, typer.Option("--output", "-o", help="The .drr file to write.", parser=places.path)
     ],
     force: Annotated[bool, typer.Option("--force", help="Overwrite the output.")] = False,
 ) -> None:
     """Put the classes of several .drr files into one."""
     from contextlib import ExitStack
 
-    from drrpack.cli import screen
+    from drrpack.cli import interrupts, screen
     from drrpack.formats.container import Reader, check_output, write
     from drrpack.formats.edit import merge as merged
     from drrpack.formats.publish import replacing
     from drrpack.formats.recode import in_one_layout
 
+    interrupts.makes(output)
     check_output(output, overwrite=force)
     screen.tidy(output)
     with ExitStack() as stack:

@@ -16,7 +16,9 @@ from rich.progress import (
     TextColumn,
 )
 
-from drrpack.cli.screen import console, duration, table
+from drrpack.cli.screen import duration, table
+from drrpack.cli.terminal import console, show_cursor
+from drrpack.formats.unfinished import undone_by
 from drrpack.trainers.encode_plan import Choice, Event
 from drrpack.trainers.fitting import FitProgress
 from drrpack.trainers.run_progress import RunProgress
@@ -49,6 +51,7 @@ class Bars:
         )  # fmt: skip
         self._tasks: dict[str, TaskID] = {}
         self._finished: dict[str, str] = {}  # what each bar says in the end
+        self._hidden_cursor = undone_by(show_cursor)
         self.run = "training"  # what the bar of a training is called
 
     def __enter__(self) -> Bars:
@@ -65,11 +68,13 @@ class Bars:
         self._bars.accuracies.clear()  # the tables of results come next
         if self._tasks:
             self._bars.stop()
+            self._hidden_cursor.__exit__()
 
     def move(self, stage: str, fraction: float, detail: str, finished: str) -> None:
         """Set a stage's bar; stages before it are complete then, and say what is true ``finished``:
         a stage need not report its last step."""
         if not self._tasks:
+            self._hidden_cursor.__enter__()
             self._bars.start()  # not before: bars that never move would leave an empty line
         if stage not in self._tasks:
             self._complete()
@@ -94,7 +99,7 @@ class Bars:
         elif isinstance(event, Choice):
             sizes = (f"{kind} {size:,}" for kind, size in event.sizes.items())
             detail = f"bytes with streams: {', '.join(sizes)}"
-            console.print(f"entropy model: {event.taken}; {detail}", highlight=False)
+            console.print(f"entropy model: {event.taken}; {detail}")
         else:
             self.count(event.stage, event.done, event.total)
 
@@ -105,7 +110,7 @@ class Bars:
             of_run = self._bars.accuracies.setdefault(self.run, {})
             of_run[event.classes_seen] = event.accuracy
         elif event.accuracy is not None:  # a log keeps lines
-            console.print(f"{detail}: accuracy {event.accuracy:.2f} %", highlight=False)
+            console.print(f"{detail}: accuracy {event.accuracy:.2f} %")
         finished = detail
         detail += f", epoch {event.epoch}/{event.epochs}"
         if event.loss is not None:

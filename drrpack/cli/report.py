@@ -7,10 +7,12 @@ from typing import Annotated
 
 import typer
 
+from drrpack.cli import places
+
 
 def report(
     runs: Annotated[
-        list[Path], typer.Argument(help="Folders of `drrpack train --out`.", readable=False)
+        list[Path], typer.Argument(help="Folders of `drrpack train --out`.", parser=places.path)
     ],
     output: Annotated[
         Path,
@@ -18,19 +20,24 @@ def report(
             "--output",
             "-o",
             help="The page; a name in .png gives the curves alone.",
-            readable=False,
+            parser=places.path,
         ),
     ] = Path("report.html"),
     memory: Annotated[
-        Path | None, typer.Option(help="Show pictures from this .drr file as well.", readable=False)
+        str | None,
+        typer.Option(
+            help="Show pictures from this .drr file, or address, as well.",
+            parser=places.path_or_address,
+        ),
     ] = None,
 ) -> None:
     """Put runs on one page: curves, tables, memory, classes, pictures."""
-    from drrpack.cli import screen
+    from drrpack.cli import interrupts, screen
     from drrpack.trainers.grouping import without_doubles
     from drrpack.trainers.report import complete, find_results, write_report
     from drrpack.trainers.results import plot
 
+    interrupts.makes(output)
     results, doubles = without_doubles(find_results(runs))
     for double in doubles:
         screen.warn(

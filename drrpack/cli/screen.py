@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 from rich.table import Table
 
-from drrpack.cli.escape import harmless
+from drrpack.cli.terminal import console, shown
+from drrpack.cli.terminal import note as note
+from drrpack.cli.terminal import warn as warn
 from drrpack.errors import OptionError
 from drrpack.formats.account import account
 from drrpack.formats.container import Reader
+from drrpack.formats.layout import AnyPath
 from drrpack.formats.publish import remove_leftovers
 from drrpack.trainers.compare import Comparison
 from drrpack.trainers.grouping import Result, differing, grouped, heading
@@ -23,19 +25,6 @@ from drrpack.trainers.results import table as result_rows
 from drrpack.trainers.selection import few, how_taken, select_classes
 from drrpack.trainers.study import by_phases
 from drrpack.trainers.verdict import in_words, within
-
-console = Console()
-errors = Console(stderr=True)
-
-
-def note(text: str) -> None:
-    """A plain line."""
-    console.print(harmless(text), markup=False, highlight=False, soft_wrap=True)
-
-
-def warn(text: str) -> None:
-    """A line that should not be missed, on the error stream."""
-    errors.print(f"warning: {harmless(text)}", markup=False, style="yellow", soft_wrap=True)
 
 
 def tidy(output: Path) -> None:
@@ -80,7 +69,7 @@ def table(title: str, *columns: str) -> Table:
     return made
 
 
-def print_stats(path: Path) -> None:
+def print_stats(path: AnyPath) -> None:
     """The tables of ``drrpack stats``."""
     with Reader(path) as reader:
         figures = account(reader)
@@ -137,13 +126,25 @@ def _number(value: float | None) -> str:
 
 
 def _quality_line(figures: dict[str, Any]) -> str:
-    each, ratio = figures["bytes_per_image"], figures["compression_ratio"]
+    each = figures["bytes_per_image"]
+    size = beside_raw(figures["bytes"]["file"], figures["raw_bytes"])
     psnr = figures["psnr_db"]
     quality = "not measured" if psnr is None else f"{psnr:.2f} dB on {figures['psnr_on']}"
     return (
         f"{each['payload']:.1f} bytes an image, {each['total']:.1f} with models and container; "
-        f"{ratio:.1f} times smaller than raw pixels; PSNR {quality}"
+        f"{size}; PSNR {quality}"
     )
+
+
+def beside_raw(size: int, raw: int) -> str:
+    """How large a file of ``size`` bytes is, beside the ``raw`` bytes of its pixels."""
+    if raw == 0:
+        return "no pixels to compare it with"
+    if f"{size / raw:.1f}" == "1.0":
+        return "about as large as raw pixels"
+    if size > raw:
+        return f"{size / raw:.1f} times as large as raw pixels"
+    return f"{raw / size:.1f} times smaller than raw pixels"
 
 
 def print_comparison(comparison: Comparison, budget_mb: float | None) -> None:
@@ -221,12 +222,20 @@ def print_results(results: Sequence[Result], out: Path) -> None:
         console.print(_through_codec(count, group))
     last = {row["method"]: row["last_accuracy"] for row in rows}
     if {"drr", "ub"} <= set(last) and results[0]["config"]["budget_bytes"] is None:
-        note(
-            f"drr keeps every image, so its distance to ub, {last['ub'] - last['drr']:.2f} points "
-            "in the last phase, is the price of compression"
-        )
+        note(price_of_compression(last["ub"] - last["drr"]))
     what = "result" if (out / "result.json").exists() else "summary"
     note(f"{what}: {out / what}.json\nplot: {out / 'accuracy.png'}")
+
+
+def price_of_compression(points: float) -> str:
+    """What ``points`` of accuracy between ub and drr in the last phase say."""
+    if round(points, 2) <= 0:
+        above = f"{-points:.2f} points above" if round(points, 2) < 0 else "as good as"
+        return f"drr keeps every image, and is {above} ub in the last phase: compression cost none"
+    return (
+        f"drr keeps every image, so its distance to ub, {points:.2f} points in the last phase, "
+        "is the price of compression"
+    )
 
 
 def _through_codec(count: int, results: Sequence[Result]) -> Table:
@@ -248,7 +257,9 @@ def _spread(values: Sequence[float]) -> str:
 
 
 def _plus_minus(mean: float, deviation: float | None) -> str:
-    return f"{mean:.2f}" if deviation is None else f"{mean:.2f} ± {deviation:.2f}"
+    if deviation is None:
+        return f"{mean:.2f}"
+    return f"{mean:.2f} {shown('±', '+-')} {deviation:.2f}"
 
 
 _HEADINGS = {

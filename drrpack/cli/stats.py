@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from drrpack.cli import places
+
 
 def stats(
-    memory: Annotated[Path, typer.Argument(help="The .drr file.", readable=False)],
+    memory: Annotated[
+        str, typer.Argument(help="The .drr file, or its address.", parser=places.path_or_address)
+    ],
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
     """Account for every byte of a .drr file."""
@@ -21,7 +24,7 @@ def stats(
     screen.print_stats(memory)
 
 
-def _print_json(memory: Path) -> None:
+def _print_json(memory: str) -> None:
     from json import dumps
 
     from drrpack.formats.account import account

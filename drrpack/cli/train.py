@@ -7,13 +7,19 @@ from typing import Annotated
 
 import typer
 
+from drrpack.cli import places
+
 
 def train(
-    memory: Annotated[Path, typer.Argument(help="The .drr file.", readable=False)],
+    memory: Annotated[
+        str, typer.Argument(help="The .drr file, or its address.", parser=places.path_or_address)
+    ],
     out: Annotated[
         Path,
         typer.Option(
-            "--out", help="Folder for result.json, accuracy.png and checkpoints.", readable=False
+            "--out",
+            help="Folder for result.json, accuracy.png and checkpoints.",
+            parser=places.path,
         ),
     ] = Path("run"),
     method: Annotated[
@@ -61,11 +67,13 @@ def train(
     ] = 20,
     test: Annotated[
         Path | None,
-        typer.Option(help="Raw test images, where the source does not have them.", readable=False),
+        typer.Option(
+            help="Raw test images, where the source does not have them.", parser=places.path
+        ),
     ] = None,
     source: Annotated[
         Path | None,
-        typer.Option(help="Where the originals are now, if they have moved.", readable=False),
+        typer.Option(help="Where the originals are now, if they have moved.", parser=places.path),
     ] = None,
     test_view: Annotated[
         str, typer.Option(help="raw, or both: also on test images that went through the codec.")

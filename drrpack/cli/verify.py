@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from drrpack.cli import places
 
 if TYPE_CHECKING:
     from drrpack.formats.verify import Depth
 
 
 def verify(
-    memory: Annotated[Path, typer.Argument(help="The .drr file.", readable=False)],
+    memory: Annotated[
+        str, typer.Argument(help="The .drr file, or its address.", parser=places.path_or_address)
+    ],
     quick: Annotated[
         bool, typer.Option("--quick", help="The structure and the CRC of each record.")
     ] = False,
@@ -39,7 +42,7 @@ def verify(
         if json:
             _print_json(
                 {
-                    "path": str(memory),
+                    "path": memory,
                     "sound": False,
                     "kind": type(error).__name__,
                     "error": str(error),
@@ -51,10 +54,12 @@ def verify(
     if json:
         _print_json(found)
         return
+    from drrpack.cli.terminal import note
+
     checks = ", ".join(
         f"{count} {what.replace('_', ' ')}" for what, count in found["checked"].items()
     )
-    typer.echo(f"{memory}: sound ({found['depth']}: {checks}; {found['seconds']:.1f} s)")
+    note(f"{memory}: sound ({found['depth']}: {checks}; {found['seconds']:.1f} s)")
 
 
 def _depth(quick: bool, full: bool, sample: str | None) -> Depth:
@@ -68,7 +73,7 @@ def _depth(quick: bool, full: bool, sample: str | None) -> Depth:
     return Depth("quick" if quick else "full" if full else "sections")
 
 
-def _checked(memory: Path, depth: Depth, *, show: bool) -> dict[str, Any]:
+def _checked(memory: str, depth: Depth, *, show: bool) -> dict[str, Any]:
     from drrpack.formats.verify import verify as run
 
     if depth.level != "full" or not show:

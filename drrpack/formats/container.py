@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from drrpack.errors import FormatError
 from drrpack.formats import layout
+from drrpack.formats.addresses import is_address
 from drrpack.formats.build import build_image, section_digest
 from drrpack.formats.layout import (
     AnyPath,
@@ -36,7 +37,7 @@ from drrpack.formats.layout import (
     parse_json,
 )
 from drrpack.formats.publish import check_output, publish
-from drrpack.formats.remotefile import is_address, open_stored
+from drrpack.formats.remotefile import open_stored
 from drrpack.formats.storedfile import StoredFile
 from drrpack.formats.structure import Structure, read_structure
 

@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw
 from drrpack.codec import Pixels
 from drrpack.errors import OptionError, OutputError, SourceError
 from drrpack.formats.dataset import DRRDataset
+from drrpack.formats.labels import Font, drawable
 from drrpack.formats.originals import Originals, open_originals
 from drrpack.formats.publish import publish
 
@@ -45,7 +46,7 @@ def preview_grid(
         decoded = decoded[len(some) :]
         if originals is not None:
             lines.insert(0, _row(originals.load(name)[some]))
-        strips.append(_strip(name, lines))
+        strips.append(_strip(drawable(name, label, LABEL_WIDTH - 2 * GAP), lines))
     height = sum(s.height for s in strips) + GAP * (len(strips) + 1)
     grid = Image.new("RGB", (max((s.width for s in strips), default=0) + GAP, height), "white")
     y = GAP
@@ -101,11 +102,12 @@ def _originals(dataset: DRRDataset, source: Path | None) -> tuple[Originals | No
     return found, f"originals (above) from {found.roots}, reconstructions below"
 
 
-def _strip(name: str, lines: list[Image.Image]) -> Image.Image:
+def _strip(label: tuple[str, Font], lines: list[Image.Image]) -> Image.Image:
     """One class: its name, then lines of images."""
+    name, font = label
     width = LABEL_WIDTH + max(line.width for line in lines)
     strip = Image.new("RGB", (width, sum(line.height for line in lines)), "white")
-    ImageDraw.Draw(strip).text((GAP, GAP), name[:20], fill="black")
+    ImageDraw.Draw(strip).text((GAP, GAP), name, fill="black", font=font)
     y = 0
     for line in lines:
         strip.paste(line, (LABEL_WIDTH, y))

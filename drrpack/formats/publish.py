@@ -11,10 +11,12 @@ import shutil
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from drrpack.errors import DrrError, MissingError, OutputError, WriteError
 from drrpack.formats.layout import AnyPath
+from drrpack.formats.unfinished import undone_by
 
 _SPARE_BYTES = 1 << 16  # for the folder entry and the file system's own blocks
 _REASONS = {
@@ -98,14 +100,15 @@ def all_or_nothing(target: Path, shown: AnyPath) -> Iterator[Path]:
         WriteError: names ``shown``; the hidden place is gone then, as after any other error.
     """
     temporary = target.with_name(f"{_PREFIX}{secrets.token_hex(8)}{_SUFFIX}")
-    try:
-        yield temporary
-        os.replace(temporary, target)
-    except BaseException as error:
-        _remove(temporary)
-        if isinstance(error, OSError):
-            raise WriteError(f"{shown}: can't be written: {reason(error)}") from error
-        raise
+    with undone_by(partial(_remove, temporary)):
+        try:
+            yield temporary
+            os.replace(temporary, target)
+        except BaseException as error:
+            _remove(temporary)
+            if isinstance(error, OSError):
+                raise WriteError(f"{shown}: can't be written: {reason(error)}") from error
+            raise
     _sync_folder(target.parent)
 
 

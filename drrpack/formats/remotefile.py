@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import os
-import re
 from typing import Any, BinaryIO, cast
 
 from drrpack.errors import MissingError, OptionError, ReadError
+from drrpack.formats.addresses import is_address
 from drrpack.formats.layout import AnyPath, damaged
 from drrpack.formats.plainfile import PlainFile
 from drrpack.formats.storedfile import StoredFile
 
 HEAD_BYTES = 1 << 16  # fetched at once for libhdf5, which asks for a few bytes here and there
 _GONE = (404, 410)  # the HTTP statuses of a file that isn't there
-
-
-def is_address(path: AnyPath) -> bool:
-    """Whether ``path`` is an address such as ``https://host/mem.drr``."""
-    return isinstance(path, str) and re.match(r"[a-z][a-z0-9+.-]*://", path) is not None
 
 
 def open_stored(path: AnyPath) -> StoredFile:

@@ -6,13 +6,13 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from drrpack.errors import OptionError
 from drrpack.formats.container import Reader
+from drrpack.formats.layout import AnyPath
 
 IMAGES_AT_ONCE = 20_000  # decoded side by side, which is what makes it fast
 
@@ -38,7 +38,7 @@ def parse_sample(text: str) -> Depth:
     return Depth("full", int(match[1]), int(match[2]))
 
 
-def verify(path: Path, depth: Depth, tick: Tick | None = None) -> dict[str, Any]:
+def verify(path: AnyPath, depth: Depth, tick: Tick | None = None) -> dict[str, Any]:
     """Check a file and tell what was checked.
 
     Raises:

@@ -14,6 +14,7 @@ from drrpack.codec import ClassCodes, Codec, Pixels
 from drrpack.errors import SourceError
 from drrpack.formats import metadata
 from drrpack.formats.dataset import DRRDataset
+from drrpack.formats.layout import AnyPath
 from drrpack.formats.memory import load_codec
 from drrpack.formats.originals import Originals, open_originals, open_test
 from drrpack.formats.raw import read_raw
@@ -28,7 +29,7 @@ class MemoryData:
     Implements `drrpack.trainers.methods.PhaseData`. Classes are numbered as in ``classes``.
 
     Args:
-        memory: the file. numbers: which of its classes, by number in the file; all by default.
+        memory: the file, or its address. numbers: which of its classes, by number in the file; all by default.
         test: where raw test images are, if not at the source that the file records.
         source: where that source is now, if it has moved.
 
@@ -38,7 +39,7 @@ class MemoryData:
 
     def __init__(
         self,
-        memory: Path,
+        memory: AnyPath,
         *,
         numbers: Sequence[int] | None = None,
         test: Path | None = None,

@@ -16,6 +16,7 @@ from typing import Any
 
 from drrpack.errors import OptionError, SourceError
 from drrpack.formats.dataset import DRRDataset
+from drrpack.formats.layout import AnyPath
 from drrpack.formats.preview import preview_grid
 from drrpack.trainers.chart import Point, Series, chart
 from drrpack.trainers.grouping import (
@@ -56,7 +57,7 @@ def complete(results: Sequence[Result]) -> list[Result]:
     return done
 
 
-def write_report(results: Sequence[Result], path: Path, memory: Path | None = None) -> None:
+def write_report(results: Sequence[Result], path: Path, memory: AnyPath | None = None) -> None:
     """Write the page for ``results``, with pictures from the file ``memory`` where one is given.
 
     Runs that differ in their seeds alone are one row, a run that is there twice counts once. A run
@@ -230,7 +231,7 @@ def _codec_views(groups: Sequence[Group], columns: Sequence[str]) -> str:
     return f"<h2>Test images that went through the codec</h2>{made}"
 
 
-def _pictures(memory: Path) -> str:
+def _pictures(memory: AnyPath) -> str:
     grid, note = preview_grid(DRRDataset(memory))
     data = io.BytesIO()
     grid.save(data, "PNG", optimize=True)

@@ -19,6 +19,7 @@ from typing import Any
 import torch
 
 from drrpack.errors import CorruptError, OptionError, OutputError, WriteError
+from drrpack.formats.unfinished import undone_by
 
 SETTINGS, PHASES, RESULT = "settings.json", "phases", "result.json"
 
@@ -124,15 +125,16 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
     """Let ``write`` fill a file beside ``path``, then put it in place; raises WriteError."""
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        write(partial)
-        with partial.open("rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    except (OSError, RuntimeError) as error:  # torch.save tells of a full disk by RuntimeError
-        raise WriteError(f"can't write {path}: {error}") from error
-    finally:
-        partial.unlink(missing_ok=True)
+    with undone_by(lambda: partial.unlink(missing_ok=True)):
+        try:
+            write(partial)
+            with partial.open("rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(partial, path)
+        except (OSError, RuntimeError) as error:  # torch.save tells of a full disk by RuntimeError
+            raise WriteError(f"can't write {path}: {error}") from error
+        finally:
+            partial.unlink(missing_ok=True)
 
 
 def plain(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -111,9 +111,23 @@ def _by_accuracy(comparison: Comparison, size: float) -> list[str]:
 
 
 def _where_it_pays(comparison: Comparison, memory: Choice) -> list[str]:
-    lines = []
-    for family in comparison.rivals():
-        least = pays_from(memory, comparison.of(family))
-        when = "never smaller than" if least is None else f"smaller from {least} images on than"
-        lines.append(f"{memory.name} is {when} {family} of its PSNR")
-    return lines
+    return [
+        f"{memory.name} {_beside(memory, family, comparison.of(family))}"
+        for family in comparison.rivals()
+    ]
+
+
+def _beside(memory: Choice, family: str, rivals: Sequence[Choice]) -> str:
+    """From where on a memory is smaller than files of its PSNR, or why that can't be told."""
+    assert memory.psnr_db is not None
+    reached = [choice.psnr_db for choice in rivals if choice.psnr_db is not None]
+    if not reached or memory.psnr_db > max(reached):
+        return f"has a PSNR that no quality of {family} measured here reaches"
+    if memory.psnr_db < min(reached):
+        return f"has a lower PSNR than any quality of {family} measured here"
+    least = pays_from(memory, rivals)
+    if least is None:
+        return f"is never smaller than {family} of its PSNR"
+    if least <= 1:
+        return f"is smaller than {family} of its PSNR, however few the images"
+    return f"is smaller from {least} images on than {family} of its PSNR"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from drrpack.cli import interrupts
 from drrpack.cli.main import main
 
 
@@ -29,8 +30,11 @@ class Command:
     def __call__(self, *arguments: str | Path) -> Done:
         self._patch.setattr(sys, "argv", ["drrpack", *map(str, arguments)])
         self._capture.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main()
+        try:
+            with pytest.raises(SystemExit) as ended:
+                main()
+        finally:
+            interrupts.uninstall()  # this process goes on
         output, errors = self._capture.readouterr()
         code = ended.value.code
         return Done(code if isinstance(code, int) else int(code is not None), output, errors)

@@ -6,7 +6,10 @@ import json
 import os
 from pathlib import Path
 
+import pytest
 from command import Command
+
+from drrpack.cli import screen
 
 
 def test_json(drrpack: Command, digits_drr: Path) -> None:
@@ -37,6 +40,20 @@ def test_tables(drrpack: Command, digits_drr: Path) -> None:
     size = os.path.getsize(digits_drr)
     for part in ("Every byte", "table 3", "table 4", f"{size:,}", "UB, 300 raw images", "PSNR"):
         assert part in done.output
+
+
+@pytest.mark.parametrize(
+    ("size", "raw", "words"),
+    [
+        (1_000, 35_870, "35.9 times smaller than raw pixels"),
+        (1_600, 1_000, "1.6 times as large as raw pixels"),
+        (1_020, 1_000, "about as large as raw pixels"),
+        (980, 1_000, "about as large as raw pixels"),
+        (500, 0, "no pixels to compare it with"),
+    ],
+)
+def test_a_file_is_called_smaller_only_where_it_is(size: int, raw: int, words: str) -> None:
+    assert screen.beside_raw(size, raw) == words
 
 
 def test_no_memory(drrpack: Command, tmp_path: Path) -> None:

@@ -5,24 +5,27 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import get_args, get_type_hints
+from typing import get_type_hints
 
 import pytest
 from command import Command
 
-from drrpack.cli.main import COMMANDS
+from drrpack.cli import places
+from drrpack.cli.app import COMMANDS
 
 
-def test_no_parser_refuses_what_cannot_be_read() -> None:
-    """It would end with its own code and box, where --json promises JSON of failures as well."""
+def test_drrpack_parses_every_path() -> None:
+    """typer's own parser ends with its own code and box, where --json promises JSON of failures as
+    well, and pathlib makes a path of an address."""
     found = 0
     for command in COMMANDS:
         for name, hint in get_type_hints(command, include_extras=True).items():
-            if "Path" in str(hint):
-                (parameter,) = getattr(hint, "__metadata__", None) or get_args(hint)[0].__metadata__
-                assert not parameter.readable, f"{command.__name__}: {name}"
-                found += 1
-    assert found > 20
+            (parameter,) = getattr(hint, "__metadata__", [None])
+            parser = getattr(parameter, "parser", None)
+            if "pathlib.Path" in str(hint):
+                assert parser is places.path, f"{command.__name__}: {name}"
+            found += parser in (places.path, places.path_or_address)
+    assert found > 25
 
 
 @pytest.fixture

@@ -75,6 +75,19 @@ def test_the_winner_is_named() -> None:
     assert verdict.in_words(made(10**6), MEMORY)[0].endswith("DRR q75 wins by PSNR")
 
 
+def test_where_no_quality_can_be_compared_nothing_is_called_never_smaller() -> None:
+    """JPEG was measured from 20 to 26 dB; of a memory outside of that only this can be said."""
+    for psnr, words in (
+        (19.0, "DRR q75 has a lower PSNR than any quality of JPEG measured here"),
+        (27.0, "DRR q75 has a PSNR that no quality of JPEG measured here reaches"),
+        (20.0, "DRR q75 is never smaller than JPEG of its PSNR"),
+    ):
+        memory = replace(MEMORY, psnr_db=psnr)
+        assert words in verdict.in_words(made(memory=memory), memory)
+    thin = replace(MEMORY, fixed_bytes=0)
+    assert "however few the images" in verdict.in_words(made(memory=thin), thin)[1]
+
+
 def test_nothing_wins_over_what_is_smaller_and_loses_nothing() -> None:
     words = verdict.in_words(made(100), MEMORY)[0]  # 10,050 bytes an image, mostly of models
     assert "raw needs only 3072.0 bytes and loses nothing, JPEG 26.00 dB, AVIF 25.00 dB" in words

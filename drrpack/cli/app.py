@@ -1,0 +1,79 @@
+"""The command line: one file a command, each a thin shell around one call into the library."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import suppress
+from typing import Annotated
+
+import typer
+
+from drrpack import __version__
+from drrpack.cli.append import append
+from drrpack.cli.compare import compare
+from drrpack.cli.drop import drop
+from drrpack.cli.encode import encode
+from drrpack.cli.export import export
+from drrpack.cli.merge import merge
+from drrpack.cli.preview import preview
+from drrpack.cli.report import report
+from drrpack.cli.stats import stats
+from drrpack.cli.terminal import fail, make_printable
+from drrpack.cli.train import train
+from drrpack.cli.verify import verify
+from drrpack.errors import DrrError, WriteError
+
+app = typer.Typer(
+    name="drrpack",
+    help="A labelled image folder as one small file, from which a classifier can be trained.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+COMMANDS = (
+    encode, stats, preview, compare, train, report, append, drop, merge, verify, export,
+)  # fmt: skip
+for command in COMMANDS:
+    app.command()(command)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"drrpack {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def run() -> int:
+    """Run the command line and return its exit code; errors that drrpack knows take one message."""
+    make_printable()
+    try:
+        app()
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    except DrrError as error:
+        fail(str(error))
+        return error.exit_code
+    except BrokenPipeError:  # as in `drrpack stats mem.drr | head`
+        sys.stderr.close()
+        return 1
+    except OSError as error:  # above all of a screen that is a file on a full disk
+        _let_go_of_output()
+        fail(f"input or output failed: {error}")
+        return WriteError.exit_code
+    return 0
+
+
+def _let_go_of_output() -> None:
+    """What could not be written would be tried once more when Python ends."""
+    with suppress(OSError, ValueError):  # ValueError: no file behind it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

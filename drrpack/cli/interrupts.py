@@ -1,0 +1,146 @@
+"""Ctrl-C and SIGTERM: the run ends there and then with 130, and nothing half-written is left.
+
+The handler raises nothing. An exception out of a handler gets lost where a library catches what it
+should not, as numpy and torch do while they are imported: the run would go on. So the handler
+undoes what is unfinished and ends the process. Where the main thread is inside a call that does not
+come back, a thread does; and where the undoing hangs, a second signal ends it.
+
+What has been finished is not called interrupted: once the command's output is in place, or the
+command has ended, the process ends with the exit code of that.
+
+This module imports next to nothing: whatever comes before `install` is killed in Python's own way,
+with a traceback. That is the start of the interpreter, before the first line of drrpack.
+"""
+
+from __future__ import annotations
+
+import _thread
+import atexit
+import os
+import signal
+import sys
+import time
+from contextlib import suppress
+
+from drrpack.formats.unfinished import undo_all
+
+TYPE_CHECKING = False  # as in `typing`
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+EXIT_CODE = 130
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+GRACE_SECONDS = 2.0  # for the main thread to come to its handler; most calls take far less
+
+
+class _Run:
+    """What a signal finds out about the run: one for the process, while `install` holds."""
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        self.before = [signal.getsignal(number) for number in SIGNALS]
+        self.reader, self.writer = os.pipe()
+        self.ending = False  # a signal has come, and its consequences are under way
+        self.exit_code: int | None = None  # of the command, once it has ended
+        self.output: str | None = None
+        self.output_before: tuple[int, ...] | None = None
+
+
+_run: _Run | None = None
+
+
+def install() -> None:
+    """Take over both signals, for the rest of the process or until `uninstall`."""
+    global _run
+    if _run is not None:
+        return
+    _run = _Run()
+    for number in SIGNALS:
+        signal.signal(number, _handle)
+    os.set_blocking(_run.writer, False)
+    signal.set_wakeup_fd(_run.writer, warn_on_full_buffer=False)
+    _thread.start_new_thread(_watch, (_run.reader,))
+    atexit.register(_leave)  # the first to be registered, so the last to be called
+
+
+def uninstall() -> None:
+    """Give the signals back, where the process goes on after a command, as tests do."""
+    global _run
+    if _run is None:
+        return
+    atexit.unregister(_leave)
+    signal.set_wakeup_fd(-1)
+    for number, handler in zip(SIGNALS, _run.before, strict=True):
+        signal.signal(number, handler)
+    os.close(_run.writer)  # which ends the thread
+    _run = None
+
+
+def makes(output: str | os.PathLike[str]) -> None:
+    """Say which file or folder the command puts in place as the last of its work."""
+    if _run is not None:
+        _run.output = os.fspath(output)
+        _run.output_before = _identity(_run.output)
+
+
+def ended(exit_code: int) -> None:
+    """Say that the command has ended: a signal can't change its exit code any more."""
+    if _run is not None:
+        _run.exit_code = exit_code
+
+
+def _handle(*_: object) -> None:
+    if _run is None or os.getpid() != _run.pid:  # a fork has nothing of its own to undo
+        os._exit(EXIT_CODE)
+    if not _run.ending:
+        _end(_run)
+
+
+def _watch(reader: int) -> None:
+    """Wait for signals, whose numbers Python writes here even when the main thread can't act."""
+    os.read(reader, 1)
+    time.sleep(GRACE_SECONDS)
+    if _run is not None and _run.reader == reader and not _run.ending:
+        _thread.start_new_thread(_end, (_run,))
+    if os.read(reader, 1):
+        time.sleep(GRACE_SECONDS)
+        os._exit(EXIT_CODE)
+    os.close(reader)
+
+
+def _end(run: _Run) -> NoReturn:
+    """Undo what is unfinished and end the process, from whichever thread, whatever it is at."""
+    run.ending = True
+    if run.exit_code is not None:
+        os._exit(run.exit_code)
+    undo_all()
+    written = run.output is not None and _identity(run.output) != run.output_before
+    _tell(f"interrupted, after {run.output!a} had been written" if written else "interrupted")
+    os._exit(0 if written else EXIT_CODE)
+
+
+def _tell(text: str) -> None:
+    """Past Python's own streams, whose locks the interrupted code may hold."""
+    with suppress(OSError):
+        os.write(2, f"{text}\n".encode("ascii", "backslashreplace"))
+
+
+def _identity(path: str) -> tuple[int, ...] | None:
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):  # ValueError: a NUL in the path
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _leave() -> None:
+    """End without taking Python and its libraries to pieces: Python gives the signals their default
+    effect before that, and a run that is done would look like one that was killed."""
+    if _run is None or _run.exit_code is None or os.getpid() != _run.pid:
+        return
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except (AttributeError, OSError, ValueError):  # Python's own way has words for that
+        return
+    os._exit(_run.exit_code)

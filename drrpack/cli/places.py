@@ -1,0 +1,23 @@
+"""Paths and addresses on the command line, as parsers of options and arguments."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from drrpack.errors import OptionError
+from drrpack.formats.addresses import is_address
+
+
+def path(text: str | Path) -> Path:
+    """A path on this machine; raises OptionError for an address, of which pathlib makes another."""
+    if is_address(text):
+        raise OptionError(
+            f"{text}: found an address, expected a path: download the file first; stats, verify, "
+            "preview, export and train read a .drr file at its address"
+        )
+    return Path(text)
+
+
+def path_or_address(text: str | Path) -> str:
+    """A file that is only read: an address as it was given, or a path."""
+    return str(text) if is_address(text) else str(Path(text))

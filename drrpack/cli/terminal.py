@@ -1,0 +1,79 @@
+"""The two streams that commands print on: what can be shown there, in which colours, how wide."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+
+from rich.console import Console, ConsoleDimensions
+
+from drrpack.cli.escape import harmless
+
+_NO_LIMIT = 10_000  # columns: wider than any table, and no more than rich lays out at once
+
+
+class _Stream(Console):
+    """A console that prints text as it is, and cuts nothing where no screen has edges.
+
+    rich obeys NO_COLOR, FORCE_COLOR and TERM=dumb, and colours nothing but a terminal.
+    """
+
+    def __init__(self, *, stderr: bool = False) -> None:
+        super().__init__(stderr=stderr, markup=False, emoji=False, highlight=False)
+
+    @property
+    def size(self) -> ConsoleDimensions:
+        """The terminal's; FORCE_COLOR makes no terminal of a file."""
+        found = super().size
+        try:
+            is_screen = self.file.isatty()
+        except ValueError:  # it is closed
+            is_screen = False
+        return found if is_screen else ConsoleDimensions(_NO_LIMIT, found.height)
+
+    @size.setter
+    def size(self, new_size: tuple[int, int]) -> None:
+        self._width, self._height = new_size
+
+
+console = _Stream()
+errors = _Stream(stderr=True)
+
+
+def make_printable() -> None:
+    """Let both streams write what their encoding lacks as escapes: a class name or a path is no
+    reason to fail after the work is done."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def shown(text: str, plain: str) -> str:
+    """``text``, or ``plain`` where the output can't encode it: an escape would widen a column."""
+    try:
+        text.encode(console.encoding)
+    except UnicodeEncodeError:
+        return plain
+    return text
+
+
+def show_cursor() -> None:
+    """Leave a terminal as it was before progress bars; past rich, whose locks may be held."""
+    if console.is_terminal and not console.is_dumb_terminal:
+        os.write(sys.stdout.fileno(), b"\n\x1b[?25h")
+
+
+def note(text: str) -> None:
+    """A plain line."""
+    console.print(harmless(text), soft_wrap=True)
+
+
+def warn(text: str) -> None:
+    """A line that should not be missed, on the error stream."""
+    errors.print(f"warning: {harmless(text)}", style="yellow", soft_wrap=True)
+
+
+def fail(text: str) -> None:
+    """Why the command ends without having done its work."""
+    errors.print(f"error: {harmless(text)}", style="red", soft_wrap=True)

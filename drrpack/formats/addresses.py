@@ -1,0 +1,10 @@
+"""What is an address and no path, told without importing what opens either."""
+
+from __future__ import annotations
+
+import re
+
+
+def is_address(place: object) -> bool:
+    """Whether ``place`` is an address such as ``https://host/mem.drr``; a path object never is."""
+    return isinstance(place, str) and re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", place) is not None
