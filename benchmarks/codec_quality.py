@@ -1,29 +1,46 @@
-"""PSNR of a memory on images its codec never saw, beside JPEG and WebP at the same payload bytes.
+"""PSNR of a memory on images its codec never saw, beside JPEG and WebP at the same payload bytes;
+and what bits and PSNR become of its codec's nearest codes, and of cheaper ones.
 
     python benchmarks/codec_quality.py mem.drr SOURCE -o benchmarks/results/NAME.json
 
 SOURCE is the folder that was encoded. What every JPEG (tables) or WebP (container) of one size has
-in common is not counted for them, as the models are not counted in the payload.
+in common is not counted for them, as the models are not counted in the payload. Codes are chosen
+anew for each quality, so the file must hold its encoder.
 """
 
 from __future__ import annotations
 
 import argparse
-import io
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from PIL import Image
+import torch
+from made_by import made_by
 
 from drrpack import DRRDataset
 from drrpack.formats.account import account
+from drrpack.formats.container import Reader
+from drrpack.formats.memory import load_codec
 from drrpack.formats.sources import open_source
+from drrpack.rdoq import with_quality
+from drrpack.trainers.entropy import bits_of_codes
+from drrpack.trainers.peers import LOSSY, Rival
 from drrpack.trainers.quality import psnr_db
-from drrpack.trainers.results import versions
 
-WEBP_COMMON_BYTES = 27  # RIFF and chunk headers, start code, width and height
 EACH = 40  # images of each unseen class
+QUALITIES = (100, 95, 87, 75, 50, 0)  # 100: of all codes the nearest
+PEERS: dict[str, tuple[Rival, Sequence[float]]] = {
+    "JPEG 4:2:0": (LOSSY["JPEG"], (1, 2, 3, 5, 7, 8, 9, 10, 11, 12, 15, 20, 30)),
+    "JPEG 4:4:4": (
+        replace(LOSSY["JPEG"], options={"subsampling": "4:4:4"}),
+        (1, 2, 3, 5, 7, 8, 9, 10, 11, 12, 15, 20, 30),
+    ),
+    "WebP": (LOSSY["WebP"], (0, 0.1, 0.2, 0.3, 0.5, 0.7, 1, 2, 3, 5, 10, 20)),
+}
 
 
 def main() -> None:
@@ -40,49 +57,52 @@ def main() -> None:
     where = np.concatenate([starts[c] + np.arange(EACH) for c in unseen])
     images = np.concatenate([source.load(c)[:EACH] for c in unseen])
     payload = figures["bytes_per_image"]["payload"]
-    curves = {
-        "JPEG 4:2:0": jpeg_curve(images, 2),
-        "JPEG 4:4:4": jpeg_curve(images, 0),
-        "WebP": webp_curve(images),
-    }
+    curves = {name: curve(images, rival, steps) for name, (rival, steps) in PEERS.items()}
     total = figures["bytes_per_image"]["total"]
     found = {
         "images": len(images),
         "on": f"{len(unseen)} classes that the codec never saw",
         "payload_bytes_per_image": payload,
         "psnr_db": psnr_db(images, dataset.pixels(where)),
+        "by_quality": by_quality(given.memory, images),
+        "peers": {name: {"format": r.format, **r.options} for name, (r, _) in PEERS.items()},
         "peers_at_the_payloads_bytes": {k: at_bytes(payload, c) for k, c in curves.items()},
         "peers_at_the_files_bytes": {k: at_bytes(total, c) for k, c in curves.items()},
         "stats": figures,
         "fit": fit,
-        "versions": versions(),
+        **made_by(),
     }
     given.output.write_text(json.dumps(found, indent=2) + "\n")
-    shown = ("psnr_db", "peers_at_the_payloads_bytes", "peers_at_the_files_bytes")
+    shown = ("psnr_db", "by_quality", "peers_at_the_payloads_bytes", "peers_at_the_files_bytes")
     print(json.dumps({name: found[name] for name in shown}, indent=2))
 
 
-Curve = list[tuple[float, float, int]]  # bytes an image, PSNR, quality setting
+Curve = list[tuple[float, float, float]]  # bytes an image, PSNR, quality setting
 
 
-def jpeg_curve(images: np.ndarray, subsampling: int) -> Curve:
-    """JPEG with its standard tables, which files of one quality share."""
-    curve = []
-    for quality in (1, 2, 3, 5, 7, 10, 12, 15, 20, 30):
-        packed = [_save(i, "JPEG", quality=quality, subsampling=subsampling) for i in images]
-        sizes = [len(data) - _scan_start(data) for data in packed]
-        curve.append((float(np.mean(sizes)), psnr_db(images, _load(packed)), quality))
-    return curve
+def by_quality(memory: Path, images: np.ndarray) -> dict[str, dict[str, Any]]:
+    """Bits of a code by the file's own entropy model, and PSNR, at each `--quality` of encoding."""
+    with Reader(memory) as reader:
+        codec = load_codec(reader, torch.device("cpu"), encoder=True)
+    found = {}
+    for quality in QUALITIES:
+        (choosing,) = with_quality([codec], quality)
+        codes = choosing.encode(images)
+        decoded = choosing.decode(codes, (images.shape[1], images.shape[2]))
+        bits = bits_of_codes(choosing, codes)
+        size = bits["all"] * codes.flat.shape[1] / 8
+        psnr = psnr_db(images, decoded)
+        found[str(quality)] = {"bits_per_code": bits, "bytes_per_image": size, "psnr_db": psnr}
+    return found
 
 
-def webp_curve(images: np.ndarray) -> Curve:
-    """Lossy WebP at its slowest, smallest setting."""
-    curve = []
-    for quality in (0, 1, 2, 3, 5, 10, 20):
-        packed = [_save(i, "WEBP", quality=quality, method=6) for i in images]
-        sizes = [len(data) - WEBP_COMMON_BYTES for data in packed]
-        curve.append((float(np.mean(sizes)), psnr_db(images, _load(packed)), quality))
-    return curve
+def curve(images: np.ndarray, rival: Rival, qualities: Sequence[float]) -> Curve:
+    """Files of one image each, at some qualities."""
+    found = []
+    for quality in qualities:
+        packed = rival.pack([images], quality)
+        found.append((packed.image_bytes, psnr_db(images, packed.images), quality))
+    return found
 
 
 def at_bytes(wanted: float, curve: Curve) -> dict[str, float | str]:
@@ -92,22 +112,6 @@ def at_bytes(wanted: float, curve: Curve) -> dict[str, float | str]:
         note = f"its smallest, at quality {quality[0]}, is {size[0]:.1f} bytes"
         return {"psnr_db": float(psnr[0]), "bytes": float(size[0]), "note": note}
     return {"psnr_db": float(np.interp(wanted, size, psnr)), "bytes": wanted}
-
-
-def _save(image: np.ndarray, kind: str, **options: int) -> bytes:
-    out = io.BytesIO()
-    Image.fromarray(image).save(out, kind, **options)
-    return out.getvalue()
-
-
-def _load(packed: list[bytes]) -> np.ndarray:
-    return np.stack([np.asarray(Image.open(io.BytesIO(data)).convert("RGB")) for data in packed])
-
-
-def _scan_start(data: bytes) -> int:
-    """Where the entropy-coded scan starts: all before it is common to files of one quality."""
-    marker = data.rindex(b"\xff\xda")
-    return marker + 2 + int.from_bytes(data[marker + 2 : marker + 4], "big")
 
 
 if __name__ == "__main__":

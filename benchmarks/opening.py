@@ -18,12 +18,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from made_by import made_by
 
 from drrpack.codec import assemble
 from drrpack.formats.container import Chunk, Reader, write
 from drrpack.formats.dataset import DRRDataset
 from drrpack.formats.plainfile import PlainFile
-from drrpack.trainers.results import versions
 from drrpack.weights import unpack_bitswap, unpack_vqvae
 
 REPEATS = 15
@@ -45,7 +45,7 @@ def main() -> None:
             chunks = [Chunk(n, 500, bytes(7000), bytes(29000), 0) for n in range(count)]
             write(path, replace(content, classes=names, chunks=chunks))
             found[f"{count} classes"] = _measure(path)
-    text = json.dumps({**found, "versions": versions()}, indent=1)
+    text = json.dumps({**found, **made_by()}, indent=1)
     print(text)
     given.output.write_text(text + "\n")
 

@@ -26,6 +26,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from made_by import made_by
 from numpy.typing import NDArray
 
 from drrpack import ans
@@ -33,10 +34,11 @@ from drrpack.codec import ClassCodes, lay_out
 from drrpack.formats.container import Reader
 from drrpack.formats.memory import load_codec, read_codes
 from drrpack.streams import TABLE_PRECISION
-from drrpack.trainers.results import versions
 
 Codes = NDArray[np.int64]
 LANES = 64
+# at its smallest, and told that codes are of two bytes
+LZMA_FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "lc": 0, "lp": 1}]
 
 
 @dataclass
@@ -76,8 +78,7 @@ def main() -> None:
         "images": counts,
         "codes": codes,
         "rows": [{**vars(row), **_by_image(row, codes / counts)} for row in rows],
-        "threads": torch.get_num_threads(),
-        "versions": versions(),
+        **made_by(),
     }
     given.output.write_text(json.dumps(found, indent=1) + "\n")
     print(json.dumps(found["rows"], indent=1))
@@ -175,11 +176,9 @@ def adaptive(data: Codes, table: NDArray[np.uint32]) -> tuple[int, None]:
 
 
 def _lzma(data: Codes, table: NDArray[np.uint32]) -> tuple[int, Callable[[], Codes]]:
-    filters = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "lc": 0, "lp": 1}]
-    packed = lzma.compress(data.astype("<u2").tobytes(), format=lzma.FORMAT_RAW, filters=filters)
-    return len(packed), lambda: _codes(
-        lzma.decompress(packed, format=lzma.FORMAT_RAW, filters=filters)
-    )
+    told: dict[str, Any] = {"format": lzma.FORMAT_RAW, "filters": LZMA_FILTERS}
+    packed = lzma.compress(data.astype("<u2").tobytes(), **told)
+    return len(packed), lambda: _codes(lzma.decompress(packed, **told))
 
 
 def _zstd(data: Codes, table: NDArray[np.uint32]) -> tuple[int, Callable[[], Codes]]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
@@ -19,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from made_by import made_by
 from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
@@ -30,7 +30,6 @@ from drrpack.formats.container import Reader
 from drrpack.trainers.classifier import PIXEL_MEAN, PIXEL_STD, epoch_batches, new_network
 from drrpack.trainers.memory_data import MemoryData
 from drrpack.trainers.recipes import get_recipe
-from drrpack.trainers.results import versions
 from drrpack.trainers.selection import select_classes
 
 Batches = Iterable[tuple[Tensor, Tensor]]
@@ -75,8 +74,7 @@ def main() -> None:
         },
         "width": given.width,
         "workers": given.workers,
-        "cores": os.cpu_count(),
-        "versions": versions(),
+        **made_by(),
     }
     print(json.dumps(found, indent=1))
     given.output.write_text(json.dumps(found, indent=1) + "\n")

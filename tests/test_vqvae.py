@@ -20,7 +20,7 @@ def test_the_network_has_the_papers_size() -> None:
     assert sum(p.numel() for p in network.parameters()) == 1_388_867
     assert network.top.codebook.shape == network.bottom.codebook.shape == (512, 64)
     stored = 1_388_867 + network.top.codebook.numel() + network.bottom.codebook.numel()
-    assert round(4 * stored / 1e6, 2) == 5.82  # the paper's table says 5.81 MB
+    assert round(4 * stored / 1e6, 2) == 5.82  # MB; the paper's table says 5.81
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@
 
 Half of the moments are drawn from the whole of a command, half from its end, where it writes. After
 each the file must be the old one or the new one to its last stream, and whatever else is left must
-be removed by `remove_leftovers`.
+be removed by `remove_leftovers`. All that is not so is counted, and named.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ import signal
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
-from workbench import CHANGES, make_bench, parser, report, state_of, states
+from workbench import CHANGES, Bench, make_bench, parser, report, state_of, states
 
+from drrpack.errors import DrrError
 from drrpack.formats.publish import remove_leftovers
 
 
@@ -27,33 +29,55 @@ def main() -> None:
     arguments = parser(__doc__)
     arguments.add_argument("--runs", type=int, default=1000)
     given = arguments.parse_args()
-    chance = random.Random(given.seed)
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         bench = make_bench(place / "bench")
-        wanted = states(bench, place / "states")
-        seconds = {name: _seconds(bench, place / "time", name) for name in CHANGES}
-        outcomes: collections.Counter[str] = collections.Counter()
-        for number in range(given.runs):
-            name = list(CHANGES)[number % len(CHANGES)]
-            here = place / f"run{number}"
-            bench.copies(here)
-            known = {path.name for path in here.iterdir()}
-            share = chance.uniform(0, 1.1) if chance.random() < 0.5 else chance.uniform(0.7, 1.1)
-            _kill(bench, here, name, share * seconds[name])
-            target = CHANGES[name][0]
-            state = state_of(here / target)
-            assert state in wanted[name], f"{name}: {here / target} is neither old nor new"
-            left = remove_leftovers(here)
-            extra = {p.name for p in here.iterdir() if not p.name.endswith(".fit")} - known
-            assert extra <= {target}, f"{name} left {extra}"
-            outcomes[f"{name}: {'new' if state == wanted[name][1] else 'old'}"] += 1
-            outcomes["with a temporary file, removed by the next run"] += len(left)
-            shutil.rmtree(here)
-        report(
-            {"runs": given.runs, "torn": 0, "outcomes": dict(sorted(outcomes.items()))},
-            given.output,
-        )
+        found = campaign(bench, place, given.runs, given.seed)
+    report(found, given.output)
+    if found["faults"]:
+        raise SystemExit(f"{len(found['faults'])} runs left what they should not have")
+
+
+def campaign(bench: Bench, place: Path, runs: int, seed: int) -> dict[str, Any]:
+    """Counts of what ``runs`` kills left: torn files, strays, and each outcome by command."""
+    chance = random.Random(seed)
+    wanted = states(bench, place / "states")
+    seconds = {name: _seconds(bench, place / "time", name) for name in CHANGES}
+    outcomes: collections.Counter[str] = collections.Counter()
+    faults: list[str] = []
+    torn = strays = 0
+    for number in range(runs):
+        name = list(CHANGES)[number % len(CHANGES)]
+        here = place / f"run{number}"
+        bench.copies(here)
+        known = {path.name for path in here.iterdir()}
+        share = chance.uniform(0, 1.1) if chance.random() < 0.5 else chance.uniform(0.7, 1.1)
+        _kill(bench, here, name, share * seconds[name])
+        target = CHANGES[name][0]
+        outcome = _outcome(here / target, wanted[name])
+        outcomes[f"{name}: {outcome}"] += 1
+        outcomes["with a temporary file, removed by the next run"] += len(remove_leftovers(here))
+        left = {p.name for p in here.iterdir() if not p.name.endswith(".fit")} - known - {target}
+        torn, strays = torn + (outcome == "torn"), strays + len(left)
+        if outcome == "torn" or left:
+            faults.append(f"run {number}, {name}: {outcome}, left {sorted(left)}")
+        shutil.rmtree(here)
+    counts = {"runs": sum(outcomes[key] for key in outcomes if ": " in key), "torn": torn}
+    return {
+        **counts,
+        "strays": strays,
+        "faults": faults,
+        "outcomes": dict(sorted(outcomes.items())),
+    }
+
+
+def _outcome(path: Path, wanted: tuple[str, str]) -> str:
+    """Whether a file is the old one, the new one, or neither: torn."""
+    try:
+        state = state_of(path)
+    except DrrError:
+        return "torn"
+    return "new" if state == wanted[1] else "old" if state == wanted[0] else "torn"
 
 
 def _seconds(bench, place: Path, name: str) -> float:

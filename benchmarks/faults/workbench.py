@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -15,8 +14,9 @@ from typing import Any
 import torch
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "benchmarks")]
 
+from made_by import made_by  # noqa: E402
 from tiny_memory import TINY_WIDTHS, encode_tiny, write_digits  # noqa: E402
 
 from drrpack import streams  # noqa: E402
@@ -29,7 +29,6 @@ from drrpack.trainers import encode as encoding  # noqa: E402
 from drrpack.trainers.append import AppendOptions, append, plan_append  # noqa: E402
 from drrpack.trainers.encode_plan import EncodeOptions, plan_encode  # noqa: E402
 from drrpack.trainers.fitting import Budget  # noqa: E402
-from drrpack.trainers.results import versions  # noqa: E402
 
 CPU = torch.device("cpu")
 
@@ -135,7 +134,7 @@ def states(bench: Bench, place: Path) -> dict[str, tuple[str, str]]:
 
 
 def report(content: dict[str, Any], output: Path | None) -> None:
-    text = json.dumps({**content, "versions": versions(), "cores": os.cpu_count()}, indent=1)
+    text = json.dumps({**content, **made_by()}, indent=1)
     print(text)
     if output is not None:
         output.write_text(text + "\n")

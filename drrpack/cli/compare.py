@@ -67,7 +67,8 @@ def compare(
 ) -> None:
     """Tell what raw images, PNG, JPEG, WebP, AVIF and a memory cost and give for your images.
 
-    Of image files only what is particular to an image counts, of a memory all its models.
+    Of image files only what is particular to an image counts, of a memory all its models. A sheet
+    is one file of all images of a class, side by side, and counts as a whole.
     """
     from drrpack.cli import interrupts, screen
     from drrpack.formats import shipped
@@ -98,7 +99,7 @@ def compare(
         typer.echo(what, err=as_json)
 
     count = comparing.default_sample(found.image_size) if sample is None else sample
-    comparison = comparing.compare(found, codecs, chosen, count, report)
+    comparison = comparing.compare(found, codecs, chosen, count, report, plan.sizes)
     if train:
         comparison = with_accuracy(comparison, found, codecs, chosen, plan, report)
     if as_json:

@@ -63,7 +63,7 @@ def with_accuracy(
     for number in to_train(comparison, plan.sizes):
         choice = choices[number]
         report(choice.name)
-        pixels = decoded(choice, images, codecs)
+        pixels = decoded(choice, images, labels, codecs)
         scores = [
             accuracy((pixels, labels), tested, plan, plan.seed + run) for run in range(plan.seeds)
         ]
@@ -113,16 +113,18 @@ def _gives(choice: Choice) -> tuple[str, str]:
     return choice.family.split()[0], choice.setting
 
 
-def decoded(choice: Choice, images: Pixels, codecs: Sequence[Codec]) -> Pixels:
-    """What ``choice`` gives back for images (n, H, W, 3)."""
+def decoded(
+    choice: Choice, images: Pixels, labels: NDArray[np.int64], codecs: Sequence[Codec]
+) -> Pixels:
+    """What ``choice`` gives back for images (n, H, W, 3), which stand class by class."""
     if choice.family == "raw":
         return images
-    quality = int(choice.setting.removeprefix("q"))
+    quality = choice.options["quality"]
     if choice.family == WHOLE:
         codec = with_quality(codecs, quality)[0]
         return codec.decode(codec.encode(images), (images.shape[1], images.shape[2]))
-    pack, _ = peers.LOSSY[choice.family]
-    return pack(images, quality).images
+    classes = np.split(images, np.flatnonzero(np.diff(labels)) + 1)
+    return peers.LOSSY[choice.family].pack(classes, quality).images
 
 
 def accuracy(given: Labelled, tested: Labelled, plan: TrainPlan, seed: int) -> float:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from drrpack.errors import OptionError
 from drrpack.formats.container import check_output
+from drrpack.trainers import peers
 from drrpack.trainers.compare import Choice, Comparison
 from drrpack.trainers.rundir import write_atomic
 
@@ -32,6 +34,9 @@ def check(path: Path) -> None:
 def draw(comparison: Comparison, path: Path) -> None:
     """PSNR and, where there is any, accuracy over bytes an image, all told, as a PNG.
 
+    Each curve names what its encoder was told, each point its quality, and a line below them the
+    versions that made the files; the figures themselves are in the PNG's text, as JSON.
+
     Raises:
         OptionError, OutputError: as `check`.
     """
@@ -40,11 +45,27 @@ def draw(comparison: Comparison, path: Path) -> None:
 
     lossy = [choice for choice in comparison.choices if choice.psnr_db is not None]
     shown = [name for name in MEASURES if any(vars(choice)[name] is not None for choice in lossy)]
-    figure = Figure(figsize=(6 * len(shown), 4), layout="constrained")
+    figure = Figure(figsize=(7 * len(shown), 5), layout="constrained")
     panes = figure.subplots(1, len(shown), sharex=True, squeeze=False)[0]
     for axes, name in zip(panes, shown, strict=True):
         _draw_measure(axes, comparison, lossy, name)
-    write_atomic(path, lambda partial: figure.savefig(partial, format="png", dpi=150))
+    figure.supxlabel(_made_by(), fontsize=7)
+    text = {"Description": json.dumps(comparison.to_json())}
+    write_atomic(path, lambda at: figure.savefig(at, format="png", dpi=150, metadata=text))
+
+
+def _made_by() -> str:
+    return ", ".join(f"{name} {version}" for name, version in peers.libraries().items())
+
+
+def label(choice: Choice) -> str:
+    """The family, and what its encoder was told beside the quality: ``WebP (method 6)``."""
+    told = [
+        name if value is True else value if isinstance(value, str) else f"{name} {value}"
+        for name, value in choice.options.items()
+        if name != "quality"
+    ]
+    return f"{choice.family} ({', '.join(told)})" if told else choice.family
 
 
 def _draw_measure(axes: Axes, comparison: Comparison, lossy: list[Choice], name: str) -> None:
@@ -56,7 +77,10 @@ def _draw_measure(axes: Axes, comparison: Comparison, lossy: list[Choice], name:
         sizes = [choice.bytes_an_image(comparison.images) for choice in chosen]
         errors = [choice.accuracy_std or 0.0 if name == "accuracy" else 0.0 for choice in chosen]
         values = [vars(choice)[name] for choice in chosen]
-        axes.errorbar(sizes, values, errors, marker="o", markersize=4, capsize=3, label=family)
+        name_of = label(chosen[0]) if chosen else family
+        axes.errorbar(sizes, values, errors, marker="o", markersize=3, capsize=3, label=name_of)
+        for choice, x, y in zip(chosen, sizes, values, strict=True):
+            axes.annotate(choice.setting, (x, y), (2, 2), textcoords="offset points", fontsize=4)
     (raw,) = comparison.of("raw")
     if name == "accuracy" and raw.accuracy is not None:
         axes.axhline(raw.accuracy, color="grey", linestyle="--", label="raw images")
@@ -65,4 +89,4 @@ def _draw_measure(axes: Axes, comparison: Comparison, lossy: list[Choice], name:
     axes.xaxis.set_major_formatter(ScalarFormatter())
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.grid(alpha=0.3, which="both")
-    axes.legend()
+    axes.legend(fontsize=6)

@@ -29,7 +29,8 @@ class MemoryData:
     Implements `drrpack.trainers.methods.PhaseData`. Classes are numbered as in ``classes``.
 
     Args:
-        memory: the file, or its address. numbers: which of its classes, by number in the file; all by default.
+        memory: the file, or its address.
+        numbers: which of its classes, by number in the file; all by default.
         test: where raw test images are, if not at the source that the file records.
         source: where that source is now, if it has moved.
 

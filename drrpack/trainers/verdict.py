@@ -68,6 +68,7 @@ def in_words(comparison: Comparison, memory: Choice) -> list[str]:
         _by_psnr(comparison, memory, size),
         *_by_accuracy(comparison, size),
         *_where_it_pays(comparison, memory),
+        *_read_together(comparison, memory),
     ]
 
 
@@ -131,3 +132,12 @@ def _beside(memory: Choice, family: str, rivals: Sequence[Choice]) -> str:
     if least <= 1:
         return f"is smaller than {family} of its PSNR, however few the images"
     return f"is smaller from {least} images on than {family} of its PSNR"
+
+
+def _read_together(comparison: Comparison, memory: Choice) -> list[str]:
+    """What one image costs where a class is coded as a whole: a sheet and a memory alike."""
+    counts = {memory.family: memory.read_together}
+    for family in comparison.rivals():
+        counts[family] = max(choice.read_together for choice in comparison.of(family))
+    whole = [f"{count:,.0f} of {family}" for family, count in counts.items() if count > 1]
+    return [f"images that are decoded to read one: {', '.join(whole)}"] if whole else []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -168,7 +169,15 @@ def test_all_that_can_be_is_measured(compared: Comparison) -> None:
     assert whole.name == "DRR q100", "without a context model there is no choice"
     assert whole.fixed_bytes > decoder.fixed_bytes > thin.fixed_bytes > 0
     assert whole.bytes_an_image(120) == whole.image_bytes + whole.fixed_bytes / 120
+    for choice in compared.choices:
+        rival = peers.LOSSY.get(choice.family)
+        assert rival is None or {**rival.options, **choice.options} == choice.options
+        assert choice.read_together == (
+            30 if choice.family in memories or (rival and rival.sheets) else 1
+        )
     again = json.loads(json.dumps(compared.to_json()))
+    assert {**peers.libraries(), **again["versions"]} == again["versions"]
+    assert {c["options"]["method"] for c in again["choices"] if c["family"] == "WebP"} == {6}
     assert again["choices"][-1]["bytes_an_image"] == thin.bytes_an_image(120)
 
 
@@ -210,11 +219,60 @@ def test_fewer_large_images_are_measured() -> None:
     assert {size: compare.default_sample(size) for size in sizes} == sizes
 
 
-def test_classes_have_equal_shares(source: Source) -> None:
-    images = compare.spread_over_classes(source, [4, 7], 10)
-    assert len(images) == 10
-    np.testing.assert_array_equal(images[0], source.load(4)[0])
-    np.testing.assert_array_equal(images[-1], source.load(7)[-1])
+def test_classes_have_equal_shares_and_sheets_hold_them_whole(source: Source) -> None:
+    sample = compare.draw_sample(source, [4, 7], 10)
+    assert [len(part) for part in sample.classes] == [30, 30] and len(sample.images) == 10
+    np.testing.assert_array_equal(sample.classes[1], source.load(7))
+    np.testing.assert_array_equal(sample.images[0], source.load(4)[0])
+    np.testing.assert_array_equal(sample.images[-1], source.load(7)[-1])
+    few = compare.draw_sample(source, range(10), 20)  # sheets of 80 images: three whole classes
+    assert len(few.classes) == 3 and len(few.images) == 3 * 7
+    np.testing.assert_array_equal(few.classes[-1], source.load(9))
+
+
+def rival_of(sizes: dict[float, float], step: float) -> peers.Rival:
+    """Files of a known size at each quality, and a note of what was encoded."""
+
+    class Known(peers.Rival):
+        def pack(self, classes: Sequence[np.ndarray], quality: float) -> peers.Packed:
+            encoded.append(quality)
+            images = np.concatenate(classes)
+            return peers.Packed(images ^ 1, np.full(len(images), sizes[quality]), (1.0, 1.0))
+
+    encoded: list[float] = []
+    rival = Known("known", "none", 0, (0, 10, 100), {"encoded": encoded}, step)
+    return rival
+
+
+def test_a_rival_is_judged_at_the_largest_size_within_the_target() -> None:
+    images = np.zeros((4, 16, 16, 3), np.uint8)
+    sample = compare.Sample([images], np.arange(4))
+    sizes = {float(quality): 10.0 + 2 * quality for quality in range(101)}
+    rival = rival_of(sizes, 1)
+    found = compare.measured(rival, sample, [95.0])
+    fitting = [choice for choice in found if choice.image_bytes <= 95]
+    assert fitting[-1].setting == "q42" and fitting[-1].image_bytes == 94
+    assert len(rival.options["encoded"]) <= 3 + 7, "10 to 100 is halved seven times"
+    for beyond in (
+        5.0,
+        500.0,
+    ):  # less than its smallest, more than its largest: nothing to look for
+        assert [c.setting for c in compare.measured(rival, sample, [beyond])] == [
+            "q0",
+            "q10",
+            "q100",
+        ]
+
+
+def test_webp_is_judged_between_whole_qualities(source: Source) -> None:
+    sample = compare.draw_sample(source, [0, 1], 30)
+    at = [peers.LOSSY["WebP"].pack([sample.images], q).image_bytes for q in (0, 1)]
+    target = (at[0] + 2 * at[1]) / 3
+    found = compare.measured(peers.LOSSY["WebP"], sample, [target])
+    best = max((c for c in found if c.image_bytes <= target), key=lambda c: c.image_bytes)
+    assert 0 < best.options["quality"] < 1 and at[0] < best.image_bytes <= target
+    higher = peers.LOSSY["WebP"].pack([sample.images], best.options["quality"] + 0.1)
+    assert higher.image_bytes > target, "as near as its encoder gets"
 
 
 def test_accuracy_of_what_comes_back(
@@ -308,6 +366,15 @@ def test_places_where_no_chart_can_be(tmp_path: Path) -> None:
         assert str(place) in str(caught.value)
     (tmp_path / "chart.png").touch()
     compare_chart.check(tmp_path / "chart.png")
+
+
+def test_the_chart_tells_what_made_each_curve(compared: Comparison, tmp_path: Path) -> None:
+    labels = {compare_chart.label(choice) for choice in compared.choices}
+    wanted = {"WebP (method 6)", "JPEG (4:2:0)", "JPEG-sheet (4:2:0, optimize)", "DRR (bitswap)"}
+    assert wanted <= labels and ("AVIF (4:2:0, speed 4)" in labels) == ("AVIF" in peers.available())
+    compare_chart.draw(compared, tmp_path / "chart.png")
+    with Image.open(tmp_path / "chart.png") as picture:
+        assert json.loads(picture.info["Description"]) == json.loads(json.dumps(compared.to_json()))
 
 
 def test_what_cannot_be_compared(source: Source, codec: compare.Codec, tmp_path: Path) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import io
 
 import numpy as np
+import PIL
 import pytest
 from PIL import Image
 from test_protocol import DigitsData
 
-from drrpack.trainers import peers
+from drrpack.trainers import peers, sheets
 
 
 @pytest.fixture(scope="module")
@@ -19,15 +20,15 @@ def images() -> np.ndarray:
 
 @pytest.mark.parametrize("name", peers.available())
 def test_lossy_files(name: str, images: np.ndarray) -> None:
-    pack, qualities = peers.LOSSY[name]
-    sizes = []
-    for quality in qualities:
-        packed = pack(images, quality)
+    rival, sizes = peers.LOSSY[name], []
+    for quality in rival.curve:
+        packed = rival.pack([images[:4], images[4:]], quality)
         assert packed.images.shape == images.shape and packed.images.dtype == np.uint8
-        assert (packed.sizes > 10).all() and (packed.sizes < 900).all()
+        assert 10 < packed.image_bytes < 900
+        assert len(packed.sizes) == (2 if rival.sheets else len(images))
         sizes.append(packed.sizes.sum())
     assert np.abs(packed.images.astype(int) - images).mean() < 12
-    assert sizes == sorted(sizes) and sizes[-1] > 1.5 * sizes[0]
+    assert sizes == sorted(sizes) and sizes[-1] > 1.4 * sizes[0]
 
 
 @pytest.mark.parametrize("pack", [peers.png, peers.webp_lossless])
@@ -68,7 +69,7 @@ def test_what_is_left_out_is_in_every_file(images: np.ndarray) -> None:
     for file in lossless:
         assert file[8:16] == b"WEBPVP8L" and file[20] == 0x2F
     jpegs = [saved(each, "JPEG", quality=20, subsampling=2) for each in noise]
-    counted = peers.jpeg(noise, 20).sizes
+    counted = peers.LOSSY["JPEG"].pack([noise], 20).sizes
     assert [len(f) - size for f, size in zip(jpegs, counted, strict=True)] == [common(jpegs)] * 3
 
 
@@ -76,4 +77,38 @@ def test_what_is_left_out_is_in_every_file(images: np.ndarray) -> None:
 def test_of_avif_the_coded_data_counts(images: np.ndarray) -> None:
     file = saved(images[0], "AVIF", quality=20, subsampling="4:2:0", speed=4)
     start = file.index(b"mdat") + 4
-    assert peers.avif(images[:1], 20).sizes.tolist() == [len(file) - start]
+    packed = peers.LOSSY["AVIF"].pack([images[:1]], 20)
+    assert packed.sizes.tolist() == [len(file) - start]
+
+
+def test_a_sheet_counts_as_the_whole_file(images: np.ndarray) -> None:
+    """Against Pillow's own tiling: pasted one by one into a picture, and cropped out of it."""
+    rival = peers.LOSSY["JPEG-sheet"]
+    picture = Image.new("RGB", (2 * 16, 3 * 16), (sheets.GREY,) * 3)
+    places = [(16 * (number % 2), 16 * (number // 2)) for number in range(5)]
+    for image, place in zip(images, places, strict=False):
+        picture.paste(Image.fromarray(image), place)
+    file = saved(np.asarray(picture), "JPEG", quality=20, subsampling="4:2:0", optimize=True)
+    packed = rival.pack([images[:5]], 20)
+    assert packed.sizes.tolist() == [len(file)] and packed.image_bytes == len(file) / 5
+    with Image.open(io.BytesIO(file)) as decoded:
+        for image, (x, y) in zip(packed.images, places, strict=True):
+            np.testing.assert_array_equal(image, np.asarray(decoded.crop((x, y, x + 16, y + 16))))
+
+
+def test_every_step_of_an_encoder() -> None:
+    webp, jpeg = peers.LOSSY["WebP"], peers.LOSSY["JPEG"]
+    assert webp.between(0, 1) == 0.5 and webp.between(0.1, 0.2) is None
+    assert jpeg.between(10, 20) == 15 and jpeg.between(10, 11) is None
+    assert webp.told(0.1 + 0.2)["quality"] == 0.3
+    assert all(type(r.told(12.0)["quality"]) is int for r in peers.LOSSY.values())
+    noise = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
+    sizes = [webp.pack([noise], quality).sizes.sum() for quality in (0, 0.3, 1)]
+    assert sizes[0] < sizes[1] < sizes[2]
+
+
+def test_what_made_the_files_is_named() -> None:
+    named = peers.libraries()
+    assert named["pillow"] == PIL.__version__
+    assert {"libjpeg", "libwebp"} <= set(named) and all(named.values())
+    assert ("libavif" in named) == ("AVIF" in peers.available())

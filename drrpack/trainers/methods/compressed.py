@@ -24,14 +24,14 @@ class CompressedReplay(Method):
 
     needs = frozenset({"raw_seen"})  # each class's images are compressed once, when it is new
     depends_on_history = False
-    qualities: ClassVar[tuple[int, ...]]  # from the lowest
+    qualities: ClassVar[tuple[float, ...]]  # all that the encoder tells apart, from the lowest
 
     def __init__(self) -> None:
         self._kept: dict[int, Packed] = {}  # by class; a function of its images and its share
 
     @staticmethod
     @abstractmethod
-    def pack(images: np.ndarray, quality: int) -> Packed:
+    def pack(images: np.ndarray, quality: float) -> Packed:
         """Compress images (n, H, W, 3) uint8 and decompress them again."""
 
     def least(self, context: PhaseContext, label: int) -> tuple[dict[str, int], float]:

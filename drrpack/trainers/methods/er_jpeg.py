@@ -15,8 +15,8 @@ class JPEGReplay(CompressedReplay):
     """4:2:0, standard tables; the tables are not counted."""
 
     name = "er-jpeg"
-    qualities = (5, 8, 10, 12, 15, 18, 20, 25, 30, 35, 40, 50, 60, 70, 80, 90, 95)
+    qualities = tuple(range(5, 96))
 
     @staticmethod
-    def pack(images: np.ndarray, quality: int) -> Packed:
-        return peers.jpeg(images, quality)
+    def pack(images: np.ndarray, quality: float) -> Packed:
+        return peers.LOSSY["JPEG"].pack([images], quality)

@@ -15,8 +15,8 @@ class WebPReplay(CompressedReplay):
     """Its container and headers are not counted."""
 
     name = "er-webp"
-    qualities = (0, 1, 2, 3, 5, 8, 10, 15, 20, 25, 30, 40, 50, 60, 70, 80, 90, 95)
+    qualities = tuple(tenth / 10 for tenth in range(951))  # 0 and 1 are 33 bytes an image apart
 
     @staticmethod
-    def pack(images: np.ndarray, quality: int) -> Packed:
-        return peers.webp(images, quality)
+    def pack(images: np.ndarray, quality: float) -> Packed:
+        return peers.LOSSY["WebP"].pack([images], quality)
