@@ -18,6 +18,7 @@ from torch.utils.data import Dataset
 
 from drrpack.codec import ClassCodes, Codec, Pixels
 from drrpack.errors import OptionError
+from drrpack.formats.class_names import find_class
 from drrpack.formats.container import Reader
 from drrpack.formats.memory import load_codec, read_codes
 from drrpack.formats.pixel_cache import PixelCache
@@ -264,10 +265,10 @@ def _class_numbers(reader: Reader, classes: Sequence[str | int] | None) -> list[
         return list(range(len(reader.classes)))
     if isinstance(classes, str):  # whose letters might be names, too
         raise OptionError(f"{reader.path}: classes={classes!r}: give a list, [{classes!r}]")
-    number = {name: n for n, name in enumerate(reader.classes)}
     out = []
     for wanted in classes:
-        found = number.get(wanted) if isinstance(wanted, str) else _whole(wanted)
+        name = wanted if isinstance(wanted, str) else None
+        found = _whole(wanted) if name is None else find_class(reader.classes, name)
         if found is None or not 0 <= found < len(reader.classes):
             raise OptionError(
                 f"{reader.path} has no class {wanted!r}; it has {len(reader.classes)}: "

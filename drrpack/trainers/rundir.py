@@ -19,6 +19,7 @@ from typing import Any
 import torch
 
 from drrpack.errors import CorruptError, OptionError, OutputError, WriteError
+from drrpack.formats.beside import beside
 
 SETTINGS, PHASES, RESULT = "settings.json", "phases", "result.json"
 
@@ -103,7 +104,7 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
     """Let ``write`` fill a file beside ``path``, then put it in place; raises WriteError."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    partial = beside(path, f".{os.getpid()}.partial")
     try:
         write(partial)
         with partial.open("rb+") as file:
