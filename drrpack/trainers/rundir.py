@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 from drrpack.errors import CorruptError, OptionError, OutputError, WriteError
-from drrpack.formats.beside import beside
+from drrpack.formats.publish import all_or_nothing, is_hidden, new_file, remove_leftovers
 
 SETTINGS, PHASES, RESULT = "settings.json", "phases", "result.json"
 
@@ -33,7 +33,7 @@ def open_run(out: Path, settings: Mapping[str, Any], resume: bool) -> None:
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
-        present = [path.name for path in out.iterdir() if not path.name.endswith(".partial")]
+        present = [path.name for path in out.iterdir() if not is_hidden(path)]
     except OSError as error:
         raise OutputError(f"can't make the run's folder {out}: {error.strerror}") from error
     if set(present) <= {SETTINGS}:
@@ -103,17 +103,17 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
-    """Let ``write`` fill a file beside ``path``, then put it in place; raises WriteError."""
-    partial = beside(path, f".{os.getpid()}.partial")
+    """Let ``write`` fill a file beside ``path``, then put it in place; raises WriteError.
+
+    What killed writers left in that folder is removed.
+    """
     try:
-        write(partial)
-        with partial.open("rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    except (OSError, RuntimeError) as error:  # torch.save tells of a full disk by RuntimeError
-        raise WriteError(f"can't write {path}: {error}") from error
-    finally:
-        partial.unlink(missing_ok=True)
+        with all_or_nothing(path, path) as hidden, new_file(hidden) as descriptor:
+            write(hidden)  # opens it once more; it is the same file, and stays locked
+            os.fsync(descriptor)
+    except RuntimeError as error:  # torch.save tells of a full disk by it
+        raise WriteError(f"{path}: can't be written: {error}") from error
+    remove_leftovers(path.parent)
 
 
 def plain(settings: Mapping[str, Any]) -> dict[str, Any]:
