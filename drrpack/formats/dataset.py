@@ -233,9 +233,12 @@ def _item_numbers(indices: Indices, count: int) -> NDArray[np.int64]:
             raise IndexError(f"a mask of shape {found.shape} does not fit: give one of ({count},)")
         return np.flatnonzero(found)
     if found.dtype.kind not in "iu" and found.size:  # an empty list has the type of floats
-        if found.dtype != object:
+        # of one uint64 among other whole numbers numpy makes floats, so each is asked by itself
+        each = found if isinstance(indices, Tensor) else np.asarray(indices, object)
+        whole = [_whole(index) for index in each.reshape(-1)]
+        if None in whole:
             raise TypeError(f"indices must be whole numbers or booleans, not {found.dtype}")
-        found = np.array([operator.index(index) for index in found.reshape(-1)], object)
+        found = np.array(whole, object)
     outside = found[(found < -count) | (found >= count)]
     if outside.size:
         raise IndexError(f"{outside[0]} is outside")
