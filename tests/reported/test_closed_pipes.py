@@ -15,7 +15,9 @@ import pytest
 from samples import run
 
 
-@pytest.mark.parametrize("command", ["stats", "stats --json", "verify", "--help", "encode --help"])
+@pytest.mark.parametrize(
+    "command", ["stats", "verify", "--help", pytest.param("stats --json", marks=pytest.mark.slow)]
+)
 def test_a_reader_that_is_gone(shared_drr: Path, command: str) -> None:
     gone, output = os.pipe()
     os.close(gone)

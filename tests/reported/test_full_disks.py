@@ -27,12 +27,21 @@ def no_file_beyond(size: int) -> Callable[[], None]:
     return limit
 
 
+ELSEWHERE = {
+    "merge": "merge {memory} -o {place}/new.drr",
+    "arrays": "export {memory} {place}/arrays.npz",
+    "preview": "preview {memory} -o {place}/grid.png",
+}
+
+
 @pytest.mark.parametrize(
-    "command", ["drop {memory} dog", "merge {memory} -o {place}/new.drr",
-                "export {memory} {place}/images", "export {memory} {place}/arrays.npz",
-                "preview {memory} -o {place}/grid.png"],
-    ids=["drop", "merge", "export", "arrays", "preview"],
-)  # fmt: skip
+    "command",
+    [
+        pytest.param("drop {memory} dog", id="drop"),
+        pytest.param("export {memory} {place}/images", id="export"),
+        *(pytest.param(c, id=name, marks=pytest.mark.slow) for name, c in ELSEWHERE.items()),
+    ],
+)
 def test_nothing_is_lost_and_nothing_left(mem_drr: Path, tmp_path: Path, command: str) -> None:
     before = mem_drr.read_bytes()
     place = tmp_path / "place"

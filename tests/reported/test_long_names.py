@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from command import Command
 from samples import Encode, contents, folder, save
 
@@ -27,6 +28,7 @@ def test_of_classes_and_pictures(tmp_path: Path, drrpack: Command, encode: Encod
     assert len(list((tmp_path / "images" / name).iterdir())) == 2
 
 
+@pytest.mark.slow
 def test_of_the_memory(tmp_path: Path, drrpack: Command, encode: Encode) -> None:
     made = encode(folder(tmp_path / "src", "cat", "dog"), output=tmp_path / f"{'m' * 251}.drr")
     assert len(made.name) == LONGEST

