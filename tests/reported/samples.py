@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from drrpack import DRRDataset
+from drrpack.formats.container import Reader, write
 
 Encode = Callable[..., Path]
 
@@ -46,6 +48,13 @@ def run(*arguments: str | Path, **options: Any) -> subprocess.CompletedProcess[s
     given = {"capture_output": True, "text": True, "timeout": 240, **options}
     given["env"] = {**os.environ, "COLUMNS": "300", **options.get("env", {})}
     return subprocess.run([sys.executable, "-m", "drrpack", *map(str, arguments)], **given)
+
+
+def renamed(path: Path, output: Path, *classes: str) -> Path:
+    """A memory of the same images, whose classes have other names."""
+    with Reader(path) as reader:
+        write(output, replace(reader.memory(), classes=list(classes)))
+    return output
 
 
 def contents(path: Path) -> tuple[list[str], list[int], bytes]:

@@ -7,19 +7,13 @@ both, and leaves the memory as it was.
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
 from command import Command
-from samples import Encode, folder
+from samples import folder, renamed
 
 from drrpack import DRRDataset
-
-
-@pytest.fixture
-def cat(tmp_path: Path, encode: Encode) -> Path:
-    return encode(folder(tmp_path / "src", "cat", "dog"), output=tmp_path / "cat.drr")
 
 
 @pytest.mark.parametrize("other", ["Cat", "cat ", "CAT"])
@@ -31,28 +25,28 @@ def test_encode_names_both(tmp_path: Path, drrpack: Command, other: str) -> None
     assert repr(other) in told and "'cat'" in told
 
 
-def test_append_names_both(tmp_path: Path, drrpack: Command, cat: Path) -> None:
-    before = cat.read_bytes()
+def test_append_names_both(tmp_path: Path, drrpack: Command, mem_drr: Path) -> None:
+    before = mem_drr.read_bytes()
     more = folder(tmp_path / "more", "Cat")
     for options in ([], ["--extend"]):
-        told = drrpack.refused("append", cat, more, "--keep-entropy-model", *options)
-        assert "'cat'" in told and "'Cat'" in told and str(cat) in told
-    assert cat.read_bytes() == before
+        told = drrpack.refused("append", mem_drr, more, "--keep-entropy-model", *options)
+        assert "'cat'" in told and "'Cat'" in told and str(mem_drr) in told
+    assert mem_drr.read_bytes() == before
 
 
-def test_merge_names_both(tmp_path: Path, drrpack: Command, cat: Path, encode: Encode) -> None:
-    other = encode(folder(tmp_path / "more", "Cat"), output=tmp_path / "other.drr")
-    told = drrpack.refused("merge", cat, other, "-o", tmp_path / "both.drr", naming=(cat, other))
+def test_merge_names_both(tmp_path: Path, drrpack: Command, mem_drr: Path) -> None:
+    other = renamed(mem_drr, tmp_path / "other.drr", "ant", "Cat", "bee")
+    both = tmp_path / "both.drr"
+    told = drrpack.refused("merge", mem_drr, other, "-o", both, naming=(mem_drr, other))
     assert "'cat'" in told and "'Cat'" in told
-    assert not (tmp_path / "both.drr").exists()
+    assert not both.exists()
 
 
-def test_other_names_go_together(
-    tmp_path: Path, drrpack: Command, cat: Path, encode: Encode
-) -> None:
-    other = encode(folder(tmp_path / "more", "cats"), output=tmp_path / "other.drr")
-    assert drrpack("merge", cat, other, "-o", tmp_path / "both.drr").code == 0
-    assert DRRDataset(tmp_path / "both.drr").classes == ["cat", "dog", "cats"]
-    copy = Path(shutil.copy(cat, tmp_path / "copy.drr"))
-    assert drrpack("append", copy, tmp_path / "more", "--keep-entropy-model").code == 0
-    assert DRRDataset(copy).classes == ["cat", "dog", "cats"]
+def test_other_names_go_together(tmp_path: Path, drrpack: Command, mem_drr: Path) -> None:
+    other = renamed(mem_drr, tmp_path / "other.drr", "cats", "ant", "bee")
+    assert drrpack("merge", mem_drr, other, "-o", tmp_path / "both.drr").code == 0
+    names = ["cat", "dog", "eel", "cats", "ant", "bee"]
+    assert DRRDataset(tmp_path / "both.drr").classes == names
+    more = folder(tmp_path / "more", "cats")
+    assert drrpack("append", mem_drr, more, "--keep-entropy-model").code == 0
+    assert DRRDataset(mem_drr).classes == names[:4]

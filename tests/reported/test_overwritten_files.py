@@ -9,19 +9,25 @@ from __future__ import annotations
 
 import os
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from samples import Encode, folder
 
 from drrpack import DRRDataset, FormatError
+from drrpack.formats.container import Reader, write
 
 
 @pytest.fixture
-def other_drr(tmp_path: Path, encode: Encode) -> Path:
-    return encode(folder(tmp_path / "other", "cat", "dog", "eel", images=6), "--quality", "40")
+def other_drr(shared_drr: Path, tmp_path: Path) -> Path:
+    """A sound memory with the same classes, of each other's images."""
+    with Reader(shared_drr) as reader:
+        memory = reader.memory()
+    chunks = [replace(c, class_index=2 - c.class_index) for c in reversed(memory.chunks)]
+    write(tmp_path / "other.drr", replace(memory, chunks=chunks))
+    return tmp_path / "other.drr"
 
 
 @pytest.mark.parametrize("change", ["renamed", "removed", "replaced"])
