@@ -13,6 +13,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 import pytest
 import torch
+from command import Command
 
 
 @pytest.fixture(scope="session")
@@ -48,3 +49,10 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def drrpack(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """The command, with lines so long that no message is broken."""
+    monkeypatch.setenv("COLUMNS", "300")
+    return Command(monkeypatch, capsys)

@@ -99,9 +99,12 @@ def list_classes(root: Path) -> tuple[ClassFiles, ...]:
             f"{shown(loose[0])}: found a picture beside the class folders; {EXPECTED}: move it "
             "into the folder of its class, or remove it"
         )
-    _refuse_undecodable_names(folders)
-    refuse_twins([folder.name for folder in folders], shown(root))
-    classes = [ClassFiles(unicodedata.normalize("NFC", f.name), f, _list_files(f)) for f in folders]
+    names = [_class_name(folder) for folder in folders]
+    refuse_twins(names, shown(root))
+    classes = [
+        ClassFiles(unicodedata.normalize("NFC", name), folder, _list_files(folder))
+        for name, folder in zip(names, folders, strict=True)
+    ]
     return tuple(sorted(classes, key=lambda found: found.name))
 
 
@@ -161,15 +164,16 @@ def _looks_picture(entry: Path) -> bool:
     return entry.suffix.lower() in EXTENSIONS
 
 
-def _refuse_undecodable_names(folders: list[Path]) -> None:
-    for folder in folders:
-        try:
-            folder.name.encode()
-        except UnicodeEncodeError as error:
-            raise SourceError(
-                f"{shown(folder)}: found a class name that is not valid UTF-8; expected UTF-8, as "
-                "the name goes into the file: rename the folder"
-            ) from error
+def _class_name(folder: Path) -> str:
+    """A folder's name as its bytes have it in UTF-8: Python reads it by the locale, which is none
+    of the memory's."""
+    try:
+        return os.fsencode(folder.name).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise SourceError(
+            f"{shown(folder)}: found a class name that is not valid UTF-8; expected UTF-8, as "
+            "the name goes into the file: rename the folder"
+        ) from error
 
 
 def _refuse_classes_beside_splits(root: Path) -> None:

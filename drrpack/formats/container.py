@@ -91,6 +91,8 @@ class Reader:
     def __init__(self, path: AnyPath) -> None:
         self.path: AnyPath = path if is_address(path) else Path(path)
         file = open_stored(self.path)
+        # where it is opened again: the process may go to another folder, and others start there
+        self._place = self.path if isinstance(self.path, str) else Path(self.path).absolute()
         structure = read_structure(file)
         self._file: StoredFile | None = file
         self._closed = False
@@ -339,7 +341,7 @@ class Reader:
             raise ValueError(f"{self.path}: the reader is closed")
         file, structure = self._file, self._structure
         if file is None or file.pid != os.getpid():
-            file = open_stored(self.path)
+            file = open_stored(self._place)
             if file.identity != structure.identity:
                 structure = self._recognise(file)
             self._structure, self._file = structure, file

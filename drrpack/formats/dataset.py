@@ -18,6 +18,7 @@ from torch.utils.data import Dataset
 
 from drrpack.codec import ClassCodes, Codec, Pixels
 from drrpack.errors import OptionError
+from drrpack.formats.class_names import find_class
 from drrpack.formats.container import Reader
 from drrpack.formats.memory import load_codec, read_codes
 from drrpack.formats.pixel_cache import PixelCache
@@ -232,9 +233,12 @@ def _item_numbers(indices: Indices, count: int) -> NDArray[np.int64]:
             raise IndexError(f"a mask of shape {found.shape} does not fit: give one of ({count},)")
         return np.flatnonzero(found)
     if found.dtype.kind not in "iu" and found.size:  # an empty list has the type of floats
-        if found.dtype != object:
+        # of one uint64 among other whole numbers numpy makes floats, so each is asked by itself
+        each = found if isinstance(indices, Tensor) else np.asarray(indices, object)
+        whole = [_whole(index) for index in each.reshape(-1)]
+        if None in whole:
             raise TypeError(f"indices must be whole numbers or booleans, not {found.dtype}")
-        found = np.array([operator.index(index) for index in found.reshape(-1)], object)
+        found = np.array(whole, object)
     outside = found[(found < -count) | (found >= count)]
     if outside.size:
         raise IndexError(f"{outside[0]} is outside")
@@ -264,10 +268,10 @@ def _class_numbers(reader: Reader, classes: Sequence[str | int] | None) -> list[
         return list(range(len(reader.classes)))
     if isinstance(classes, str):  # whose letters might be names, too
         raise OptionError(f"{reader.path}: classes={classes!r}: give a list, [{classes!r}]")
-    number = {name: n for n, name in enumerate(reader.classes)}
     out = []
     for wanted in classes:
-        found = number.get(wanted) if isinstance(wanted, str) else _whole(wanted)
+        name = wanted if isinstance(wanted, str) else None
+        found = _whole(wanted) if name is None else find_class(reader.classes, name)
         if found is None or not 0 <= found < len(reader.classes):
             raise OptionError(
                 f"{reader.path} has no class {wanted!r}; it has {len(reader.classes)}: "

@@ -9,6 +9,7 @@ from typing import Any
 
 from drrpack.errors import OptionError
 from drrpack.formats import metadata, shipped
+from drrpack.formats.class_names import look
 from drrpack.formats.container import Memory, Section
 from drrpack.formats.layout import Json
 
@@ -57,16 +58,18 @@ def merge(memories: Mapping[Path, Memory]) -> Memory:
     first = next(iter(memories.values()))
     classes: list[str] = []
     chunks, raw, sources = [], [], []
-    owner: dict[str, Path] = {}
+    owner: dict[str, tuple[Path, str]] = {}  # by the look of a class: the file, its name there
     for path, memory in memories.items():
         start = len(classes)
         for name in memory.classes:
-            if name in owner:
+            other, twin = owner.setdefault(look(name), (path, name))
+            if other != path:
+                same = name == twin
+                what = f"a class {name!r}" if same else f"one class, as {twin!r} and {name!r}"
                 raise OptionError(
-                    f"both {owner[name]} and {path} have a class {name!r}: "
+                    f"both {other} and {path} have {what}: "
                     "drop it from one of them, or rename it where it comes from"
                 )
-            owner[name] = path
         classes += memory.classes
         chunks += [replace(c, class_index=start + c.class_index) for c in memory.chunks]
         raw += [replace(r, class_index=start + r.class_index) for r in memory.raw]

@@ -180,6 +180,11 @@ def remove_leftovers(folder: Path) -> list[Path]:
     return removed
 
 
+def is_hidden(path: Path) -> bool:
+    """Whether a name is that of a file or folder which is not in its place yet, or never will."""
+    return path.name.startswith(_PREFIX) and path.name.endswith(_SUFFIX)
+
+
 def _is_left_over(path: Path) -> bool:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)

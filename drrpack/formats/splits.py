@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drrpack.errors import SourceError
+from drrpack.formats.class_names import look
 
 Split: TypeAlias = Literal["train", "test"]
 Pixels: TypeAlias = NDArray[np.uint8]
@@ -79,18 +79,13 @@ def shown(path: str | os.PathLike[str]) -> str:
 
 
 def refuse_twins(names: Sequence[str], where: str) -> None:
-    """Raise SourceError where two class names look alike: by NFC, by case or by outer space.
-
-    Such names fall together on file systems that ignore case or normalise Unicode, and in a
-    reader's eye everywhere.
-    """
+    """Raise SourceError where two class names look alike, see `class_names.look`."""
     seen: dict[str, str] = {}
     for name in names:
-        folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold()).strip()
-        if folded in seen:
+        if look(name) in seen:
             raise SourceError(
-                f"{where}: found two classes of one name, {seen[folded]!r} and {name!r}, which "
+                f"{where}: found two classes of one name, {seen[look(name)]!r} and {name!r}, which "
                 "differ only by case, outer space or Unicode form; expected distinct names: "
                 "rename one, or move the pictures of both into one folder"
             )
-        seen[folded] = name
+        seen[look(name)] = name

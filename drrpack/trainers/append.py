@@ -14,7 +14,9 @@ from drrpack import codec as codecs
 from drrpack.codec import ClassCodes, Codec
 from drrpack.errors import CorruptError, MessageError, OptionError, OutputError
 from drrpack.formats import container, memory, metadata, originals, shipped
+from drrpack.formats.beside import beside
 from drrpack.formats.build import build_image, check_classes
+from drrpack.formats.class_names import look
 from drrpack.formats.container import Memory, Reader
 from drrpack.formats.edit import changed_metadata
 from drrpack.formats.publish import changing
@@ -60,7 +62,7 @@ class Plan:
     @property
     def checkpoints(self) -> Path:
         """The folder beside the file from which an interrupted tuning goes on."""
-        return self.options.memory.with_name(f".{self.options.memory.name}.fit")
+        return beside(self.options.memory, ".fit")
 
 
 @dataclass(frozen=True)
@@ -95,14 +97,28 @@ def _check(reader: Reader, source: Source, options: AppendOptions) -> None:
             f"{reader.path} has a class {known[0]!r} already, as {source.root} does; "
             "say --extend to add images to it"
         )
-    new = [name for name in source.classes if name not in reader.classes]
+    new = [name for name in source.classes if name not in known]
     check_classes(reader.path, [*reader.classes, *new])
+    _refuse_twins(reader, new, source)
     if source.image_size != reader.image_size:
         sizes = ["{}x{}".format(*size) for size in (source.image_size, reader.image_size)]
         raise OptionError(
             f"{source.root}: its images are {sizes[0]}, those of {reader.path} are {sizes[1]}; "
             "bring them to that size, with --size where it is square"
         )
+
+
+def _refuse_twins(reader: Reader, new: Sequence[str], source: Source) -> None:
+    """Raise OptionError where a new class looks like one of the file's."""
+    there = {look(name): name for name in reader.classes}
+    for name in new:
+        twin = there.get(look(name))
+        if twin is not None:
+            raise OptionError(
+                f"{source.root}: found a class {name!r}, which differs from {twin!r} of "
+                f"{reader.path} only by case, outer space or Unicode form; expected distinct "
+                f"names: rename the folder, to {twin!r} where it is the same class"
+            )
 
 
 def append(plan: Plan, report: Report) -> Appended:

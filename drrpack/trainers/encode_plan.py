@@ -12,6 +12,7 @@ import torch
 from drrpack.errors import OptionError, SourceError
 from drrpack.formats import container, shipped
 from drrpack.formats.account import entropy_model
+from drrpack.formats.beside import beside
 from drrpack.formats.build import check_classes
 from drrpack.formats.container import Reader
 from drrpack.formats.layout import MAX_SIDE
@@ -61,7 +62,7 @@ class Plan:
     def checkpoints(self) -> Path:
         """The folder beside the output from which an interrupted fit goes on; hidden, so that it is
         no class where the output lies in the source."""
-        return self.options.output.with_name(f".{self.options.output.name}.fit")
+        return beside(self.options.output, ".fit")
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 from drrpack.errors import CorruptError, OptionError, OutputError, WriteError
-from drrpack.formats.unfinished import undone_by
+from drrpack.formats.publish import all_or_nothing, is_hidden, new_file, remove_leftovers
 
 SETTINGS, PHASES, RESULT = "settings.json", "phases", "result.json"
 
@@ -55,7 +55,7 @@ def open_run(out: Path, settings: Mapping[str, Any]) -> None:
 def _present(out: Path) -> list[str]:
     """What a folder holds; raises OutputError where there is none and none can be made."""
     try:
-        return [path.name for path in out.iterdir() if not path.name.endswith(".partial")]
+        return [path.name for path in out.iterdir() if not is_hidden(path)]
     except FileNotFoundError:
         above = next(path for path in out.absolute().parents if path.exists())
         if os.access(above, os.W_OK | os.X_OK):
@@ -123,18 +123,17 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
-    """Let ``write`` fill a file beside ``path``, then put it in place; raises WriteError."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    with undone_by(lambda: partial.unlink(missing_ok=True)):
-        try:
-            write(partial)
-            with partial.open("rb+") as file:
-                os.fsync(file.fileno())
-            os.replace(partial, path)
-        except (OSError, RuntimeError) as error:  # torch.save tells of a full disk by RuntimeError
-            raise WriteError(f"can't write {path}: {error}") from error
-        finally:
-            partial.unlink(missing_ok=True)
+    """Let ``write`` fill a file beside ``path``, then put it in place; raises WriteError.
+
+    What killed writers left in that folder is removed.
+    """
+    try:
+        with all_or_nothing(path, path) as hidden, new_file(hidden) as descriptor:
+            write(hidden)  # opens it once more; it is the same file, and stays locked
+            os.fsync(descriptor)
+    except RuntimeError as error:  # torch.save tells of a full disk by it
+        raise WriteError(f"{path}: can't be written: {error}") from error
+    remove_leftovers(path.parent)
 
 
 def plain(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,17 @@
+"""Names for what stands beside a file for a while."""
+
+from __future__ import annotations
+
+import os
+from hashlib import sha256
+from pathlib import Path
+
+_NAME_BYTES = 143  # eCryptFS has the shortest names; most file systems take 255 bytes
+
+
+def beside(path: Path, ending: str) -> Path:
+    """A hidden name beside ``path``, made of its own and ``ending``, that is not too long."""
+    name = path.name
+    if len(os.fsencode(f".{name}{ending}")) > _NAME_BYTES:
+        name = sha256(os.fsencode(name)).hexdigest()[:32]
+    return path.with_name(f".{name}{ending}")

@@ -1,0 +1,28 @@
+"""When two names mean one class: what readers and file systems take for the same."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+
+
+def find_class(names: Sequence[str], wanted: str) -> int | None:
+    """The number of the class called ``wanted``, else of the only one that is written in the same
+    letters: keyboards and file systems compose accents in two ways that look alike."""
+    if wanted in names:
+        return names.index(wanted)
+    same = [n for n, name in enumerate(names) if _composed(name) == _composed(wanted)]
+    return same[0] if len(same) == 1 else None
+
+
+def look(name: str) -> str:
+    """The same for names that look alike: by Unicode's forms, by case or by outer space.
+
+    Such names fall together on file systems that ignore case or normalise Unicode, and in a
+    reader's eye everywhere.
+    """
+    return _composed(_composed(name).casefold()).strip()
+
+
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
