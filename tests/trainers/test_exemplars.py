@@ -23,8 +23,12 @@ def herd_slowly(rows: np.ndarray, count: int) -> list[int]:
     return chosen
 
 
+# two images are as far from their mean as one another, up to rounding: either may be the first
+IMAGES = st.integers(1, 25).filter(lambda count: count != 2)
+
+
 @settings(max_examples=30, deadline=None)
-@given(st.integers(1, 25), st.integers(1, 30), st.integers(0, 10_000))
+@given(IMAGES, st.integers(1, 30), st.integers(0, 10_000))
 def test_herding(images: int, count: int, seed: int) -> None:
     rows = np.random.default_rng(seed).normal(size=(images, 5))
     found = herd(rows, count)
