@@ -15,8 +15,10 @@ from pathlib import Path
 import pytest
 from command import Command
 
+SLOW = [pytest.param(mask, marks=pytest.mark.slow) for mask in (0o002, 0o077)]
 
-@pytest.fixture(params=[0o022, 0o077, 0o002, 0o027], ids=oct)
+
+@pytest.fixture(params=[0o022, 0o027, *SLOW], ids=oct)
 def umask(request: pytest.FixtureRequest) -> Iterator[int]:
     before = os.umask(request.param)
     yield request.param
