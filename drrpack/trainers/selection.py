@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from drrpack.errors import OptionError
+from drrpack.formats.class_names import find_class
 
 NAME_PREFIX = "name:"  # before what is a name and neither a count nor a range
 
@@ -107,19 +107,6 @@ def named_class(names: Sequence[str], wanted: str) -> int | None:
     if number is None and wanted.startswith(NAME_PREFIX):
         return find_class(names, wanted.removeprefix(NAME_PREFIX).strip())
     return number
-
-
-def find_class(names: Sequence[str], wanted: str) -> int | None:
-    """The number of the class called ``wanted``, else of the only one that is written in the same
-    letters: keyboards and file systems compose accents in two ways that look alike."""
-    if wanted in names:
-        return names.index(wanted)
-    same = [n for n, name in enumerate(names) if _composed(name) == _composed(wanted)]
-    return same[0] if len(same) == 1 else None
-
-
-def _composed(name: str) -> str:
-    return unicodedata.normalize("NFC", name)
 
 
 def few(names: Sequence[str]) -> str:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from drrpack.errors import OptionError
-from drrpack.trainers.selection import find_class, order_classes, select_classes
+from drrpack.formats.class_names import find_class
+from drrpack.trainers.selection import order_classes, select_classes
 
 NAMES = ["ant", "bee", "cat", "dog", "eel, electric", "fox"]
 DIGITS = [str(digit) for digit in range(10)]
