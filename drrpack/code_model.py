@@ -40,7 +40,7 @@ START_SCALE = 35  # 4.6 bins
 
 @dataclass(frozen=True)
 class BitSwapConfig:
-    """Size of the two models. One megabyte and a half in all; the paper's take 13.4."""
+    """Size of the two models. One megabyte and a half in all; the paper's take 13.4 MiB."""
 
     codebook_size: int = 512
     latents: int = 8  # the paper's; 0 for context alone
