@@ -86,7 +86,9 @@ class ResNet18(nn.Module):
 @contextmanager
 def running_moments_kept(network: nn.Module) -> Iterator[None]:
     """Batch norms in training leave their running moments alone while anybody is inside."""
-    norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d) and m.track_running_stats]
+    norms = [
+        m for m in network.modules() if isinstance(m, nn.BatchNorm2d) and m.track_running_stats
+    ]
     for norm in norms:
         norm.track_running_stats = False
     try:
