@@ -59,35 +59,27 @@ class Shared:
 
 @contextmanager
 def _full_precision() -> Iterator[None]:
-    """Products of float32 numbers in float32, where they have been allowed less."""
+    """Products of float32 numbers in float32, where they have been allowed less: for all of them by
+    one name, or since PyTorch 2.9 for each operator."""
     with ExitStack() as stack:
-        for place in _precisions():
-            before = place.fp32_precision
-            if before not in ("ieee", "none"):
-                stack.callback(setattr, place, "fp32_precision", before)
+        try:
+            before = torch.get_float32_matmul_precision()
+        except RuntimeError:  # the process uses the newer settings, and may not ask for the older
+            before = "highest"
+        if before != "highest":
+            stack.callback(torch.set_float32_matmul_precision, before)
+            torch.set_float32_matmul_precision("highest")
+        for place in _operators():
+            if place.fp32_precision not in ("ieee", "none"):
+                stack.callback(setattr, place, "fp32_precision", place.fp32_precision)
                 place.fp32_precision = "ieee"
         yield
 
 
-def _precisions() -> list[Any]:
-    """Where a precision of products can be set: in one place for all before PyTorch 2.9."""
+def _operators() -> list[Any]:
     onednn, cuda = torch.backends.mkldnn, torch.backends.cuda
     found = [getattr(onednn, name, None) for name in ("matmul", "conv")] + [cuda.matmul]
-    places = [place for place in found if hasattr(place, "fp32_precision")]
-    return places or [_BeforeOperators()]
-
-
-class _BeforeOperators:
-    """The one precision of older releases, in the words of newer ones."""
-
-    @property
-    def fp32_precision(self) -> str:
-        precision = torch.get_float32_matmul_precision()
-        return "ieee" if precision == "highest" else precision
-
-    @fp32_precision.setter
-    def fp32_precision(self, value: str) -> None:
-        torch.set_float32_matmul_precision("highest" if value == "ieee" else value)
+    return [operator for operator in found if hasattr(operator, "fp32_precision")]
 
 
 without_nnpack = Shared(lambda: torch.backends.nnpack.flags(enabled=False))

@@ -15,6 +15,7 @@ from drrpack.errors import OptionError
 from drrpack.formats.memory import decoder_alone, sections
 from drrpack.formats.sources import Source
 from drrpack.rdoq import BEST, DEFAULT_QUALITY, context_of, with_quality
+from drrpack.settings import float_arithmetic
 from drrpack.trainers import peers
 from drrpack.trainers.entropy import expected_bytes, smallest
 from drrpack.trainers.peers import Packed
@@ -98,6 +99,7 @@ def spread_over_classes(source: Source, classes: Sequence[int], count: int) -> P
     return np.concatenate(parts)
 
 
+@float_arithmetic()
 def compare(
     source: Source, codecs: Sequence[Codec], classes: Sequence[int], count: int, report: Report
 ) -> Comparison:

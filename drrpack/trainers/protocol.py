@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from drrpack.errors import OptionError
+from drrpack.settings import own_settings
 from drrpack.trainers.classifier import Classifier
 from drrpack.trainers.methods import Method, PhaseContext, PhaseData, get_method
 from drrpack.trainers.methods.base import Labelled
@@ -35,6 +36,7 @@ from drrpack.trainers.rundir import (
 TEST_VIEWS = ("raw", "both")
 
 
+@own_settings()
 def run(
     data: PhaseData,
     method_name: str,
