@@ -93,7 +93,7 @@ def _code_bits(
     nats = model.logits(places) * (math.log(2) / 2**LOGIT_BITS)  # (N, K)
     every = torch.cat([part.reshape(-1) for part in wanted])
     spent = F.cross_entropy(nats, every, reduction="none") / math.log(2)
-    bits = torch.zeros(len(codes), device=codes.device)
+    bits = torch.zeros(len(codes), dtype=torch.float32, device=codes.device)
     for some, part in zip(
         counted, torch.split(spent, [part.numel() for part in wanted]), strict=True
     ):
@@ -107,7 +107,8 @@ def _bins(mean: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
 
 def _sample(mean: Tensor, scale: Tensor, generator: torch.Generator) -> Tensor:
     centre, spread = _bins(mean, scale)
-    uniform = torch.rand(mean.shape, generator=generator).clamp(1e-6, 1 - 1e-6).to(mean.device)
+    uniform = torch.rand(mean.shape, dtype=torch.float32, generator=generator)
+    uniform = uniform.clamp(1e-6, 1 - 1e-6).to(mean.device)
     return round_half_up(centre + spread * torch.logit(uniform)).clamp(BIN_MIN, BIN_MAX)
 
 

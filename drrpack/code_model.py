@@ -193,7 +193,9 @@ class LevelModel(nn.Module):
         # attribute, so that other threads see all of it or nothing.
         self._made: tuple[Tensor, Tensor, Tensor] | None = None
         # of p over the last latent
-        self.last = nn.Parameter(torch.zeros(2 * channels if config.latents else 0))
+        self.last = nn.Parameter(
+            torch.zeros(2 * channels if config.latents else 0, dtype=torch.float32)
+        )
 
     def _moments(self, width: int, gain: float = 0.1) -> IntConv2d:
         limits = {"low": -512, "high": 511}

@@ -21,6 +21,7 @@ from drrpack.code_model import BitSwap
 from drrpack.errors import DrrError, MessageError
 from drrpack.exact import exact_arithmetic, freeze, move
 from drrpack.pixels import ActivationBits, PixelDecoder, batches, calibrate
+from drrpack.settings import float_arithmetic, own_settings
 from drrpack.streams import Level, StreamLayout, frequency_table
 from drrpack.vqvae import VQVAE, Choose, grid_shapes, pad, to_float
 
@@ -158,7 +159,7 @@ def encode_images(
     top_shape, bottom_shape = grid_shapes(*images.shape[1:3])
     top = np.empty((len(images), *top_shape), dtype=np.int64)
     bottom = np.empty((len(images), *bottom_shape), dtype=np.int64)
-    with torch.inference_mode():
+    with float_arithmetic(), torch.inference_mode():
         for part in batches(len(images), _at_once(images.shape[1:3])):
             batch = pad(to_float(torch.from_numpy(images[part]).to(device)))
             codes = network.encode(batch.contiguous(memory_format=torch.channels_last), choose)
@@ -173,6 +174,7 @@ def _at_once(size: Sequence[int]) -> int:
     return max(1, PIXELS_AT_ONCE // (size[0] * size[1]))
 
 
+@own_settings()
 def assemble(
     vqvae: VQVAE, bits: ActivationBits, bitswap: BitSwap,
     tables: dict[str, NDArray[np.uint32]], layouts: dict[str, StreamLayout],
@@ -189,6 +191,7 @@ def assemble(
     return Codec(vqvae, bits, bitswap, top, bottom, pixels)
 
 
+@own_settings()
 def finish(vqvae: VQVAE, bitswap: BitSwap, fitted_on: ClassCodes, device: torch.device) -> Codec:
     """A codec from two fitted networks: scales and tables are taken from the codes they saw."""
     sample = slice(None, None, max(1, len(fitted_on) // 512))

@@ -17,9 +17,8 @@ so a fitted network and its frozen form compute the same numbers.
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -29,6 +28,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from drrpack.errors import ExactnessError
+from drrpack.settings import own_settings, without_nnpack
 
 SUM_LIMIT = 2**23  # half of float32's exact range, so that rounding half up is exact as well
 WEIGHT_MAX = 127
@@ -55,7 +55,8 @@ def round_half_up(x: Tensor) -> Tensor:
 
 
 def _noise(*shape: int, spread: float = 1.0) -> Tensor:
-    empty = torch.empty(shape)  # on the meta device PyTorch would import its compiler for a draw
+    # on the meta device PyTorch would import its compiler for a draw
+    empty = torch.empty(shape, dtype=torch.float32)
     return empty if empty.is_meta else empty.normal_(std=spread)
 
 
@@ -94,7 +95,7 @@ class IntConv2d(nn.Module):
         self.finest = WEIGHT_BITS_MAX  # coarser weights take fewer bits once they are packed
         spread = gain * math.sqrt(2.0 / (inputs * kernel * kernel))
         self.weight = nn.Parameter(_noise(outputs, inputs, kernel, kernel, spread=spread))
-        self.bias = nn.Parameter(torch.zeros(outputs))
+        self.bias = nn.Parameter(torch.zeros(outputs, dtype=torch.float32))
         self.frozen: tuple[Tensor, Tensor, Tensor] | None = None
 
     def forward(self, x: Tensor) -> Tensor:
@@ -211,7 +212,7 @@ class IntConvTranspose2d(IntConv2d):
         size = weight.detach().double().abs().reshape(inputs, outputs, 2, 2, 2, 2)
         quarters = size.permute(1, 3, 5, 0, 2, 4).flatten(3).flatten(1, 2)  # (O, 4, taps)
         best = quarters.sum(2).argmax(1)
-        chosen: Tensor = quarters[torch.arange(len(best)), best]
+        chosen: Tensor = quarters[torch.arange(len(best), device=best.device), best]
         return chosen
 
 
@@ -323,38 +324,13 @@ def move(network: nn.Module, device: torch.device | str) -> None:
             layer.frozen = (weight.to(device), bias.to(device), scale.to(device))
 
 
-class _WithoutNNPACK:
-    """NNPACK off while anybody is inside: it is the process's setting, and threads overlap."""
-
-    def __init__(self) -> None:
-        self._guard, self._inside, self._off = threading.Lock(), 0, ExitStack()
-
-    def __enter__(self) -> None:
-        with self._guard:
-            if not self._inside:
-                self._off.enter_context(torch.backends.nnpack.flags(enabled=False))
-            self._inside += 1
-
-    def __exit__(self, *_: object) -> None:
-        with self._guard:
-            self._inside -= 1
-            if not self._inside:
-                self._off.close()
-
-
-_without_nnpack = _WithoutNNPACK()
-
-
 @contextmanager
 def exact_arithmetic(device: torch.device) -> Iterator[None]:
-    """No gradients, and nothing on ``device`` whose transforms are not exact.
+    """`own_settings`, no gradients, and nothing on ``device`` whose transforms are not exact.
 
     NNPACK, which PyTorch takes for batches of 16 and more where oneDNN is off, convolves by
     Winograd and Fourier transforms, and errs by more than a half. TF32 and bfloat16 products need
     no switch: operands have eight bits, and on a GPU the carrier is float64.
     """
-    with ExitStack() as stack:
-        stack.enter_context(_without_nnpack)
-        stack.enter_context(torch.autocast(device.type, enabled=False))
-        stack.enter_context(torch.inference_mode())
+    with own_settings(device.type), without_nnpack, torch.inference_mode():
         yield

@@ -24,6 +24,7 @@ from drrpack.exact import (
     relu,
     round_half_up,
 )
+from drrpack.settings import float_arithmetic, skeleton
 from drrpack.vqvae import VQVAE, ResidualBlock
 
 NOTHING = 1e-3  # an activation below that is no scale to go by
@@ -60,6 +61,7 @@ class ActivationBits:
         return ActivationBits(top, joined, residual, tuple(hidden), upsampled)
 
 
+@float_arithmetic()
 @torch.inference_mode()
 def calibrate(network: VQVAE, top: Tensor, bottom: Tensor) -> ActivationBits:
     """Choose the scales from the activations that codes (B, H, W) of real images cause."""
@@ -86,7 +88,7 @@ def _bits(x: Tensor, limit: int) -> int:
     keep = max(1, int(len(values) * (1 - 1 / 20_000)))
     largest = values.kthvalue(keep).values
     if largest < NOTHING:  # a block that is always off: any scale does that its weights can reach
-        largest = torch.ones(())
+        largest = torch.ones((), dtype=torch.float32)
     finest = int(torch.frexp(limit / largest.double()).exponent) - 1
     return min(max(finest, LEAST_BITS), MOST_BITS)
 
@@ -162,11 +164,11 @@ def _conv(
 ) -> IntConv2d:
     assert isinstance(layer, nn.Conv2d)
     low = -high if low is None else low
-    made = IntConv2d(
+    made = skeleton(lambda: IntConv2d(
         layer.in_channels, layer.out_channels, layer.kernel_size[0],
         in_max=in_max, in_bits=in_bits, out_bits=out_bits, low=low, high=high,
-    )  # fmt: skip
-    return _fill(made, layer)
+    ))  # fmt: skip
+    return _filled(made, layer)
 
 
 def _transposed(
@@ -174,18 +176,19 @@ def _transposed(
 ) -> IntConv2d:
     assert isinstance(layer, nn.ConvTranspose2d)
     low = -high if low is None else low
-    made = IntConvTranspose2d(
+    made = skeleton(lambda: IntConvTranspose2d(
         layer.in_channels, layer.out_channels,
         in_max=in_max, in_bits=in_bits, out_bits=out_bits, low=low, high=high,
-    )  # fmt: skip
-    return _fill(made, layer)
+    ))  # fmt: skip
+    return _filled(made, layer)
 
 
-def _fill(made: IntConv2d, layer: nn.Conv2d | nn.ConvTranspose2d) -> IntConv2d:
-    with torch.no_grad():
-        made.weight.copy_(layer.weight)
-        assert layer.bias is not None
-        made.bias.copy_(layer.bias)
+def _filled(made: IntConv2d, layer: nn.Conv2d | nn.ConvTranspose2d) -> IntConv2d:
+    assert layer.bias is not None
+    made.weight, made.bias = (
+        nn.Parameter(tensor.detach().to("cpu", torch.float32, copy=True).contiguous())
+        for tensor in (layer.weight, layer.bias)
+    )
     return made
 
 

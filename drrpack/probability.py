@@ -6,7 +6,15 @@ made with Python integers and `decimal`, and what is computed from them stays be
 
 from __future__ import annotations
 
-from decimal import Context, Decimal
+from decimal import (
+    ROUND_HALF_EVEN,
+    Context,
+    Decimal,
+    DivisionByZero,
+    InvalidOperation,
+    Overflow,
+    localcontext,
+)
 from functools import lru_cache
 
 import numpy as np
@@ -22,15 +30,26 @@ LOGIT_BITS = 4  # a logit is in sixteenths of a bit
 _GUARD = 96  # bits of the integer arithmetic behind the tables
 
 
+def _context(digits: int) -> Context:
+    """A decimal context in which a program's own one, and its default, leave nothing open."""
+    return Context(
+        prec=digits, rounding=ROUND_HALF_EVEN, Emin=-999_999, Emax=999_999, capitals=1, clamp=0,
+        flags=[], traps=[InvalidOperation, DivisionByZero, Overflow],
+    )  # fmt: skip
+
+
+_DIGITS = 28  # of what operators give: Python's default, with which the tables were first made
+
+
 @lru_cache(maxsize=1)
 def exp2_table() -> NDArray[np.float64]:
     """``round(2**16 * 2**(-d / 16))`` for d = 0 to 288, then zero: integers held in float64."""
-    context = Context(prec=60)
-    two = Decimal(2)
-    values = [
-        int(context.power(two, context.divide(Decimal(16 * 16 - d), Decimal(16))).to_integral())
-        for d in range(289)
-    ]
+    context, two = _context(60), Decimal(2)
+    with localcontext(_context(_DIGITS)):
+        values = [
+            int(context.power(two, context.divide(Decimal(16 * 16 - d), Decimal(16))).to_integral())
+            for d in range(289)
+        ]
     return np.array([*values, 0], dtype=np.float64)
 
 
@@ -52,16 +71,17 @@ def logistic_table() -> NDArray[np.int32]:
     """
     top = 2**PRECISION - BIN_COUNT
     table = np.empty((SCALE_COUNT, 2 * _REACH + 1), dtype=np.int32)
-    for i in range(SCALE_COUNT):
-        upper = _logistic_row(i, top)  # d = 0 to reach
-        table[i, _REACH:] = upper
-        table[i, :_REACH] = top - upper[:0:-1]
+    with localcontext(_context(_DIGITS)):
+        for i in range(SCALE_COUNT):
+            upper = _logistic_row(i, top)  # d = 0 to reach
+            table[i, _REACH:] = upper
+            table[i, :_REACH] = top - upper[:0:-1]
     table.setflags(write=False)
     return table
 
 
 def _logistic_row(index: int, top: int) -> NDArray[np.int64]:
-    context = Context(prec=60)
+    context = _context(60)
     scale = context.power(Decimal(2), Decimal(index - SCALE_ZERO) / SCALE_STEP)
     ratio = context.exp(-1 / (MEAN_UNIT * scale))
     factor, one = int(ratio * 2**_GUARD), 1 << _GUARD
@@ -154,14 +174,18 @@ _ROWS = 1024  # positions at a time: the float64 temporaries stay in the cache
 
 
 def _cumulative_frequencies(logits: Tensor) -> Tensor:
-    """Integer logits (N, K) to the ends (N, K) of each code's interval, float64."""
+    """Integer logits (N, K) to the ends (N, K) of each code's interval, int32.
+
+    Sums of integers, which a GPU has in one order: those of floats it refuses to a process that
+    asks for deterministic algorithms.
+    """
     table = torch.from_numpy(exp2_table()).to(logits.device)
     distance = logits.amax(1, keepdim=True) - logits
     weight = table[distance.clamp_max_(len(table) - 1).to(torch.int32)]  # (N, K)
     total = weight.sum(1, keepdim=True).to(torch.int64)
     scale = ((2**PRECISION - logits.shape[1]) << 24) // total
     frequency = torch.floor(weight * (scale.double() * 2.0**-24)).add_(1)
-    cumulative = frequency.cumsum(1)
+    cumulative = frequency.to(torch.int32).cumsum(1, dtype=torch.int32)
     cumulative[:, -1] = 2**PRECISION
     return cumulative
 

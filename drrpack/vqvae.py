@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from drrpack.errors import OptionError
+from drrpack.settings import unfilled
 
 STRIDE = 8  # pixels of the padded image for one top code, along each side
 
@@ -39,11 +41,16 @@ class VQVAEConfig:
             raise ValueError("weights and codebooks are both on a grid, or neither is")
 
 
+# Whatever a process's default dtype is: see `drrpack.settings`.
+Conv2d = partial(nn.Conv2d, dtype=torch.float32)
+ConvTranspose2d = partial(nn.ConvTranspose2d, dtype=torch.float32)
+
+
 class ResidualBlock(nn.Module):
     def __init__(self, channels: int, hidden: int) -> None:
         super().__init__()
-        self.conv3 = nn.Conv2d(channels, hidden, 3, padding=1)
-        self.conv1 = nn.Conv2d(hidden, channels, 1)
+        self.conv3 = Conv2d(channels, hidden, 3, padding=1)
+        self.conv1 = Conv2d(hidden, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = x + self.conv1(F.relu(self.conv3(F.relu(x))))
@@ -61,11 +68,11 @@ def _residual_stack(config: VQVAEConfig) -> list[nn.Module]:
 def _encoder_bottom(config: VQVAEConfig) -> nn.Sequential:
     c = config.channels
     return nn.Sequential(
-        nn.Conv2d(3, c // 2, 4, stride=2, padding=1),
+        Conv2d(3, c // 2, 4, stride=2, padding=1),
         nn.ReLU(),
-        nn.Conv2d(c // 2, c, 4, stride=2, padding=1),
+        Conv2d(c // 2, c, 4, stride=2, padding=1),
         nn.ReLU(),
-        nn.Conv2d(c, c, 3, padding=1),
+        Conv2d(c, c, 3, padding=1),
         *_residual_stack(config),
     )
 
@@ -73,9 +80,9 @@ def _encoder_bottom(config: VQVAEConfig) -> nn.Sequential:
 def _encoder_top(config: VQVAEConfig) -> nn.Sequential:
     c = config.channels
     return nn.Sequential(
-        nn.Conv2d(c, c // 2, 4, stride=2, padding=1),
+        Conv2d(c, c // 2, 4, stride=2, padding=1),
         nn.ReLU(),
-        nn.Conv2d(c // 2, c, 3, padding=1),
+        Conv2d(c // 2, c, 3, padding=1),
         *_residual_stack(config),
     )
 
@@ -83,20 +90,20 @@ def _encoder_top(config: VQVAEConfig) -> nn.Sequential:
 def _decoder_top(config: VQVAEConfig) -> nn.Sequential:
     c, d = config.channels, config.embedding
     return nn.Sequential(
-        nn.Conv2d(d, c, 3, padding=1),
+        Conv2d(d, c, 3, padding=1),
         *_residual_stack(config),
-        nn.ConvTranspose2d(c, d, 4, stride=2, padding=1),
+        ConvTranspose2d(c, d, 4, stride=2, padding=1),
     )
 
 
 def _decoder(config: VQVAEConfig) -> nn.Sequential:
     c, d = config.channels, config.embedding
     return nn.Sequential(
-        nn.Conv2d(2 * d, c, 3, padding=1),
+        Conv2d(2 * d, c, 3, padding=1),
         *_residual_stack(config),
-        nn.ConvTranspose2d(c, c // 2, 4, stride=2, padding=1),
+        ConvTranspose2d(c, c // 2, 4, stride=2, padding=1),
         nn.ReLU(),
-        nn.ConvTranspose2d(c // 2, 3, 4, stride=2, padding=1),
+        ConvTranspose2d(c // 2, 3, 4, stride=2, padding=1),
     )
 
 
@@ -114,9 +121,8 @@ class Quantiser(nn.Module):
     def __init__(self, size: int, dim: int, decay: float) -> None:
         super().__init__()
         self.decay = decay
-        self.register_buffer("codebook", torch.empty(size, dim))
-        self.register_buffer("usage", torch.empty(size))
-        self.register_buffer("total", torch.empty(size, dim))
+        for name, shape in (("codebook", (size, dim)), ("usage", (size,)), ("total", (size, dim))):
+            self.register_buffer(name, torch.empty(shape, dtype=torch.float32))
         if not self.codebook.is_meta:  # there PyTorch would import its compiler for a draw
             self.codebook.normal_()
         self.start_averages()
@@ -209,10 +215,10 @@ class VQVAE(nn.Module):
         if encoder:
             self.encoder_bottom = _encoder_bottom(config)
             self.encoder_top = _encoder_top(config)
-            self.to_top = nn.Conv2d(c, d, 1)
+            self.to_top = Conv2d(c, d, 1)
             self.decoder_top = _decoder_top(config)
-            self.to_bottom = nn.Conv2d(c + d, d, 1)
-        self.upsample_top = nn.ConvTranspose2d(d, d, 4, stride=2, padding=1)
+            self.to_bottom = Conv2d(c + d, d, 1)
+        self.upsample_top = ConvTranspose2d(d, d, 4, stride=2, padding=1)
         self.decoder = _decoder(config)
         self.top = Quantiser(config.codebook_size, d, config.ema_decay)
         self.bottom = Quantiser(config.codebook_size, d, config.ema_decay)
@@ -249,7 +255,7 @@ class VQVAE(nn.Module):
 
     def without_encoder(self) -> VQVAE:
         """A copy that only decodes."""
-        copy = VQVAE(self.config, encoder=False)
+        copy = unfilled(lambda: VQVAE(self.config, encoder=False))
         state = self.state_dict()
         copy.load_state_dict({name: state[name] for name in copy.state_dict()})
         return copy.eval().requires_grad_(False)

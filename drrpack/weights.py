@@ -6,9 +6,9 @@ Both directions are pure; files are the container's business.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -19,11 +19,11 @@ from drrpack.code_model import BitSwap, BitSwapConfig
 from drrpack.errors import CorruptError
 from drrpack.exact import WEIGHT_BITS_MAX, IntEmbedding, freeze, int_layers
 from drrpack.pixels import ActivationBits
+from drrpack.settings import own_settings, skeleton
 from drrpack.streams import TABLE_PRECISION, StreamLayout
 from drrpack.vqvae import VQVAE, VQVAEConfig, grid_bits
 
 Config = dict[str, Any]
-Network = TypeVar("Network", VQVAE, BitSwap)
 # Of the numbers in a config: no honest model comes near, a hostile one stops here. Depths count
 # layers, and thousands of layers take seconds to build even where they hold nothing.
 SIZE_LIMIT = 4096
@@ -54,6 +54,7 @@ class Stored(Protocol):
 # --- VQ-VAE ---------------------------------------------------------------------------------------
 
 
+@own_settings()
 def pack_vqvae(network: VQVAE, bits: ActivationBits) -> Model:
     """A frozen VQ-VAE; the moving averages stay behind.
 
@@ -76,6 +77,7 @@ def pack_vqvae(network: VQVAE, bits: ActivationBits) -> Model:
     return Model("2.0", config, rest + packing.pack(integers))
 
 
+@own_settings()
 def unpack_vqvae(model: Stored) -> tuple[VQVAE, ActivationBits]:
     """The inverse of `pack_vqvae`.
 
@@ -92,7 +94,7 @@ def unpack_vqvae(model: Stored) -> tuple[VQVAE, ActivationBits]:
     encoder = config.get("encoder")
     if not isinstance(encoder, bool):
         raise CorruptError(f"a model's config says encoder = {encoder!r}, which can't be")
-    network = _skeleton(lambda: VQVAE(sizes, encoder))
+    network = skeleton(lambda: VQVAE(sizes, encoder))
     values = _vqvae_values(network, model.data)
     network.to_empty(device="cpu")
     with torch.no_grad():
@@ -139,6 +141,7 @@ LEVELS = ("top", "bottom")
 Tables = dict[str, NDArray[np.uint32]]
 
 
+@own_settings()
 def pack_bitswap(
     network: BitSwap, tables: Mapping[str, NDArray[np.uint32]], layouts: Mapping[str, StreamLayout]
 ) -> Model:
@@ -154,6 +157,7 @@ def pack_bitswap(
     return Model("2.0", {**asdict(network.config), "streams": kept}, plain + data)
 
 
+@own_settings()
 def unpack_bitswap(
     model: Stored, carrier: torch.dtype = torch.float32
 ) -> tuple[BitSwap, Tables, dict[str, StreamLayout]]:
@@ -167,7 +171,7 @@ def unpack_bitswap(
     old = model.version.startswith("1.")
     before = {"weight_bits": WEIGHT_BITS_MAX} if old else {}
     sizes = _config(BitSwapConfig, {**model.config, **before})
-    network = _skeleton(lambda: BitSwap(sizes))
+    network = skeleton(lambda: BitSwap(sizes))
     arrays = (_read_1 if old else _read_2)(network, model.data)
     network.to_empty(device="cpu")
     for layer, values in zip(int_layers(network).values(), arrays.layers, strict=True):
@@ -239,12 +243,6 @@ def _joined(arrays: Sequence[NDArray[Any]]) -> NDArray[np.int64]:
 
 
 # --- both -----------------------------------------------------------------------------------------
-
-
-def _skeleton(make: Callable[[], Network]) -> Network:
-    """A network whose tensors have shapes and no memory yet."""
-    with torch.device("meta"):
-        return make()
 
 
 def _wrong_size(data: bytes, wanted: int) -> CorruptError:

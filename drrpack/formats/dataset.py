@@ -5,9 +5,8 @@ from __future__ import annotations
 import operator
 import os
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -23,6 +22,7 @@ from drrpack.formats.container import Reader
 from drrpack.formats.memory import load_codec, read_codes
 from drrpack.formats.pixel_cache import PixelCache
 from drrpack.formats.raw import read_raw
+from drrpack.formats.targets import ClassNumbers, Targets, checked_names, refused_numbers
 from drrpack.vqvae import grid_shapes
 
 CACHE_BYTES = 256 * 2**20  # 87,000 images of 32x32
@@ -52,8 +52,10 @@ class DRRDataset(Dataset[tuple[Any, ...]]):
         raw: "pairs" for the raw exemplars beside their reconstructions, None for all images.
 
     Attributes:
-        classes: names, in the order of the labels. class_to_idx: their labels.
+        classes: names, in the order of the labels. class_to_idx: their labels, from that list.
         targets: the label of every item. image_size: (H, W).
+        Items, arrays and copies in workers follow ``targets`` and ``classes`` where a program
+        changes them; what is read from the file does not depend on them.
 
     Raises:
         FormatError, CorruptError: the file is not one of ours, or damaged; see `drrpack.errors`.
@@ -75,8 +77,7 @@ class DRRDataset(Dataset[tuple[Any, ...]]):
         self.transform, self.target_transform = transform, target_transform
         self.device = torch.device(device)
         self._numbers = _class_numbers(self.reader, classes)
-        self.classes = [self.reader.classes[n] for n in self._numbers]
-        self.class_to_idx = {name: label for label, name in enumerate(self.classes)}
+        self._classes = [self.reader.classes[n] for n in self._numbers]
         self.image_size = self.reader.image_size
         counts = self.reader.images_per_class[self._numbers]
         self._starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
@@ -85,7 +86,7 @@ class DRRDataset(Dataset[tuple[Any, ...]]):
         self._items, self._raw = np.arange(len(labels)), None
         if raw is not None:
             self._items, self._raw = _pairs(self.reader, self._numbers, self._starts, raw)
-        self._labels = labels[self._items]
+        self._targets = Targets(str(self.reader.path), labels[self._items])
         self._codec: Codec | None = None
         self._codes: dict[int, ClassCodes] = {}
         self._cache = PixelCache(len(labels), self.image_size, cache_bytes)
@@ -99,11 +100,36 @@ class DRRDataset(Dataset[tuple[Any, ...]]):
         """
         return self._locks.setdefault(os.getpid(), threading.RLock())
 
-    @cached_property
+    @property
     def targets(self) -> list[int]:
-        """The label of every item; a list of half a million takes a while, so not on opening."""
-        labels: list[int] = self._labels.tolist()
-        return labels
+        """The label of every item. Items follow what is assigned here, or to a place in the list.
+
+        Assigning raises OptionError unless there is one whole number for each item.
+        """
+        return self._targets.values
+
+    @targets.setter
+    def targets(self, labels: Sequence[int] | NDArray[np.integer[Any]] | Tensor) -> None:
+        self._targets.replace(labels)
+
+    @property
+    def classes(self) -> list[str]:
+        """The names of the labels, from 0; those of the file, or those that are assigned."""
+        return self._classes
+
+    @classes.setter
+    def classes(self, names: Sequence[str]) -> None:
+        self._classes = checked_names(str(self.reader.path), names)
+
+    @property
+    def class_to_idx(self) -> dict[str, int]:
+        """The label of each name in ``classes``; to change it raises OptionError."""
+        return ClassNumbers(str(self.reader.path), self._classes)
+
+    @class_to_idx.setter
+    def class_to_idx(self, given: Mapping[str, int]) -> None:
+        if given != self.class_to_idx:
+            raise refused_numbers(str(self.reader.path))
 
     def __len__(self) -> int:
         return len(self._items)
@@ -121,18 +147,19 @@ class DRRDataset(Dataset[tuple[Any, ...]]):
     def __getitems__(self, indices: Indices) -> list[tuple[Any, ...]]:
         """Several items by one call of the network; `DataLoader` finds this by itself."""
         where = self._checked(indices)
-        parts = [self._transformed(self.pixels(where)), [self._label(i) for i in where]]
+        parts = [self._transformed(self.pixels(where)), self._labels(where)]
         if self._raw is not None:
             parts.insert(0, self._transformed(self._raw[where]))
         return list(zip(*parts, strict=True))
 
     def _transformed(self, pixels: Pixels) -> list[Any]:
-        images = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous().unbind()
-        return [image if self.transform is None else self.transform(image) for image in images]
+        # each a copy of its own: a view of the batch would keep and pickle all of it
+        images = [torch.from_numpy(image.copy()) for image in pixels.transpose(0, 3, 1, 2)]
+        return images if self.transform is None else [self.transform(image) for image in images]
 
-    def _label(self, item: int) -> Any:
-        label = int(self._labels[item])
-        return label if self.target_transform is None else self.target_transform(label)
+    def _labels(self, items: NDArray[np.int64]) -> list[Any]:
+        labels, change = self._targets.at(items), self.target_transform
+        return labels if change is None else [change(label) for label in labels]
 
     def pixels(self, indices: Indices) -> Pixels:
         """Decoded images uint8 (n, H, W, 3), without the transform.
@@ -161,11 +188,11 @@ class DRRDataset(Dataset[tuple[Any, ...]]):
         codes = self._class_codes(self._items)
         with self._lock:
             pixels = self.codec.decode(codes, self.image_size)
-        return pixels, self._labels.astype(np.int64)
+        return pixels, self._targets.array()
 
     def preload(self) -> DRRDataset:
         """Decode all codes now, so that forked or spawned workers need not; returns itself."""
-        self._read_classes(range(len(self.classes)))
+        self._read_classes(range(len(self._numbers)))
         return self
 
     @property

@@ -72,6 +72,11 @@ def _export_folder(dataset: DRRDataset, output: Path, kind: str, tick: Tick | No
         _check_name(dataset, name)
     dataset.preload()  # all classes side by side, several times as fast as one after the other
     targets, done = np.asarray(dataset.targets), 0
+    if not np.isin(targets, range(len(dataset.classes))).all():
+        raise OptionError(
+            f"{dataset.reader.path}: found targets without a class, expected labels from 0 to "
+            f"{len(dataset.classes) - 1}: assign classes as well"
+        )
     with all_or_nothing(output, output) as hidden, new_folder(hidden) as folder:
         for label, name in enumerate(dataset.classes):
             (folder / name).mkdir()

@@ -23,6 +23,7 @@ from drrpack.formats.publish import changing
 from drrpack.formats.recode import all_codes, coded
 from drrpack.formats.sources import Source, open_source
 from drrpack.rdoq import BEST, with_quality
+from drrpack.settings import float_arithmetic
 from drrpack.streams import frequency_table
 from drrpack.trainers import exemplars, figures
 from drrpack.trainers.encode import encode_classes
@@ -121,6 +122,7 @@ def _refuse_twins(reader: Reader, new: Sequence[str], source: Source) -> None:
             )
 
 
+@float_arithmetic()
 def append(plan: Plan, report: Report) -> Appended:
     """Carry out ``plan``: encode the new images, tune Bit-Swap on all, keep the smaller file.
 

@@ -36,7 +36,7 @@ def crop_pad(height: int, width: int) -> int:
 def draw(count: int, pad: int, generator: torch.Generator) -> Draws:
     """Crops and flips for ``count`` images, drawn on the CPU so that every device sees the same."""
     corner = torch.randint(0, 2 * pad + 1, (2, count), generator=generator)
-    flip = torch.rand(count, generator=generator) < 0.5
+    flip = torch.rand(count, dtype=torch.float32, generator=generator) < 0.5
     return Draws(corner[0], corner[1], flip)
 
 

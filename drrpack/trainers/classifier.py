@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from drrpack.errors import OptionError
+from drrpack.settings import own_settings, seeded
 from drrpack.trainers import augment
 from drrpack.trainers.recipes import Recipe, learning_rate
 from drrpack.trainers.resnet import ResNet18
@@ -77,17 +78,23 @@ class NetworkClassifier:
     def predict(self, images: Tensor) -> Tensor:
         """(N, H, W, 3) uint8 on any device -> (N,) int64 labels on the CPU."""
         self.network.eval()
-        with torch.inference_mode(), reproducible(self.device), autocast(self.device):
+        with (
+            own_settings(),
+            torch.inference_mode(),
+            reproducible(self.device),
+            autocast(self.device),
+        ):
             parts = [
                 self.network(normalise(part.to(self.device))).argmax(1).cpu()
                 for part in torch.split(images, PREDICT_BATCH)
             ]
-        return torch.cat(parts)
+            return torch.cat(parts)
 
     def state_dict(self) -> dict[str, Any]:
         return {name: value.cpu() for name, value in self.network.state_dict().items()}
 
 
+@own_settings()
 def train_classifier(
     images: Tensor,
     labels: Tensor,
@@ -135,8 +142,7 @@ def train_classifier(
 
 def new_network(classes: int, width: int, seed: int) -> ResNet18:
     """A ResNet-18 with weights drawn from ``seed`` on the CPU, so on every device the same."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         return ResNet18(classes, width)
 
 

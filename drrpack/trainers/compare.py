@@ -16,6 +16,7 @@ from drrpack.errors import OptionError
 from drrpack.formats.memory import decoder_alone, sections
 from drrpack.formats.sources import Source
 from drrpack.rdoq import BEST, DEFAULT_QUALITY, context_of, with_quality
+from drrpack.settings import float_arithmetic
 from drrpack.trainers import peers
 from drrpack.trainers.entropy import expected_bytes, smallest
 from drrpack.trainers.peers import Packed, Rival
@@ -131,6 +132,7 @@ def draw_sample(source: Source, classes: Sequence[int], count: int) -> Sample:
     return Sample(parts, np.concatenate(rows))
 
 
+@float_arithmetic()
 def compare(
     source: Source,
     codecs: Sequence[Codec],

@@ -17,6 +17,7 @@ from drrpack.codec import Codec, Pixels
 from drrpack.errors import CorruptError, OptionError, ReadError, SourceError
 from drrpack.formats.sources import Source
 from drrpack.rdoq import with_quality
+from drrpack.settings import own_settings
 from drrpack.trainers import peers
 from drrpack.trainers.classifier import train_classifier
 from drrpack.trainers.compare import WHOLE, Choice, Comparison
@@ -42,6 +43,7 @@ class TrainPlan:
     work: Path | None = None  # a folder of accuracies that are known already, and of new ones
 
 
+@own_settings()
 def with_accuracy(
     comparison: Comparison,
     source: Source,

@@ -16,6 +16,7 @@ from drrpack.formats.container import Memory, Reader, Section
 from drrpack.formats.publish import replacing
 from drrpack.formats.sources import Source
 from drrpack.rdoq import BEST, DEFAULT_QUALITY, context_of, with_quality
+from drrpack.settings import float_arithmetic
 from drrpack.trainers import entropy, exemplars, figures
 from drrpack.trainers.encode_plan import (
     Choice,
@@ -36,6 +37,7 @@ def _silent(_: Event) -> None:
     pass
 
 
+@float_arithmetic()
 def encode(plan: Plan, report: Report = _silent) -> Path:
     """Carry out ``plan``: fit or load the codec, encode, check, measure, write. Returns the path.
 

@@ -19,6 +19,7 @@ from drrpack.codec import ClassCodes, Codec, Pixels
 from drrpack.exact import freeze as freeze_integers
 from drrpack.exact import move, thaw
 from drrpack.rdoq import BEST, DEFAULT_QUALITY, thrift, with_quality
+from drrpack.settings import float_arithmetic, seeded, unfilled
 from drrpack.trainers import augment, fit_bitswap, fit_features, fit_vqvae
 from drrpack.trainers.fit_bitswap import LevelFit
 from drrpack.trainers.fit_decoder import DecoderFit
@@ -70,6 +71,7 @@ class FitPlan:
         return None if self.checkpoints is None else self.checkpoints / name
 
 
+@float_arithmetic()
 def fit_codec(
     images: Pixels,
     plan: FitPlan,
@@ -93,6 +95,7 @@ def fit_codec(
     return [codecs.finish(vqvae, network, seen, plan.device) for network in networks], log
 
 
+@float_arithmetic()
 def fit_decoder(
     images: Pixels,
     plan: FitPlan,
@@ -122,8 +125,8 @@ def _fit_features(
         plan.checkpoints.mkdir(parents=True, exist_ok=True)
     if labels is None or len(np.unique(labels)) < 2:
         return None, {}
-    torch.manual_seed(plan.seed)
-    task = FeatureFit(torch.from_numpy(images), torch.from_numpy(labels), plan.device)
+    with seeded(plan.seed):
+        task = FeatureFit(torch.from_numpy(images), torch.from_numpy(labels), plan.device)
     log = fit(
         task, torch.arange(len(images)), plan.budget.share(share),
         batch_size=min(fit_features.BATCH_SIZE, len(images)), seed=plan.seed,
@@ -136,8 +139,8 @@ def _fit_features(
 def _fit_vqvae(
     images: Pixels, plan: FitPlan, report: Report | None, features: Features | None
 ) -> tuple[VQVAE, dict[str, float]]:
-    torch.manual_seed(plan.seed)
-    network = _continued(plan) if plan.start else VQVAE(plan.vqvae)
+    with seeded(plan.seed):
+        network = _continued(plan) if plan.start else VQVAE(plan.vqvae)
     task = VQVAEFit(network, plan.device, features, fitted=bool(plan.start))
     log = fit(
         task, torch.from_numpy(images), plan.budget.share(VQVAE_SHARE),
@@ -174,7 +177,7 @@ def _continued(plan: FitPlan) -> VQVAE:
     if start.config.embedding > plan.vqvae.embedding:
         start = narrow_vqvae(start, plan.vqvae.embedding)
     grid = {name: getattr(plan.vqvae, name) for name in ("weight_bits", "codebook_bits")}
-    network = VQVAE(replace(start.config, **grid))
+    network = unfilled(lambda: VQVAE(replace(start.config, **grid)))
     network.load_state_dict(start.state_dict())
     for quantiser in (network.top, network.bottom):
         quantiser.start_averages()
@@ -240,8 +243,8 @@ def _begin(
     """An entropy model to fit, and whether it knows something already: what is ``known``, or at
     least the geometry of the codebooks."""
     config = replace(config, codebook_size=vqvae.config.codebook_size)
-    torch.manual_seed(plan.seed)
-    network = BitSwap(config)
+    with seeded(plan.seed):
+        network = BitSwap(config)
     for other in known:
         if replace(other.config, weight_bits=config.weight_bits) == config:
             network.load_state_dict(other.state_dict())
@@ -253,6 +256,7 @@ def _begin(
     return network, any(network.start_likelihood_from(other) for other in known)
 
 
+@float_arithmetic()
 def tune_bitswap(
     network: BitSwap,
     codes: NDArray[np.int64],
@@ -262,7 +266,6 @@ def tune_bitswap(
 ) -> Log:
     """Go on fitting a Bit-Swap, as it was stored, on codes (N, 5 T); it is frozen again then."""
     thaw(network)
-    torch.manual_seed(plan.seed)
     rate = fit_bitswap.TUNING_RATE
     return _fit_levels(network.config.kind, network, codes, top_shape, plan, 1.0, report, rate)
 

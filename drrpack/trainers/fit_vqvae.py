@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
@@ -120,7 +121,7 @@ class VQVAEFit:
         self.quantised = True
 
     def _metrics(self, loss: float, error: float, codes: list[Tensor]) -> dict[str, float]:
-        psnr = -10 * float(torch.log10(torch.tensor(error / 4 + 1e-12)))
+        psnr = -10 * math.log10(error / 4 + 1e-12)
         out = {"loss": loss, "psnr_db": psnr}
         for name, level in zip(("perplexity_top", "perplexity_bottom"), codes, strict=False):
             out[name] = perplexity(level, self.network.config.codebook_size)
@@ -179,5 +180,5 @@ def _vectors(z: Tensor) -> Tensor:
 
 def _flip(images: Tensor, generator: torch.Generator) -> Tensor:
     """Mirror half of the images: the only augmentation, and it costs nothing."""
-    mirror = torch.rand(len(images), generator=generator).to(images.device) < 0.5
-    return torch.where(mirror[:, None, None, None], images.flip(-1), images)
+    mirror = torch.rand(len(images), dtype=torch.float32, generator=generator) < 0.5
+    return torch.where(mirror.to(images.device)[:, None, None, None], images.flip(-1), images)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from drrpack.code_model import BitSwap
+from drrpack.settings import unfilled
 from drrpack.vqvae import VQVAE
 
 State = dict[str, Tensor]
@@ -39,7 +40,7 @@ def narrow_vqvae(network: VQVAE, embedding: int) -> VQVAE:
     reach = state["top.codebook"].square().mean(0).sqrt()
     coarse = _narrow_map(state, "upsample_top", coarse, embedding, reach)
     state["decoder.0.weight"] = torch.cat([coarse, fine], 1)
-    made = VQVAE(replace(network.config, embedding=embedding))
+    made = unfilled(lambda: VQVAE(replace(network.config, embedding=embedding)))
     made.load_state_dict(state)
     return made
 
@@ -58,7 +59,7 @@ def narrow_bitswap(network: BitSwap, embedding: int) -> BitSwap:
     _narrow_table(
         state, "bottom.context.embedding.weight", ["bottom.context.enter.weight"], embedding
     )
-    made = BitSwap(replace(network.config, embedding=embedding))
+    made = unfilled(lambda: BitSwap(replace(network.config, embedding=embedding)))
     made.load_state_dict(state)
     return made
 
@@ -81,7 +82,7 @@ def _narrow_map(
     (O, D, k, k) before and (O, ``count``, k, k) then. ``reach`` (I,) is how large its inputs are,
     where they differ."""
     weight, bias = state[f"{name}.weight"], state[f"{name}.bias"]
-    size = torch.ones(len(weight)) if reach is None else reach
+    size = weight.new_ones(len(weight)) if reach is None else reach
     scaled = weight * size[:, None, None, None]
     written = torch.cat([scaled.movedim(1, -1).flatten(0, 2), bias[None]])
     written, read = _factors(written, reader.movedim(1, 0).flatten(1), count)

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from drrpack.settings import own_settings
 from drrpack.trainers.classifier import Classifier
 from drrpack.trainers.grouping import Result
 from drrpack.trainers.methods import Method, PhaseContext, PhaseData
@@ -54,6 +55,7 @@ def check_runs(planned: Sequence[PlannedRun]) -> None:
             check_needs(one.method(), one.contexts, one.test_view == "both", known)
 
 
+@own_settings()
 def carry_out_run(planned: PlannedRun, report: Report | None = None) -> Result:
     """Train and test phase by phase; returns what ``out/result.json`` holds.
 

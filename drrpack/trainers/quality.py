@@ -56,7 +56,7 @@ def _map(images: Pixels, decoded: Pixels) -> Tensor:
 
 def _blur(x: Tensor) -> Tensor:
     """A Gaussian of 11x11 over (B, C, H, W), (B, C, H - 10, W - 10)."""
-    place = torch.arange(WINDOW, dtype=x.dtype) - WINDOW // 2
+    place = torch.arange(WINDOW, dtype=x.dtype, device=x.device) - WINDOW // 2
     line = torch.exp(-place.square() / (2 * SIGMA**2))
     line = (line / line.sum()).expand(x.shape[1], 1, 1, -1)
     rows = F.conv2d(x, line, groups=x.shape[1])

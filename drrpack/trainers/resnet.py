@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -13,22 +14,28 @@ CLOSED = -1e4  # a logit whose class has no probability, and finite, so that 0 t
 BLOCKS = (2, 2, 2, 2)  # two convolutions each, and the stem and the dense layer: 18
 
 
+# Whatever a process's default dtype is: see `drrpack.settings`.
+Conv2d = partial(nn.Conv2d, dtype=torch.float32)
+BatchNorm2d = partial(nn.BatchNorm2d, dtype=torch.float32)
+Linear = partial(nn.Linear, dtype=torch.float32)
+
+
 class BasicBlock(nn.Module):
     """Two 3x3 convolutions and a shortcut (He et al. 2016, figure 2)."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(outputs)
-        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
-        self.bn2 = nn.BatchNorm2d(outputs)
+        self.conv1 = Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+        self.bn1 = BatchNorm2d(outputs)
+        self.conv2 = Conv2d(outputs, outputs, 3, 1, 1, bias=False)
+        self.bn2 = BatchNorm2d(outputs)
         self.stride = stride
         self.shortcut = nn.Sequential()
         if stride != 1 or inputs != outputs:
             # `forward` takes every stride-th pixel: a 1x1 convolution with a stride and 8 or 12
             # channels, channels last, writes past its buffers in oneDNN 3.13 (its issue 6035)
             self.shortcut = nn.Sequential(
-                nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs)
+                Conv2d(inputs, outputs, 1, bias=False), BatchNorm2d(outputs)
             )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -50,8 +57,8 @@ class ResNet18(nn.Module):
     def __init__(self, classes: int, width: int = 64, seen: int | None = None) -> None:
         super().__init__()
         self.width, self.seen = width, classes if seen is None else seen
-        self.stem = nn.Conv2d(3, width, 3, 1, 1, bias=False)
-        self.bn = nn.BatchNorm2d(width)
+        self.stem = Conv2d(3, width, 3, 1, 1, bias=False)
+        self.bn = BatchNorm2d(width)
         blocks: list[nn.Module] = []
         inputs = width
         for stage, count in enumerate(BLOCKS):
@@ -62,7 +69,7 @@ class ResNet18(nn.Module):
                 inputs = outputs
         self.blocks = nn.Sequential(*blocks)
         self.feature_size = inputs
-        self.head = nn.Linear(inputs, classes)
+        self.head = Linear(inputs, classes)
         self.apply(_initialise)
 
     def features(self, x: Tensor) -> Tensor:
