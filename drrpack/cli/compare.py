@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from drrpack.cli.picture_options import Depth, MaxMegapixels, Size, ValueRange
+
 
 def compare(
     source: Annotated[
@@ -28,7 +30,10 @@ def compare(
             help="Measure on about so many images; 1000 by default, and fewer of more than 64x64.",
         ),
     ] = None,
-    size: Annotated[int | None, typer.Option(help="Resize every image to SIZE x SIZE.")] = None,
+    size: Size = None,
+    depth: Depth = None,
+    value_range: ValueRange = None,
+    max_megapixels: MaxMegapixels = None,
     budget_mb: Annotated[
         float | None,
         typer.Option(help="Say what fits into so many megabytes (of 1,000,000 bytes) in all."),
@@ -79,7 +84,11 @@ def compare(
         compare_chart.check(chart)
     place = screen.choose_device(device)
     plan = TrainPlan(place, epochs, width, seeds, sizes=_sizes(train_at), work=_folder(work))
-    found = open_source(source, size=size, splits=["train", "test"] if train else ["train"])
+    found = open_source(
+        source, size=size, depth=depth, value_range=value_range, max_megapixels=max_megapixels,
+        splits=["train", "test"] if train else ["train"],
+    )  # fmt: skip
+    screen.warn_of(found)
     chosen = select_classes(found.classes, classes)
     if train:
         tested_images(found, chosen)  # what can't be learned is refused before it is measured

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from drrpack.cli.picture_options import Depth, MaxMegapixels, Size, ValueRange
+
 if TYPE_CHECKING:
     from drrpack.trainers.encode_plan import EncodeOptions, Entropy, Fit, Plan
     from drrpack.trainers.exemplars import Selection
@@ -24,7 +26,10 @@ def encode(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="The .drr file to write.", readable=False)
     ],
-    size: Annotated[int | None, typer.Option(help="Resize every image to SIZE x SIZE.")] = None,
+    size: Size = None,
+    depth: Depth = None,
+    value_range: ValueRange = None,
+    max_megapixels: MaxMegapixels = None,
     fit_classes: Annotated[
         int | None, typer.Option(help="Fit on the first N classes; half of them by default.")
     ] = None,
@@ -102,6 +107,7 @@ def encode(
         fit=how, entropy=cast("Entropy", entropy), quality=quality,
         seed=seed, raw_per_class=raw_per_class, raw_select=cast("Selection", raw_select),
         decoder_only=decoder_only, thin=thin,
+        depth=depth, value_range=value_range, max_megapixels=max_megapixels,
     )  # fmt: skip
     plan = plan_encode(options)
     _show_plan(plan, options)
@@ -155,8 +161,7 @@ def _show_plan(plan: Plan, options: EncodeOptions) -> None:
         f"{source.root}: {sum(source.images_per_class)} images of {height}x{width} in "
         f"{len(source.classes)} classes"
     )
-    for bad in source.bad:
-        screen.warn(f"left out {bad.path}: {bad.reason}")
+    screen.warn_of(source)
     origin = "the one that comes with drrpack" if options.codec is None else str(options.codec)
     if options.fit == "no":
         screen.note(f"codec: {origin}")

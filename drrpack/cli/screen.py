@@ -16,6 +16,7 @@ from drrpack.errors import OptionError
 from drrpack.formats.account import account
 from drrpack.formats.container import Reader
 from drrpack.formats.publish import remove_leftovers
+from drrpack.formats.sources import Source
 from drrpack.trainers.compare import Comparison
 from drrpack.trainers.results import METRICS, Result, curve, grouped
 from drrpack.trainers.results import table as result_rows
@@ -34,6 +35,14 @@ def note(text: str) -> None:
 def warn(text: str) -> None:
     """A line that should not be missed, on the error stream."""
     errors.print(f"warning: {harmless(text)}", markup=False, style="yellow", soft_wrap=True)
+
+
+def warn_of(source: Source) -> None:
+    """What of a source was left out, and what may not be as it was meant."""
+    for bad in source.bad:
+        warn(f"left out {bad.path}: {bad.reason}")
+    for remark in source.remarks:
+        warn(remark)
 
 
 def tidy(output: Path) -> None:

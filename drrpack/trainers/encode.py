@@ -161,6 +161,6 @@ def encode_classes(source: Source, codec: Codec, report: Report) -> list[ClassCo
 def _origin(plan: Plan, log: Log) -> dict[str, Any]:
     """Where the images came from, so that the originals and the test split can be found again."""
     options = plan.options
-    kept = [originals.record(plan.source, options.size)]
+    kept = [originals.record(plan.source)]
     raw = {"per_class": options.raw_per_class, "select": options.raw_select}
     return {"sources": kept, "fit": log, **({"raw": raw} if options.raw_per_class else {})}
