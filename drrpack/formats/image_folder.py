@@ -13,7 +13,7 @@ import numpy as np
 
 from drrpack.errors import SourceError
 from drrpack.formats.brightness import WHITE_16, usual_depth
-from drrpack.formats.class_folders import ClassFiles, find_splits, list_splits
+from drrpack.formats.class_folders import ClassFiles, find_splits, left_out, list_splits
 from drrpack.formats.pictures import FORMATS, Picture, read_pictures
 from drrpack.formats.reading import Reading
 from drrpack.formats.splits import BadImage, Opened, Pixels, Split, SplitData, shown
@@ -100,7 +100,8 @@ def open_folder(
     root: Path, reading: Reading, skip_bad: bool, splits: Sequence[Split], keep_bytes: int
 ) -> Opened:
     """List, read and check an image folder; raises SourceError, see ``sources.open_source``."""
-    listing = list_splits(find_splits(root))
+    folders = find_splits(root)
+    listing = list_splits(folders)
     classes = tuple(found.name for found in listing["train"])
     wanted = {split: found for split, found in listing.items() if split in splits}
     if not wanted:
@@ -121,7 +122,7 @@ def open_folder(
         opened[split] = FolderSplit(split, classes, files, image_size, reading, store)
     listed = tuple(len(found.files) for found in listing["train"])
     counts = opened["train"].counts if "train" in opened else listed
-    remarks = brightness_remarks(root, every, reading)
+    remarks = [*left_out(root, folders, classes), *brightness_remarks(root, every, reading)]
     return Opened(classes, image_size, counts, opened, tuple(bad), tuple(remarks))
 
 

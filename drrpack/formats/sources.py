@@ -113,8 +113,9 @@ def open_source(
     ``path`` is one of
 
     - an image folder, ``path/class/*.png`` (or any format in ``pictures.FORMATS``);
-    - a folder with ``train/`` and perhaps ``test/`` or ``val/`` in it, each an image folder.
-      Where both are there ``test`` is the test split and ``val`` is not read;
+    - a folder with ``train/`` and perhaps ``test/`` or ``val/`` (``valid/``, ``validation/``) in
+      it, each an image folder. Where both are there ``test`` is the test split and ``val`` is not
+      read. Another folder that looks like a split is told of in ``remarks``;
     - ``cifar-100-python/`` or ``cifar-10-batches-py/``, or a folder that holds one of them.
 
     ``size``: bring every picture to size x size: the shorter side to ``size`` by Pillow's
