@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -121,17 +120,9 @@ def _check_budget(megabytes: float | None) -> None:
 
 
 def _folder(path: Path | None) -> Path | None:
-    from drrpack.errors import OutputError
+    from drrpack.formats.places import make_folder
 
-    if path is None:
-        return None
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{path}: no place for accuracies: {error}") from error
-    if not os.access(path, os.W_OK | os.X_OK):
-        raise OutputError(f"{path}: no place for accuracies: you may not write to that folder")
-    return path
+    return None if path is None else make_folder(path)
 
 
 def _sizes(text: str) -> list[float]:

@@ -93,26 +93,29 @@ def encode(
     from drrpack.cli import screen
     from drrpack.cli.progress import Bars
     from drrpack.formats import sources
+    from drrpack.formats.publish import replacing
     from drrpack.trainers.encode import encode as run
     from drrpack.trainers.encode_plan import EncodeOptions, plan_encode
 
-    if download is not None:
-        source = sources.download(download, source)
     place = screen.choose_device(device)
     screen.tidy(output)
     how = _how_to_fit(fit, finetune, finetune_decoder)
-    options = EncodeOptions(
-        source, output, place, _budget(epochs, minutes, how, place.type), size=size,
-        skip_bad=skip_bad, force=force, fit_classes=fit_classes, codec=codec,
-        fit=how, entropy=cast("Entropy", entropy), quality=quality,
-        seed=seed, raw_per_class=raw_per_class, raw_select=cast("Selection", raw_select),
-        decoder_only=decoder_only, thin=thin,
-        depth=depth, value_range=value_range, max_megapixels=max_megapixels,
-    )  # fmt: skip
-    plan = plan_encode(options)
-    _show_plan(plan, options)
-    with Bars() as bars:
-        run(plan, bars.encoding)
+    budget = _budget(epochs, minutes, how, place.type)
+    with replacing(output):  # before pictures are fetched and read, which may take long
+        if download is not None:
+            source = sources.download(download, source)
+        options = EncodeOptions(
+            source, output, place, budget, size=size,
+            skip_bad=skip_bad, force=force, fit_classes=fit_classes, codec=codec,
+            fit=how, entropy=cast("Entropy", entropy), quality=quality,
+            seed=seed, raw_per_class=raw_per_class, raw_select=cast("Selection", raw_select),
+            decoder_only=decoder_only, thin=thin,
+            depth=depth, value_range=value_range, max_megapixels=max_megapixels,
+        )  # fmt: skip
+        plan = plan_encode(options)
+        _show_plan(plan, options)
+        with Bars() as bars:
+            run(plan, bars.encoding)
     screen.print_stats(output)
 
 

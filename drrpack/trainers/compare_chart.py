@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from drrpack.errors import OptionError
 from drrpack.formats.container import check_output
+from drrpack.formats.publish import write_atomic
 from drrpack.trainers.compare import Choice, Comparison
-from drrpack.trainers.rundir import write_atomic
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,7 +44,7 @@ def draw(comparison: Comparison, path: Path) -> None:
     panes = figure.subplots(1, len(shown), sharex=True, squeeze=False)[0]
     for axes, name in zip(panes, shown, strict=True):
         _draw_measure(axes, comparison, lossy, name)
-    write_atomic(path, lambda partial: figure.savefig(partial, format="png", dpi=150))
+    write_atomic(path, lambda file: figure.savefig(file, format="png", dpi=150))
 
 
 def _draw_measure(axes: Axes, comparison: Comparison, lossy: list[Choice], name: str) -> None:

@@ -40,8 +40,14 @@ def encode(plan: Plan, report: Report = _silent) -> Path:
     """Carry out ``plan``: fit or load the codec, encode, check, measure, write. Returns the path.
 
     Raises:
+        OutputError: another process is writing to that place.
         DrrError: what was coded does not decode to the same codes; nothing is written then.
     """
+    with replacing(plan.options.output):  # first, or another's work or this one's is in vain
+        return _encode(plan, report)
+
+
+def _encode(plan: Plan, report: Report) -> Path:
     source, options = plan.source, plan.options
     candidates, log = obtain_codecs(plan, report)
     quality = _quality(candidates, options)
@@ -69,8 +75,7 @@ def encode(plan: Plan, report: Report = _silent) -> Path:
             source.load, codec.vqvae, options.seed,
         ),
     )  # fmt: skip
-    with replacing(options.output):
-        container.write(options.output, content, overwrite=options.force)
+    container.write(options.output, content, overwrite=options.force)
     shutil.rmtree(plan.checkpoints, ignore_errors=True)
     return options.output
 

@@ -81,41 +81,41 @@ def run(
         raise OptionError(f"a test view is one of {', '.join(TEST_VIEWS)}, not {test_view!r}")
     settings = describe(data, method, chosen, seed, on, groups) | memory
     settings |= {"test_view": test_view, "compiled": compiled}
-    open_run(out, settings, resume)
-    share = checkpoints is not None and not method.depends_on_history
-    folder = checkpoints if checkpoints is not None and share else out / PHASES
-    seen = list(accumulate(groups))  # the classes of all phases so far, for each phase
-    paths = [phase_path(folder, phase_key(settings, method, classes)) for classes in seen]
-    progress = Progress(report, [len(classes) for classes in seen], chosen.epochs)
-    records = []
-    for phase, path in enumerate(paths):
-        finished = load_phase(path)
-        carried_out = finished is None
-        if finished is None:
-            context = PhaseContext(
-                phase=phase,
-                seen=seen[phase],
-                new=groups[phase],
-                data=data,
-                needs=method.needs,
-                recipe=chosen,
-                seed=phase_seed(seed, seen[phase]),
-                device=on,
-                classes=len(seen[-1]),
-                compiled=compiled,
-                report=progress.of_phase(phase),
-                **memory,
-            )
-            finished = carry_out(method, context, test_view == "both")
-            save_phase(path, finished)
-        elif finished["state"]:
-            method.load_state_dict(finished["state"])
-        if phase > 0:
-            drop_weights(paths[phase - 1])
-        records.append(finished["record"])
-        result = make_result(settings, records, on)
-        write_json(out / RESULT, result)
-        progress.tested(phase, result["phases"][-1]["accuracy"], carried_out)
+    with open_run(out, settings, resume):
+        share = checkpoints is not None and not method.depends_on_history
+        folder = checkpoints if checkpoints is not None and share else out / PHASES
+        seen = list(accumulate(groups))  # the classes of all phases so far, for each phase
+        paths = [phase_path(folder, phase_key(settings, method, classes)) for classes in seen]
+        progress = Progress(report, [len(classes) for classes in seen], chosen.epochs)
+        records = []
+        for phase, path in enumerate(paths):
+            finished = load_phase(path)
+            carried_out = finished is None
+            if finished is None:
+                context = PhaseContext(
+                    phase=phase,
+                    seen=seen[phase],
+                    new=groups[phase],
+                    data=data,
+                    needs=method.needs,
+                    recipe=chosen,
+                    seed=phase_seed(seed, seen[phase]),
+                    device=on,
+                    classes=len(seen[-1]),
+                    compiled=compiled,
+                    report=progress.of_phase(phase),
+                    **memory,
+                )
+                finished = carry_out(method, context, test_view == "both")
+                save_phase(path, finished)
+            elif finished["state"]:
+                method.load_state_dict(finished["state"])
+            if phase > 0:
+                drop_weights(paths[phase - 1])
+            records.append(finished["record"])
+            result = make_result(settings, records, on)
+            write_json(out / RESULT, result)
+            progress.tested(phase, result["phases"][-1]["accuracy"], carried_out)
     return result
 
 

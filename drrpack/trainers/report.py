@@ -17,9 +17,10 @@ from typing import Any
 from drrpack.errors import OptionError, SourceError
 from drrpack.formats.dataset import DRRDataset
 from drrpack.formats.preview import preview_grid
+from drrpack.formats.publish import write_atomic
 from drrpack.trainers.chart import Point, Series, chart
 from drrpack.trainers.results import Result, curve, grouped, read_result, table
-from drrpack.trainers.rundir import RESULT, write_atomic
+from drrpack.trainers.rundir import RESULT
 
 Row = Sequence[str | tuple[float, str]]  # a cell is text, or a number and how it is shown
 
@@ -64,7 +65,7 @@ def write_report(results: Sequence[Result], path: Path, memory: Path | None = No
         pictures="" if memory is None else _pictures(memory),
         runs=_runs(every),
     )
-    write_atomic(path, lambda partial: partial.write_text(text, "utf-8"))
+    write_atomic(path, lambda file: file.write(text.encode()))
 
 
 def _summary(results: Sequence[Result]) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from drrpack.errors import OptionError, SourceError
-from drrpack.trainers.rundir import write_atomic
+from drrpack.formats.publish import write_atomic
 
 Result = dict[str, Any]
 METRICS = ("average_accuracy", "average_accuracy_with_base", "last_accuracy", "forgetting")
@@ -216,7 +216,7 @@ def plot(results: Iterable[Result], path: Path) -> None:
     axes.set(xlabel="classes seen", ylabel="accuracy on raw test images (%)")
     axes.grid(alpha=0.3)
     axes.legend()
-    write_atomic(path, lambda partial: figure.savefig(partial, format="png", dpi=150))
+    write_atomic(path, lambda file: figure.savefig(file, format="png", dpi=150))
 
 
 def curve(runs: Sequence[Result]) -> tuple[list[int], Any]:

@@ -11,30 +11,38 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from drrpack.errors import CorruptError, OptionError, OutputError, WriteError
+from drrpack.errors import CorruptError, OptionError, OutputError
+from drrpack.formats.places import make_folder
+from drrpack.formats.publish import changing, remove_leftovers, write_atomic
 
 SETTINGS, PHASES, RESULT = "settings.json", "phases", "result.json"
 
 
-def open_run(out: Path, settings: Mapping[str, Any], resume: bool) -> None:
-    """Make the folder of a new run, or check that the one there is of these very settings.
+@contextmanager
+def open_run(out: Path, settings: Mapping[str, Any], resume: bool) -> Iterator[None]:
+    """Make the folder of a new run, or check that the one there is of these very settings; no
+    other process may enter it meanwhile.
 
-    Raises OutputError for a folder with something else in it and OptionError for a run with
-    other settings. Resuming where nothing has been started starts, and a run that never finished
-    a phase holds no other back.
+    Raises OutputError for a folder with something else in it, or with a run that another process
+    is at, and OptionError for a run with other settings. Resuming where nothing has been started
+    starts, and a run that never finished a phase holds no other back.
     """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        present = [path.name for path in out.iterdir() if not path.name.endswith(".partial")]
-    except OSError as error:
-        raise OutputError(f"can't make the run's folder {out}: {error.strerror}") from error
+    with changing(make_folder(out)):
+        for folder in (out, out / PHASES):
+            remove_leftovers(folder)
+        _start_or_go_on(out, settings, resume)
+        yield
+
+
+def _start_or_go_on(out: Path, settings: Mapping[str, Any], resume: bool) -> None:
+    present = [path.name for path in out.iterdir()]
     if set(present) <= {SETTINGS}:
         write_json(out / SETTINGS, settings)
         return
@@ -70,8 +78,8 @@ def phase_path(folder: Path, key: Mapping[str, Any]) -> Path:
 
 def save_phase(path: Path, finished: Mapping[str, Any]) -> None:
     """Keep a finished phase: ``record``, the classifier's ``weights``, the method's ``state``."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(path, lambda partial: torch.save(dict(finished), partial))
+    make_folder(path.parent)
+    write_atomic(path, lambda file: torch.save(dict(finished), file))
 
 
 def load_phase(path: Path) -> dict[str, Any] | None:
@@ -98,21 +106,7 @@ def drop_weights(path: Path) -> None:
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write ``content`` as indented JSON, whole or not at all."""
     text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
-    write_atomic(path, lambda partial: partial.write_text(text, "utf-8"))
-
-
-def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
-    """Let ``write`` fill a file beside ``path``, then put it in place; raises WriteError."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        write(partial)
-        with partial.open("rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    except (OSError, RuntimeError) as error:  # torch.save tells of a full disk by RuntimeError
-        raise WriteError(f"can't write {path}: {error}") from error
-    finally:
-        partial.unlink(missing_ok=True)
+    write_atomic(path, lambda file: file.write(text.encode()))
 
 
 def plain(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Reported: deepfates/memery#10: a picture of many megapixels is refused, with no way in.
+"""Reported: mpetroff/pannellum#596: a panorama of 220 megapixels is refused, with no way in.
 
 Right: above Pillow's limit a picture is refused by default, as it may be a bomb, and the message
 names the option that lets it pass; then it is read.
