@@ -7,6 +7,7 @@ second.
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Sequence
 
@@ -24,6 +25,8 @@ LANES_MAX = 512
 VALUES_A_LANE = 256  # below that a lane's head weighs more than its speed is worth
 # A table whose only value fills it makes a tensor of any size out of nothing.
 VALUES_A_BYTE_MAX = 64
+_ROUNDED_BITS = 2.0**-16  # a push may cost so much less: a head has 17 bits more than PRECISION
+_BITS_OF_A_LANE = 64  # more than a lane's head can hold, of what the words do not
 
 
 def pack(arrays: Sequence[NDArray[np.integer]]) -> bytes:
@@ -56,10 +59,14 @@ def unpack(data: bytes, shapes: Sequence[tuple[int, ...]]) -> list[Integers]:
         tables.append(table)
     if len(data) % 4:
         raise CorruptError("the weights of a model do not end with a whole word")
+    lanes = _lanes(sum(counts))
+    least_bits = sum(table.least_bits(count) for table, count in zip(tables, counts, strict=True))
+    if least_bits > 8 * len(data) + _BITS_OF_A_LANE * lanes:  # found out before room is made
+        raise CorruptError(f"the weights of a model are truncated: {len(data)} bytes are left")
     arrays = []
     try:
         message = ans.unflatten([np.frombuffer(data, "<u4").astype(np.uint32)])
-        message = ans.widen(message, _lanes(sum(counts)))
+        message = ans.widen(message, lanes)
         for table, count, shape in zip(tables, counts, shapes, strict=True):
             message, values = table.codec(count).pop(message)
             arrays.append((values[0] + table.low).reshape(shape))
@@ -112,6 +119,12 @@ class _Table:
         if frequency.sum() != 1 << PRECISION:
             raise CorruptError("a table of the weights of a model does not add up")
         return _Table(low, frequency), data[4 + 2 * count :]
+
+    def least_bits(self, count: int) -> int:
+        """What ``count`` values take at the least: all of them the likeliest, and each rounded in
+        their favour."""
+        of_one = PRECISION - math.log2(int(self.frequency.max())) - _ROUNDED_BITS
+        return int(count * max(0.0, of_one))
 
     def codec(self, count: int) -> ans.Codec[Integers]:
         return ans.table_codec(self.frequency, count, PRECISION)

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from drrpack import packing
-from drrpack.code_model import BitSwap, BitSwapConfig
+from drrpack.code_model import KNOWN_REACH, BitSwap, BitSwapConfig
 from drrpack.errors import CorruptError
 from drrpack.exact import WEIGHT_BITS_MAX, IntEmbedding, freeze, int_layers
 from drrpack.pixels import ActivationBits
@@ -28,6 +28,10 @@ Config = dict[str, Any]
 # layers, and thousands of layers take seconds to build even where they hold nothing.
 SIZE_LIMIT = 4096
 DEPTH_LIMIT = 64
+# Weights that are all alike take next to no bytes, so bytes bound nothing. The paper's VQ-VAE has
+# 1.4 million.
+WEIGHTS_MAX = 1 << 23
+KNOWN_TABLES_MAX = 1 << 26  # numbers that a frozen entropy model makes of its weights, to look up
 DEPTHS = ("latents", "blocks", "residual_blocks", "weight_bits", "codebook_bits")
 MAY_BE_ZERO = ("latents", "weight_bits", "codebook_bits")
 
@@ -95,6 +99,7 @@ def unpack_vqvae(model: Stored) -> tuple[VQVAE, ActivationBits]:
     if not isinstance(encoder, bool):
         raise CorruptError(f"a model's config says encoder = {encoder!r}, which can't be")
     network = skeleton(lambda: VQVAE(sizes, encoder))
+    _check_count(network)
     values = _vqvae_values(network, model.data)
     network.to_empty(device="cpu")
     with torch.no_grad():
@@ -171,7 +176,9 @@ def unpack_bitswap(
     old = model.version.startswith("1.")
     before = {"weight_bits": WEIGHT_BITS_MAX} if old else {}
     sizes = _config(BitSwapConfig, {**model.config, **before})
+    _check_tables(sizes)
     network = skeleton(lambda: BitSwap(sizes))
+    _check_count(network)
     arrays = (_read_1 if old else _read_2)(network, model.data)
     network.to_empty(device="cpu")
     for layer, values in zip(int_layers(network).values(), arrays.layers, strict=True):
@@ -243,6 +250,24 @@ def _joined(arrays: Sequence[NDArray[Any]]) -> NDArray[np.int64]:
 
 
 # --- both -----------------------------------------------------------------------------------------
+
+
+def _check_count(network: VQVAE | BitSwap) -> None:
+    """Refuse a model that is out of all proportion, before there is room for its weights."""
+    count = sum(tensor.numel() for tensor in network.state_dict().values())
+    if count > WEIGHTS_MAX:
+        raise CorruptError(
+            f"a model's config asks for {count} weights, expected {WEIGHTS_MAX} at most"
+        )
+
+
+def _check_tables(sizes: BitSwapConfig) -> None:
+    count = (2 * KNOWN_REACH + 1) ** 2 * sizes.codebook_size * sizes.prediction_width
+    if count > KNOWN_TABLES_MAX:
+        raise CorruptError(
+            f"an entropy model's config asks for tables of {count} numbers, expected "
+            f"{KNOWN_TABLES_MAX} at most"
+        )
 
 
 def _wrong_size(data: bytes, wanted: int) -> CorruptError:

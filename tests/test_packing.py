@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -93,6 +94,34 @@ def test_a_few_bytes_are_not_a_large_model() -> None:
     data = packing.pack([np.zeros(1000, int)])
     with pytest.raises(CorruptError, match="can't hold the 4000000000000 weights"):
         packing.unpack(data, [(1_000_000, 2_000_000), (2_000_000, 1_000_000)])
+
+
+@pytest.mark.parametrize("commonest", [8192, 16383])
+def test_no_room_is_made_for_what_can_not_be_there(commonest: int) -> None:
+    """Within 64 values for each byte, yet the likeliest value alone would take more bytes."""
+    table = struct.pack("<hHHH", 0, 2, commonest, 2**14 - commonest)
+    count = 4_000_000
+    data = table + bytes(count // packing.VALUES_A_BYTE_MAX if commonest == 8192 else 0)
+    tracemalloc.start()
+    try:
+        with pytest.raises(CorruptError, match=r"can't hold|truncated"):
+            packing.unpack(data, [(2000, 2000)])
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 * len(data) + 100_000
+
+
+@pytest.mark.parametrize("share", [0.0, 0.0002, 0.002, 0.02])
+@pytest.mark.parametrize("count", [1, 255, 300, 20_000, 140_000])
+def test_what_was_packed_is_never_taken_for_too_little(share: float, count: int) -> None:
+    """Values nearly all alike cost the least there is, and so are nearest to the bound."""
+    rng = np.random.default_rng(0)
+    weights = (rng.random(count) < share).astype(int)
+    data = packing.pack([weights])
+    if count > packing.VALUES_A_BYTE_MAX * len(data):
+        return  # what can't be told from a lie is refused
+    np.testing.assert_array_equal(packing.unpack(data, [(count,)])[0], weights)
 
 
 @given(st.integers(0, 2**32 - 1), st.data())

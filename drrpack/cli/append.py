@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from drrpack.cli import places
+from drrpack.cli.picture_options import Depth, MaxMegapixels, Size, ValueRange
 
 if TYPE_CHECKING:
     from drrpack.trainers.append import Appended
@@ -30,7 +31,10 @@ def append(
     ] = False,
     epochs: Annotated[int | None, typer.Option(help="Tune each level for N epochs.")] = None,
     minutes: Annotated[float | None, typer.Option(help="Tune for so long in all.")] = None,
-    size: Annotated[int | None, typer.Option(help="Resize every image to SIZE x SIZE.")] = None,
+    size: Size = None,
+    depth: Depth = None,
+    value_range: ValueRange = None,
+    max_megapixels: MaxMegapixels = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Of batches and noise.")] = 0,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave bad pictures out.")] = False,
@@ -50,15 +54,15 @@ def append(
     screen.tidy(memory)
     budget = _budget(epochs, minutes, keep_entropy_model, place.type)
     options = AppendOptions(
-        memory, source, place, budget, size, skip_bad, extend, keep_entropy_model, seed
-    )
+        memory, source, place, budget, size, skip_bad, extend, keep_entropy_model, seed,
+        depth=depth, value_range=value_range, max_megapixels=max_megapixels,
+    )  # fmt: skip
     plan = plan_append(options)
     screen.note(
         f"{plan.source.root}: {sum(plan.source.images_per_class)} images in "
         f"{len(plan.source.classes)} classes"
     )
-    for bad in plan.source.bad:
-        screen.warn(f"left out {bad.path}: {bad.reason}")
+    screen.warn_of(plan.source)
     with Bars() as bars:
         made = run(plan, bars.encoding)
     screen.note(_outcome(memory, made))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from drrpack.cli import places
+from drrpack.cli.picture_options import Depth, MaxMegapixels, Size, ValueRange
 
 
 def compare(
@@ -32,7 +32,10 @@ def compare(
             help="Measure on about so many images; 1000 by default, and fewer of more than 64x64.",
         ),
     ] = None,
-    size: Annotated[int | None, typer.Option(help="Resize every image to SIZE x SIZE.")] = None,
+    size: Size = None,
+    depth: Depth = None,
+    value_range: ValueRange = None,
+    max_megapixels: MaxMegapixels = None,
     budget_mb: Annotated[
         float | None,
         typer.Option(help="Say what fits into so many megabytes (of 1,000,000 bytes) in all."),
@@ -85,7 +88,11 @@ def compare(
         compare_chart.check(chart)
     place = screen.choose_device(device)
     plan = TrainPlan(place, epochs, width, seeds, sizes=_sizes(train_at), work=_folder(work))
-    found = open_source(source, size=size, splits=["train", "test"] if train else ["train"])
+    found = open_source(
+        source, size=size, depth=depth, value_range=value_range, max_megapixels=max_megapixels,
+        splits=["train", "test"] if train else ["train"],
+    )  # fmt: skip
+    screen.warn_of(found)
     chosen = screen.choose_classes(found.classes, classes)
     if train:
         tested_images(found, chosen)  # what can't be learned is refused before it is measured
@@ -118,17 +125,9 @@ def _check_budget(megabytes: float | None) -> None:
 
 
 def _folder(path: Path | None) -> Path | None:
-    from drrpack.errors import OutputError
+    from drrpack.formats.places import make_folder
 
-    if path is None:
-        return None
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{path}: no place for accuracies: {error}") from error
-    if not os.access(path, os.W_OK | os.X_OK):
-        raise OutputError(f"{path}: no place for accuracies: you may not write to that folder")
-    return path
+    return None if path is None else make_folder(path)
 
 
 def _sizes(text: str) -> list[float]:

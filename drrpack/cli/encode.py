@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from drrpack.cli import places
+from drrpack.cli.picture_options import Depth, MaxMegapixels, Size, ValueRange
 
 if TYPE_CHECKING:
     from drrpack.trainers.encode_plan import EncodeOptions, Entropy, Fit, Plan
@@ -26,7 +27,10 @@ def encode(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="The .drr file to write.", parser=places.path)
     ],
-    size: Annotated[int | None, typer.Option(help="Resize every image to SIZE x SIZE.")] = None,
+    size: Size = None,
+    depth: Depth = None,
+    value_range: ValueRange = None,
+    max_megapixels: MaxMegapixels = None,
     fit_classes: Annotated[
         int | None, typer.Option(help="Fit on the first N classes; half of them by default.")
     ] = None,
@@ -90,26 +94,30 @@ def encode(
     from drrpack.cli import interrupts, screen
     from drrpack.cli.progress import Bars
     from drrpack.formats import sources
+    from drrpack.formats.publish import replacing
     from drrpack.trainers.encode import encode as run
     from drrpack.trainers.encode_plan import EncodeOptions, plan_encode
 
     interrupts.makes(output)
-    if download is not None:
-        source = sources.download(download, source)
     place = screen.choose_device(device)
     screen.tidy(output)
     how = _how_to_fit(fit, finetune, finetune_decoder)
-    options = EncodeOptions(
-        source, output, place, _budget(epochs, minutes, how, place.type), size=size,
-        skip_bad=skip_bad, force=force, fit_classes=fit_classes, codec=codec,
-        fit=how, entropy=cast("Entropy", entropy), quality=quality,
-        seed=seed, raw_per_class=raw_per_class, raw_select=cast("Selection", raw_select),
-        decoder_only=decoder_only, thin=thin,
-    )  # fmt: skip
-    plan = plan_encode(options)
-    _show_plan(plan, options)
-    with Bars() as bars:
-        run(plan, bars.encoding)
+    budget = _budget(epochs, minutes, how, place.type)
+    with replacing(output):  # before pictures are fetched and read, which may take long
+        if download is not None:
+            source = sources.download(download, source)
+        options = EncodeOptions(
+            source, output, place, budget, size=size,
+            skip_bad=skip_bad, force=force, fit_classes=fit_classes, codec=codec,
+            fit=how, entropy=cast("Entropy", entropy), quality=quality,
+            seed=seed, raw_per_class=raw_per_class, raw_select=cast("Selection", raw_select),
+            decoder_only=decoder_only, thin=thin,
+            depth=depth, value_range=value_range, max_megapixels=max_megapixels,
+        )  # fmt: skip
+        plan = plan_encode(options)
+        _show_plan(plan, options)
+        with Bars() as bars:
+            run(plan, bars.encoding)
     screen.print_stats(output)
 
 
@@ -158,8 +166,7 @@ def _show_plan(plan: Plan, options: EncodeOptions) -> None:
         f"{source.root}: {sum(source.images_per_class)} images of {height}x{width} in "
         f"{len(source.classes)} classes"
     )
-    for bad in source.bad:
-        screen.warn(f"left out {bad.path}: {bad.reason}")
+    screen.warn_of(source)
     origin = "the one that comes with drrpack" if options.codec is None else str(options.codec)
     if options.fit == "no":
         screen.note(f"codec: {origin}")

@@ -31,10 +31,9 @@ def merge(
     interrupts.makes(output)
     check_output(output, overwrite=force)
     screen.tidy(output)
-    with ExitStack() as stack:
+    with replacing(output), ExitStack() as stack:
         readers = [stack.enter_context(Reader(path)) for path in dict.fromkeys(memories)]
         contents = in_one_layout(readers, screen.choose_device("cpu"))
-    together = merged(dict(zip(dict.fromkeys(memories), contents, strict=True)))
-    with replacing(output):
+        together = merged(dict(zip(dict.fromkeys(memories), contents, strict=True)))
         size = write(output, together, overwrite=force)
     screen.note(f"{output}: {len(together.classes)} classes, {size:,} bytes")

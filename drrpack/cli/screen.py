@@ -18,6 +18,7 @@ from drrpack.formats.account import account
 from drrpack.formats.container import Reader
 from drrpack.formats.layout import AnyPath
 from drrpack.formats.publish import remove_leftovers
+from drrpack.formats.sources import Source
 from drrpack.trainers.compare import Comparison
 from drrpack.trainers.grouping import Result, differing, grouped, heading
 from drrpack.trainers.results import METRICS, curve
@@ -25,6 +26,14 @@ from drrpack.trainers.results import table as result_rows
 from drrpack.trainers.selection import few, how_taken, select_classes
 from drrpack.trainers.study import by_phases
 from drrpack.trainers.verdict import in_words, within
+
+
+def warn_of(source: Source) -> None:
+    """What of a source was left out, and what may not be as it was meant."""
+    for bad in source.bad:
+        warn(f"left out {bad.path}: {bad.reason}")
+    for remark in source.remarks:
+        warn(remark)
 
 
 def tidy(output: Path) -> None:

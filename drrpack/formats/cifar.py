@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-import io
 import os
-import pickle
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +15,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from drrpack.errors import OptionError, SourceError
+from drrpack.formats import safe_pickle
+from drrpack.formats.layout import MAX_CLASSES, MAX_NAME_BYTES
 from drrpack.formats.pictures import fit_square
+from drrpack.formats.safe_pickle import StoredArray
 from drrpack.formats.splits import Opened, Pixels, Split, refuse_twins, shown
 
 SIDE = 32
@@ -150,6 +151,10 @@ def _class_names(path: Path, layout: Layout) -> tuple[str, ...]:
         raise _damaged(path, f"no list {layout.meta_key!r}", "the names of the classes", layout)
     if not all(isinstance(name, (bytes, str)) for name in names):
         raise _damaged(path, "a class name that is no text", "names", layout)
+    # one long name may stand in a pickle once and in the list a million times
+    if len(names) > MAX_CLASSES or max(map(len, names)) > MAX_NAME_BYTES:
+        found = f"{len(names)} class names of up to {max(map(len, names))} letters"
+        raise _damaged(path, found, f"up to {MAX_CLASSES} of {MAX_NAME_BYTES}", layout)
     try:
         texts = tuple(n.decode() if isinstance(n, bytes) else n for n in names)
     except UnicodeDecodeError as error:
@@ -179,7 +184,7 @@ def _checked_batch(
 ) -> tuple[Pixels, NDArray[np.int64]]:
     """The (n, 3072) uint8 pixels and (n,) int64 labels of one file."""
     stored, labels = content.get("data"), content.get(layout.label_key)
-    data = stored.pixels() if isinstance(stored, _StoredArray) else None
+    data = _pixels(stored) if isinstance(stored, StoredArray) else None
     if data is None:
         raise _damaged(path, "no array 'data' of bytes", f"(n, {VALUES}) uint8", layout)
     if not isinstance(labels, list) or len(labels) != len(data):
@@ -189,6 +194,14 @@ def _checked_batch(
     return data, np.array(labels, np.int64)
 
 
+def _pixels(stored: StoredArray) -> Pixels | None:
+    """The array as (n, 3072) uint8, or None if it is none."""
+    shape, raw = stored.shape, stored.bytes_of("u1")
+    if raw is None or len(raw) % VALUES or shape != (len(raw) // VALUES, VALUES):
+        return None
+    return np.frombuffer(raw, np.uint8).reshape(-1, VALUES)
+
+
 def _read_dict(path: Path, layout: Layout) -> tuple[dict[Any, Any], bytes]:
     """The dict pickled in a file, with text for its keys, and the sha256 of the file."""
     try:
@@ -196,7 +209,7 @@ def _read_dict(path: Path, layout: Layout) -> tuple[dict[Any, Any], bytes]:
     except OSError as error:
         raise _damaged(path, f"{error.strerror}", f"a file of {layout.name}", layout) from error
     try:
-        read = _SafeUnpickler(io.BytesIO(content), encoding="bytes").load()
+        read = safe_pickle.loads(content)
     except Exception as error:  # a damaged pickle raises nearly everything
         raise _damaged(path, f"{error}", f"a pickle of {layout.name}", layout) from error
     if not isinstance(read, dict):
@@ -211,68 +224,3 @@ def _damaged(path: Path, found: str, expected: str, layout: Layout) -> SourceErr
 
 def _fix(layout: Layout) -> str:
     return f"fetch it again with --download {layout.name}"
-
-
-class _StoredArray:
-    """Takes what numpy pickles of an array; numpy itself is never called by the file."""
-
-    state: tuple[Any, ...] = ()
-
-    def __setstate__(self, state: tuple[Any, ...]) -> None:
-        self.state = state  # (version, shape, dtype, is it in Fortran order, bytes)
-
-    def pixels(self) -> Pixels | None:
-        """The array as (n, 3072) uint8, or None if it is none."""
-        if len(self.state) != 5:
-            return None
-        _, shape, dtype, fortran, raw = self.state
-        if not isinstance(raw, bytes) or getattr(dtype, "kind", None) not in (b"u1", "u1"):
-            return None
-        if fortran or shape != (len(raw) // VALUES, VALUES) or len(raw) % VALUES:
-            return None
-        return np.frombuffer(raw, np.uint8).reshape(-1, VALUES)
-
-
-class _StoredDtype:
-    """Takes what numpy pickles of a dtype, of which only the name matters."""
-
-    def __init__(self, kind: object = None, *_: object) -> None:
-        self.kind = kind
-
-    def __setstate__(self, state: object) -> None:
-        """Byte order and fields: bytes have neither."""
-
-
-class _ArrayType:
-    """Stands for numpy.ndarray where a pickle names it as an argument."""
-
-
-def _reconstruct(*_: object) -> _StoredArray:
-    return _StoredArray()
-
-
-def _encode(text: str, encoding: str) -> bytes:
-    """How Python 3 writes bytes in protocol 2."""
-    if encoding not in ("latin1", b"latin1"):
-        raise pickle.UnpicklingError(f"text in the encoding {encoding!r}")
-    return text.encode("latin1")
-
-
-_ADMITTED: dict[tuple[str, str], Any] = {
-    ("numpy.core.multiarray", "_reconstruct"): _reconstruct,
-    ("numpy._core.multiarray", "_reconstruct"): _reconstruct,  # numpy 2
-    ("numpy", "ndarray"): _ArrayType,
-    ("numpy", "dtype"): _StoredDtype,
-    ("_codecs", "encode"): _encode,
-}
-
-
-class _SafeUnpickler(pickle.Unpickler):
-    """Reads a pickle in which nothing can be called but the stand-ins above."""
-
-    def find_class(self, module: str, name: str, /) -> Any:
-        if (module, name) not in _ADMITTED:
-            raise pickle.UnpicklingError(
-                f"a pickle that calls {module}.{name}, which no CIFAR file does; not run"
-            )
-        return _ADMITTED[module, name]

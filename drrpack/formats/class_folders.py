@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,9 +14,11 @@ from drrpack.formats.pictures import EXTENSIONS
 from drrpack.formats.splits import Split, refuse_twins, shown
 
 TRAIN_NAME = "train"
-TEST_NAMES = ("test", "val")  # the first that is there; where both are, val served for tuning
+TEST_NAME = "test"
+VAL_NAMES = ("val", "valid", "validation")  # the test split where there is no test
 IGNORED_NAMES = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx"})
 
+_TEST_EXPECTED = f"{TEST_NAME}/ (or {'/, '.join(VAL_NAMES)}/)"
 EXPECTED = "expected one folder of pictures for each class, like cat/0001.png"
 
 
@@ -56,17 +58,52 @@ def find_splits(root: Path) -> dict[Split, Path]:
     """The folder of each split; a folder that isn't divided is all training split.
 
     Divided is what holds a folder ``train`` with folders in it. A ``train`` with pictures in it
-    is a class, as it is in CIFAR-100. The test split is ``test``, or else ``val``.
+    is a class, as it is in CIFAR-100. The test split is ``test``, or else ``val``, ``valid`` or
+    ``validation``: where ``test`` is there as well, it served for tuning, and is not read. Capital
+    letters make no difference.
     """
-    train = root / TRAIN_NAME
-    if not os.path.isdir(train) or not any(os.path.isdir(entry) for entry in _visible(train)):
+    train = _split_called(root, TRAIN_NAME)
+    if train is None or not any(os.path.isdir(entry) for entry in _visible(train)):
         return {"train": root}
     splits: dict[Split, Path] = {"train": train}
-    for name in reversed(TEST_NAMES):
-        if os.path.isdir(root / name):
-            splits["test"] = root / name
-    _refuse_classes_beside_splits(root)
+    test = _split_called(root, TEST_NAME) or _split_called(root, *VAL_NAMES)
+    if test is not None:
+        splits["test"] = test
+    _refuse_classes_beside_splits(root, train)
     return splits
+
+
+def _split_called(root: Path, *names: str) -> Path | None:
+    """The folder in ``root`` with one of these names; raises SourceError where several have."""
+    found = [entry for entry in _visible(root) if entry.name.lower() in names]
+    folders = [entry for entry in found if os.path.isdir(entry)]
+    if len(folders) > 1:
+        called = " and ".join(shown(folder.name) for folder in folders)
+        raise SourceError(
+            f"{shown(root)}: found {called}, which would be the same split; expected one of them: "
+            "move the other away"
+        )
+    return folders[0] if folders else None
+
+
+def left_out(root: Path, folders: Mapping[Split, Path], classes: Sequence[str]) -> Iterator[str]:
+    """A sentence for each folder beside the training split that looks like a split, and is none.
+
+    It has folders named as the classes are. What served for tuning, beside ``test``, is known.
+    """
+    if folders["train"] == root:
+        return
+    for entry in _folders(_visible(root)):
+        if entry in folders.values() or entry.name.lower() in VAL_NAMES:
+            continue
+        names = {unicodedata.normalize("NFC", inner.name) for inner in _visible(entry)}
+        inner = sorted(names.intersection(classes))
+        if inner:
+            yield (
+                f"{shown(entry)}: found folders named as classes are, such as {inner[0]!r}, and "
+                f"left them out; expected the test split to be {_TEST_EXPECTED}: rename the folder "
+                "if it is that split"
+            )
 
 
 def list_splits(folders: Mapping[Split, Path]) -> dict[Split, tuple[ClassFiles, ...]]:
@@ -116,7 +153,7 @@ def _list_files(folder: Path) -> tuple[Path, ...]:
             raise SourceError(
                 f"{shown(entry)}: found a folder inside the class {folder.name!r}; {EXPECTED}: "
                 "move its pictures up, or, where the source is divided, name its parts "
-                f"{TRAIN_NAME}/ and {TEST_NAMES[0]}/ (or {TEST_NAMES[1]}/)"
+                f"{TRAIN_NAME}/ and {_TEST_EXPECTED}"
             )
     if not entries:
         raise SourceError(
@@ -176,14 +213,14 @@ def _class_name(folder: Path) -> str:
         ) from error
 
 
-def _refuse_classes_beside_splits(root: Path) -> None:
+def _refuse_classes_beside_splits(root: Path, train: Path) -> None:
     """Raise where a class would go unread because the source was taken to be divided."""
     for entry in _folders(_visible(root)):
-        if entry.name in (TRAIN_NAME, *TEST_NAMES):
+        if entry.name.lower() in (TRAIN_NAME, TEST_NAME, *VAL_NAMES):
             continue
         if any(_looks_picture(inner) for inner in _visible(entry)):
             raise SourceError(
                 f"{shown(entry)}: found pictures like those of a class, beside "
-                f"{shown(root / TRAIN_NAME)}, which holds folders and so is a training split; "
-                "expected one or the other: move the folder away, or the folders out of train/"
+                f"{shown(train)}, which holds folders and so is a training split; expected one or "
+                f"the other: move the folder away, or the folders out of {train.name}/"
             )

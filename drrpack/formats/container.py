@@ -36,7 +36,8 @@ from drrpack.formats.layout import (
     forbidden,
     parse_json,
 )
-from drrpack.formats.publish import check_output, publish
+from drrpack.formats.places import check_output
+from drrpack.formats.publish import publish
 from drrpack.formats.remotefile import open_stored
 from drrpack.formats.storedfile import StoredFile
 from drrpack.formats.structure import Structure, read_structure

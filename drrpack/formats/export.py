@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +11,8 @@ from PIL import Image
 
 from drrpack.errors import OptionError, OutputError, UnsafeError, WriteError
 from drrpack.formats.dataset import DRRDataset
-from drrpack.formats.publish import all_or_nothing, new_file, new_folder, reason
+from drrpack.formats.places import check_folder, reason
+from drrpack.formats.publish import all_or_nothing, new_file, new_folder, replacing
 
 FORMATS = ("png", "webp", "npz")
 IMAGES_AT_ONCE = 1024
@@ -31,10 +31,11 @@ def export(dataset: DRRDataset, output: Path, kind: str, tick: Tick | None = Non
         UnsafeError: a class whose name would lead out of the folder.
     """
     check_place(output, kind)
-    if kind == "npz":
-        _export_arrays(dataset, output, tick)
-    else:
-        _export_folder(dataset, output, kind, tick)
+    with replacing(output):
+        if kind == "npz":
+            _export_arrays(dataset, output, tick)
+        else:
+            _export_folder(dataset, output, kind, tick)
 
 
 def check_place(output: Path, kind: str) -> None:
@@ -50,10 +51,7 @@ def check_place(output: Path, kind: str) -> None:
     try:
         if _is_there(output):
             raise OutputError(f"{output}: exists already; give another name, or remove it first")
-        if not output.parent.is_dir():
-            raise OutputError(f"{output}: there is no folder {output.parent}; create it first")
-        if not os.access(output.parent, os.W_OK | os.X_OK):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        check_folder(output, output.parent)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         raise WriteError(f"{output}: can't be written: {reason(error)}") from error
 

@@ -12,8 +12,10 @@ from typing import TypeAlias
 import numpy as np
 
 from drrpack.errors import SourceError
-from drrpack.formats.class_folders import ClassFiles, find_splits, list_splits
+from drrpack.formats.brightness import WHITE_16, usual_depth
+from drrpack.formats.class_folders import ClassFiles, find_splits, left_out, list_splits
 from drrpack.formats.pictures import FORMATS, Picture, read_pictures
+from drrpack.formats.reading import Reading
 from drrpack.formats.splits import BadImage, Opened, Pixels, Split, SplitData, shown
 
 KEEP_BUDGET_BYTES = 2 << 30  # all of CIFAR or Tiny-ImageNet; what is larger is decoded again
@@ -22,11 +24,13 @@ SHOWN_BAD = 5
 
 @dataclass(frozen=True)
 class CheckedFile:
-    """A file that was read on opening: the sha256 of its bytes, the (height, width) it gives."""
+    """A file that was read on opening: the sha256 of its bytes, the (height, width) it gives, and
+    ``Picture.peak``."""
 
     path: Path
     sha256: bytes
     size: tuple[int, int]
+    peak: float | None
 
 
 Checked: TypeAlias = dict[Split, dict[str, tuple[CheckedFile, ...]]]
@@ -60,7 +64,7 @@ class FolderSplit:
     classes: tuple[str, ...]
     files: tuple[tuple[CheckedFile, ...], ...]
     image_size: tuple[int, int]
-    size: int | None
+    reading: Reading
     store: PixelStore
 
     @property
@@ -82,7 +86,7 @@ class FolderSplit:
             return kept.copy()
         files = self.files[class_index]
         images = np.empty((len(files), *self.image_size, 3), np.uint8)
-        for i, read in enumerate(read_pictures(self.paths(class_index), self.size)):
+        for i, read in enumerate(read_pictures(self.paths(class_index), self.reading)):
             if isinstance(read, BadImage) or read.sha256 != files[i].sha256:
                 raise SourceError(
                     f"{shown(files[i].path)}: changed since the source was opened; expected the "
@@ -93,10 +97,11 @@ class FolderSplit:
 
 
 def open_folder(
-    root: Path, size: int | None, skip_bad: bool, splits: Sequence[Split], keep_bytes: int
+    root: Path, reading: Reading, skip_bad: bool, splits: Sequence[Split], keep_bytes: int
 ) -> Opened:
     """List, read and check an image folder; raises SourceError, see ``sources.open_source``."""
-    listing = list_splits(find_splits(root))
+    folders = find_splits(root)
+    listing = list_splits(folders)
     classes = tuple(found.name for found in listing["train"])
     wanted = {split: found for split, found in listing.items() if split in splits}
     if not wanted:
@@ -105,22 +110,24 @@ def open_folder(
             "test/ (or val/), each with one folder for each class: name a folder that has them"
         )
     store = PixelStore(keep_bytes)
-    checked, bad = _read_all(wanted, classes, size, store)
+    checked, bad = _read_all(wanted, classes, reading, store)
     if bad and not skip_bad:
         raise SourceError(_bad_message(bad, wanted))
     _refuse_emptied_classes(wanted, checked)
-    image_size = _one_size([f for s in checked.values() for files in s.values() for f in files])
+    every = [file for found in checked.values() for files in found.values() for file in files]
+    image_size = _one_size(every)
     opened: dict[Split, SplitData] = {}
     for split, found in checked.items():
         files = tuple(found.get(name, ()) for name in classes)
-        opened[split] = FolderSplit(split, classes, files, image_size, size, store)
+        opened[split] = FolderSplit(split, classes, files, image_size, reading, store)
     listed = tuple(len(found.files) for found in listing["train"])
     counts = opened["train"].counts if "train" in opened else listed
-    return Opened(classes, image_size, counts, opened, tuple(bad))
+    remarks = [*left_out(root, folders, classes), *brightness_remarks(root, every, reading)]
+    return Opened(classes, image_size, counts, opened, tuple(bad), tuple(remarks))
 
 
 def _read_all(
-    listing: Listing, classes: Sequence[str], size: int | None, store: PixelStore
+    listing: Listing, classes: Sequence[str], reading: Reading, store: PixelStore
 ) -> tuple[Checked, list[BadImage]]:
     """Decode every file once, one class after the other; bad files are collected, not raised."""
     checked: Checked = {}
@@ -128,12 +135,13 @@ def _read_all(
     for split, found_classes in listing.items():
         checked[split] = {}
         for found in found_classes:
-            read = read_pictures(found.files, size)
+            read = read_pictures(found.files, reading)
             good = [picture for picture in read if isinstance(picture, Picture)]
             bad += [picture for picture in read if isinstance(picture, BadImage)]
             store.offer((split, classes.index(found.name)), good)
             checked[split][found.name] = tuple(
-                CheckedFile(p.path, p.sha256, (p.pixels.shape[0], p.pixels.shape[1])) for p in good
+                CheckedFile(p.path, p.sha256, (p.pixels.shape[0], p.pixels.shape[1]), p.peak)
+                for p in good
             )
     return checked, bad
 
@@ -158,6 +166,24 @@ def _refuse_emptied_classes(listing: Listing, checked: Checked) -> None:
                     f"{shown(found.folder)}: found {len(found.files)} files, none of which can be "
                     "read as a picture; expected at least one: remove the folder, or replace them"
                 )
+
+
+def brightness_remarks(root: Path, files: Sequence[CheckedFile], reading: Reading) -> Iterator[str]:
+    """What a user should hear of how bright the pictures come out."""
+    deep = [file for file in files if file.peak is not None]
+    if reading.levels is not None:
+        if not deep:
+            yield f"{shown(root)}: no picture has more than 8 bits, so {reading.said} does nothing"
+        return
+    peak = max((file.peak or 0 for file in deep), default=WHITE_16)
+    depth = usual_depth(peak)
+    if depth is not None:
+        named = " and ".join(shown(file.path) for file in deep[:2])
+        yield (
+            f"{len(deep)} pictures of 16 bits, such as {named}, have no value above {peak:.0f}, "
+            f"where white is {WHITE_16}, and come out dark: if white is {2**depth - 1} say "
+            f"--depth {depth}, for anything else --range BLACK WHITE, and convert colours to 8 bits"
+        )
 
 
 def _one_size(files: Sequence[CheckedFile]) -> tuple[int, int]:

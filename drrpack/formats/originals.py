@@ -13,7 +13,8 @@ from drrpack.errors import SourceError
 from drrpack.formats import metadata
 from drrpack.formats.container import Reader
 from drrpack.formats.layout import Json
-from drrpack.formats.sources import Source, Split, open_source
+from drrpack.formats.reading import Reading
+from drrpack.formats.sources import Source, Split, open_as
 from drrpack.formats.splits import Pixels
 
 
@@ -65,14 +66,19 @@ class Originals:
         return digests[0] if len(digests) == 1 else sha256("".join(digests).encode()).hexdigest()
 
 
-def record(source: Source, size: int | None) -> Json:
+def record(source: Source) -> Json:
     """What a file's metadata keep of a source, one of the list ``sources``."""
     digests = {"train": source.digest()}
     if source.has_test:
         digests["test"] = source.digest("test")
     # a path need not be UTF-8, as JSON must be
     path = str(source.root).encode("utf-8", "backslashreplace").decode()
-    return {"path": path, "digest": digests, "size": size, "classes": list(source.classes)}
+    return {
+        "path": path,
+        "digest": digests,
+        **source.reading.to_json(),
+        "classes": list(source.classes),
+    }
 
 
 def open_originals(reader: Reader, given: Path | None, split: Split) -> Originals:
@@ -104,7 +110,7 @@ def _open_part(reader: Reader, kept: Json, given: Path | None, split: Split, opt
             f"say where they are with {option}"
         )
     # bad pictures may have been left out when encoding; the digest tells whether the same ones
-    source = open_source(path, size=kept.get("size"), splits=[split], skip_bad=True)
+    source = open_as(path, Reading.from_json(kept), splits=[split], skip_bad=True)
     digests = metadata.part(kept, "digest")
     if split == "test" and split not in digests:
         raise SourceError(
@@ -132,7 +138,7 @@ def open_test(reader: Reader, given: Path | None, moved: Path | None = None) -> 
     if given is None:
         found = open_originals(reader, moved, "test")
     else:
-        source = open_source(given, size=recorded_size(reader))
+        source = open_as(given, recorded_reading(reader))
         split: Split = "test" if source.has_test else "train"
         _refuse_training_images(reader, source, split)
         found = Originals((Part(source, split, source.classes),))
@@ -164,10 +170,12 @@ def _records(reader: Reader) -> Sequence[Json]:
     return metadata.sources(reader.metadata)
 
 
-def recorded_size(reader: Reader) -> int | None:
-    """The --size with which the memory was made: other images are brought to it as well."""
-    sizes = [kept["size"] for kept in _records(reader) if kept.get("size") is not None]
-    return sizes[0] if sizes else None
+def recorded_reading(reader: Reader) -> Reading:
+    """How the memory's images were read, its --size above all: other images are read so as well."""
+    reading = Reading()
+    for kept in _records(reader):
+        reading = reading.or_as(Reading.from_json(kept))
+    return reading
 
 
 def _size(size: tuple[int, int]) -> str:

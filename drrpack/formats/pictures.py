@@ -6,10 +6,11 @@ import hashlib
 import io
 import os
 import stat
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -17,6 +18,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
+from drrpack.formats.brightness import NotReadable, samples_of, to_rgb
+from drrpack.formats.reading import Reading
 from drrpack.formats.splits import BadImage, Pixels
 
 # A list of our own, because Pillow's holds formats that start other programs (EPS) and some
@@ -27,10 +30,8 @@ EXTENSIONS = (
     *(".pnm", ".tif", ".tiff", ".gif", ".jp2", ".j2k", ".avif"),
 )
 THREADS = min(8, os.cpu_count() or 1)
-
-
-class NotReadable(Exception):
-    """The reason why a file can't be read as a picture."""
+USUAL_PIXELS = Image.MAX_IMAGE_PIXELS or 0  # Pillow's limit as it comes: of 256 MB in RGB
+_ALONE = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -40,13 +41,15 @@ class Picture:
     path: Path
     sha256: bytes
     pixels: Pixels
+    peak: float | None = None  # the largest value of a deep one; see ``brightness.to_rgb``
 
 
-def read_pictures(paths: Sequence[Path], size: int | None) -> list[Picture | BadImage]:
-    """Read every file, in order, several at a time; ``size``: see ``fit_square``."""
+def read_pictures(paths: Sequence[Path], reading: Reading) -> list[Picture | BadImage]:
+    """Read every file, in order, several at a time; its size: see ``fit_square``."""
     _formats()  # Pillow loads its plugins here, before there are threads
-    with _strict_pillow(), ThreadPoolExecutor(THREADS) as pool:
-        return list(pool.map(lambda path: _read_picture(path, size), paths))
+    limit = _pixel_limit(reading)
+    with _strict_pillow(limit), ThreadPoolExecutor(THREADS) as pool:
+        return list(pool.map(lambda path: _read_picture(path, reading, limit), paths))
 
 
 def fit_square(image: Image.Image, size: int) -> Image.Image:
@@ -60,37 +63,14 @@ def fit_square(image: Image.Image, size: int) -> Image.Image:
     return ImageOps.fit(image, (size, size), method=Image.Resampling.BICUBIC)
 
 
-def to_rgb(image: Image.Image) -> Image.Image:
-    """Any mode as RGB: 16 bits scaled to 8, grey repeated, palettes looked up, alpha dropped.
-
-    Alpha is dropped and not blended, as torchvision's ImageFolder does. Refused are modes
-    without a fixed range (float, 32-bit integers) and those Pillow can't convert.
-    """
-    if image.mode == "RGB":
-        return image
-    if image.mode.startswith("I"):
-        return _from_16_bits(image).convert("RGB")
-    if image.mode == "F":
-        raise NotReadable("its pixels are floats, which have no fixed range of brightness")
-    return image.convert("RGB")
-
-
-def _from_16_bits(image: Image.Image) -> Image.Image:
-    """Grey of 16 bits to 8, rounded to nearest. Pillow's own conversion clips at 255."""
-    grey = np.asarray(image).astype(np.int64)  # (H, W)
-    if grey.min() < 0 or grey.max() > 65535:
-        raise NotReadable("its pixels are 32-bit integers, which have no fixed range of brightness")
-    return Image.fromarray(((grey + 128) // 257).astype(np.uint8))  # 65535 = 255 * 257
-
-
-def _read_picture(path: Path, size: int | None) -> Picture | BadImage:
+def _read_picture(path: Path, reading: Reading, limit: int | None) -> Picture | BadImage:
     """Read one file; whatever goes wrong becomes a reason, so that all bad files are listed."""
     try:
         content = _read_file(path)
-        pixels = _decode(content, size)
+        pixels, peak = _decode(content, reading, limit)
     except NotReadable as reason:
         return BadImage(path, str(reason))
-    return Picture(path, hashlib.sha256(content).digest(), pixels)
+    return Picture(path, hashlib.sha256(content).digest(), pixels, peak)
 
 
 def _read_file(path: Path) -> bytes:
@@ -107,21 +87,24 @@ def _read_file(path: Path) -> bytes:
     return content
 
 
-def _decode(content: bytes, size: int | None) -> Pixels:
-    """The first frame of a picture, upright, as (H, W, 3) uint8."""
+def _decode(content: bytes, reading: Reading, limit: int | None) -> tuple[Pixels, float | None]:
+    """The first frame of a picture, upright, as (H, W, 3) uint8, and its ``Picture.peak``."""
     try:
-        with Image.open(io.BytesIO(content), formats=_formats()) as image:
-            _refuse_bomb(image)
+        with Image.open(io.BytesIO(content), formats=_formats()) as image, _room_for(image, limit):
+            samples = samples_of(image)
             image.load()
             with suppress(Exception):  # damaged EXIF is no reason to refuse good pixels
                 ImageOps.exif_transpose(image, in_place=True)
-            rgb = to_rgb(image)
-            return np.array(rgb if size is None else fit_square(rgb, size))
+            rgb, peak = to_rgb(image, samples, reading)
+            return np.array(rgb if reading.size is None else fit_square(rgb, reading.size)), peak
     except UnidentifiedImageError as error:
         start = content[:8].hex(" ")
         raise NotReadable(f"is no picture of a known format (it starts {start})") from error
     except Image.DecompressionBombError as error:
-        raise NotReadable(f"is too large, perhaps a decompression bomb: {error}") from error
+        raise NotReadable(
+            f"is too large, perhaps a decompression bomb: {error} If it is none, allow for its "
+            "size with --max-megapixels N"
+        ) from error
     except NotReadable:
         raise
     except Exception as error:  # Pillow's decoders raise nearly everything on damaged files
@@ -135,26 +118,42 @@ def _formats() -> tuple[str, ...]:
     return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
-def _refuse_bomb(image: Image.Image) -> None:
-    """Refuse what Pillow only warns of; nothing has been decompressed yet."""
-    limit = Image.MAX_IMAGE_PIXELS
-    if limit is not None and image.width * image.height > limit:
-        raise NotReadable(
-            f"is too large, perhaps a decompression bomb: {image.width} x {image.height} pixels, "
-            f"Pillow's limit is {limit}"
-        )
+def _pixel_limit(reading: Reading) -> int | None:
+    """How many pixels a picture may have: what the user says, or else Pillow's limit, if any."""
+    if reading.max_megapixels is None:
+        return Image.MAX_IMAGE_PIXELS
+    return int(reading.max_megapixels * 1_000_000)
 
 
 @contextmanager
-def _strict_pillow() -> Iterator[None]:
+def _room_for(image: Image.Image, limit: int | None) -> Iterator[None]:
+    """Refuse what Pillow only warns of; nothing has been decompressed yet.
+
+    What only a user's own limit lets pass is decoded alone: one such picture takes hundreds of
+    megabytes.
+    """
+    pixels = image.width * image.height
+    if limit is not None and pixels > limit:
+        raise NotReadable(
+            f"is too large, perhaps a decompression bomb: {image.width} x {image.height} pixels, "
+            f"expected {limit} at most; if it is none, say --max-megapixels {-(-pixels // 10**6)}"
+        )
+    with _ALONE if pixels > USUAL_PIXELS else nullcontext():
+        yield
+
+
+@contextmanager
+def _strict_pillow(limit: int | None) -> Iterator[None]:
     """Read without warnings, and with truncated files refused, whatever the program has set.
 
-    Both settings are the process's own: they are set once around all threads, then put back.
+    All settings are the process's own: they are set once around all threads, then put back.
     """
     lenient, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
+    usual, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, limit
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # bombs are refused by size, odd EXIF is no matter
             yield
     finally:
         ImageFile.LOAD_TRUNCATED_IMAGES = lenient
+        Image.MAX_IMAGE_PIXELS = usual

@@ -3,68 +3,26 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
+import hashlib
 import os
 import secrets
 import shutil
 import stat
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import partial
 from pathlib import Path
+from typing import IO
 
 from drrpack.errors import DrrError, MissingError, OutputError, WriteError
 from drrpack.formats.layout import AnyPath
+from drrpack.formats.places import check_output, reason
 from drrpack.formats.unfinished import undone_by
 
-_SPARE_BYTES = 1 << 16  # for the folder entry and the file system's own blocks
-_REASONS = {
-    errno.ENOSPC: "the disk is full; free some space or choose another place",
-    errno.EDQUOT: "your disk quota is used up; free some space or choose another place",
-    errno.EROFS: "the file system is read-only; choose another place",
-    errno.EACCES: "you may not write to that folder; change its permissions or choose another",
-    errno.EPERM: "you may not write to that folder; change its permissions or choose another",
-}
-
-
-def check_output(path: AnyPath, *, overwrite: bool = False, need_bytes: int = 0) -> None:
-    """Find out before the work is done whether its result can be written to ``path``.
-
-    Raises:
-        OutputError: it exists already, is no regular file, or its folder is missing, may not be
-            written to, or (WriteError) has not ``need_bytes`` of free space.
-    """
-    try:
-        target = Path(os.path.realpath(path))
-        _check_target(path, target, overwrite)
-        if need_bytes:
-            _check_space(path, target.parent, need_bytes)
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        raise OutputError(f"{path}: can't be written: {reason(error)}") from error
-
-
-def _check_target(path: AnyPath, target: Path, overwrite: bool) -> None:
-    if target.is_dir():
-        raise OutputError(f"{path}: is a folder; give the path of a file, such as {path}/mem.drr")
-    if target.exists() and not target.is_file():
-        raise OutputError(f"{path}: is a device or pipe; give the path of a file")
-    if target.exists() and not overwrite:
-        raise OutputError(f"{path}: exists already; say --force to overwrite it")
-    if not target.parent.is_dir():
-        raise OutputError(f"{path}: there is no folder {target.parent}; create it first")
-    if not os.access(target.parent, os.W_OK | os.X_OK):
-        raise OutputError(f"{path}: {_REASONS[errno.EACCES]}")
-
-
-def _check_space(path: AnyPath, folder: Path, need_bytes: int) -> None:
-    disk = os.statvfs(folder)
-    free_bytes = disk.f_bavail * disk.f_frsize
-    if free_bytes < need_bytes + _SPARE_BYTES:
-        raise WriteError(
-            f"{path}: {need_bytes} bytes are needed and {free_bytes} are free; "
-            "free some space or choose another place"
-        )
+_TRIES, _TRY_SECONDS = 5, 0.05  # for a lock that is held for a moment alone
 
 
 def publish(
@@ -112,10 +70,32 @@ def all_or_nothing(target: Path, shown: AnyPath) -> Iterator[Path]:
     _sync_folder(target.parent)
 
 
+def write_atomic(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+    """Let ``write`` fill a file, which takes the name ``path`` when it is whole.
+
+    Raises:
+        WriteError: names ``path``; what was there stays.
+    """
+    with all_or_nothing(path, path) as hidden, new_file(hidden) as descriptor:
+        _keep_mode(descriptor, path)
+        try:
+            with open(descriptor, "wb", closefd=False) as file:
+                write(file)
+        except RuntimeError as error:  # torch.save tells of a full disk by it
+            raise WriteError(
+                f"{path}: can't be written: {error}; check the disk or choose another place"
+            ) from error
+        os.fsync(descriptor)
+
+
 @contextmanager
 def new_file(path: Path) -> Iterator[int]:
-    """The descriptor of a new file, locked while it is open: that tells it from a leftover."""
-    with _locked(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL) as descriptor:
+    """The descriptor of a new file, locked while it is open: that tells it from a leftover.
+
+    Nobody else's file or link is ever opened in its place, so what is to be written goes through
+    the descriptor, never through the name once more.
+    """
+    with _locked(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW) as descriptor:
         yield descriptor
 
 
@@ -123,7 +103,7 @@ def new_file(path: Path) -> Iterator[int]:
 def new_folder(path: Path) -> Iterator[Path]:
     """A new folder, locked in the same way."""
     path.mkdir()
-    with _locked(path, os.O_RDONLY):
+    with _locked(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW):
         yield path
 
 
@@ -163,35 +143,38 @@ def _sync_folder(folder: Path) -> None:
 
 # --- what a killed process left -------------------------------------------------------------------
 
-_PREFIX, _SUFFIX = ".drr-", ".tmp"
+_PREFIX, _SUFFIX, _CLAIM = ".drr-", ".tmp", ".lock"
+_NUMBER = "[0-9a-f]" * 16
 
 
 def remove_leftovers(folder: Path) -> list[Path]:
     """Remove the hidden files and folders of writers that were killed; returns what they were.
 
-    What a living process is writing is locked, and stays; so does everything where a file system
+    What belongs to a living process is locked, and stays; so does everything where a file system
     has no locks.
     """
-    removed = []
-    for path in sorted(folder.glob(f"{_PREFIX}{'[0-9a-f]' * 16}{_SUFFIX}")):
-        if _is_left_over(path):
-            _remove(path)
-            removed.append(path)
-    return removed
+    found = [path for end in (_SUFFIX, _CLAIM) for path in folder.glob(f"{_PREFIX}{_NUMBER}{end}")]
+    return [path for path in sorted(found) if _remove_left_over(path)]
 
 
 def is_hidden(path: Path) -> bool:
-    """Whether a name is that of a file or folder which is not in its place yet, or never will."""
-    return path.name.startswith(_PREFIX) and path.name.endswith(_SUFFIX)
+    """Whether a name is that of a file or folder which is not in its place yet, or never will, or
+    of a lock."""
+    return path.name.startswith(_PREFIX) and path.name.endswith((_SUFFIX, _CLAIM))
 
 
-def _is_left_over(path: Path) -> bool:
+def _remove_left_over(path: Path) -> bool:
+    """Remove what nobody has locked; the lock is held meanwhile, as the name of a claim is used
+    again."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not _is_at(descriptor, path):
+            return False
+        _remove(path)
     except OSError:
         return False
     finally:
@@ -230,11 +213,77 @@ def changing(path: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+# The files whose writers this thread is among: what they call may ask for them once more.
+_CLAIMED: ContextVar[frozenset[Path]] = ContextVar("claimed", default=frozenset())
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[None]:
-    """As `changing`, for what will take the place of whatever is at ``path``, if anything is."""
-    with changing(path) if path.exists() else contextlib.nullcontext():
+    """Hold off others that would write to ``path``, whether anything is there by now or not.
+
+    Entered before the work begins it spares two processes the same work, of which the later would
+    be lost. A hidden file beside ``path`` is locked for it, and the lock ends when this process
+    does; what was there is held as by `changing`.
+
+    Raises:
+        OutputError: another process is at it already, or nothing can be written there.
+    """
+    target = Path(os.path.realpath(path))
+    if target in _CLAIMED.get():
         yield
+        return
+    check_output(path, overwrite=True)
+    with _claim(target, path), changing(path) if path.exists() else contextlib.nullcontext():
+        before = _CLAIMED.set(_CLAIMED.get() | {target})
+        try:
+            yield
+        finally:
+            _CLAIMED.reset(before)
+
+
+@contextmanager
+def _claim(target: Path, shown: Path) -> Iterator[None]:
+    name = hashlib.sha256(os.fsencode(target.name)).hexdigest()[:16]
+    lock = target.with_name(f"{_PREFIX}{name}{_CLAIM}")
+    descriptor = _taken(lock, shown)
+
+    def let_go() -> None:
+        with contextlib.suppress(OSError):
+            if _is_at(descriptor, lock):
+                lock.unlink()
+
+    with undone_by(let_go):
+        try:
+            yield
+        finally:
+            let_go()
+            os.close(descriptor)
+
+
+def _taken(lock: Path, shown: Path) -> int:
+    """The descriptor of a file that this process alone has locked; raises OutputError."""
+    for _ in range(_TRIES):
+        try:
+            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
+        except OSError as error:
+            raise WriteError(f"{shown}: can't be written: {reason(error)}") from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _is_at(descriptor, lock):
+                return descriptor
+        except BlockingIOError:  # by its writer, or for a moment by `remove_leftovers`
+            time.sleep(_TRY_SECONDS)
+        except OSError:  # some network file systems have no locks
+            return descriptor
+        os.close(descriptor)
+    raise OutputError(f"{shown}: another process is writing it; try again later or choose another")
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    """Whether an open file is still the one at ``path``."""
+    with contextlib.suppress(FileNotFoundError):
+        return os.path.samestat(os.fstat(descriptor), os.lstat(path))
+    return False
 
 
 def _is_taken(descriptor: int, path: Path) -> bool:
@@ -243,11 +292,4 @@ def _is_taken(descriptor: int, path: Path) -> bool:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
-    return os.fstat(descriptor).st_ino != os.stat(path).st_ino
-
-
-def reason(error: OSError | ValueError) -> str:
-    """What went wrong, and what to do, in words."""
-    number = getattr(error, "errno", None)
-    text = getattr(error, "strerror", None) or error
-    return _REASONS.get(number or 0, f"{text}; choose another place")
+    return not os.path.samestat(os.fstat(descriptor), os.stat(path))

@@ -11,10 +11,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from drrpack.errors import OptionError, SourceError
+from drrpack.errors import SourceError
 from drrpack.formats.cifar import download, find_cifar, open_cifar
 from drrpack.formats.class_folders import checked_folder
 from drrpack.formats.image_folder import KEEP_BUDGET_BYTES, open_folder
+from drrpack.formats.reading import Reading
 from drrpack.formats.splits import (
     SPLITS,
     BadImage,
@@ -25,7 +26,7 @@ from drrpack.formats.splits import (
     shown,
 )
 
-__all__ = ["BadImage", "Source", "Split", "download", "open_source"]
+__all__ = ["BadImage", "Source", "Split", "download", "open_as", "open_source"]
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class Source:
     image_size: tuple[int, int]  # (height, width)
     images_per_class: tuple[int, ...]  # of the training split
     bad: tuple[BadImage, ...] = ()  # what skip_bad left out
+    remarks: tuple[str, ...] = ()  # what may not be as it was meant, in words
+    reading: Reading = field(default_factory=Reading)  # by which the pictures were read
     _splits: Mapping[Split, SplitData] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -98,6 +101,9 @@ def open_source(
     path: str | os.PathLike[str],
     *,
     size: int | None = None,
+    depth: int | None = None,
+    value_range: tuple[float, float] | None = None,
+    max_megapixels: float | None = None,
     skip_bad: bool = False,
     splits: Sequence[Split] = SPLITS,
     keep_bytes: int = KEEP_BUDGET_BYTES,
@@ -107,28 +113,46 @@ def open_source(
     ``path`` is one of
 
     - an image folder, ``path/class/*.png`` (or any format in ``pictures.FORMATS``);
-    - a folder with ``train/`` and perhaps ``test/`` or ``val/`` in it, each an image folder.
-      Where both are there ``test`` is the test split and ``val`` is not read;
+    - a folder with ``train/`` and perhaps ``test/`` or ``val/`` (``valid/``, ``validation/``) in
+      it, each an image folder. Where both are there ``test`` is the test split and ``val`` is not
+      read. Another folder that looks like a split is told of in ``remarks``;
     - ``cifar-100-python/`` or ``cifar-10-batches-py/``, or a folder that holds one of them.
 
     ``size``: bring every picture to size x size: the shorter side to ``size`` by Pillow's
     antialiased bicubic filter, the longer cut to the centre. Without it all must be of one size.
+    ``depth``, ``value_range``: what is black and what is white in grey pictures of more than 8
+    bits: integers from 0 to 2^depth - 1, or the two values. 32-bit and signed integers and floats
+    can't be read without, and 16 bits, of which white is 65535, come out dark where fewer are used.
+    ``max_megapixels``: read pictures of up to so many millions of pixels, by default of up to
+    Pillow's ``Image.MAX_IMAGE_PIXELS``: a small file may hold an enormous picture.
     ``skip_bad``: leave out files that can't be read as pictures and list them in ``bad``.
     ``splits``: those to open, where they are there; the others are listed but not decoded.
     ``keep_bytes``: pixels up to this many bytes stay in memory, more are decoded again.
 
-    Grey, palette, 16-bit, CMYK and alpha become RGB as ``pictures.to_rgb`` says, EXIF's
+    Grey, palette, 16-bit, CMYK and alpha become RGB as ``brightness.to_rgb`` says, EXIF's
     orientation is applied, and of several frames the first is taken. Hidden files are ignored.
-    Raises SourceError, naming the file and the fix, and OptionError for a size below 1.
+    Raises SourceError, naming the file and the fix, and OptionError for a number that can't be.
     """
-    if size is not None and size < 1:
-        raise OptionError(f"--size {size}: expected 1 or more pixels, such as --size 32")
+    reading = Reading(size, depth, value_range, max_megapixels)
+    return open_as(path, reading, skip_bad=skip_bad, splits=splits, keep_bytes=keep_bytes)
+
+
+def open_as(
+    path: str | os.PathLike[str],
+    reading: Reading,
+    *,
+    skip_bad: bool = False,
+    splits: Sequence[Split] = SPLITS,
+    keep_bytes: int = KEEP_BUDGET_BYTES,
+) -> Source:
+    """As `open_source`, with how pictures are read in one value."""
+    reading.check()
     root = checked_folder(path)
     cifar = find_cifar(root)
     if cifar is not None:
-        opened = open_cifar(*cifar, size, splits)
+        opened = open_cifar(*cifar, reading.size, splits)
     else:
-        opened = open_folder(root, size, skip_bad, splits, keep_bytes)
+        opened = open_folder(root, reading, skip_bad, splits, keep_bytes)
     return Source(
         root=root,
         kind="folder" if cifar is None else "cifar",
@@ -136,5 +160,7 @@ def open_source(
         image_size=opened.image_size,
         images_per_class=opened.counts,
         bad=opened.bad,
+        remarks=opened.remarks,
+        reading=reading,
         _splits=opened.splits,
     )

@@ -55,6 +55,7 @@ class Opened:
     counts: tuple[int, ...]  # training pictures of each class
     splits: Mapping[Split, SplitData]
     bad: tuple[BadImage, ...] = ()
+    remarks: tuple[str, ...] = ()  # what a user should hear, and is no error
 
 
 def content_digest(classes: Sequence[str], records: Iterable[tuple[bytes, bytes]]) -> str:

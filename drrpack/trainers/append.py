@@ -20,8 +20,9 @@ from drrpack.formats.class_names import look
 from drrpack.formats.container import Memory, Reader
 from drrpack.formats.edit import changed_metadata
 from drrpack.formats.publish import changing
+from drrpack.formats.reading import Reading
 from drrpack.formats.recode import all_codes, coded
-from drrpack.formats.sources import Source, open_source
+from drrpack.formats.sources import Source, open_as
 from drrpack.rdoq import BEST, with_quality
 from drrpack.settings import float_arithmetic
 from drrpack.streams import frequency_table
@@ -44,11 +45,19 @@ class AppendOptions:
     source: Path
     device: torch.device
     budget: Budget  # of tuning Bit-Swap
-    size: int | None = None
+    size: int | None = None  # where nothing is said of pictures: as the file's were read
     skip_bad: bool = False
     extend: bool = False  # classes that exist get more images
     keep_entropy_model: bool = False  # no tuning: only the new streams are coded
     seed: int = 0
+    depth: int | None = None  # what is white in deep grey pictures: see `Reading`
+    value_range: tuple[float, float] | None = None
+    max_megapixels: float | None = None
+
+    @property
+    def reading(self) -> Reading:
+        """How pictures become pixels."""
+        return Reading(self.size, self.depth, self.value_range, self.max_megapixels)
 
 
 @dataclass(frozen=True)
@@ -57,7 +66,6 @@ class Plan:
 
     source: Source
     options: AppendOptions
-    size: int | None
     fingerprint: str  # of the file
 
     @property
@@ -83,12 +91,12 @@ def plan_append(options: AppendOptions) -> Plan:
     """
     with Reader(options.memory) as reader:
         container.check_output(options.memory, overwrite=True)
-        size = options.size if options.size is not None else originals.recorded_size(reader)
-        source = open_source(options.source, size=size, skip_bad=options.skip_bad)
+        reading = options.reading.or_as(originals.recorded_reading(reader))
+        source = open_as(options.source, reading, skip_bad=options.skip_bad)
         _check(reader, source, options)
         _quality(reader), _raw_choice(reader)
         memory.load_codec(reader, options.device, encoder=True)
-        return Plan(source, options, size, reader.fingerprint)
+        return Plan(source, options, reader.fingerprint)
 
 
 def _check(reader: Reader, source: Source, options: AppendOptions) -> None:
@@ -172,7 +180,7 @@ def _with_classes(reader: Reader, plan: Plan, codec: Codec, fresh: Sequence[Clas
         raw_select, raw_per_class, numbers, fresh,
         source.load, codec.vqvae, plan.options.seed,
     )  # fmt: skip
-    rows = [*metadata.sources(content.metadata), originals.record(source, plan.size)]
+    rows = [*metadata.sources(content.metadata), originals.record(source)]
     changed = changed_metadata(content.metadata, sources=rows)
     return replace(content, classes=classes, raw=[*content.raw, *raw], metadata=changed)
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from drrpack.codec import Codec, Pixels
 from drrpack.errors import CorruptError, OptionError, ReadError, SourceError
+from drrpack.formats.publish import write_atomic
 from drrpack.formats.sources import Source
 from drrpack.rdoq import with_quality
 from drrpack.settings import own_settings
@@ -22,7 +23,6 @@ from drrpack.trainers import peers
 from drrpack.trainers.classifier import train_classifier
 from drrpack.trainers.compare import WHOLE, Choice, Comparison
 from drrpack.trainers.recipes import Recipe, get_recipe
-from drrpack.trainers.rundir import write_atomic
 from drrpack.trainers.verdict import largest_within
 
 CLASSES = 20  # a classifier of more tells no more, and takes longer
@@ -145,7 +145,7 @@ def accuracy(given: Labelled, tested: Labelled, plan: TrainPlan, seed: int) -> f
         return _kept(known)
     score = _trained(given, tested, recipe, seed, plan.device)
     text = json.dumps({"accuracy": score, "seed": seed, "device": plan.device.type})
-    write_atomic(known, lambda partial: partial.write_text(text + "\n"))
+    write_atomic(known, lambda file: file.write(f"{text}\n".encode()))
     return score
 
 

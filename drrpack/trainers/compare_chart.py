@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from drrpack.errors import OptionError
 from drrpack.formats.container import check_output
+from drrpack.formats.publish import write_atomic
 from drrpack.trainers import peers
 from drrpack.trainers.compare import Choice, Comparison
-from drrpack.trainers.rundir import write_atomic
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -51,7 +51,7 @@ def draw(comparison: Comparison, path: Path) -> None:
         _draw_measure(axes, comparison, lossy, name)
     figure.supxlabel(_made_by(), fontsize=7)
     text = {"Description": json.dumps(comparison.to_json())}
-    write_atomic(path, lambda at: figure.savefig(at, format="png", dpi=150, metadata=text))
+    write_atomic(path, lambda file: figure.savefig(file, format="png", dpi=150, metadata=text))
 
 
 def _made_by() -> str:

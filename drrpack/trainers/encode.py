@@ -42,8 +42,14 @@ def encode(plan: Plan, report: Report = _silent) -> Path:
     """Carry out ``plan``: fit or load the codec, encode, check, measure, write. Returns the path.
 
     Raises:
+        OutputError: another process is writing to that place.
         DrrError: what was coded does not decode to the same codes; nothing is written then.
     """
+    with replacing(plan.options.output):  # first, or another's work or this one's is in vain
+        return _encode(plan, report)
+
+
+def _encode(plan: Plan, report: Report) -> Path:
     source, options = plan.source, plan.options
     candidates, log = obtain_codecs(plan, report)
     quality = _quality(candidates, options)
@@ -71,8 +77,7 @@ def encode(plan: Plan, report: Report = _silent) -> Path:
             source.load, codec.vqvae, options.seed,
         ),
     )  # fmt: skip
-    with replacing(options.output):
-        container.write(options.output, content, overwrite=options.force)
+    container.write(options.output, content, overwrite=options.force)
     shutil.rmtree(plan.checkpoints, ignore_errors=True)
     return options.output
 
@@ -163,6 +168,6 @@ def encode_classes(source: Source, codec: Codec, report: Report) -> list[ClassCo
 def _origin(plan: Plan, log: Log) -> dict[str, Any]:
     """Where the images came from, so that the originals and the test split can be found again."""
     options = plan.options
-    kept = [originals.record(plan.source, options.size)]
+    kept = [originals.record(plan.source)]
     raw = {"per_class": options.raw_per_class, "select": options.raw_select}
     return {"sources": kept, "fit": log, **({"raw": raw} if options.raw_per_class else {})}

@@ -16,7 +16,8 @@ from drrpack.formats.beside import beside
 from drrpack.formats.build import check_classes
 from drrpack.formats.container import Reader
 from drrpack.formats.layout import MAX_SIDE
-from drrpack.formats.sources import Source, open_source
+from drrpack.formats.reading import Reading
+from drrpack.formats.sources import Source, open_as
 from drrpack.rdoq import BEST
 from drrpack.trainers.exemplars import SELECTIONS, Selection
 from drrpack.trainers.fitting import Budget, FitProgress
@@ -48,6 +49,14 @@ class EncodeOptions:
     raw_select: Selection = "herding"
     decoder_only: bool = False  # leave the VQ-VAE's encoder out: nothing can be appended then
     thin: bool = False  # leave out models that come with drrpack
+    depth: int | None = None  # what is white in deep grey pictures: see `Reading`
+    value_range: tuple[float, float] | None = None
+    max_megapixels: float | None = None
+
+    @property
+    def reading(self) -> Reading:
+        """How pictures become pixels."""
+        return Reading(self.size, self.depth, self.value_range, self.max_megapixels)
 
 
 @dataclass(frozen=True)
@@ -101,7 +110,7 @@ def plan_encode(options: EncodeOptions) -> Plan:
     _check_entropy(options)
     if options.thin:
         _check_thin(options)
-    source = open_source(options.source, size=options.size, skip_bad=options.skip_bad)
+    source = open_as(options.source, options.reading, skip_bad=options.skip_bad)
     if max(source.image_size) > MAX_SIDE:
         raise SourceError(
             "{}: its images are {}x{}, and a side has {} pixels at most; bring them to a smaller "

@@ -13,8 +13,9 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from drrpack.errors import CorruptError, OutputError
-from drrpack.trainers.rundir import write_atomic
+from drrpack.errors import CorruptError
+from drrpack.formats.places import make_folder
+from drrpack.formats.publish import remove_leftovers, write_atomic
 
 CHECKPOINT_SECONDS = 60.0  # a crash costs a minute of fitting
 WARMUP_STEPS = 100
@@ -138,10 +139,7 @@ def checkpoint_folder(path: Path) -> Iterator[None]:
 
     Raises OutputError where it can't be made.
     """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{path}: no place for checkpoints: {error}") from error
+    remove_leftovers(make_folder(path))
     try:
         yield
     finally:
@@ -152,7 +150,7 @@ def checkpoint_folder(path: Path) -> Iterator[None]:
 def _keep(task: FitTask, path: Path, fingerprint: str, step: int, seconds: float) -> None:
     state: dict[str, Any] = {"fingerprint": fingerprint, "step": step, "seconds": seconds}
     state["task"] = task.state_dict()
-    write_atomic(path, lambda partial: torch.save(state, partial))
+    write_atomic(path, lambda file: torch.save(state, file))
 
 
 def _restore(task: FitTask, path: Path | None, fingerprint: str) -> tuple[int, float]:

@@ -59,15 +59,21 @@ def check_runs(planned: Sequence[PlannedRun]) -> None:
 def carry_out_run(planned: PlannedRun, report: Report | None = None) -> Result:
     """Train and test phase by phase; returns what ``out/result.json`` holds.
 
-    Raises WriteError, and OptionError where the training diverges.
+    Raises WriteError, OutputError where another process is at the run's folder, and OptionError
+    where the training diverges.
     """
-    method, settings, contexts = planned.method(), planned.settings, planned.contexts
-    open_run(planned.out, settings)
-    recipe, on = contexts[0].recipe, contexts[0].device
-    progress = Progress(report, [len(context.seen) for context in contexts], recipe.epochs)
+    contexts = planned.contexts
+    seen = [len(context.seen) for context in contexts]
+    progress = Progress(report, seen, contexts[0].recipe.epochs)
+    with open_run(planned.out, planned.settings):
+        return _carry_out_phases(planned, progress)
+
+
+def _carry_out_phases(planned: PlannedRun, progress: Progress) -> Result:
+    method, on = planned.method(), planned.contexts[0].device
     codec = {"codec_classes": planned.codec_classes} if planned.codec_classes else {}
     records = []
-    for phase, (context, path) in enumerate(zip(contexts, planned.paths, strict=True)):
+    for phase, (context, path) in enumerate(zip(planned.contexts, planned.paths, strict=True)):
         finished = load_phase(path)
         carried_out = finished is None
         if finished is None:
@@ -79,7 +85,7 @@ def carry_out_run(planned: PlannedRun, report: Report | None = None) -> Result:
         if phase > 0:
             drop_weights(planned.paths[phase - 1])
         records.append(finished["record"])
-        result = make_result(settings, records, on) | codec
+        result = make_result(planned.settings, records, on) | codec
         write_json(planned.out / RESULT, result)
         progress.tested(phase, result["phases"][-1]["accuracy"], carried_out)
     return result

@@ -18,6 +18,7 @@ from drrpack.errors import OptionError, SourceError
 from drrpack.formats.dataset import DRRDataset
 from drrpack.formats.layout import AnyPath
 from drrpack.formats.preview import preview_grid
+from drrpack.formats.publish import write_atomic
 from drrpack.trainers.chart import Point, Series, chart
 from drrpack.trainers.grouping import (
     Group,
@@ -29,7 +30,7 @@ from drrpack.trainers.grouping import (
     without_doubles,
 )
 from drrpack.trainers.results import NEWEST, curve, newest_at_end, read_result, table
-from drrpack.trainers.rundir import RESULT, write_atomic
+from drrpack.trainers.rundir import RESULT
 
 Row = Sequence[str | tuple[float, str]]  # a cell is text, or a number and how it is shown
 
@@ -83,7 +84,7 @@ def write_report(results: Sequence[Result], path: Path, memory: AnyPath | None =
         pictures="" if memory is None else _pictures(memory),
         runs=_runs(every),
     )
-    write_atomic(path, lambda partial: partial.write_text(text, "utf-8"))
+    write_atomic(path, lambda file: file.write(text.encode()))
 
 
 def _summary(groups: Sequence[Group], columns: Sequence[str], doubles: Sequence[Result]) -> str:

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 
 from drrpack.errors import OptionError, SourceError
+from drrpack.formats.publish import write_atomic
 from drrpack.trainers.grouping import Result, differing, grouped
-from drrpack.trainers.rundir import write_atomic
 
 NEWEST = ("new_class_accuracy", "new_class_answers", "new_class_images")
 METRICS = ("average_accuracy", "average_accuracy_with_base", "last_accuracy", "forgetting")
@@ -234,7 +234,7 @@ def plot(results: Iterable[Result], path: Path) -> None:
     axes.set(xlabel="classes seen", ylabel="accuracy on raw test images (%)")
     axes.grid(alpha=0.3)
     axes.legend()
-    write_atomic(path, lambda partial: figure.savefig(partial, format="png", dpi=150))
+    write_atomic(path, lambda file: figure.savefig(file, format="png", dpi=150))
 
 
 def figure_class() -> Any:

@@ -12,14 +12,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from drrpack.errors import CorruptError, OptionError, OutputError, WriteError
-from drrpack.formats.publish import all_or_nothing, is_hidden, new_file, remove_leftovers
+from drrpack.errors import CorruptError, OptionError, OutputError
+from drrpack.formats.places import make_folder
+from drrpack.formats.publish import changing, is_hidden, remove_leftovers, write_atomic
 
 SETTINGS, PHASES, RESULT = "settings.json", "phases", "result.json"
 
@@ -42,14 +44,19 @@ def check_run(out: Path, settings: Mapping[str, Any], resume: bool) -> None:
     _check_settings(out, json.loads((out / SETTINGS).read_text("utf-8")), settings)
 
 
-def open_run(out: Path, settings: Mapping[str, Any]) -> None:
-    """Make the folder of a run that `check_run` has let pass; raises OutputError."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"can't make the run's folder {out}: {error.strerror}") from error
-    if set(_present(out)) <= {SETTINGS}:
-        write_json(out / SETTINGS, settings)
+@contextmanager
+def open_run(out: Path, settings: Mapping[str, Any]) -> Iterator[None]:
+    """Make the folder of a run that `check_run` has let pass; no other process may enter it
+    meanwhile.
+
+    Raises OutputError where it can't be made, or another process is at it.
+    """
+    with changing(make_folder(out)):
+        for folder in (out, out / PHASES):
+            remove_leftovers(folder)
+        if set(_present(out)) <= {SETTINGS}:
+            write_json(out / SETTINGS, settings)
+        yield
 
 
 def _present(out: Path) -> list[str]:
@@ -91,8 +98,8 @@ def phase_path(folder: Path, key: Mapping[str, Any]) -> Path:
 
 def save_phase(path: Path, finished: Mapping[str, Any]) -> None:
     """Keep a finished phase: ``record``, the classifier's ``weights``, the method's ``state``."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(path, lambda partial: torch.save(dict(finished), partial))
+    make_folder(path.parent)
+    write_atomic(path, lambda file: torch.save(dict(finished), file))
 
 
 def load_phase(path: Path) -> dict[str, Any] | None:
@@ -119,21 +126,7 @@ def drop_weights(path: Path) -> None:
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write ``content`` as indented JSON, whole or not at all."""
     text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
-    write_atomic(path, lambda partial: partial.write_text(text, "utf-8"))
-
-
-def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
-    """Let ``write`` fill a file beside ``path``, then put it in place; raises WriteError.
-
-    What killed writers left in that folder is removed.
-    """
-    try:
-        with all_or_nothing(path, path) as hidden, new_file(hidden) as descriptor:
-            write(hidden)  # opens it once more; it is the same file, and stays locked
-            os.fsync(descriptor)
-    except RuntimeError as error:  # torch.save tells of a full disk by it
-        raise WriteError(f"{path}: can't be written: {error}") from error
-    remove_leftovers(path.parent)
+    write_atomic(path, lambda file: file.write(text.encode()))
 
 
 def plain(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -98,7 +98,7 @@ def test_names_that_the_system_refuses(
     for output in (tmp_path / ("x" * 300 + name), tmp_path / ("x" * 300) / name):
         error = refused(dataset, output, kind)
         assert isinstance(error, WriteError) and error.exit_code == 6
-        assert "File name too long; choose another place" in str(error)
+        assert "the name is too long for the file system; give a shorter one" in str(error)
     assert isinstance(refused(dataset, tmp_path / ("\0" + name), kind), WriteError)
     assert os.listdir(tmp_path) == [] and not decoded
 
@@ -108,9 +108,9 @@ def test_no_folder_to_write_into(
     dataset: DRRDataset, tmp_path: Path, name: str, kind: str, decoded: list[int]
 ) -> None:
     (tmp_path / "file").touch()
-    for parent in (tmp_path / "gone", tmp_path / "file"):
+    for parent, fix in ((tmp_path / "gone", "; create it"), (tmp_path / "file", ", it is a file")):
         error = refused(dataset, parent / name, kind)
-        assert f"there is no folder {parent}; create it first" in str(error)
+        assert f"there is no folder {parent}{fix}" in str(error)
     assert not decoded
 
 

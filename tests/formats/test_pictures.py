@@ -99,7 +99,7 @@ def test_cmyk(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("dtype", "reason"), [(np.float32, "are floats"), (np.int32, "are 32-bit integers")]
+    ("dtype", "reason"), [(np.float32, "are floats"), (np.int32, "are signed 32-bit integers")]
 )
 def test_no_range(tmp_path: Path, dtype: Any, reason: str) -> None:
     (tmp_path / "c").mkdir()

@@ -64,7 +64,7 @@ def test_pixels_are_decoded_again_beyond_the_budget(folder: Path) -> None:
         again.load(1)
 
 
-@pytest.mark.parametrize("name", ["test", "val"])
+@pytest.mark.parametrize("name", ["test", "val", "valid", "validation", "Val", "TEST"])
 def test_a_divided_folder(tmp_path: Path, folder: Path, name: str) -> None:
     shutil.copytree(folder, tmp_path / "both" / "train")
     picture = noise(8, 8, 3)
@@ -88,6 +88,43 @@ def test_test_goes_before_val(tmp_path: Path, folder: Path) -> None:
     for name in ("val", "test"):
         save(tmp_path / "both" / name / "dog" / f"{name}.png")
     assert open_source(tmp_path / "both").paths(1, "test")[0].name == "test.png"
+
+
+@pytest.mark.parametrize("names", [("val", "validation"), ("test", "Test"), ("valid", "Valid")])
+def test_one_split_under_two_names(tmp_path: Path, folder: Path, names: tuple[str, str]) -> None:
+    shutil.copytree(folder, tmp_path / "both" / "train")
+    for name in names:
+        save(tmp_path / "both" / name / "dog" / "0.png")
+    if len(os.listdir(tmp_path / "both")) < 3:
+        pytest.skip("this file system makes one folder of the two")
+    refused(tmp_path / "both", *names, "the same split", "move the other away")
+
+
+def test_a_training_split_in_capitals(tmp_path: Path, folder: Path) -> None:
+    shutil.copytree(folder, tmp_path / "both" / "Train")
+    save(tmp_path / "both" / "Test" / "dog" / "0.png")
+    source = open_source(tmp_path / "both")
+    assert source.classes == ("cat", "dog") and source.has_test and not source.remarks
+
+
+@pytest.mark.parametrize("name", ["testing", "eval", "dev", "train2", "café"])
+def test_a_split_that_is_left_out(tmp_path: Path, folder: Path, name: str) -> None:
+    shutil.copytree(folder, tmp_path / "both" / "train")
+    shutil.copytree(folder, tmp_path / "both" / "val")
+    save(tmp_path / "both" / name / "dog" / "0.png")
+    source = open_source(tmp_path / "both")
+    (remark,) = source.remarks
+    assert str(tmp_path / "both" / name) in remark and "'dog'" in remark and "rename" in remark
+    assert source.paths(1, "test")[0].parts[-3] == "val"
+
+
+@pytest.mark.parametrize("names", [("test", "valid"), ("test", "val", "masks/0"), ("docs/a",)])
+def test_nothing_to_tell_of(tmp_path: Path, folder: Path, names: tuple[str, ...]) -> None:
+    """What served for tuning beside a test split is known, and other folders are no splits."""
+    shutil.copytree(folder, tmp_path / "both" / "train")
+    for name in names:
+        save(tmp_path / "both" / name / ("dog" if "/" not in name else "x") / "0.png")
+    assert not open_source(tmp_path / "both").remarks
 
 
 def test_a_class_named_train(folder: Path) -> None:
