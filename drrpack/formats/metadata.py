@@ -6,6 +6,8 @@ from typing import Any
 
 from drrpack.formats.layout import Json
 
+NEAREST = 100  # the quality of images whose codes are the nearest
+
 
 def part(metadata: Json, name: str) -> Json:
     """The object called ``name``; an empty one where there is none, or something else."""
@@ -17,6 +19,26 @@ def number(metadata: Json, name: str) -> float | None:
     """The number called ``name``, if it is one."""
     found: Any = metadata.get(name)
     return found if isinstance(found, int | float) and not isinstance(found, bool) else None
+
+
+def quality(metadata: Json) -> int | None:
+    """By which the codes of the file's images were chosen, 0 to 100.
+
+    None where that is not recorded: they are the nearest then. Raises ValueError where it is no
+    such number.
+    """
+    found: Any = metadata.get("quality")
+    if found is not None and (type(found) is not int or not 0 <= found <= NEAREST):
+        raise ValueError(f"its quality is {found!r}, expected 0 to {NEAREST}")
+    return found
+
+
+def known_quality(metadata: Json) -> int | None:
+    """The same; None as well where it can't be understood."""
+    try:
+        return quality(metadata)
+    except ValueError:
+        return None
 
 
 def sources(metadata: Json) -> list[Json]:

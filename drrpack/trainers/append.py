@@ -20,7 +20,6 @@ from drrpack.formats.edit import changed_metadata
 from drrpack.formats.publish import changing
 from drrpack.formats.recode import all_codes, coded
 from drrpack.formats.sources import Source, open_source
-from drrpack.rdoq import BEST, with_quality
 from drrpack.streams import frequency_table
 from drrpack.trainers import exemplars, figures
 from drrpack.trainers.encode import encode_classes
@@ -115,7 +114,6 @@ def append(plan: Plan, report: Report) -> Appended:
         if reader.fingerprint != plan.fingerprint:
             raise OutputError(f"{reader.path}: another process has changed it; start again")
         codec = memory.load_codec(reader, options.device, encoder=True)
-        (codec,) = with_quality([codec], _quality(reader))
         fresh = encode_classes(plan.source, codec, report)
         content = _with_classes(reader, plan, codec, fresh)
         kept = _kept(reader, plan, codec, content, fresh)
@@ -129,14 +127,6 @@ def append(plan: Plan, report: Report) -> Appended:
         container.write(options.memory, smaller, overwrite=True)
     shutil.rmtree(plan.checkpoints, ignore_errors=True)
     return outcome
-
-
-def _quality(reader: Reader) -> int:
-    """That by which the codes of the file's images were chosen."""
-    quality = reader.metadata.get("quality", BEST)
-    if type(quality) is not int or not 0 <= quality <= BEST:
-        raise CorruptError(f"{reader.path}: its quality is {quality!r}, expected 0 to {BEST}")
-    return quality
 
 
 def _with_classes(reader: Reader, plan: Plan, codec: Codec, fresh: Sequence[ClassCodes]) -> Memory:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 
@@ -10,9 +11,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from drrpack.codec import ClassCodes, Pixels
+from drrpack.codec import ClassCodes, Codec, Pixels
 from drrpack.errors import SourceError
 from drrpack.formats.dataset import DRRDataset
+from drrpack.formats.memory import load_codec
 from drrpack.formats.originals import Originals, open_originals, open_test
 from drrpack.formats.raw import read_raw
 from drrpack.trainers.exemplars import choose
@@ -128,9 +130,17 @@ class MemoryData:
         """Raw test images of some classes."""
         return _labelled(classes, lambda label: self._test.load(self.classes[label]))
 
+    @cached_property
+    def _encoding(self) -> Codec:
+        return load_codec(self._reader, self._dataset.device, encoder=True)
+
     def test_through_codec(self, classes: Sequence[int]) -> Labelled:
-        """Test images as the codec encodes and decodes them."""
-        codec, size = self._dataset.codec, self._dataset.image_size
+        """Test images as the file's own images were encoded, and decoded.
+
+        Raises:
+            OptionError: the encoder, or what chose the codes, is neither in the file nor shipped.
+        """
+        codec, size = self._encoding, self._dataset.image_size
 
         def load(label: int) -> Pixels:
             return codec.decode(codec.encode(self._test.load(self.classes[label])), size)

@@ -84,6 +84,8 @@ def run(
     open_run(out, settings, resume)
     share = checkpoints is not None and not method.depends_on_history
     folder = checkpoints if checkpoints is not None and share else out / PHASES
+    if test_view == "both":
+        data.test_through_codec(groups[0][:1])  # what can't be encoded is known before the work
     seen = list(accumulate(groups))  # the classes of all phases so far, for each phase
     paths = [phase_path(folder, phase_key(settings, method, classes)) for classes in seen]
     progress = Progress(report, [len(classes) for classes in seen], chosen.epochs)
