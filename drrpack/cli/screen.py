@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import statistics
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+import typer
 from rich.console import Console
 from rich.table import Table
 
@@ -15,6 +17,7 @@ from drrpack.cli.escape import harmless
 from drrpack.errors import OptionError
 from drrpack.formats.account import account
 from drrpack.formats.container import Reader
+from drrpack.formats.originals import untrusted_paths
 from drrpack.formats.publish import remove_leftovers
 from drrpack.trainers.compare import Comparison
 from drrpack.trainers.results import METRICS, Result, curve, grouped
@@ -40,6 +43,15 @@ def tidy(output: Path) -> None:
     """Remove what killed runs left where ``output`` is about to be written, and say so."""
     for path in remove_leftovers(output.parent):
         warn(f"removed {path}, left behind by a run that was killed")
+
+
+def trust(reader: Reader, source: Path | None) -> bool:
+    """Whether the paths that a file names may be opened: asked where somebody can answer."""
+    paths = untrusted_paths(reader, source)
+    if not paths or not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return False
+    places = ", ".join(map(harmless, paths))
+    return typer.confirm(f"{reader.path} says that its images lie in {places}. Read them there?")
 
 
 def choose_device(name: str) -> torch.device:

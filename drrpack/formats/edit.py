@@ -150,7 +150,7 @@ def changed_metadata(kept: Json, **changes: Any) -> Json:
 def _sources_of(memory: Memory, classes: Sequence[str]) -> list[Json]:
     """Where these classes came from, as far as it is recorded."""
     rows = []
-    for row in metadata.sources(memory.metadata):
+    for row in metadata.shared_sources(memory.metadata):
         kept = [name for name in row["classes"] if name in set(classes)]
         if kept:
             rows.append({**row, "classes": kept})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import PureWindowsPath
 from typing import Any
 
 from drrpack.formats.layout import Json
@@ -47,10 +48,28 @@ def sources(metadata: Json) -> list[Json]:
     return [row for row in rows if _is_source(row)] if isinstance(rows, list) else []
 
 
+def shared_sources(metadata: Json) -> list[Json]:
+    """The same as a new file holds them: where a folder lay is for nobody else to know.
+
+    Files of before record that path; its last component is all that is kept of it.
+    """
+    return [_without_path(row) for row in sources(metadata)]
+
+
+def _without_path(row: Json) -> Json:
+    kept = {name: value for name, value in row.items() if name != "path"}
+    if "path" in row and "name" not in row:
+        kept["name"] = PureWindowsPath(
+            row["path"]
+        ).name  # which knows the separators of both worlds
+    return kept
+
+
 def _is_source(row: Any) -> bool:
     return (
         isinstance(row, dict)
-        and isinstance(row.get("path"), str)
+        and ("path" in row or "name" in row)
+        and all(isinstance(row.get(name, ""), str) for name in ("path", "name"))
         and isinstance(row.get("classes"), list)
         and all(isinstance(name, str) for name in row["classes"])
         and (row.get("size") is None or type(row["size"]) is int)

@@ -125,6 +125,7 @@ def append(plan: Plan, report: Report) -> Appended:
             smaller = kept if outcome.kept_bytes <= tuned_bytes else tuned
             outcome = replace(outcome, tuned_bytes=tuned_bytes)
         container.write(options.memory, smaller, overwrite=True)
+    originals.remember(plan.source)
     shutil.rmtree(plan.checkpoints, ignore_errors=True)
     return outcome
 
@@ -140,7 +141,7 @@ def _with_classes(reader: Reader, plan: Plan, codec: Codec, fresh: Sequence[Clas
         raw_select, raw_per_class, numbers, fresh,
         source.load, codec.vqvae, plan.options.seed,
     )  # fmt: skip
-    rows = [*metadata.sources(content.metadata), originals.record(source, plan.size)]
+    rows = [*metadata.shared_sources(content.metadata), originals.record(source, plan.size)]
     changed = changed_metadata(content.metadata, sources=rows)
     return replace(content, classes=classes, raw=[*content.raw, *raw], metadata=changed)
 

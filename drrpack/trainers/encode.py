@@ -71,6 +71,7 @@ def encode(plan: Plan, report: Report = _silent) -> Path:
     )  # fmt: skip
     with replacing(options.output):
         container.write(options.output, content, overwrite=options.force)
+    originals.remember(source)
     shutil.rmtree(plan.checkpoints, ignore_errors=True)
     return options.output
 
@@ -102,16 +103,16 @@ def obtain_codecs(plan: Plan, report: Report, *, every: bool = False) -> tuple[l
         quality=_wanted_quality(taken, options),
     )  # fmt: skip
     of_kind = [c for c in fit_plan.entropy if options.entropy in ("auto", c.kind)]
-    run = fit_decoder if options.fit == "decoder" else fit_codec
     choosing = [c for c in of_kind if c.kind == "context"]
     if choosing and fit_plan.quality < BEST and not every:
         of_kind = choosing
+    run = fit_decoder if options.fit == "decoder" else fit_codec
     with checkpoint_folder(plan.checkpoints):
         fitted, networks = run(images, replace(fit_plan, entropy=of_kind), report, labels)
     of = {"source_digest": plan.source.digest(), "classes": plan.fit_classes}
     before = {"before": log} if log else {}
-    return fitted, {**of, "device": options.device.type, "networks": networks, **before}
     fitted = [replace(codec, quality=fit_plan.quality) for codec in fitted]
+    return fitted, {**of, "device": options.device.type, "networks": networks, **before}
 
 
 def _taken(options: EncodeOptions) -> tuple[list[Codec], Log]:

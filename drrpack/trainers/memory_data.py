@@ -31,6 +31,7 @@ class MemoryData:
         memory: the file. numbers: which of its classes, by number in the file; all by default.
         test: where raw test images are, if not at the source that the file records.
         source: where that source is now, if it has moved.
+        trusted: whether paths that the file itself names may be opened.
 
     Raises:
         SourceError: there are no raw test images, or not of all the classes.
@@ -43,12 +44,13 @@ class MemoryData:
         numbers: Sequence[int] | None = None,
         test: Path | None = None,
         source: Path | None = None,
+        trusted: bool = False,
         device: torch.device | None = None,
     ) -> None:
         self._dataset = DRRDataset(memory, classes=numbers, device=device or "cpu", cache_bytes=0)
         self._reader = self._dataset.reader
-        self._test = open_test(self._reader, test, source)
-        self._moved = source
+        self._test = open_test(self._reader, test, source, trusted=trusted)
+        self._moved, self._trusted = source, trusted
         self._originals: Originals | None = None
         self._decoded: dict[int, Pixels] = {}
         self._rankings: dict[int, NDArray[np.int64]] = {}
@@ -123,7 +125,9 @@ class MemoryData:
 
     def _raw(self) -> Originals:
         if self._originals is None:
-            self._originals = open_originals(self._reader, self._moved, "train")
+            self._originals = open_originals(
+                self._reader, self._moved, "train", trusted=self._trusted
+            )
         return self._originals
 
     def test(self, classes: Sequence[int]) -> Labelled:

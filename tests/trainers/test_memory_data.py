@@ -83,32 +83,19 @@ def test_other_test_images(digits_drr: Path, digits_folder: Path) -> None:
 
 
 def test_a_source_that_has_moved(
-    digits_drr: Path, digits_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    own_drr: Path, digits_folder: Path, tmp_path: Path, remembered: Path
 ) -> None:
     """As where the file was made on another machine."""
-    folder = Path(shutil.copytree(digits_folder, tmp_path / "digits"))
-    dataset = DRRDataset(digits_drr)
-    metadata = dataset.reader.metadata
-    sources = [{**metadata["sources"][0], "path": str(tmp_path / "gone")}]
-    elsewhere = {**metadata, "sources": sources}
-    monkeypatch.setattr(
-        "drrpack.formats.container.parse_json",
-        lambda path, name, text: elsewhere if name == "/metadata" else _parsed(text),
-    )
+    folder = Path(shutil.copytree(digits_folder, tmp_path / "elsewhere"))
+    remembered.unlink()
     with pytest.raises(SourceError, match="--test DIR"):
-        MemoryData(digits_drr)
-    data = MemoryData(digits_drr, test=folder / "test")
+        MemoryData(own_drr)
+    data = MemoryData(own_drr, test=folder / "test")
     assert not data.has_raw
     with pytest.raises(SourceError, match="--source DIR"):
         data.raw([0])
-    data = MemoryData(digits_drr, source=folder)
+    data = MemoryData(own_drr, source=folder)
     assert data.has_raw and len(data.raw([0])[0]) == 30 and len(data.test([0])[0]) == 8
-
-
-def _parsed(text: bytes) -> object:
-    import json
-
-    return json.loads(text)
 
 
 def test_what_methods_choose_by(digits_drr: Path, dataset: DRRDataset) -> None:
