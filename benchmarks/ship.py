@@ -57,7 +57,7 @@ def main() -> None:
             codec=given.codec, fit=fit, force=True,
         )
     )  # fmt: skip
-    codecs, log = obtain_codecs(plan, _print)
+    codecs, log = obtain_codecs(plan, _print, every=True)
     publish(codecs, log, plan.source, plan.fit_classes, given.output / given.name, given.figures)
     shutil.rmtree(plan.checkpoints)
 

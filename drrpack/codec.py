@@ -77,6 +77,8 @@ class Codec:
     bottom: Level
     pixels: PixelDecoder
     choose: Choose | None = None  # of other codes than the nearest: see `drrpack.rdoq`
+    quality: int | None = None  # by which it chooses, 0 to 100; None: nobody has said
+    context: BitSwap | None = None  # a frozen context model to choose by, where ``bitswap`` is none
 
     @property
     def device(self) -> torch.device:

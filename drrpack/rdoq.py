@@ -32,8 +32,10 @@ def thrift(model: BitSwap, quality: int) -> Thrift | None:
 
 
 def context_of(codecs: Sequence[Codec]) -> BitSwap | None:
-    """The context model among those of some codecs."""
-    return next((c.bitswap for c in codecs if c.bitswap.config.kind == "context"), None)
+    """The context model among those of some codecs, or beside them."""
+    own = (c.bitswap for c in codecs if c.bitswap.config.kind == "context")
+    beside = (c.context for c in codecs if c.context is not None)
+    return next(own, None) or next(beside, None)
 
 
 def with_quality(codecs: Sequence[Codec], quality: int) -> list[Codec]:
@@ -41,7 +43,8 @@ def with_quality(codecs: Sequence[Codec], quality: int) -> list[Codec]:
     them; the nearest codes where none has one."""
     context = context_of(codecs)
     choose = None if context is None else thrift(context, quality)
-    return [replace(codec, choose=choose) for codec in codecs]
+    kept = BEST if context is None else quality
+    return [replace(codec, choose=choose, quality=kept, context=context) for codec in codecs]
 
 
 class Thrift:

@@ -16,6 +16,24 @@ import torch
 from command import Command
 
 
+@pytest.fixture(scope="session", autouse=True)
+def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Where drrpack remembers folders while tests run, child processes included: not at home."""
+    folder = tmp_path_factory.mktemp("state")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DRRPACK_STATE", str(folder))
+        yield folder
+
+
+@pytest.fixture(autouse=True)
+def remembered(state: Path) -> Iterator[Path]:
+    """What is remembered, as it was before each test: one has no copies of another's in mind."""
+    file = state / "sources.json"
+    before = file.read_bytes() if file.exists() else b"{}"
+    yield file
+    file.write_bytes(before)
+
+
 @pytest.fixture(scope="session")
 def digits_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """scikit-learn's digits: train/ and test/, 10 classes, 30 and 8 pictures of 32 x 32 each."""

@@ -62,7 +62,10 @@ def encode(
     ] = "auto",
     quality: Annotated[
         int | None,
-        typer.Option(help="0 to 100: of near codes the cheaper, or the nearest (100). Default 75."),
+        typer.Option(
+            help="0 to 100: of near codes the cheaper, or the nearest (100). Default: that of the "
+            "--codec file, or 75."
+        ),
     ] = None,
     raw_per_class: Annotated[
         int, typer.Option(help="Keep N images of each class as they are, too (about 1.8 kB each).")

@@ -34,6 +34,8 @@ def preview(
     interrupts.makes(output)
     check_output(output, overwrite=force)
     picture_format(output)  # refused before anything is decoded
-    grid, where = preview_grid(DRRDataset(memory), source, rows, columns)
+    dataset = DRRDataset(memory)
+    trusted = screen.trust(dataset.reader, source)
+    grid, where = preview_grid(dataset, source, rows, columns, trusted=trusted)
     save_picture(grid, output, overwrite=force)
     screen.note(f"{output}: {where}")

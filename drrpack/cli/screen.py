@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import statistics
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+import typer
 from rich.table import Table
 
+from drrpack.cli.escape import harmless
 from drrpack.cli.terminal import console, shown
 from drrpack.cli.terminal import note as note
 from drrpack.cli.terminal import warn as warn
@@ -17,6 +20,7 @@ from drrpack.errors import OptionError
 from drrpack.formats.account import account
 from drrpack.formats.container import Reader
 from drrpack.formats.layout import AnyPath
+from drrpack.formats.originals import untrusted_paths
 from drrpack.formats.publish import remove_leftovers
 from drrpack.formats.sources import Source
 from drrpack.trainers.compare import Comparison
@@ -40,6 +44,15 @@ def tidy(output: Path) -> None:
     """Remove what killed runs left where ``output`` is about to be written, and say so."""
     for path in remove_leftovers(output.parent):
         warn(f"removed {path}, left behind by a run that was killed")
+
+
+def trust(reader: Reader, source: Path | None) -> bool:
+    """Whether the paths that a file names may be opened: asked where somebody can answer."""
+    paths = untrusted_paths(reader, source)
+    if not paths or not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return False
+    places = ", ".join(map(harmless, paths))
+    return typer.confirm(f"{reader.path} says that its images lie in {places}. Read them there?")
 
 
 def choose_device(name: str) -> torch.device:

@@ -98,7 +98,10 @@ def train(
     place = screen.choose_device(device)
     with Reader(memory) as reader:
         chosen = screen.choose_classes(reader.classes, classes)
-    data = MemoryData(memory, numbers=chosen, test=test, source=source, device=place)
+        trusted = screen.trust(reader, source)
+    data = MemoryData(
+        memory, numbers=chosen, test=test, source=source, trusted=trusted, device=place
+    )
     if ceiling and method != "ub" and not data.has_raw:
         screen.warn("the raw training images are not at hand: no ceiling beside this result")
         ceiling = False

@@ -74,8 +74,18 @@ def merge(memories: Mapping[Path, Memory]) -> Memory:
         chunks += [replace(c, class_index=start + c.class_index) for c in memory.chunks]
         raw += [replace(r, class_index=start + r.class_index) for r in memory.raw]
         sources += _sources_of(memory, memory.classes)
-    kept = changed_metadata(first.metadata, sources=sources)
+    together = {"sources": sources, **_quality([one.metadata for one in memories.values()])}
+    kept = changed_metadata(first.metadata, **together)
     return replace(first, classes=classes, chunks=chunks, raw=raw, metadata=kept)
+
+
+def _quality(of_files: Sequence[Json]) -> Json:
+    """The best of some files, as more images should be no worse than those that are there; nothing
+    where no file says anything."""
+    known = [metadata.known_quality(each) for each in of_files]
+    if not any("quality" in each for each in of_files):
+        return {}
+    return {"quality": max(metadata.NEAREST if one is None else one for one in known)}
 
 
 def check_one_codec(memories: Mapping[Path, Memory]) -> None:
@@ -143,7 +153,7 @@ def changed_metadata(kept: Json, **changes: Any) -> Json:
 def _sources_of(memory: Memory, classes: Sequence[str]) -> list[Json]:
     """Where these classes came from, as far as it is recorded."""
     rows = []
-    for row in metadata.sources(memory.metadata):
+    for row in metadata.shared_sources(memory.metadata):
         kept = [name for name in row["classes"] if name in set(classes)]
         if kept:
             lost = len(kept) < len(row["classes"])

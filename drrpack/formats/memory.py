@@ -9,12 +9,15 @@ import torch
 
 from drrpack.ans import Words
 from drrpack.codec import ClassCodes, ClassStreams, Codec, assemble, first_difference
-from drrpack.errors import CorruptError, DrrError, ExactnessError, OptionError, VersionError
+from drrpack.errors import CorruptError, DrrError, ExactnessError, VersionError
 from drrpack.formats import shipped
 from drrpack.formats.container import Chunk, Reader, Section
+from drrpack.formats.encoder import decoder_alone, of_quality, with_encoder
 from drrpack.formats.layout import check_expansion
 from drrpack.vqvae import grid_shapes
 from drrpack.weights import pack_bitswap, pack_vqvae, unpack_bitswap, unpack_vqvae
+
+__all__ = ["SECTION_VERSIONS", "chunk", "decoder_alone", "load_codec", "read_codes", "sections"]
 
 SECTION_VERSIONS = ("1.0", "2.0")
 
@@ -56,8 +59,9 @@ def load_codec(
 ) -> Codec:
     """The codec of an open file, on ``device``.
 
-    With ``encoder`` a file that holds the decoder alone gets the encoder of the shipped codec that
-    it was made with, where that is so.
+    It encodes as the images of the file were encoded: by their quality. With ``encoder`` a file
+    that holds the decoder alone gets the encoder of the shipped codec that it was made with, where
+    that is so.
 
     Raises:
         VersionError: a section's version is unknown. CorruptError: a section is damaged.
@@ -65,12 +69,13 @@ def load_codec(
     """
     vqvae, entropy_model = _known(reader, "VQ-VAE"), _known(reader, "entropy model")
     if encoder and vqvae.config.get("encoder") is False:
-        vqvae = _with_encoder(reader, vqvae)
+        vqvae = with_encoder(reader, vqvae)
     try:
         network, bits = unpack_vqvae(vqvae)
-        return assemble(network, bits, *unpack_bitswap(entropy_model), device, carrier)
+        codec = assemble(network, bits, *unpack_bitswap(entropy_model), device, carrier)
     except (CorruptError, ExactnessError) as error:
         raise CorruptError(f"{reader.path}: {error}; take the file from a backup") from error
+    return of_quality(codec, reader, look=encoder)
 
 
 def _known(reader: Reader, name: str) -> Section:
@@ -83,24 +88,6 @@ def _known(reader: Reader, name: str) -> Section:
             f"{' and '.join(SECTION_VERSIONS)}; update drrpack"
         )
     return section
-
-
-def _with_encoder(reader: Reader, decoder: Section) -> Section:
-    """The shipped VQ-VAE that has this decoder."""
-    for section in shipped.models():
-        whole = section.config.get("encoder") is True
-        if whole and shipped.key(decoder_alone(section)) == shipped.key(decoder):
-            return section
-    raise OptionError(
-        f"{reader.path}: it was written with --decoder-only, so it can't take in new images, nor "
-        "show test images as it would keep them; take the file that has the whole codec"
-    )
-
-
-def decoder_alone(vqvae: Section) -> Section:
-    """The section of a VQ-VAE without its encoder."""
-    network, bits = unpack_vqvae(vqvae)
-    return Section(*pack_vqvae(network.without_encoder(), bits))
 
 
 def read_codes(reader: Reader, codec: Codec, classes: Iterable[int]) -> dict[int, ClassCodes]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import PureWindowsPath
 from typing import Any
 
 from drrpack.formats.layout import Json
+
+NEAREST = 100  # the quality of images whose codes are the nearest
 
 
 def part(metadata: Json, name: str) -> Json:
@@ -17,6 +20,26 @@ def number(metadata: Json, name: str) -> float | None:
     """The number called ``name``, if it is one."""
     found: Any = metadata.get(name)
     return found if isinstance(found, int | float) and not isinstance(found, bool) else None
+
+
+def quality(metadata: Json) -> int | None:
+    """By which the codes of the file's images were chosen, 0 to 100.
+
+    None where that is not recorded: they are the nearest then. Raises ValueError where it is no
+    such number.
+    """
+    found: Any = metadata.get("quality")
+    if found is not None and (type(found) is not int or not 0 <= found <= NEAREST):
+        raise ValueError(f"its quality is {found!r}, expected 0 to {NEAREST}")
+    return found
+
+
+def known_quality(metadata: Json) -> int | None:
+    """The same; None as well where it can't be understood."""
+    try:
+        return quality(metadata)
+    except ValueError:
+        return None
 
 
 def sources(metadata: Json) -> list[Json]:
@@ -54,10 +77,28 @@ def _fitted(row: Json, otherwise: list[Any]) -> list[Any]:
     return names if isinstance(names, list) else [None]
 
 
+def shared_sources(metadata: Json) -> list[Json]:
+    """The same as a new file holds them: where a folder lay is for nobody else to know.
+
+    Files of before record that path; its last component is all that is kept of it.
+    """
+    return [_without_path(row) for row in sources(metadata)]
+
+
+def _without_path(row: Json) -> Json:
+    kept = {name: value for name, value in row.items() if name != "path"}
+    if "path" in row and "name" not in row:
+        kept["name"] = PureWindowsPath(
+            row["path"]
+        ).name  # which knows the separators of both worlds
+    return kept
+
+
 def _is_source(row: Any) -> bool:
     return (
         isinstance(row, dict)
-        and isinstance(row.get("path"), str)
+        and ("path" in row or "name" in row)
+        and all(isinstance(row.get(name, ""), str) for name in ("path", "name"))
         and isinstance(row.get("classes"), list)
         and all(isinstance(name, str) for name in row["classes"])
         and all(isinstance(name, str) for name in _fitted(row, []))

@@ -1,4 +1,8 @@
-"""The raw images behind a ``.drr`` file: found again through the paths and digests it records."""
+"""The raw images behind a ``.drr`` file: found again by the name and the digests that it records.
+
+A file may come from anywhere, so no text of it is ever opened as a path. Where a folder lies, the
+user's own machine remembers, or it lies at hand, or the user says it.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +14,11 @@ from pathlib import Path
 import numpy as np
 
 from drrpack.errors import SourceError
-from drrpack.formats import metadata
+from drrpack.formats import metadata, whereabouts
+from drrpack.formats.addresses import is_address
 from drrpack.formats.container import Reader
 from drrpack.formats.layout import Json
+from drrpack.formats.listing import called, folder_name, listings
 from drrpack.formats.reading import Reading
 from drrpack.formats.sources import Source, Split, open_as
 from drrpack.formats.splits import Pixels
@@ -67,76 +73,146 @@ class Originals:
 
 
 def record(source: Source) -> Json:
-    """What a file's metadata keep of a source, one of the list ``sources``."""
+    """What a file's metadata keep of a source, one of the list ``sources``.
+
+    A file is made to be shared: it says what the folder is called and what is in it, and nothing of
+    where it lies. That is for `remember`.
+    """
     digests = {"train": source.digest()}
     if source.has_test:
         digests["test"] = source.digest("test")
-    # a path need not be UTF-8, as JSON must be
-    path = str(source.root).encode("utf-8", "backslashreplace").decode()
     return {
-        "path": path,
+        "name": folder_name(source.root),
         "digest": digests,
+        "listing": listings(source.root),
         **source.reading.to_json(),
         "classes": list(source.classes),
     }
 
 
-def open_originals(reader: Reader, given: Path | None, split: Split) -> Originals:
+def remember(source: Source) -> None:
+    """Keep in mind, on this machine, where a source lies whose `record` a file has."""
+    splits: list[Split] = ["train", "test"] if source.has_test else ["train"]
+    whereabouts.remember(source.root, [source.digest(split) for split in splits])
+
+
+def open_originals(
+    reader: Reader, given: Path | None, split: Split, *, trusted: bool = False
+) -> Originals:
     """Open what was encoded, and check ``split`` of it.
 
-    Each recorded folder must hold the very images that were encoded, as their digest shows;
-    ``given`` is where one of them is now.
+    Each folder must hold the very images that were encoded, as their digest shows. ``given`` is
+    where one of them is now; others are looked for as `_find` does. ``trusted``: paths that the
+    file itself names may be opened, as files of before do.
 
     Raises:
-        SourceError: a folder is gone, has changed, or lacks the split.
+        SourceError: a folder is gone or not to be found, has changed, or lacks the split.
     """
     option = "--test DIR" if split == "test" else "--source DIR"
     records = _records(reader)
     if not records:
         fix = "" if split == "train" else f"; say where raw test images are with {option}"
         raise SourceError(f"{reader.path}: does not record which images it was made from{fix}")
-    return Originals(tuple(_open_part(reader, kept, given, split, option) for kept in records))
+    return Originals(tuple(_open_part(reader, kept, given, split, trusted) for kept in records))
 
 
-def _open_part(reader: Reader, kept: Json, given: Path | None, split: Split, option: str) -> Part:
+def untrusted_paths(reader: Reader, given: Path | None) -> list[str]:
+    """The paths that a file of before names for folders that are to be found in no other way."""
+    records = _records(reader)
+    if given is not None and len(records) == 1:
+        return []
+    places = [(kept, _find(reader, kept)) for kept in records if "path" in kept]
+    return [kept["path"] for kept, found in places if found is None or not found.is_dir()]
+
+
+def _open_part(reader: Reader, kept: Json, given: Path | None, split: Split, trusted: bool) -> Part:
     """One recorded folder, or the one given in its place."""
-    path = Path(kept["path"])
-    several = len(_records(reader)) > 1
-    if given is not None and not (several and path.is_dir() and path != given):
-        path = given
-    if path != given and not path.is_dir():
-        raise SourceError(
-            f"{reader.path}: the images it was made from are not at {path} any more; "
-            f"say where they are with {option}"
-        )
-    # bad pictures may have been left out when encoding; the digest tells whether the same ones
-    source = open_as(path, Reading.from_json(kept), splits=[split], skip_bad=True)
+    option = "--test DIR" if split == "test" else "--source DIR"
     digests = metadata.part(kept, "digest")
     if split == "test" and split not in digests:
         raise SourceError(
-            f"{reader.path}: the source {source.root} had no test/ or val/ when it was encoded; "
-            f"say where raw test images are with {option}"
+            f"{reader.path}: the source {kept.get('name', kept.get('path'))!r} had no test/ or "
+            f"val/ when it was encoded; say where raw test images are with {option}"
         )
+    path = _place(reader, kept, given, split, trusted)
+    if path is None or (path != given and not path.is_dir()):
+        raise SourceError(
+            f"{reader.path}: {_missing(kept, path)}; say where they are with {option}"
+        )
+    # bad pictures may have been left out when encoding; the digest tells whether the same ones
+    source = open_as(path, Reading.from_json(kept), splits=[split], skip_bad=True)
     if source.digest(split) != digests.get(split):
         raise SourceError(
             f"{source.root}: its {split} images are not those that {reader.path} was made from; "
             f"say where those are with {option}"
         )
+    whereabouts.remember(source.root, [source.digest(split)])
     return Part(source, split, tuple(kept["classes"]))
 
 
-def open_test(reader: Reader, given: Path | None, moved: Path | None = None) -> Originals:
+def _place(
+    reader: Reader, kept: Json, given: Path | None, split: Split, trusted: bool
+) -> Path | None:
+    """Where a recorded folder should be: ``given``, unless that is another one of several."""
+    if given is not None and len(_records(reader)) == 1:
+        return given
+    if given is not None and _listed(given, kept, split):
+        return given
+    found = _find(reader, kept, split)
+    if found is not None and found.is_dir():
+        return found
+    return Path(kept["path"]) if trusted and "path" in kept else given or found
+
+
+def _find(reader: Reader, kept: Json, split: Split = "train") -> Path | None:
+    """Where a recorded folder lies on this machine, as far as that can be told without its help.
+
+    A folder of its name, beside the file or where one works, must have its listing. Where it was
+    last seen it may have changed: the digest of its pictures will show.
+    """
+    remembered = whereabouts.find(metadata.part(kept, "digest").get(split))
+    around = [Path()] if is_address(reader.path) else [Path(reader.path).parent, Path()]
+    nearby = [path for place in around for path in called(place, kept.get("name", ""))]
+    candidates = [*([] if remembered is None else [remembered]), *nearby]
+    same = (path for path in candidates if _listed(path, kept, split))
+    return next(same, remembered)
+
+
+def _listed(folder: Path, kept: Json, split: Split) -> bool:
+    """Whether a folder holds files of the recorded names and sizes."""
+    recorded = metadata.part(kept, "listing").get(split)
+    return isinstance(recorded, str) and listings(folder).get(split) == recorded
+
+
+def _missing(kept: Json, path: Path | None) -> str:
+    """What is known of a folder that is not to be found."""
+    if path is not None:
+        return f"the images it was made from are not at {path} any more"
+    if "path" in kept:
+        return (
+            f"found the path {kept['path']!r} for the images it was made from, which is not opened "
+            "on the word of a file"
+        )
+    return (
+        f"found no folder {kept.get('name')!r} with the images it was made from, neither beside it "
+        "nor here nor where this machine has seen them"
+    )
+
+
+def open_test(
+    reader: Reader, given: Path | None, moved: Path | None = None, *, trusted: bool = False
+) -> Originals:
     """Raw test images for a file: the recorded source's test split, or a folder of the user's.
 
     A given folder may have a test split or be a plain image folder with the file's class names; it
     need not have all of them, as not all need be tested. ``moved`` is where a recorded source is
-    now.
+    now, ``trusted`` as in `open_originals`.
 
     Raises:
         SourceError: neither is there, or the sizes do not fit; says how to mend it.
     """
     if given is None:
-        found = open_originals(reader, moved, "test")
+        found = open_originals(reader, moved, "test", trusted=trusted)
     else:
         source = open_as(given, recorded_reading(reader))
         split: Split = "test" if source.has_test else "train"

@@ -23,17 +23,22 @@ _LONGEST_SIDE = {"JPEG": 65_500, "WEBP": 16_383}  # in pixels; that of PNG is 2^
 
 
 def preview_grid(
-    dataset: DRRDataset, source: Path | None = None, rows: int = 8, columns: int = 8
+    dataset: DRRDataset,
+    source: Path | None = None,
+    rows: int = 8,
+    columns: int = 8,
+    *,
+    trusted: bool = False,
 ) -> tuple[Image.Image, str]:
     """A grid with a row for each of some classes, and a note on where the originals came from.
 
     Each row shows ``columns`` images: above as they were, below as reconstructed; where the
-    source is not at hand only the reconstructions.
+    source is not at hand only the reconstructions. ``trusted`` as in `open_originals`.
 
     Raises:
         SourceError: ``source`` is given and is not the folder that was encoded.
     """
-    originals, note = _originals(dataset, source)
+    originals, note = _originals(dataset, source, trusted)
     filled = np.unique(dataset.targets)  # a class may have no images
     labels = [int(filled[i]) for i in _spread(len(filled), rows)]
     picked = [_spread(dataset.targets.count(label), columns) for label in labels]
@@ -92,9 +97,11 @@ def picture_format(path: Path) -> str:
     return FORMATS[path.suffix.lower()]
 
 
-def _originals(dataset: DRRDataset, source: Path | None) -> tuple[Originals | None, str]:
+def _originals(
+    dataset: DRRDataset, source: Path | None, trusted: bool
+) -> tuple[Originals | None, str]:
     try:
-        found = open_originals(dataset.reader, source, "train")
+        found = open_originals(dataset.reader, source, "train", trusted=trusted)
     except SourceError as error:
         if source is not None:
             raise

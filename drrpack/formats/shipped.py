@@ -82,9 +82,23 @@ def paths() -> list[Path]:
     return found
 
 
+def pairs() -> list[tuple[Section, Section]]:
+    """VQ-VAE and entropy model of each shipped codec, both whole."""
+    return list(_pairs(FOLDER))
+
+
 def models() -> list[Section]:
     """All shipped models."""
     return list(_shipped(FOLDER).values())
+
+
+@lru_cache(maxsize=4)
+def _pairs(folder: Path) -> tuple[tuple[Section, Section], ...]:
+    found = []
+    for path in sorted(folder.glob("*.drr")):
+        with Reader(path) as reader:
+            found.append((whole(reader.vqvae, path), whole(reader.entropy_model, path)))
+    return tuple(found)
 
 
 @lru_cache(maxsize=4)

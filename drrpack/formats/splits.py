@@ -63,13 +63,13 @@ def content_digest(classes: Sequence[str], records: Iterable[tuple[bytes, bytes]
     sha = hashlib.sha256(b"drrpack-source-1\0")
     sha.update(len(classes).to_bytes(8, "little"))
     for name in classes:
-        sha.update(_counted(name.encode()))
+        sha.update(counted(name.encode()))
     for path, file_sha256 in records:
-        sha.update(_counted(path) + file_sha256)
+        sha.update(counted(path) + file_sha256)
     return sha.hexdigest()
 
 
-def _counted(field: bytes) -> bytes:
+def counted(field: bytes) -> bytes:
     """A field with its length before it, so that no two lists of fields give the same bytes."""
     return len(field).to_bytes(8, "little") + field
 

@@ -23,7 +23,6 @@ from drrpack.formats.publish import changing
 from drrpack.formats.reading import Reading
 from drrpack.formats.recode import all_codes, coded
 from drrpack.formats.sources import Source, open_as
-from drrpack.rdoq import BEST, with_quality
 from drrpack.settings import float_arithmetic
 from drrpack.streams import frequency_table
 from drrpack.trainers import exemplars, figures
@@ -94,7 +93,7 @@ def plan_append(options: AppendOptions) -> Plan:
         reading = options.reading.or_as(originals.recorded_reading(reader))
         source = open_as(options.source, reading, skip_bad=options.skip_bad)
         _check(reader, source, options)
-        _quality(reader), _raw_choice(reader)
+        _raw_choice(reader)
         memory.load_codec(reader, options.device, encoder=True)
         return Plan(source, options, reader.fingerprint)
 
@@ -145,7 +144,6 @@ def append(plan: Plan, report: Report) -> Appended:
         if reader.fingerprint != plan.fingerprint:
             raise OutputError(f"{reader.path}: another process has changed it; start again")
         codec = memory.load_codec(reader, options.device, encoder=True)
-        (codec,) = with_quality([codec], _quality(reader))
         fresh = encode_classes(plan.source, codec, report)
         content = _with_classes(reader, plan, codec, fresh)
         kept = _kept(reader, plan, codec, content, fresh)
@@ -157,16 +155,9 @@ def append(plan: Plan, report: Report) -> Appended:
             smaller = kept if outcome.kept_bytes <= tuned_bytes else tuned
             outcome = replace(outcome, tuned_bytes=tuned_bytes)
         container.write(options.memory, smaller, overwrite=True)
+    originals.remember(plan.source)
     shutil.rmtree(plan.checkpoints, ignore_errors=True)
     return outcome
-
-
-def _quality(reader: Reader) -> int:
-    """That by which the codes of the file's images were chosen."""
-    quality = reader.metadata.get("quality", BEST)
-    if type(quality) is not int or not 0 <= quality <= BEST:
-        raise CorruptError(f"{reader.path}: its quality is {quality!r}, expected 0 to {BEST}")
-    return quality
 
 
 def _with_classes(reader: Reader, plan: Plan, codec: Codec, fresh: Sequence[ClassCodes]) -> Memory:
@@ -180,7 +171,7 @@ def _with_classes(reader: Reader, plan: Plan, codec: Codec, fresh: Sequence[Clas
         raw_select, raw_per_class, numbers, fresh,
         source.load, codec.vqvae, plan.options.seed,
     )  # fmt: skip
-    rows = [*metadata.sources(content.metadata), originals.record(source)]
+    rows = [*metadata.shared_sources(content.metadata), originals.record(source)]
     changed = changed_metadata(content.metadata, sources=rows)
     return replace(content, classes=classes, raw=[*content.raw, *raw], metadata=changed)
 

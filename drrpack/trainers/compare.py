@@ -78,7 +78,7 @@ class Comparison:
 
     @property
     def memory(self) -> Choice:
-        """The memory that holds all its models, of the default quality."""
+        """The memory that holds all its models, of its own quality or the default one."""
         return self.of(WHOLE)[0]
 
     def of(self, family: str) -> list[Choice]:
@@ -223,9 +223,11 @@ def _rates(packed: Packed) -> tuple[float, float]:
 
 
 def _memories(codecs: Sequence[Codec], sample: Sample, total: int, classes: int) -> list[Choice]:
-    """The default quality first, and the whole file before others of it."""
+    """The quality of the memory first, or the default one, and the whole file before others of
+    it."""
     choosing = context_of(codecs) is not None
-    qualities = [DEFAULT_QUALITY, *(q for q in QUALITIES if q != DEFAULT_QUALITY)]
+    own = next((c.quality for c in codecs if c.quality is not None), DEFAULT_QUALITY)
+    qualities = [own, *(q for q in QUALITIES if q != own)]
     made = []
     for quality in qualities if choosing else [BEST]:
         found = _memory(with_quality(codecs, quality), quality, sample.images, total, classes)

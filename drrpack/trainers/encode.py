@@ -78,6 +78,7 @@ def _encode(plan: Plan, report: Report) -> Path:
         ),
     )  # fmt: skip
     container.write(options.output, content, overwrite=options.force)
+    originals.remember(source)
     shutil.rmtree(plan.checkpoints, ignore_errors=True)
     return options.output
 
@@ -90,8 +91,12 @@ def _stored(codec: Codec, options: EncodeOptions) -> tuple[Section, Section]:
     return (memory.decoder_alone(vqvae) if options.decoder_only else vqvae), entropy_model
 
 
-def obtain_codecs(plan: Plan, report: Report) -> tuple[list[Codec], Log]:
-    """The codecs to choose from, all with one VQ-VAE, and how they were fitted."""
+def obtain_codecs(plan: Plan, report: Report, *, every: bool = False) -> tuple[list[Codec], Log]:
+    """The codecs to choose from, all with one VQ-VAE, and how they were fitted.
+
+    A Bit-Swap that is fitted beside the context model that chooses the codes is none of them: its
+    file would lack what more images of this quality are encoded with. ``every`` fits it, too.
+    """
     options = plan.options
     taken, log = _taken(options)
     if options.fit == "no":
@@ -102,14 +107,18 @@ def obtain_codecs(plan: Plan, report: Report) -> tuple[list[Codec], Log]:
     images, labels = np.concatenate(classes)[seen], labels[seen]
     fit_plan = FitPlan(
         options.budget, options.device, options.seed, start=taken, checkpoints=plan.checkpoints,
-        quality=DEFAULT_QUALITY if options.quality is None else options.quality,
+        quality=_wanted_quality(taken, options),
     )  # fmt: skip
     of_kind = [c for c in fit_plan.entropy if options.entropy in ("auto", c.kind)]
+    choosing = [c for c in of_kind if c.kind == "context"]
+    if choosing and fit_plan.quality < BEST and not every:
+        of_kind = choosing
     run = fit_decoder if options.fit == "decoder" else fit_codec
     with checkpoint_folder(plan.checkpoints):
         fitted, networks = run(images, replace(fit_plan, entropy=of_kind), report, labels)
     of = {"source_digest": plan.source.digest(), "classes": plan.fit_classes}
     before = {"before": log} if log else {}
+    fitted = [replace(codec, quality=fit_plan.quality) for codec in fitted]
     return fitted, {**of, "device": options.device.type, "networks": networks, **before}
 
 
@@ -124,9 +133,16 @@ def _taken(options: EncodeOptions) -> tuple[list[Codec], Log]:
 
 
 def _quality(codecs: Sequence[Codec], options: EncodeOptions) -> int:
-    if options.quality is not None:
-        return options.quality
-    return BEST if context_of(codecs) is None else DEFAULT_QUALITY
+    """By which the codes are chosen; the best without an option where nothing can choose."""
+    if options.quality is None and context_of(codecs) is None:
+        return BEST
+    return _wanted_quality(codecs, options)
+
+
+def _wanted_quality(codecs: Sequence[Codec], options: EncodeOptions) -> int:
+    """The one of the option, or else of the file whose codec is taken, or else the default."""
+    kept = [codec.quality for codec in codecs if codec.quality is not None]
+    return options.quality if options.quality is not None else [*kept, DEFAULT_QUALITY][0]
 
 
 def _wanted(codecs: list[Codec], options: EncodeOptions) -> list[Codec]:

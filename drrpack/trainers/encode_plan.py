@@ -43,7 +43,7 @@ class EncodeOptions:
     codec: Path | None = None  # take this file's codec instead of the one that comes with drrpack
     fit: Fit = "no"  # or fit one from scratch, the one taken further, or its decoder alone
     entropy: Entropy = "auto"
-    quality: int | None = None  # 0 to 100; None is the default, or 100 where there is no choice
+    quality: int | None = None  # 0 to 100; None: that of ``codec``, or 75 where codes can be chosen
     seed: int = 0
     raw_per_class: int = 0  # raw exemplars to keep of each class
     raw_select: Selection = "herding"

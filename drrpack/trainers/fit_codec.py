@@ -109,7 +109,10 @@ def fit_decoder(
     vqvae, log["decoder"] = _fit_decoder(
         deepcopy(first.vqvae), images, seen, plan, report, features, ALONE_SHARE
     )
-    made = [codecs.finish(vqvae, codec.bitswap, seen, plan.device) for codec in plan.start]
+    made = [
+        replace(codecs.finish(vqvae, codec.bitswap, seen, plan.device), context=codec.context)
+        for codec in plan.start
+    ]
     return made, log
 
 

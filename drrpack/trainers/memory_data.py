@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 
@@ -33,6 +34,7 @@ class MemoryData:
         numbers: which of its classes, by number in the file; all by default.
         test: where raw test images are, if not at the source that the file records.
         source: where that source is now, if it has moved.
+        trusted: whether paths that the file itself names may be opened.
 
     Raises:
         SourceError: there are no raw test images.
@@ -45,12 +47,13 @@ class MemoryData:
         numbers: Sequence[int] | None = None,
         test: Path | None = None,
         source: Path | None = None,
+        trusted: bool = False,
         device: torch.device | None = None,
     ) -> None:
         self._dataset = DRRDataset(memory, classes=numbers, device=device or "cpu", cache_bytes=0)
         self._reader = self._dataset.reader
-        self._test = open_test(self._reader, test, source)
-        self._moved = source
+        self._test = open_test(self._reader, test, source, trusted=trusted)
+        self._moved, self._trusted = source, trusted
         self._originals: Originals | None = None
         self._encoder: Codec | None = None
         self._decoded: dict[int, Pixels] = {}
@@ -129,7 +132,9 @@ class MemoryData:
 
     def _raw(self) -> Originals:
         if self._originals is None:
-            self._originals = open_originals(self._reader, self._moved, "train")
+            self._originals = open_originals(
+                self._reader, self._moved, "train", trusted=self._trusted
+            )
         return self._originals
 
     def test(self, classes: Sequence[int]) -> Labelled:
@@ -147,16 +152,17 @@ class MemoryData:
             )
         return images, labels
 
-    def test_through_codec(self, classes: Sequence[int]) -> Labelled:
-        """Test images as the codec encodes and decodes them.
+    @cached_property
+    def _encoding(self) -> Codec:
+        return load_codec(self._reader, self._dataset.device, encoder=True)
 
-        Raises OptionError where the file holds no encoder, and its codec does not come with
-        drrpack.
+    def test_through_codec(self, classes: Sequence[int]) -> Labelled:
+        """Test images as the file's own images were encoded, and decoded.
+
+        Raises:
+            OptionError: the encoder, or what chose the codes, is neither in the file nor shipped.
         """
-        if self._encoder is None:  # of its own: the dataset's may be a decoder alone
-            device = self._dataset.codec.device
-            self._encoder = load_codec(self._reader, device, encoder=True)
-        codec, size = self._encoder, self._dataset.image_size
+        codec, size = self._encoding, self._dataset.image_size
 
         def load(label: int) -> Pixels:
             return codec.decode(codec.encode(self._test.load(self.classes[label])), size)

@@ -12,6 +12,9 @@ import pytest
 from command import Command
 from PIL import Image
 
+from drrpack.formats.originals import remember
+from drrpack.formats.sources import open_source
+
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 TINY = ("--epochs", "1", "--width", "4", "--device", "cpu")
@@ -147,6 +150,7 @@ def test_without_the_source(
     place.mkdir()
     moved, test = place / "digits", Path(shutil.copytree(digits_folder / "test", place / "test"))
     options = ("--classes", "0:2", "--base", "1", "--phases", "1", *TINY)
+    remember(open_source(digits_folder))
     digits_folder.rename(moved)
     try:
         start = ("train", digits_drr, *options, "--out")

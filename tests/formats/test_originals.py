@@ -13,7 +13,8 @@ from picture_folders import noise, save
 
 from drrpack.errors import SourceError
 from drrpack.formats.container import Reader, write
-from drrpack.formats.originals import Originals, open_originals, open_test
+from drrpack.formats.originals import Originals, open_originals, open_test, remember
+from drrpack.formats.sources import open_source
 
 
 @pytest.fixture
@@ -24,8 +25,9 @@ def folder(digits_folder: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def reader(own_drr: Path, folder: Path) -> Reader:
-    """A file that records the copy as its source."""
-    return recording(own_drr, path=str(folder))
+    """A file of these pictures, which this machine has seen in the copy."""
+    remember(open_source(folder))
+    return Reader(own_drr)
 
 
 def recording(file: Path, **changed: object) -> Reader:
@@ -55,7 +57,8 @@ def test_the_recorded_source(reader: Reader, folder: Path) -> None:
 
 
 def test_a_source_that_has_moved(reader: Reader, folder: Path, tmp_path: Path) -> None:
-    moved = folder.rename(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere").mkdir()
+    moved = folder.rename(tmp_path / "elsewhere" / "digits")
     refused(reader, None, reader.path, folder, "--test DIR")
     with pytest.raises(SourceError, match="--source DIR"):
         open_originals(reader, None, "train")
@@ -98,8 +101,9 @@ def test_only_the_wanted_split_must_be_unchanged(reader: Reader, folder: Path) -
 
 def test_a_source_without_a_test_split(own_drr: Path, folder: Path) -> None:
     digest = read_all(own_drr).metadata["sources"][0]["digest"]["train"]
-    reader = recording(own_drr, path=str(folder), digest={"train": digest})
-    refused(reader, None, folder, "had no test/ or val/", "--test DIR")
+    reader = recording(own_drr, digest={"train": digest})
+    for moved in (None, folder):
+        refused(reader, None, "'digits' had no test/ or val/", "--test DIR", moved=moved)
 
 
 # --- --test DIR ----------------------------------------------------------------------------------
@@ -155,7 +159,8 @@ def test_no_folder(reader: Reader, tmp_path: Path) -> None:
 
 def test_what_was_left_out_as_bad_is_no_change(own_drr: Path, folder: Path) -> None:
     """``--skip-bad`` took the good pictures: it is by them that the source is known again."""
-    reader = recording(own_drr, path=str(folder))
+    remember(open_source(folder))
+    reader = Reader(own_drr)
     for split in ("train", "test"):
         (folder / split / "0" / "bad.png").write_bytes(b"no picture")
     assert len(open_originals(reader, None, "train").load(reader.classes[0])) == 30

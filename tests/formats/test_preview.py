@@ -15,6 +15,7 @@ from PIL import Image
 from drrpack import DRRDataset, SourceError
 from drrpack.errors import OptionError, OutputError
 from drrpack.formats.container import write
+from drrpack.formats.originals import remember
 from drrpack.formats.preview import CELL_SIDE, GAP, LABEL_WIDTH, preview_grid, save_picture
 from drrpack.formats.sources import open_source
 
@@ -60,10 +61,9 @@ def test_more_is_asked_for_than_there_is(dataset: DRRDataset) -> None:
 
 
 def test_the_source_is_gone(own_drr: Path, digits_folder: Path, tmp_path: Path) -> None:
-    content = read_all(own_drr)
-    sources = [{**content.metadata["sources"][0], "path": str(tmp_path / "gone")}]
-    changed = replace(content, metadata={**content.metadata, "sources": sources})
-    write(own_drr, changed, overwrite=True)
+    gone = Path(shutil.copytree(digits_folder, tmp_path / "gone"))
+    remember(open_source(gone))
+    shutil.rmtree(gone)
     dataset = DRRDataset(own_drr)
     picture, note = preview_grid(dataset, rows=2, columns=2)
     assert note.startswith("reconstructions only") and str(tmp_path / "gone") in note

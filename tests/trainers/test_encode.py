@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from tiny_memory import encode_tiny, options_for, tiny_networks, write_digits
 from drrpack.codec import Codec
 from drrpack.errors import DrrError, SourceError
 from drrpack.formats.container import Reader
+from drrpack.formats.originals import open_originals
 from drrpack.formats.sources import open_source
 from drrpack.trainers import encode as encoding
 from drrpack.trainers.encode_plan import Step, plan_encode
@@ -38,10 +40,22 @@ def test_what_the_file_says_of_its_making(digits_drr: Path, digits_folder: Path)
         kept, log = reader.metadata["sources"][0], reader.metadata["fit"]
     digests = {"train": source.digest(), "test": source.digest("test")}
     classes = list(source.classes)
-    where = {"path": str(digits_folder), "size": None, "classes": classes}
-    assert kept == {"digest": digests, **where}
+    listing = {split: listing_of(digits_folder / split) for split in ("train", "test")}
+    where = {"name": "digits", "size": None, "classes": classes}
+    assert kept == {"digest": digests, "listing": listing, **where}
     assert (log["source_digest"], log["classes"], log["device"]) == (digests["train"], 5, "cpu")
     assert set(log["networks"]) == {"features", "vqvae", "bitswap_top", "bitswap_bottom"}
+
+
+def listing_of(folder: Path) -> str:
+    """The digest of names and sizes, as the format's page has it."""
+    files = sorted(path for path in folder.glob("*/*"))
+    names = [f"{path.parent.name}/{path.name}".encode() for path in files]
+    text = b"".join(
+        len(name).to_bytes(8, "little") + name + path.stat().st_size.to_bytes(8, "little")
+        for name, path in zip(names, files, strict=True)
+    )
+    return hashlib.sha256(b"drrpack-listing-1\0" + text).hexdigest()
 
 
 def test_stages_and_leftovers(few: Path, tmp_path: Path) -> None:
@@ -130,12 +144,17 @@ def test_killed_twice_and_resumed_like_undisturbed(few: Path, tmp_path: Path) ->
         assert one.metadata["figures"] == two.metadata["figures"]
 
 
-def test_a_folder_whose_name_is_not_utf8(digits_drr: Path, tmp_path: Path) -> None:
+def test_a_folder_whose_name_is_not_utf8(
+    digits_drr: Path, tmp_path: Path, remembered: Path
+) -> None:
     folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/bad\xff"))
-    write_digits(folder / "digits", train=2, test=1)
-    output = encode_tiny(folder / "digits", tmp_path / "mem.drr", codec=digits_drr)
+    write_digits(folder, train=2, test=1)
+    output = encode_tiny(folder, tmp_path / "mem.drr", codec=digits_drr)
     with Reader(output) as reader:
-        assert reader.metadata["sources"][0]["path"] == f"{tmp_path}/bad\\udcff/digits"
+        assert reader.metadata["sources"][0]["name"] == "bad\\xff"
+        for known in (remembered.read_bytes(), b""):
+            remembered.write_bytes(known)
+            assert open_originals(reader, None, "train").load("3").shape == (2, 32, 32, 3)
 
 
 def test_sides_beyond_the_format_are_refused_before_the_work(tmp_path: Path) -> None:
