@@ -96,7 +96,7 @@ def names_and_sources(path: Path) -> list[tuple[str, str]]:
         return [(row["name"], "".join(row["classes"])) for row in reader.metadata["sources"]]
 
 
-@pytest.mark.parametrize("file", ["made", "as_before"])
+@pytest.mark.parametrize("file", ["made", pytest.param("as_before", marks=pytest.mark.slow)])
 def test_no_file_says_where_anything_lies(
     request: pytest.FixtureRequest, home: Path, digits_drr: Path, file: str
 ) -> None:
