@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from process_settings import SETTINGS
 from small_models import Codes, convolutions_run, small_bitswap, structured_codes
 from torch import Tensor
 
@@ -28,6 +29,7 @@ from drrpack.errors import CorruptError
 from drrpack.exact import IntConv2d, exact_arithmetic, freeze, move
 from drrpack.probability import Categorical
 from drrpack.streams import Level, StreamLayout, frequency_table
+from drrpack.weights import pack_bitswap, unpack_bitswap
 
 CLASSES = 20
 IMAGES = int(os.environ.get("DRRPACK_EXACTNESS_IMAGES", "0"))
@@ -157,6 +159,29 @@ def test_encoding_does_not_depend_on_how_the_networks_run(
     case, coded = written
     with convolutions_run(**how):
         again = case.encode(case.network())
+    for a, b in zip(again, coded, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [s if s == "all of them" else pytest.param(s, marks=pytest.mark.slow) for s in SETTINGS],
+)
+def test_coding_does_not_depend_on_what_the_process_has_set(
+    written: tuple[Case, list[Words]], setting: str
+) -> None:
+    """A network that is stored and loaded within the setting codes and reads the same words."""
+    case, coded = written
+    level = case.level(case.network())
+    parts = (
+        {"top": level.table, "bottom": level.table},
+        {"top": level.layout, "bottom": level.layout},
+    )
+    stored = pack_bitswap(case.network(), *parts)
+    with SETTINGS[setting](), convolutions_run():
+        network = unpack_bitswap(stored)[0]
+        case.check(network, coded)
+        again = case.encode(network)
     for a, b in zip(again, coded, strict=True):
         np.testing.assert_array_equal(a, b)
 

@@ -120,8 +120,10 @@ def checked_names(path: str, names: Any) -> list[str]:
     """
     listed = [*names] if isinstance(names, Sequence) and not isinstance(names, str) else None
     if listed is None or not all(isinstance(name, str) for name in listed):
-        found = f"classes = {names!r:.80}"
-        raise OptionError(f"{path}: {found}, expected a list of names: give one name a label")
+        raise OptionError(
+            f"{path}: found classes = {repr(names)[:80]}, expected a list of names: give one for "
+            "each label"
+        )
     if len(set(listed)) < len(listed):
         twice = next(name for name in listed if listed.count(name) > 1)
         raise OptionError(
