@@ -10,28 +10,33 @@ A mutant is a function of the file, a seed and its number. Kinds:
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import json
 import random
 import re
 import resource
 import struct
+import time
+import tracemalloc
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import numpy as np
 import torch
+from PIL import Image
 from small_models import first_version, small_bitswap, small_vqvae, structured_codes
 
 from drrpack import codec as codecs
 from drrpack.code_model import BitSwapConfig
 from drrpack.codec import ClassCodes, Codec
 from drrpack.errors import DrrError
-from drrpack.formats import build, layout, raw
+from drrpack.formats import build, layout, raw, shipped
 from drrpack.formats.container import Chunk, Memory, RawRecord, Reader, Section, write
 from drrpack.formats.memory import chunk, load_codec, read_codes, sections
 from drrpack.formats.raw import read_raw
@@ -42,7 +47,10 @@ KINDS = (*2 * ["bytes"], *5 * ["structure"], *2 * ["content"], "rebuilt")
 EXTREMES = (0, 1, 2, 3, 7, 8, 255, 256, 2**15, 2**16 - 1, 2**31 - 1, 2**31, 2**32 - 1)
 WIDE = (*EXTREMES, 2**32, 2**40, 2**63 - 1, 2**63, 2**64 - 1)
 MEMORY_CAP = 2 << 30  # bytes that reading a mutant may take
+MEMORY_MULTIPLE = 3  # of what the sound file takes: a mutant may ask for other sizes of things
+MEMORY_SLACK = 16 << 20  # bytes: of small files the allocators' own habits are the larger part
 HANG_SECONDS = 5
+HANG_MULTIPLE = 10  # of what the sound file takes, beyond that
 MAX_DRAWN = 4096  # codes; more are not drawn, which takes long
 CPU = torch.device("cpu")
 
@@ -51,8 +59,9 @@ CPU = torch.device("cpu")
 class Seedling:
     """A sound file, and where its parts lie."""
 
+    name: str
     image: bytes
-    memory: Memory
+    memory: Memory | None  # None: it is decoded like any other
     extents: dict[str, tuple[int, int]]  # first byte and size
     digests: dict[str, str]
     blocks: list[tuple[int, int]]  # of HDF5's metadata, as `metadata_blocks` gives them
@@ -64,7 +73,9 @@ class Seedling:
             extents = {name: (e.offset, e.size) for name, e in structure.extents.items()}
             image = path.read_bytes()
             blocks = metadata_blocks(image)
-            return Seedling(image, reader.memory(), extents, dict(structure.digests), blocks)
+            return Seedling(
+                path.name, image, reader.memory(), extents, dict(structure.digests), blocks
+            )
 
 
 TINY_BITSWAP = BitSwapConfig(
@@ -82,6 +93,39 @@ def seedlings(place: Path) -> list[Seedling]:
     for name, config in kinds.items():
         write_tiny(place / f"{name}.drr", config, first=name == "first")
     return [Seedling.of(place / f"{name}.drr") for name in kinds]
+
+
+def large_seedlings(place: Path) -> list[Seedling]:
+    """Sound files as large as those that people have, in the folder ``place``: each of the codecs
+    that come along fully inside, with raw images; and many classes of an image or two."""
+    for path in shipped.paths():
+        with Reader(path) as reader:
+            codec = load_codec(reader, CPU, encoder=True)
+        images = [smooth(number, count, 32) for number, count in enumerate((18, 3, 9))]
+        codes = [codec.encode(each) for each in images]
+        memory = memory_of(codec, codes, images, ["cat", "Füchse", "狐"])
+        write(place / path.name, memory, overwrite=True)
+    vqvae, bitswap = small_vqvae(config=TINY_VQVAE), small_bitswap(config=TINY_CONTEXT)
+    counts = [1 + number % 2 for number in range(1000)]
+    tops, bottoms = (structured_codes(counts, shape, 8) for shape in ((1, 1), (2, 2)))
+    codes = [ClassCodes(top, bottom) for top, bottom in zip(tops, bottoms, strict=True)]
+    seen = ClassCodes(np.concatenate(tops), np.concatenate(bottoms))
+    made, packed = codecs.lay_out(codecs.finish(vqvae, bitswap, seen, CPU), codes)
+    chunks = [chunk(number, each) for number, each in enumerate(packed)]
+    names = [f"class {number}" for number in range(len(counts))]
+    many = Memory((8, 8), names, chunks, *sections(made), {}, [])
+    write(place / "many-classes.drr", many, overwrite=True)
+    paths = [*(place / path.name for path in shipped.paths()), place / "many-classes.drr"]
+    return [Seedling.of(path) for path in paths]
+
+
+def smooth(seed: int, count: int, side: int) -> np.ndarray:
+    """Images (count, side, side, 3) uint8 of soft patches, which a codec fits."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (count, 5, 5, 3), dtype=np.uint8)
+    large = [
+        Image.fromarray(each).resize((side, side), Image.Resampling.BICUBIC) for each in coarse
+    ]
+    return np.stack([np.asarray(each) for each in large])
 
 
 def write_tiny(path: Path, config: BitSwapConfig = TINY_BITSWAP, first: bool = False) -> None:
@@ -109,12 +153,15 @@ def write_tiny(path: Path, config: BitSwapConfig = TINY_BITSWAP, first: bool = F
 
 
 def memory_of(
-    codec: Codec, codes: list[ClassCodes], images: list[np.ndarray], classes: list[str]
+    codec: Codec,
+    codes: list[ClassCodes],
+    images: list[np.ndarray],
+    classes: list[str],
 ) -> Memory:
     """A file's content, with the first and the third image of each class raw."""
     with mock.patch("drrpack.streams.WIDTHS", ((4, 1),)):
         codec, made = codecs.lay_out(codec, codes)
-    assert codec.top.layout.steps(len(codes[0])), "nothing is left for Bit-Swap"
+    assert codec.bottom.layout.steps(len(codes[0])), "nothing is left for Bit-Swap"
     chunks = [chunk(number, streams) for number, streams in enumerate(made)]
     kept = [record for n, each in enumerate(images) for record in raw.pack(n, [0, 2], each[[0, 2]])]
     size = images[0].shape[1:3]
@@ -134,8 +181,8 @@ def mutant(seeds: Sequence[Seedling], seed: int, number: int) -> bytes:
 
 
 def of_number(seeds: Sequence[Seedling], number: int) -> Seedling:
-    """The file that the mutant of that number is made of; every kind of mutant has its turn."""
-    return seeds[number % len(seeds)]
+    """The file that the mutant of that number is made of; each has all kinds of mutants in turn."""
+    return seeds[number // len(KINDS) % len(seeds)]
 
 
 def outcome(path: Path, seedling: Seedling) -> str:
@@ -159,6 +206,67 @@ def outcome(path: Path, seedling: Seedling) -> str:
     return "sound"
 
 
+@dataclass(frozen=True)
+class Taken:
+    """What reading a file took: at its peak bytes that Python and numpy asked for and bytes of all
+    kinds that were touched; seconds of the processor."""
+
+    traced: int
+    resident: int
+    seconds: float
+
+    def share_of(self, sound: Taken) -> float:
+        """The larger of both kinds, as a share of what is allowed where the sound file takes
+        ``sound``; a fault above 1."""
+        return max(
+            here / (MEMORY_MULTIPLE * there + MEMORY_SLACK)
+            for here, there in ((self.traced, sound.traced), (self.resident, sound.resident))
+        )
+
+
+class Meter:
+    """Measures what is done within it, on Linux; ``taken`` is there afterwards."""
+
+    taken: Taken
+
+    def __enter__(self) -> Meter:
+        _libc().malloc_trim(0)  # or memory that was used before would seem to cost nothing
+        Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+        self._resident, self._start = _status_bytes("VmRSS"), time.process_time()
+        tracemalloc.start(1)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        traced = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        resident = _status_bytes("VmHWM") - self._resident
+        self.taken = Taken(traced, max(0, resident), time.process_time() - self._start)
+
+
+def sound_costs(seeds: Sequence[Seedling], path: Path) -> dict[str, Taken]:
+    """What reading each sound file takes, once PyTorch has set up what it needs. ``path`` is a
+    place for a copy."""
+    costs = {}
+    for seedling in seeds:
+        path.write_bytes(seedling.image)
+        for _ in range(2):
+            with Meter() as meter:
+                assert outcome(path, replace(seedling, memory=None)) == "sound"
+        costs[seedling.name] = meter.taken
+    return costs
+
+
+def _status_bytes(name: str) -> int:
+    words = re.search(rf"{name}:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    assert words is not None
+    return 1024 * int(words[1])
+
+
+@cache
+def _libc() -> Any:
+    return ctypes.CDLL(None)
+
+
 def limit_memory(path: Path) -> None:
     """Let this process have so much more than it has now; beyond that it gets a MemoryError.
 
@@ -167,9 +275,7 @@ def limit_memory(path: Path) -> None:
     with Reader(path) as reader:
         codec = load_codec(reader, CPU)
         codec.decode(read_codes(reader, codec, [0])[0], reader.image_size)
-    words = re.search(r"VmSize:\s+(\d+) kB", Path("/proc/self/status").read_text())
-    assert words is not None
-    limit = 1024 * int(words[1]) + MEMORY_CAP
+    limit = _status_bytes("VmSize") + MEMORY_CAP
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 
@@ -251,6 +357,7 @@ def _index_rows(image: bytearray, seedling: Seedling, name: str, chance: random.
 
 def _rebuilt(seedling: Seedling, chance: random.Random) -> bytes:
     memory = seedling.memory
+    assert memory is not None
     match chance.randrange(7):
         case 0:
             memory = replace(memory, image_size=(chance.choice(EXTREMES), chance.choice(EXTREMES)))

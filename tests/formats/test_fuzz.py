@@ -6,9 +6,22 @@ import collections
 from pathlib import Path
 
 import h5py
+import numpy as np
 import pytest
+import torch
 from drr_children import run_child
-from mutants import KINDS, lookup3, metadata_blocks, mutant, seedlings, write_tiny
+from mutants import (
+    KINDS,
+    MEMORY_SLACK,
+    Meter,
+    Taken,
+    lookup3,
+    metadata_blocks,
+    mutant,
+    seedlings,
+    sound_costs,
+    write_tiny,
+)
 
 from drrpack.formats.container import Reader
 
@@ -47,6 +60,33 @@ def test_mutants_get_far(tiny: Path, tmp_path: Path) -> None:
             continue
         opened[KINDS[number % len(KINDS)]] += 1
     assert min(opened[kind] for kind in ("structure", "content", "rebuilt")) >= 5
+
+
+def test_memory_is_measured_whoever_asks_for_it() -> None:
+    """And also where nothing is written into it, which a limit on what is resident would miss."""
+    size = 64 << 20
+    with Meter() as nothing:
+        pass
+    with Meter() as by_numpy:
+        np.empty(size, np.uint8)
+    with Meter() as by_torch:
+        torch.ones(size, dtype=torch.uint8)
+    with Meter() as again:
+        torch.ones(size, dtype=torch.uint8)
+    assert max(nothing.taken.traced, nothing.taken.resident) < 1 << 20
+    assert by_numpy.taken.traced >= size
+    assert min(by_torch.taken.resident, again.taken.resident) > 0.9 * size
+    sound = Taken(1 << 20, 1 << 20, 0.1)
+    assert nothing.taken.share_of(sound) < 0.1
+    assert min(each.taken.share_of(sound) for each in (by_numpy, by_torch, again)) > 1
+
+
+def test_what_sound_files_take(tiny: Path, tmp_path: Path) -> None:
+    """All of them are decoded for it, and none needs more than what its mutants are allowed."""
+    seeds = seedlings(tmp_path)
+    costs = sound_costs(seeds, tmp_path / "sound.drr")
+    assert [*costs] == ["bitswap.drr", "context.drr", "first.drr"]
+    assert all(0.1 * len(s.image) < costs[s.name].traced < MEMORY_SLACK for s in seeds)
 
 
 @pytest.mark.slow
