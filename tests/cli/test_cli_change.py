@@ -198,7 +198,7 @@ def test_export_where_nothing_can_be_made(
     drrpack: Command, start: Path, tmp_path: Path, name: str
 ) -> None:
     for out in (tmp_path / ("x" * 300 + name), tmp_path / ("x" * 300) / name):
-        drrpack.refused("export", start, out, naming=(out, "name too long"), code=6)
+        drrpack.refused("export", start, out, naming=(out, "give a shorter one"), code=6)
     (tmp_path / name).symlink_to(tmp_path / "gone")
     drrpack.refused("export", start, tmp_path / name, naming=(tmp_path / name, "exists already"))
     assert (tmp_path / name).is_symlink()
