@@ -4,8 +4,8 @@
 
 Takes 100 images of each of the last 20 classes (2,000 of classes that the codec never saw, for a
 codec fitted on the first half), decodes their streams under each condition and compares the codes,
-encodes them anew and compares the streams; then in a second process, one class alone, and on a GPU
-where there is one.
+encodes them anew and compares the streams; then with other settings of the process, in a second
+process, one class alone, and on a GPU where there is one.
 """
 
 from __future__ import annotations
@@ -56,6 +56,7 @@ def main() -> None:
             _equal(codec.decompress([s], codes[0].top.shape[1:]), [c])
             for s, c in zip(streams, codes, strict=True)
         ),
+        "other settings": _other_settings(given.memory, codes, streams),
         "second process": _second_process(given.memory, streams),
         "gpu": _gpu(given.memory, codes, streams),
         "versions": versions(),
@@ -140,6 +141,24 @@ def _running(batch: int, threads: int, channels_last: bool, mkldnn: bool) -> Ite
         torch.set_num_threads(before)
 
 
+def _other_settings(path: Path, codes: list[ClassCodes], streams: list[ClassStreams]) -> bool:
+    """In a process that has set dtypes, devices, precision and errors for itself."""
+    torch.set_default_dtype(torch.bfloat16)
+    torch.set_float32_matmul_precision("medium")
+    try:
+        with (
+            torch.device("meta"),
+            torch.autocast("cpu", dtype=torch.bfloat16),
+            np.errstate(all="raise"),
+        ):
+            codec = _codec(path, torch.float32)
+            decoded = codec.decompress(streams, codes[0].top.shape[1:])
+            return _equal(decoded, codes) and _same(codec.compress(codes), streams)
+    finally:
+        torch.set_default_dtype(torch.float32)
+        torch.set_float32_matmul_precision("highest")
+
+
 def _second_process(path: Path, streams: list[ClassStreams]) -> bool:
     """Another process decodes the file by itself and encodes to the same streams."""
     kept = path.with_suffix(".streams.npz")
@@ -183,7 +202,8 @@ def _same(found: list[ClassStreams], wanted: list[ClassStreams]) -> bool:
 def _all_true(found: dict[str, Any]) -> bool:
     rows = all(row["decoded"] and row["streams"] for row in found["conditions"])
     gpu = found["gpu"] is not False
-    return bool(rows and gpu and found["one class alone"] and found["second process"])
+    others = ("one class alone", "other settings", "second process")
+    return bool(rows and gpu and all(found[name] for name in others))
 
 
 if __name__ == "__main__":
