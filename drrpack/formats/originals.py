@@ -47,15 +47,17 @@ class Originals:
     def load(self, name: str) -> Pixels:
         """The images of a class (n, H, W, 3) uint8, in the order in which the file has them.
 
-        Of a class that is in none of the folders n = 0.
+        Raises:
+            SourceError: none of the folders has the class.
         """
         found = [
             part.source.load(part.source.classes.index(name), part.split)
             for part in self.parts
             if self.has(name, part)
         ]
-        none = np.empty((0, *self.parts[0].source.image_size, 3), np.uint8)
-        return np.concatenate(found) if found else none
+        if not found:
+            raise SourceError(f"{self.roots}: found no images of the class {name!r}, expected some")
+        return np.concatenate(found)
 
     @staticmethod
     def has(name: str, part: Part) -> bool:

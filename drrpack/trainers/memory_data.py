@@ -142,8 +142,11 @@ class MemoryData:
         return self._of(self._test, classes, "test", "--test DIR")
 
     def _of(self, originals: Originals, classes: Sequence[int], what: str, option: str) -> Labelled:
-        images, labels = _labelled(classes, lambda label: originals.load(self.classes[label]))
-        without = [self.classes[label] for label in classes if label not in set(labels.tolist())]
+        without = originals.missing([self.classes[label] for label in classes])
+        if not without:
+            images, labels = _labelled(classes, lambda label: originals.load(self.classes[label]))
+            found = set(labels.tolist())
+            without = [self.classes[label] for label in classes if label not in found]
         if without:
             raise SourceError(
                 f"{originals.roots}: found no {what} images of {len(without)} classes that are in "

@@ -69,7 +69,7 @@ def test_what_is_refused_before_anything_is_measured(
     refused("--chart", tmp_path, naming=(tmp_path, "is a folder"))
     (tmp_path / "notes").touch()
     refused("--work", tmp_path / "notes", naming=(tmp_path / "notes", "can't be made"))
-    refused("--train", "--classes", "3", naming=("--train", "two classes"))
+    refused("--train", "--classes", "name:3", naming=("--train", "two classes"))
     split = digits_folder / "train"
     start = ("compare", split, "--codec", digits_drr, "--train")
     drrpack.refused(*start, naming=(split, "found no test split"))

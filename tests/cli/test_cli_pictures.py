@@ -64,7 +64,9 @@ def test_without_a_word_there_is_a_warning(
         assert str(source / "cat" / "0.tif") in done.errors
     with Reader(output) as reader:
         assert mean_of(reader) < 10
-        assert set(reader.metadata["sources"][0]) == {"path", "digest", "size", "classes"}
+        assert set(reader.metadata["sources"][0]) == {
+            *("name", "digest", "listing", "size", "classes"),
+        }
 
 
 def test_a_range_may_begin_below_zero(drrpack: Command, digits_drr: Path, tmp_path: Path) -> None:

@@ -68,9 +68,9 @@ def test_what_numpy_and_python_write(write: Callable[[object], bytes]) -> None:
     assert found == content
 
 
-@pytest.mark.parametrize("state", [b"(K\x01K\x02t", b"N", b"]", b"}", b"(NNNNNt"])
-def test_an_array_that_is_none(state: bytes) -> None:
+@pytest.mark.parametrize("array_state", [b"(K\x01K\x02t", b"N", b"]", b"}", b"(NNNNNt"])
+def test_an_array_that_is_none(array_state: bytes) -> None:
     """Its parts are read with doubt."""
-    content = START + b"cnumpy.core.multiarray\n_reconstruct\n)R" + state + b"b."
+    content = START + b"cnumpy.core.multiarray\n_reconstruct\n)R" + array_state + b"b."
     stored = safe_pickle.loads(content)
     assert stored.shape is None and stored.bytes_of("u1") is None

@@ -8,6 +8,7 @@ in a process that may have few open.
 from __future__ import annotations
 
 import copy
+import gc
 import os
 import resource
 from collections.abc import Iterator
@@ -34,6 +35,7 @@ def few_files() -> Iterator[None]:
 def test_many_come_and_go(mem_drr: Path, few_files: None, times: int) -> None:
     broken = mem_drr.with_name("broken.drr")
     broken.write_bytes(mem_drr.read_bytes()[:-100])
+    gc.collect()  # what other tests have left open
     before = len(os.listdir("/proc/self/fd"))
     for number in range(times):
         dataset = DRRDataset(mem_drr)

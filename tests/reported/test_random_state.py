@@ -22,6 +22,7 @@ from tiny_memory import encode_tiny
 from torch.utils.data import DataLoader
 
 from drrpack import DRRDataset
+from drrpack.cli import interrupts
 from drrpack.cli.main import main
 from drrpack.formats.container import Reader
 from drrpack.formats.memory import decoder_alone, load_codec
@@ -80,7 +81,10 @@ def command(*arguments: str | Path) -> None:
     """``drrpack`` in this process."""
     with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as ended:
         patch.setattr(sys, "argv", ["drrpack", *map(str, arguments)])
-        main()
+        try:
+            main()
+        finally:
+            interrupts.uninstall()  # this process goes on
     assert ended.value.code == 0
 
 

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
+from command import Command
 
-from drrpack.cli.main import main
 from drrpack.formats.publish import changing, replacing
 
 SPAWN = multiprocessing.get_context("spawn")
@@ -51,23 +50,11 @@ def source(tmp_path: Path) -> Path:
     return tmp_path / "src"
 
 
-def error_of(
-    patch: pytest.MonkeyPatch, capture: pytest.CaptureFixture[str], *arguments: object
-) -> str:
-    patch.setenv("COLUMNS", "300")
-    patch.setattr(sys, "argv", ["drrpack", *map(str, arguments)])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    assert ended.value.code == 2
-    return capture.readouterr().err
-
-
 @pytest.mark.parametrize("force", [False, True])
 def test_encode(
     tmp_path: Path,
     source: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    drrpack: Command,
     force: bool,
 ) -> None:
     output = tmp_path / "out" / "mem.drr"
@@ -76,9 +63,9 @@ def test_encode(
         output.write_bytes(b"old")
     command = ("encode", source, "-o", output, *(["--force"] if force else []))
     with writer_of(output):
-        error = error_of(monkeypatch, capsys, *command)
+        error = drrpack.refused(*command)
         assert f"error: {output}: another process is writing it" in error
-    assert "is no picture" in error_of(monkeypatch, capsys, *command)
+    assert "is no picture" in drrpack.refused(*command)
     assert os.listdir(output.parent) == (["mem.drr"] if force else [])
 
 
@@ -89,15 +76,14 @@ def test_encode(
 def test_what_makes_a_file_of_memories(
     tmp_path: Path,
     digits_drr: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    drrpack: Command,
     command: tuple[str, ...],
 ) -> None:
     (tmp_path / "bad.drr").write_bytes(b"no memory")
     words = [part.format(memory=digits_drr, bad=tmp_path / "bad.drr") for part in command]
     output = tmp_path / "new"
     with writer_of(output):
-        error = error_of(monkeypatch, capsys, *words, output)
+        error = drrpack.refused(*words, output)
         assert f"error: {output}: another process is writing it" in error
     assert not output.exists()
 
@@ -105,14 +91,13 @@ def test_what_makes_a_file_of_memories(
 def test_train(
     tmp_path: Path,
     digits_drr: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    drrpack: Command,
 ) -> None:
     out = tmp_path / "run"
     out.mkdir()
     with writer_of(out):
-        error = error_of(
-            monkeypatch, capsys, "train", digits_drr, "--phases", "5", "--out", out,
+        error = drrpack.refused(
+            "train", digits_drr, "--phases", "5", "--out", out,
             "--no-ceiling", "--epochs", "1", "--width", "1",
         )  # fmt: skip
         assert f"error: {out}: another process is changing it" in error
