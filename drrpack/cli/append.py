@@ -63,6 +63,11 @@ def append(
         f"{len(plan.source.classes)} classes"
     )
     screen.warn_of(plan.source)
+    if not keep_entropy_model and budget.minutes is not None:
+        screen.note(
+            f"tuning the entropy model for up to {budget.minutes:g} minutes (--minutes to change, "
+            "--keep-entropy-model for none)"
+        )
     with Bars() as bars:
         made = run(plan, bars.encoding)
     screen.note(_outcome(memory, made))

@@ -253,7 +253,10 @@ def price_of_compression(points: float) -> str:
     """What ``points`` of accuracy between ub and drr in the last phase say."""
     if round(points, 2) <= 0:
         above = f"{-points:.2f} points above" if round(points, 2) < 0 else "as good as"
-        return f"drr keeps every image, and is {above} ub in the last phase: compression cost none"
+        return (
+            f"drr keeps every image, and is {above} ub in the last phase: a price of compression "
+            "does not show here"
+        )
     return (
         f"drr keeps every image, so its distance to ub, {points:.2f} points in the last phase, "
         "is the price of compression"

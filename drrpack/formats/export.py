@@ -77,13 +77,14 @@ def _export_folder(dataset: DRRDataset, output: Path, kind: str, tick: Tick | No
         )
     with all_or_nothing(output, output) as hidden, new_folder(hidden) as folder:
         for label, name in enumerate(dataset.classes):
-            (folder / name).mkdir()
+            of_class = folder / os.fsdecode(name.encode())  # UTF-8 in every locale, as it is read
+            of_class.mkdir()
             items = np.flatnonzero(targets == label)
             for start in range(0, len(items), IMAGES_AT_ONCE):
                 pixels = dataset.pixels(items[start : start + IMAGES_AT_ONCE])
                 for number, image in enumerate(pixels, start):
                     picture = Image.fromarray(image)
-                    picture.save(folder / name / f"{number:05}.{kind}", lossless=True)
+                    picture.save(of_class / f"{number:05}.{kind}", lossless=True)
                 done += len(pixels)
                 if tick is not None:
                     tick(done, len(targets))

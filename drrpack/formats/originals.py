@@ -138,9 +138,8 @@ def _open_part(reader: Reader, kept: Json, given: Path | None, split: Split, tru
         )
     path = _place(reader, kept, given, split, trusted)
     if path is None or (path != given and not path.is_dir()):
-        raise SourceError(
-            f"{reader.path}: {_missing(kept, path)}; say where they are with {option}"
-        )
+        where = "--source DIR" if split == "train" else f"--source DIR, or others with {option}"
+        raise SourceError(f"{reader.path}: {_missing(kept, path)}; say where they are with {where}")
     # bad pictures may have been left out when encoding; the digest tells whether the same ones
     source = open_as(path, Reading.from_json(kept), splits=[split], skip_bad=True)
     if source.digest(split) != digests.get(split):

@@ -167,11 +167,16 @@ def compare(
 
 def measured(rival: Rival, sample: Sample, targets: Sequence[float]) -> list[Choice]:
     """A family of files: its curve, and the largest that take no more than each target in bytes an
-    image. Sizes grow with quality but for a few bytes, so bisection finds them."""
+    image, beyond the curve where that is too short. Sizes grow with quality but for a few bytes, so
+    bisection finds them."""
     known = {float(quality): _file(rival, quality, sample) for quality in rival.curve}
     for target in targets:
         below = [quality for quality in known if known[quality].image_bytes <= target]
         low = max(below, default=None)
+        if low is not None and low == max(known) and low < peers.BEST_LOSSY:
+            known[peers.BEST_LOSSY] = _file(rival, peers.BEST_LOSSY, sample)
+            if known[peers.BEST_LOSSY].image_bytes <= target:
+                continue
         high = min((q for q in known if low is not None and q > low), default=None)
         while low is not None and high is not None:
             middle = rival.between(low, high)

@@ -108,6 +108,9 @@ def _scan_start(data: bytes) -> int:
     return marker + 2 + int.from_bytes(data[marker + 2 : marker + 4], "big")
 
 
+BEST_LOSSY = 99.0  # 100 means no loss in JPEG XL, and hardly more than this elsewhere
+
+
 def _all_but_mdat(data: bytes) -> int:
     """What is not in the media data box of an ISO base media file, one of which holds the image."""
     place = 0

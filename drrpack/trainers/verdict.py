@@ -105,6 +105,8 @@ def _by_accuracy(comparison: Comparison, size: float) -> list[str]:
     if not scores:
         return []
     best = max(scores, key=lambda name: scores[name])
+    if len(scores) > 1 and len({f"{score:.1f}" for score in scores.values()}) == 1:
+        return [f"at no more bytes none wins by accuracy: all come to {scores[best]:.1f} %"]
     return [
         f"at no more bytes {best} wins by accuracy: {scores[best]:.1f} % of raw test images at "
         f"{sizes[best]:.1f} bytes an image"

@@ -43,6 +43,17 @@ def test_webp_comes_as_near_as_a_tenth_of_a_quality(source: Source, share: float
     assert judged.image_bytes == max(size for size in tenths if size <= target)
 
 
+@pytest.mark.parametrize("name", ["JPEG", "WebP", "JPEG-sheet"])
+def test_a_memory_of_many_bytes_meets_rivals_of_many_bytes(source: Source, name: str) -> None:
+    sample = compare.draw_sample(source, [0, 1, 2], 45)
+    rival = peers.LOSSY[name]
+    usual = compare.measured(rival, sample, [])[-1]
+    found = compare.measured(rival, sample, [1.2 * usual.image_bytes, 1e6])
+    assert found[-1].psnr_db > usual.psnr_db + 5 and found[-1].name.endswith("q99")
+    between = [c for c in found if usual.image_bytes < c.image_bytes <= 1.2 * usual.image_bytes]
+    assert between and max(c.image_bytes for c in between) > 1.1 * usual.image_bytes
+
+
 def test_jpeg_and_avif_have_whole_qualities_alone() -> None:
     image = Image.new("RGB", (16, 16))
     for name in {"JPEG", "AVIF"} & set(peers.available()):

@@ -45,6 +45,12 @@ def test_it_is_the_same_file(source: Path, expected: Path, tmp_path: Path, place
     assert output.read_bytes() == expected.read_bytes()
 
 
+def test_an_export_has_the_names(expected: Path, tmp_path: Path) -> None:
+    done = run("export", expected, tmp_path / "out", env=PLACES["ascii"], errors="replace")
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(NAMES)
+
+
 def test_names_are_typed_in_any_locale(expected: Path, tmp_path: Path) -> None:
     for place in ("turkish", "plain"):
         copy = Path(shutil.copy(expected, tmp_path / f"{place}.drr"))

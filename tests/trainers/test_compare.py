@@ -112,6 +112,13 @@ def test_accuracy_decides_where_it_was_measured() -> None:
     assert "JPEG q20 wins by accuracy" in verdict.in_words(comparison, better)[1]
 
 
+def test_what_is_level_does_not_win() -> None:
+    level = [replace(JPEG[0], accuracy=24.0), replace(JPEG[1], accuracy=24.04)]
+    memory = Choice("DRR", "q75", 50.0, 1_000_000, 24.0, 0.6, 1.0, 1.0, 24.0, None)
+    words = verdict.in_words(Comparison(10_000, 100, (32, 32), [*level, memory]), memory)
+    assert "none wins by accuracy: all come to 24.0 %" in words[1]
+
+
 def test_what_fits_into_a_budget() -> None:
     best = verdict.within(made(), 1_600_000)
     chosen = {family: choice and choice.name for family, choice in best.items()}
