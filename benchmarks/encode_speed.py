@@ -31,12 +31,12 @@ from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
 from torchvision.transforms.functional import pil_to_tensor
 
-from drrpack import codec as codecs
-from drrpack import streams
+from drrpack.core import codec as codecs
+from drrpack.core import streams
+from drrpack.core.rdoq import DEFAULT_QUALITY, with_quality
 from drrpack.formats.container import Reader
 from drrpack.formats.memory import load_codec
-from drrpack.formats.sources import open_source
-from drrpack.rdoq import DEFAULT_QUALITY, with_quality
+from drrpack.formats.sources.source import open_source
 
 JPEG_QUALITY = 90
 TRIED_ON = 200  # images, on which settings of WebP are compared

@@ -25,11 +25,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from drrpack.codec import ClassCodes, ClassStreams, Codec
-from drrpack.exact import IntConv2d, IntLinear
+from drrpack.core.codec import ClassCodes, ClassStreams, Codec
+from drrpack.core.exact import IntConv2d, IntLinear
 from drrpack.formats.container import Reader
 from drrpack.formats.memory import load_codec, read_codes
-from drrpack.trainers.results import versions
+from drrpack.trainers.incremental.results import versions
 
 CLASSES, IMAGES = 20, 100
 CPU = torch.device("cpu")

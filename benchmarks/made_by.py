@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
-from drrpack.trainers import peers
-from drrpack.trainers.results import versions
+from drrpack.trainers.comparison import peers
+from drrpack.trainers.incremental.results import versions
 
 
 def made_by() -> dict[str, Any]:

@@ -20,11 +20,11 @@ from pathlib import Path
 import torch
 from made_by import made_by
 
-from drrpack.codec import assemble
+from drrpack.core.codec import assemble
+from drrpack.core.weights import unpack_bitswap, unpack_vqvae
 from drrpack.formats.container import Chunk, Reader, write
 from drrpack.formats.dataset import DRRDataset
-from drrpack.formats.plainfile import PlainFile
-from drrpack.weights import unpack_bitswap, unpack_vqvae
+from drrpack.formats.files.plainfile import PlainFile
 
 REPEATS = 15
 CPU = torch.device("cpu")

@@ -29,11 +29,11 @@ import torch
 from made_by import made_by
 from numpy.typing import NDArray
 
-from drrpack import ans
-from drrpack.codec import ClassCodes, lay_out
+from drrpack.core import ans
+from drrpack.core.codec import ClassCodes, lay_out
+from drrpack.core.streams import TABLE_PRECISION
 from drrpack.formats.container import Reader
 from drrpack.formats.memory import load_codec, read_codes
-from drrpack.streams import TABLE_PRECISION
 
 Codes = NDArray[np.int64]
 LANES = 64

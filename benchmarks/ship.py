@@ -22,18 +22,18 @@ from typing import Any
 import numpy as np
 import torch
 
-from drrpack.codec import ClassCodes, Codec
+from drrpack.core.codec import ClassCodes, Codec
+from drrpack.core.rdoq import with_quality
 from drrpack.formats import memory, shipped
 from drrpack.formats.container import Memory, Section, write
-from drrpack.formats.sources import Source
-from drrpack.rdoq import with_quality
-from drrpack.trainers.compare import QUALITIES
-from drrpack.trainers.encode import obtain_codecs
-from drrpack.trainers.encode_plan import EncodeOptions, Event, Fit, plan_encode
-from drrpack.trainers.entropy import bits_of_codes
-from drrpack.trainers.fitting import Budget, FitProgress
-from drrpack.trainers.quality import psnr_db, ssim
-from drrpack.trainers.results import versions
+from drrpack.formats.sources.source import Source
+from drrpack.operations.encode import obtain_codecs
+from drrpack.operations.encode_plan import EncodeOptions, Event, Fit, plan_encode
+from drrpack.trainers.comparison.compare import QUALITIES
+from drrpack.trainers.comparison.quality import psnr_db, ssim
+from drrpack.trainers.fitting.choice import bits_of_codes
+from drrpack.trainers.fitting.loop import Budget, FitProgress
+from drrpack.trainers.incremental.results import versions
 
 EACH = 40  # images of each class that figures are of
 Json = dict[str, Any]

@@ -27,10 +27,10 @@ from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
 from drrpack.formats.container import Reader
-from drrpack.trainers.classifier import PIXEL_MEAN, PIXEL_STD, epoch_batches, new_network
-from drrpack.trainers.memory_data import MemoryData
-from drrpack.trainers.recipes import get_recipe
-from drrpack.trainers.selection import select_classes
+from drrpack.trainers.incremental.memory_data import MemoryData
+from drrpack.trainers.incremental.selection import select_classes
+from drrpack.trainers.learning.classifier import PIXEL_MEAN, PIXEL_STD, epoch_batches, new_network
+from drrpack.trainers.learning.recipes import get_recipe
 
 Batches = Iterable[tuple[Tensor, Tensor]]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # as in `typing`: the command line takes over its signals after this file
 if TYPE_CHECKING:
-    from drrpack.errors import (
+    from drrpack.core.errors import (
         CorruptError,
         DrrError,
         ExactnessError,
@@ -48,7 +48,7 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module 'drrpack' has no attribute {name!r}")
     from importlib import import_module
 
-    home = "drrpack.formats.dataset" if name == "DRRDataset" else "drrpack.errors"
+    home = "drrpack.formats.dataset" if name == "DRRDataset" else "drrpack.core.errors"
     return getattr(import_module(home), name)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from drrpack.trainers.methods.base import Labelled
+from drrpack.trainers.incremental.methods.base import Labelled
 
 datasets = pytest.importorskip("sklearn.datasets")
 
@@ -66,3 +66,9 @@ class DigitsData:
     def test_through_codec(self, classes: Sequence[int]) -> Labelled:
         images, labels = self.test(classes)
         return images // 64 * 64, labels
+
+
+def without_times(result: dict[str, Any]) -> dict[str, Any]:
+    """A result less what differs from run to run."""
+    phases = [{k: v for k, v in phase.items() if k != "seconds"} for phase in result["phases"]]
+    return {k: v for k, v in result.items() if k != "wall_seconds"} | {"phases": phases}

@@ -13,13 +13,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from drrpack import ans
-from drrpack.code_model import BitSwap, BitSwapConfig, LevelModel
-from drrpack.exact import IntConv2d, IntConvTranspose2d, IntLinear, freeze, int_layers
-from drrpack.streams import Level, StreamLayout, frequency_table
-from drrpack.vqvae import VQVAE, VQVAEConfig
-from drrpack.vqvae import freeze as freeze_vqvae
-from drrpack.weights import Model
+from drrpack.core import ans
+from drrpack.core.entropy.code_model import BitSwap, BitSwapConfig, LevelModel
+from drrpack.core.exact import IntConv2d, IntConvTranspose2d, IntLinear, freeze, int_layers
+from drrpack.core.streams import Level, StreamLayout, frequency_table
+from drrpack.core.vqvae import VQVAE, VQVAEConfig
+from drrpack.core.vqvae import freeze as freeze_vqvae
+from drrpack.core.weights import Model
 
 Codes = NDArray[np.int64]
 T = TypeVar("T")

@@ -22,14 +22,14 @@ from process_settings import SETTINGS
 from small_models import Codes, convolutions_run, small_bitswap, structured_codes
 from torch import Tensor
 
-from drrpack import streams
-from drrpack.ans import Words
-from drrpack.code_model import BitSwap, BitSwapConfig
-from drrpack.errors import CorruptError
-from drrpack.exact import IntConv2d, exact_arithmetic, freeze, move
-from drrpack.probability import Categorical
-from drrpack.streams import Level, StreamLayout, frequency_table
-from drrpack.weights import pack_bitswap, unpack_bitswap
+from drrpack.core import streams
+from drrpack.core.ans import Words
+from drrpack.core.entropy.code_model import BitSwap, BitSwapConfig
+from drrpack.core.errors import CorruptError
+from drrpack.core.exact import IntConv2d, exact_arithmetic, freeze, move
+from drrpack.core.probability import Categorical
+from drrpack.core.streams import Level, StreamLayout, frequency_table
+from drrpack.core.weights import pack_bitswap, unpack_bitswap
 
 CLASSES = 20
 IMAGES = int(os.environ.get("DRRPACK_EXACTNESS_IMAGES", "0"))

@@ -23,9 +23,10 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "drrpack"
 LINKS = ("cli", "formats", "trainers")
 SOURCES = sorted(PACKAGE.rglob("*.py"))
-CORE = [path for path in PACKAGE.glob("*.py") if path.stem not in ("__init__", "__main__")]
+CORE = sorted((PACKAGE / "core").rglob("*.py"))
 
-LAYERS = ("core", "formats", "trainers", "cli")  # each imports from itself and from those before
+# each imports from itself and from those before
+LAYERS = ("core", "formats", "trainers", "operations", "cli")
 SCREEN_AND_FILES = {
     "PIL", "click", "h5py", "io", "logging", "matplotlib", "os", "pathlib", "rich", "shutil",
     "socket", "subprocess", "sys", "tempfile", "typer", "urllib",

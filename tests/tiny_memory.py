@@ -14,12 +14,20 @@ import torch
 from PIL import Image
 from small_models import SMALL_VQVAE
 
-from drrpack.code_model import BitSwapConfig
-from drrpack.trainers import encode as encoding
-from drrpack.trainers import fit_bitswap, fit_features, fit_vqvae
-from drrpack.trainers.encode_plan import EncodeOptions, plan_encode
-from drrpack.trainers.fit_codec import FitPlan
-from drrpack.trainers.fitting import Budget
+from drrpack.core.entropy.code_model import BitSwapConfig
+from drrpack.operations import encode as encoding
+from drrpack.operations.encode_plan import EncodeOptions, plan_encode
+from drrpack.trainers.fitting import (
+    entropy_model as fit_bitswap,
+)
+from drrpack.trainers.fitting import (
+    features as fit_features,
+)
+from drrpack.trainers.fitting import (
+    vqvae as fit_vqvae,
+)
+from drrpack.trainers.fitting.codec import FitPlan
+from drrpack.trainers.fitting.loop import Budget
 
 TRAIN, TEST, SIDE = 30, 8, 32  # pictures of each digit, and pixels
 TINY_BITSWAP = BitSwapConfig(
@@ -52,10 +60,10 @@ def write_digits(folder: Path, train: int = TRAIN, test: int = TEST, side: int =
 
 @contextmanager
 def tiny_networks() -> Iterator[None]:
-    """Within it `drrpack.trainers.encode` fits networks of this file's size."""
+    """Within it `drrpack.operations.encode` fits networks of this file's size."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(encoding, "FitPlan", TINY_PLAN)
-        patch.setattr("drrpack.streams.WIDTHS", TINY_WIDTHS)
+        patch.setattr("drrpack.core.streams.WIDTHS", TINY_WIDTHS)
         patch.setattr(fit_vqvae, "BATCH_SIZE", 16)  # more steps, each a small one
         patch.setattr(fit_bitswap, "BATCH_SIZE", 128)
         patch.setattr(fit_features, "WIDTH", 2)

@@ -19,10 +19,10 @@ from pathlib import Path
 
 from workbench import make_bench, parser, report
 
-from drrpack.errors import DrrError
+from drrpack.core.errors import DrrError
 from drrpack.formats.container import Reader
 from drrpack.formats.layout import LEVELS
-from drrpack.formats.verify import Depth, verify
+from drrpack.operations.verify import Depth, verify
 
 
 def main() -> None:

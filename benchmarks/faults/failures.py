@@ -25,7 +25,7 @@ from typing import Any
 
 from workbench import CHANGES, Bench, make_bench, parser, report, state_of, states
 
-from drrpack.errors import DrrError
+from drrpack.core.errors import DrrError
 
 FUNCTIONS = ("open", "write", "fsync", "replace", "mkdir")
 REASONS = (errno.EIO, errno.ENOSPC, errno.EACCES)

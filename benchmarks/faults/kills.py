@@ -21,8 +21,8 @@ from typing import Any
 
 from workbench import CHANGES, Bench, make_bench, parser, report, state_of, states
 
-from drrpack.errors import DrrError
-from drrpack.formats.publish import remove_leftovers
+from drrpack.core.errors import DrrError
+from drrpack.formats.files.publish import remove_leftovers
 
 
 def main() -> None:

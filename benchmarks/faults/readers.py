@@ -22,10 +22,10 @@ from typing import Any
 import torch
 from workbench import CHANGES, Bench, make_bench, parser, report
 
-from drrpack.errors import FormatError
+from drrpack.core.errors import FormatError
 from drrpack.formats.container import Reader, write
-from drrpack.formats.edit import drop
 from drrpack.formats.memory import load_codec, read_codes
+from drrpack.operations.edit import drop
 
 CPU = torch.device("cpu")
 READERS = {"thread": 3, "fork": 3, "spawn": 2}

@@ -19,16 +19,16 @@ sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "benchmarks")]
 from made_by import made_by  # noqa: E402
 from tiny_memory import TINY_WIDTHS, encode_tiny, write_digits  # noqa: E402
 
-from drrpack import streams  # noqa: E402
+from drrpack.core import streams  # noqa: E402
 from drrpack.formats.container import Reader, write  # noqa: E402
-from drrpack.formats.edit import drop, merge  # noqa: E402
-from drrpack.formats.publish import changing  # noqa: E402
-from drrpack.formats.recode import in_one_layout  # noqa: E402
-from drrpack.formats.verify import Depth, verify  # noqa: E402
-from drrpack.trainers import encode as encoding  # noqa: E402
-from drrpack.trainers.append import AppendOptions, append, plan_append  # noqa: E402
-from drrpack.trainers.encode_plan import EncodeOptions, plan_encode  # noqa: E402
-from drrpack.trainers.fitting import Budget  # noqa: E402
+from drrpack.formats.files.publish import changing  # noqa: E402
+from drrpack.operations import encode as encoding  # noqa: E402
+from drrpack.operations.append import AppendOptions, append, plan_append  # noqa: E402
+from drrpack.operations.edit import drop, merge  # noqa: E402
+from drrpack.operations.encode_plan import EncodeOptions, plan_encode  # noqa: E402
+from drrpack.operations.recode import in_one_layout  # noqa: E402
+from drrpack.operations.verify import Depth, verify  # noqa: E402
+from drrpack.trainers.fitting.loop import Budget  # noqa: E402
 
 CPU = torch.device("cpu")
 

@@ -22,7 +22,7 @@ from drrpack.cli.stats import stats
 from drrpack.cli.terminal import fail, make_printable
 from drrpack.cli.train import train
 from drrpack.cli.verify import verify
-from drrpack.errors import DrrError, WriteError
+from drrpack.core.errors import DrrError, WriteError
 
 app = typer.Typer(
     name="drrpack",

@@ -11,8 +11,8 @@ from drrpack.cli import places
 from drrpack.cli.picture_options import Depth, MaxMegapixels, Size, ValueRange
 
 if TYPE_CHECKING:
-    from drrpack.trainers.append import Appended
-    from drrpack.trainers.fitting import Budget
+    from drrpack.operations.append import Appended
+    from drrpack.trainers.fitting.loop import Budget
 
 
 def append(
@@ -46,8 +46,8 @@ def append(
     """
     from drrpack.cli import interrupts, screen
     from drrpack.cli.progress import Bars
-    from drrpack.trainers.append import AppendOptions, plan_append
-    from drrpack.trainers.append import append as run
+    from drrpack.operations.append import AppendOptions, plan_append
+    from drrpack.operations.append import append as run
 
     interrupts.makes(memory)
     place = screen.choose_device(device)
@@ -75,8 +75,8 @@ def append(
 
 def _budget(epochs: int | None, minutes: float | None, keep: bool, device: str) -> Budget:
     from drrpack.cli.encode import check_budget
-    from drrpack.errors import OptionError
-    from drrpack.trainers.append import DEFAULT_MINUTES
+    from drrpack.core.errors import OptionError
+    from drrpack.operations.append import DEFAULT_MINUTES
 
     if keep and (epochs is not None or minutes is not None):
         raise OptionError("--epochs and --minutes have no meaning with --keep-entropy-model")

@@ -77,10 +77,10 @@ def compare(
     from drrpack.formats import shipped
     from drrpack.formats.container import Reader
     from drrpack.formats.memory import load_codec
-    from drrpack.formats.sources import open_source
-    from drrpack.trainers import compare as comparing
-    from drrpack.trainers import compare_chart
-    from drrpack.trainers.compare_accuracy import TrainPlan, tested_images, with_accuracy
+    from drrpack.formats.sources.source import open_source
+    from drrpack.trainers.comparison import chart as compare_chart
+    from drrpack.trainers.comparison import compare as comparing
+    from drrpack.trainers.comparison.accuracy import TrainPlan, tested_images, with_accuracy
 
     _check_budget(budget_mb)
     if chart is not None:
@@ -118,20 +118,20 @@ def compare(
 
 
 def _check_budget(megabytes: float | None) -> None:
-    from drrpack.errors import OptionError
+    from drrpack.core.errors import OptionError
 
     if megabytes is not None and not 0 < megabytes * 1e6 < float("inf"):
         raise OptionError(f"--budget-mb {megabytes:g}: say megabytes above 0, as in 1.5")
 
 
 def _folder(path: Path | None) -> Path | None:
-    from drrpack.formats.places import make_folder
+    from drrpack.formats.files.places import make_folder
 
     return None if path is None else make_folder(path)
 
 
 def _sizes(text: str) -> list[float]:
-    from drrpack.errors import OptionError
+    from drrpack.core.errors import OptionError
 
     try:
         sizes = [float(part) for part in text.split(",") if part]

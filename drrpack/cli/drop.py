@@ -18,8 +18,8 @@ def drop(
     """Take classes out of a .drr file; the others stay as they are, and keep their order."""
     from drrpack.cli import interrupts, screen
     from drrpack.formats.container import Reader, write
-    from drrpack.formats.edit import drop as without
-    from drrpack.formats.publish import changing
+    from drrpack.formats.files.publish import changing
+    from drrpack.operations.edit import drop as without
 
     interrupts.makes(memory)
     screen.tidy(memory)
@@ -33,8 +33,8 @@ def drop(
 
 def _name(memory: Path, names: Sequence[str], wanted: str) -> str:
     """The class that is wanted, as the file spells it."""
-    from drrpack.errors import OptionError
-    from drrpack.trainers.selection import few, named_class
+    from drrpack.core.errors import OptionError
+    from drrpack.trainers.incremental.selection import few, named_class
 
     number = named_class(names, wanted)
     if number is None:

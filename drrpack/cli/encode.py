@@ -11,9 +11,9 @@ from drrpack.cli import places
 from drrpack.cli.picture_options import Depth, MaxMegapixels, Size, ValueRange
 
 if TYPE_CHECKING:
-    from drrpack.trainers.encode_plan import EncodeOptions, Entropy, Fit, Plan
-    from drrpack.trainers.exemplars import Selection
-    from drrpack.trainers.fitting import Budget
+    from drrpack.operations.encode_plan import EncodeOptions, Entropy, Fit, Plan
+    from drrpack.trainers.fitting.loop import Budget
+    from drrpack.trainers.incremental.exemplars import Selection
 
 
 def encode(
@@ -96,10 +96,10 @@ def encode(
     """
     from drrpack.cli import interrupts, screen
     from drrpack.cli.progress import Bars
-    from drrpack.formats import sources
-    from drrpack.formats.publish import replacing
-    from drrpack.trainers.encode import encode as run
-    from drrpack.trainers.encode_plan import EncodeOptions, plan_encode
+    from drrpack.formats.files.publish import replacing
+    from drrpack.formats.sources import source as sources
+    from drrpack.operations.encode import encode as run
+    from drrpack.operations.encode_plan import EncodeOptions, plan_encode
 
     interrupts.makes(output)
     place = screen.choose_device(device)
@@ -125,7 +125,7 @@ def encode(
 
 
 def _how_to_fit(fit: bool, finetune: bool, decoder: bool) -> Fit:
-    from drrpack.errors import OptionError
+    from drrpack.core.errors import OptionError
 
     if fit + finetune + decoder > 1:
         raise OptionError(
@@ -136,8 +136,8 @@ def _how_to_fit(fit: bool, finetune: bool, decoder: bool) -> Fit:
 
 
 def _budget(epochs: int | None, minutes: float | None, fit: Fit, device: str) -> Budget:
-    from drrpack.errors import OptionError
-    from drrpack.trainers.encode_plan import DEFAULT_MINUTES
+    from drrpack.core.errors import OptionError
+    from drrpack.operations.encode_plan import DEFAULT_MINUTES
 
     if fit == "no" and (epochs is not None or minutes is not None):
         raise OptionError(
@@ -148,8 +148,8 @@ def _budget(epochs: int | None, minutes: float | None, fit: Fit, device: str) ->
 
 def check_budget(epochs: int | None, minutes: float | None, default: float) -> Budget:
     """The budget that two options give, ``default`` minutes without them; raises OptionError."""
-    from drrpack.errors import OptionError
-    from drrpack.trainers.fitting import Budget
+    from drrpack.core.errors import OptionError
+    from drrpack.trainers.fitting.loop import Budget
 
     if epochs is not None and minutes is not None:
         raise OptionError("--epochs and --minutes exclude each other: give one of them")

@@ -33,8 +33,8 @@ def export(
     from drrpack.cli.progress import Bars
     from drrpack.formats.container import Reader
     from drrpack.formats.dataset import DRRDataset
-    from drrpack.formats.export import check_place
-    from drrpack.formats.export import export as run
+    from drrpack.operations.export import check_place
+    from drrpack.operations.export import export as run
 
     interrupts.makes(output)
     place = screen.choose_device(device)

@@ -22,7 +22,7 @@ import sys
 import time
 from contextlib import suppress
 
-from drrpack.formats.unfinished import undo_all
+from drrpack.formats.files.unfinished import undo_all
 
 TYPE_CHECKING = False  # as in `typing`
 if TYPE_CHECKING:

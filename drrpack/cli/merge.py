@@ -24,9 +24,9 @@ def merge(
 
     from drrpack.cli import interrupts, screen
     from drrpack.formats.container import Reader, check_output, write
-    from drrpack.formats.edit import merge as merged
-    from drrpack.formats.publish import replacing
-    from drrpack.formats.recode import in_one_layout
+    from drrpack.formats.files.publish import replacing
+    from drrpack.operations.edit import merge as merged
+    from drrpack.operations.recode import in_one_layout
 
     interrupts.makes(output)
     check_output(output, overwrite=force)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from drrpack.errors import OptionError
-from drrpack.formats.addresses import is_address
+from drrpack.core.errors import OptionError
+from drrpack.formats.files.addresses import is_address
 
 
 def path(text: str | Path) -> Path:

@@ -18,10 +18,10 @@ from rich.progress import (
 
 from drrpack.cli.screen import duration, table
 from drrpack.cli.terminal import console, show_cursor
-from drrpack.formats.unfinished import undone_by
-from drrpack.trainers.encode_plan import Choice, Event
-from drrpack.trainers.fitting import FitProgress
-from drrpack.trainers.run_progress import RunProgress
+from drrpack.formats.files.unfinished import undone_by
+from drrpack.operations.encode_plan import Choice, Event
+from drrpack.trainers.fitting.loop import FitProgress
+from drrpack.trainers.incremental.run_progress import RunProgress
 
 
 class _Display(Progress):
@@ -91,7 +91,7 @@ class Bars:
         self.move(stage, done / max(1, total), f"{done}/{total}", f"{total}/{total}")
 
     def encoding(self, event: Event) -> None:
-        """Show a report of `drrpack.trainers.encode.encode`."""
+        """Show a report of `drrpack.operations.encode.encode`."""
         if isinstance(event, FitProgress):
             figures = _fit_figures(event)
             detail = f"epoch {event.epoch}, {figures}, {duration(event.seconds_left)} left"
@@ -104,7 +104,7 @@ class Bars:
             self.count(event.stage, event.done, event.total)
 
     def training(self, event: RunProgress) -> None:
-        """Show a report of `drrpack.trainers.protocol.run`."""
+        """Show a report of `drrpack.trainers.incremental.protocol.run`."""
         detail = f"phase {event.phase}/{event.phases}, {event.classes_seen} classes"
         if event.accuracy is not None and console.is_terminal:
             of_run = self._bars.accuracies.setdefault(self.run, {})

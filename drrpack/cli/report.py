@@ -33,9 +33,9 @@ def report(
 ) -> None:
     """Put runs on one page: curves, tables, memory, classes, pictures."""
     from drrpack.cli import interrupts, screen
-    from drrpack.trainers.grouping import without_doubles
-    from drrpack.trainers.report import complete, find_results, write_report
-    from drrpack.trainers.results import plot
+    from drrpack.trainers.incremental.grouping import without_doubles
+    from drrpack.trainers.incremental.report import complete, find_results, write_report
+    from drrpack.trainers.incremental.results import plot
 
     interrupts.makes(output)
     results, doubles = without_doubles(find_results(runs))

@@ -16,20 +16,20 @@ from drrpack.cli.escape import harmless
 from drrpack.cli.terminal import console, shown
 from drrpack.cli.terminal import note as note
 from drrpack.cli.terminal import warn as warn
-from drrpack.errors import OptionError
+from drrpack.core.errors import OptionError
 from drrpack.formats.account import account
 from drrpack.formats.container import Reader
+from drrpack.formats.files.publish import remove_leftovers
 from drrpack.formats.layout import AnyPath
 from drrpack.formats.originals import untrusted_paths
-from drrpack.formats.publish import remove_leftovers
-from drrpack.formats.sources import Source
-from drrpack.trainers.compare import Comparison
-from drrpack.trainers.grouping import Result, differing, grouped, heading
-from drrpack.trainers.results import METRICS, curve
-from drrpack.trainers.results import table as result_rows
-from drrpack.trainers.selection import few, how_taken, select_classes
-from drrpack.trainers.study import by_phases
-from drrpack.trainers.verdict import in_words, within
+from drrpack.formats.sources.source import Source
+from drrpack.trainers.comparison.compare import Comparison
+from drrpack.trainers.comparison.verdict import in_words, within
+from drrpack.trainers.incremental.grouping import Result, differing, grouped, heading
+from drrpack.trainers.incremental.results import METRICS, curve
+from drrpack.trainers.incremental.results import table as result_rows
+from drrpack.trainers.incremental.selection import few, how_taken, select_classes
+from drrpack.trainers.incremental.study import by_phases
 
 
 def warn_of(source: Source) -> None:

@@ -90,10 +90,10 @@ def train(
     from drrpack.cli import screen
     from drrpack.cli.progress import Bars
     from drrpack.formats.container import Reader
-    from drrpack.trainers.memory_data import MemoryData
-    from drrpack.trainers.run_plan import PlannedRun
-    from drrpack.trainers.selection import order_classes
-    from drrpack.trainers.study import Job, numbers, plan, study
+    from drrpack.trainers.incremental.memory_data import MemoryData
+    from drrpack.trainers.incremental.run_plan import PlannedRun
+    from drrpack.trainers.incremental.selection import order_classes
+    from drrpack.trainers.incremental.study import Job, numbers, plan, study
 
     place = screen.choose_device(device)
     with Reader(memory) as reader:

@@ -10,7 +10,7 @@ import typer
 from drrpack.cli import places
 
 if TYPE_CHECKING:
-    from drrpack.formats.verify import Depth
+    from drrpack.operations.verify import Depth
 
 
 def verify(
@@ -33,7 +33,7 @@ def verify(
     Exit codes: 0 sound, 1 failure, 2 usage, 3 corrupt, 4 version not supported, 5 unsafe, 6 input
     or output failed, 130 interrupted.
     """
-    from drrpack.errors import FormatError
+    from drrpack.core.errors import FormatError
 
     depth = _depth(quick, full, sample)
     try:
@@ -63,8 +63,8 @@ def verify(
 
 
 def _depth(quick: bool, full: bool, sample: str | None) -> Depth:
-    from drrpack.errors import OptionError
-    from drrpack.formats.verify import Depth, parse_sample
+    from drrpack.core.errors import OptionError
+    from drrpack.operations.verify import Depth, parse_sample
 
     if quick + full + (sample is not None) > 1:
         raise OptionError("--quick, --full and --sample exclude each other: give one of them")
@@ -74,7 +74,7 @@ def _depth(quick: bool, full: bool, sample: str | None) -> Depth:
 
 
 def _checked(memory: str, depth: Depth, *, show: bool) -> dict[str, Any]:
-    from drrpack.formats.verify import verify as run
+    from drrpack.operations.verify import verify as run
 
     if depth.level != "full" or not show:
         return run(memory, depth)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from drrpack.core.vqvae import grid_shapes
 from drrpack.formats import metadata, shipped
 from drrpack.formats.container import Reader
-from drrpack.vqvae import grid_shapes
 
 Figures = dict[str, Any]
 

@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from drrpack.errors import OutputError
+from drrpack.core.errors import OutputError
 from drrpack.formats import layout
 from drrpack.formats.layout import AnyPath, Chunk, Memory, RawRecord, Section, dump_json
 

@@ -20,10 +20,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from drrpack.errors import FormatError
+from drrpack.core.errors import FormatError
 from drrpack.formats import layout
-from drrpack.formats.addresses import is_address
 from drrpack.formats.build import build_image, section_digest
+from drrpack.formats.files.addresses import is_address
+from drrpack.formats.files.places import check_output
+from drrpack.formats.files.publish import publish
+from drrpack.formats.files.remotefile import open_stored
+from drrpack.formats.files.storedfile import StoredFile
 from drrpack.formats.layout import (
     AnyPath,
     Chunk,
@@ -36,10 +40,6 @@ from drrpack.formats.layout import (
     forbidden,
     parse_json,
 )
-from drrpack.formats.places import check_output
-from drrpack.formats.publish import publish
-from drrpack.formats.remotefile import open_stored
-from drrpack.formats.storedfile import StoredFile
 from drrpack.formats.structure import Structure, read_structure
 
 __all__ = ["Chunk", "Memory", "RawRecord", "Reader", "Section", "check_output", "write"]

@@ -15,15 +15,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from drrpack.codec import ClassCodes, Codec, Pixels
-from drrpack.errors import OptionError
+from drrpack.core.codec import ClassCodes, Codec, Pixels
+from drrpack.core.errors import OptionError
+from drrpack.core.vqvae import grid_shapes
 from drrpack.formats.class_names import find_class
 from drrpack.formats.container import Reader
 from drrpack.formats.memory import load_codec, read_codes
 from drrpack.formats.pixel_cache import PixelCache
 from drrpack.formats.raw import read_raw
 from drrpack.formats.targets import ClassNumbers, Targets, checked_names, refused_numbers
-from drrpack.vqvae import grid_shapes
 
 CACHE_BYTES = 256 * 2**20  # 87,000 images of 32x32
 
@@ -58,7 +58,7 @@ class DRRDataset(Dataset[tuple[Any, ...]]):
         changes them; what is read from the file does not depend on them.
 
     Raises:
-        FormatError, CorruptError: the file is not one of ours, or damaged; see `drrpack.errors`.
+        FormatError, CorruptError: the file is not one of ours, or damaged (`drrpack.core.errors`).
         OptionError: a class that the file does not have, or pairs where it keeps no raw images.
     """
 

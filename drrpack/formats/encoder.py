@@ -15,15 +15,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from drrpack.code_model import BitSwap
-from drrpack.codec import Codec, assemble
-from drrpack.errors import CorruptError, OptionError
+from drrpack.core.codec import Codec, assemble
+from drrpack.core.entropy.code_model import BitSwap
+from drrpack.core.errors import CorruptError, OptionError
+from drrpack.core.rdoq import BEST, thrift
+from drrpack.core.vqvae import VQVAE, Choose
+from drrpack.core.weights import pack_vqvae, unpack_bitswap, unpack_vqvae
 from drrpack.formats import metadata, shipped
 from drrpack.formats.container import Reader, Section
 from drrpack.formats.layout import AnyPath
-from drrpack.rdoq import BEST, thrift
-from drrpack.vqvae import VQVAE, Choose
-from drrpack.weights import pack_vqvae, unpack_bitswap, unpack_vqvae
 
 
 def with_encoder(reader: Reader, decoder: Section) -> Section:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from drrpack.errors import CorruptError, FormatError, UnsafeError
+from drrpack.core.errors import CorruptError, FormatError, UnsafeError
 
 FORMAT = "drr"
 FORMAT_VERSION = "1.0"
@@ -91,7 +91,7 @@ class Chunk:
     images: int
     top: bytes
     bottom: bytes
-    codes_digest: int  # `drrpack.codec.ClassCodes.digest` of what they decode to
+    codes_digest: int  # `drrpack.core.codec.ClassCodes.digest` of what they decode to
 
 
 @dataclass(frozen=True)

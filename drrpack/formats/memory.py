@@ -7,15 +7,15 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import torch
 
-from drrpack.ans import Words
-from drrpack.codec import ClassCodes, ClassStreams, Codec, assemble, first_difference
-from drrpack.errors import CorruptError, DrrError, ExactnessError, VersionError
+from drrpack.core.ans import Words
+from drrpack.core.codec import ClassCodes, ClassStreams, Codec, assemble, first_difference
+from drrpack.core.errors import CorruptError, DrrError, ExactnessError, VersionError
+from drrpack.core.vqvae import grid_shapes
+from drrpack.core.weights import pack_bitswap, pack_vqvae, unpack_bitswap, unpack_vqvae
 from drrpack.formats import shipped
 from drrpack.formats.container import Chunk, Reader, Section
 from drrpack.formats.encoder import decoder_alone, of_quality, with_encoder
 from drrpack.formats.layout import check_expansion
-from drrpack.vqvae import grid_shapes
-from drrpack.weights import pack_bitswap, pack_vqvae, unpack_bitswap, unpack_vqvae
 
 __all__ = ["SECTION_VERSIONS", "chunk", "decoder_alone", "load_codec", "read_codes", "sections"]
 

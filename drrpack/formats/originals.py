@@ -13,15 +13,15 @@ from pathlib import Path
 
 import numpy as np
 
-from drrpack.errors import SourceError
+from drrpack.core.errors import SourceError
 from drrpack.formats import metadata, whereabouts
-from drrpack.formats.addresses import is_address
 from drrpack.formats.container import Reader
+from drrpack.formats.files.addresses import is_address
 from drrpack.formats.layout import Json
-from drrpack.formats.listing import called, folder_name, listings
-from drrpack.formats.reading import Reading
-from drrpack.formats.sources import Source, Split, open_as
-from drrpack.formats.splits import Pixels
+from drrpack.formats.sources.listing import called, folder_name, listings
+from drrpack.formats.sources.reading import Reading
+from drrpack.formats.sources.source import Source, Split, open_as
+from drrpack.formats.sources.splits import Pixels
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from drrpack.codec import Pixels
-from drrpack.errors import OptionError, OutputError, SourceError
+from drrpack.core.codec import Pixels
+from drrpack.core.errors import OptionError, OutputError, SourceError
 from drrpack.formats.dataset import DRRDataset
+from drrpack.formats.files.publish import publish
 from drrpack.formats.labels import Font, drawable
 from drrpack.formats.originals import Originals, open_originals
-from drrpack.formats.publish import publish
 
 LABEL_WIDTH = 130
 GAP = 4

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from drrpack.errors import CorruptError, VersionError
+from drrpack.core.errors import CorruptError, VersionError
 from drrpack.formats.container import Reader
 from drrpack.formats.layout import RAW_VERSION, RawRecord, check_expansion
 

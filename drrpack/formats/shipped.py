@@ -12,7 +12,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from drrpack.errors import CorruptError, DrrError, OptionError, VersionError
+from drrpack.core.errors import CorruptError, DrrError, OptionError, VersionError
 from drrpack.formats.build import section_digest
 from drrpack.formats.container import Reader, Section
 from drrpack.formats.layout import AnyPath

@@ -15,10 +15,10 @@ from typing import Any
 import h5py
 import numpy as np
 
-from drrpack.errors import DrrError, VersionError
+from drrpack.core.errors import DrrError, VersionError
 from drrpack.formats import layout
+from drrpack.formats.files.storedfile import SUPERBLOCK, StoredFile
 from drrpack.formats.layout import AnyPath, damaged, forbidden, malformed
-from drrpack.formats.storedfile import SUPERBLOCK, StoredFile
 
 _MAX_BYTES = {
     "index": layout.MAX_CHUNKS * layout.INDEX.itemsize,

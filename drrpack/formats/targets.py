@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from drrpack.errors import OptionError
+from drrpack.core.errors import OptionError
 
 _RANGE = range(-(2**63), 2**63)  # of an int64
 

@@ -19,8 +19,8 @@ from typing import Any
 
 import platformdirs
 
-from drrpack.errors import OutputError
-from drrpack.formats.publish import all_or_nothing, new_file, remove_leftovers
+from drrpack.core.errors import OutputError
+from drrpack.formats.files.publish import all_or_nothing, new_file, remove_leftovers
 
 VARIABLE = "DRRPACK_STATE"  # of the environment: a folder to take in place of the user's own
 NAME = "sources.json"

@@ -10,7 +10,7 @@ import pytest
 from command import Command
 from PIL import Image
 
-from drrpack.errors import WriteError
+from drrpack.core.errors import WriteError
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -51,7 +51,7 @@ def no_measuring(monkeypatch: pytest.MonkeyPatch) -> None:
     def measured(*_: object) -> None:
         raise AssertionError("measured")
 
-    monkeypatch.setattr("drrpack.trainers.compare.compare", measured)
+    monkeypatch.setattr("drrpack.trainers.comparison.compare.compare", measured)
 
 
 @pytest.mark.usefixtures("no_measuring")
@@ -95,7 +95,7 @@ def test_figures_are_printed_where_drawing_fails(
     def full(*_: object) -> None:
         raise WriteError("the disk is full")
 
-    monkeypatch.setattr("drrpack.trainers.compare_chart.write_atomic", full)
+    monkeypatch.setattr("drrpack.trainers.comparison.chart.write_atomic", full)
     options = ("--codec", digits_drr, "--sample", "20", "--classes", "2", "--json")
     done = drrpack("compare", digits_folder, *options, "--chart", tmp_path / "chart.png")
     assert done.code == 6 and "error: the disk is full" in done.errors

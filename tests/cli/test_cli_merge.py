@@ -13,7 +13,7 @@ from tiny_memory import encode_tiny, write_digits
 from drrpack import DRRDataset
 from drrpack.formats import memory
 from drrpack.formats.container import Memory, Reader, write
-from drrpack.formats.publish import changing
+from drrpack.formats.files.publish import changing
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -11,11 +11,11 @@ import torch
 from command import Command
 
 from drrpack import DRRDataset
+from drrpack.core.vqvae import freeze
 from drrpack.formats import shipped
 from drrpack.formats.container import Reader
 from drrpack.formats.memory import load_codec
-from drrpack.formats.verify import Depth, verify
-from drrpack.vqvae import freeze
+from drrpack.operations.verify import Depth, verify
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -13,7 +13,7 @@ from command import Command
 from PIL import Image
 
 from drrpack.formats.originals import remember
-from drrpack.formats.sources import open_source
+from drrpack.formats.sources.source import open_source
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

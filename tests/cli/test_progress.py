@@ -9,9 +9,9 @@ from rich.console import Console
 
 from drrpack.cli import progress
 from drrpack.cli.progress import Bars
-from drrpack.errors import OptionError
-from drrpack.trainers.fitting import FitProgress
-from drrpack.trainers.run_progress import RunProgress
+from drrpack.core.errors import OptionError
+from drrpack.trainers.fitting.loop import FitProgress
+from drrpack.trainers.incremental.run_progress import RunProgress
 
 
 @pytest.fixture(params=[False, True], ids=["log", "terminal"])

@@ -89,7 +89,7 @@ STUCK = """
     import ctypes, os, sys
     from pathlib import Path
     from drrpack.cli import interrupts
-    from drrpack.formats.unfinished import undone_by
+    from drrpack.formats.files.unfinished import undone_by
 
     where = sys.argv[1]
     interrupts.GRACE_SECONDS = 0.2
@@ -130,7 +130,7 @@ FORKED = """
     import os, signal, sys
     from pathlib import Path
     from drrpack.cli import interrupts
-    from drrpack.formats.unfinished import undone_by
+    from drrpack.formats.files.unfinished import undone_by
 
     interrupts.install()
     half = Path(sys.argv[1])

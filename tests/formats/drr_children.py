@@ -15,7 +15,7 @@ import torch
 from drr_files import LARGE, SMALL, outcome_of
 from mutants import HANG_SECONDS, limit_memory, mutant, of_number, outcome, seedlings
 
-from drrpack.errors import OutputError
+from drrpack.core.errors import OutputError
 from drrpack.formats.container import write
 
 

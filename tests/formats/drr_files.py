@@ -11,7 +11,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from drrpack.errors import DrrError
+from drrpack.core.errors import DrrError
 from drrpack.formats import layout
 from drrpack.formats.container import Chunk, Memory, RawRecord, Reader, Section
 

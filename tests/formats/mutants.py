@@ -32,16 +32,16 @@ import torch
 from PIL import Image
 from small_models import first_version, small_bitswap, small_vqvae, structured_codes
 
-from drrpack import codec as codecs
-from drrpack.code_model import BitSwapConfig
-from drrpack.codec import ClassCodes, Codec
-from drrpack.errors import DrrError
+from drrpack.core import codec as codecs
+from drrpack.core.codec import ClassCodes, Codec
+from drrpack.core.entropy.code_model import BitSwapConfig
+from drrpack.core.errors import DrrError
+from drrpack.core.streams import StreamLayout
+from drrpack.core.vqvae import VQVAEConfig
 from drrpack.formats import build, layout, raw, shipped
 from drrpack.formats.container import Chunk, Memory, RawRecord, Reader, Section, write
 from drrpack.formats.memory import chunk, load_codec, read_codes, sections
 from drrpack.formats.raw import read_raw
-from drrpack.streams import StreamLayout
-from drrpack.vqvae import VQVAEConfig
 
 KINDS = (*2 * ["bytes"], *5 * ["structure"], *2 * ["content"], "rebuilt")
 EXTREMES = (0, 1, 2, 3, 7, 8, 255, 256, 2**15, 2**16 - 1, 2**31 - 1, 2**31, 2**32 - 1)
@@ -159,7 +159,7 @@ def memory_of(
     classes: list[str],
 ) -> Memory:
     """A file's content, with the first and the third image of each class raw."""
-    with mock.patch("drrpack.streams.WIDTHS", ((4, 1),)):
+    with mock.patch("drrpack.core.streams.WIDTHS", ((4, 1),)):
         codec, made = codecs.lay_out(codec, codes)
     assert codec.bottom.layout.steps(len(codes[0])), "nothing is left for Bit-Swap"
     chunks = [chunk(number, streams) for number, streams in enumerate(made)]

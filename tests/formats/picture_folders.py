@@ -10,8 +10,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from drrpack.errors import SourceError
-from drrpack.formats.sources import open_source
+from drrpack.core.errors import SourceError
+from drrpack.formats.sources.source import open_source
 
 RNG = np.random.default_rng(0)
 

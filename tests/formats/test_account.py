@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from drrpack import DRRDataset
 from drrpack.formats.account import account
 from drrpack.formats.container import Reader, write
-from drrpack.formats.sources import open_source
+from drrpack.formats.sources.source import open_source
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

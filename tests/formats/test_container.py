@@ -19,9 +19,10 @@ from drr_files import SMALL, read_all, read_streams, streams_of, write_with_h5py
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drrpack.errors import CorruptError, FormatError
-from drrpack.formats import container, layout, storedfile
+from drrpack.core.errors import CorruptError, FormatError
+from drrpack.formats import container, layout
 from drrpack.formats.container import Chunk, Memory, Reader, Section, write
+from drrpack.formats.files import storedfile
 
 
 @pytest.fixture

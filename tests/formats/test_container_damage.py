@@ -10,7 +10,7 @@ import pytest
 from drr_children import run_child
 from drr_files import SMALL, outcome_of
 
-from drrpack.errors import CorruptError
+from drrpack.core.errors import CorruptError
 from drrpack.formats.container import Reader, write
 
 

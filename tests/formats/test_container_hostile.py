@@ -25,9 +25,10 @@ from drr_files import (
     write_with_h5py,
 )
 
-from drrpack.errors import CorruptError, FormatError
-from drrpack.formats import layout, plainfile
+from drrpack.core.errors import CorruptError, FormatError
+from drrpack.formats import layout
 from drrpack.formats.container import Reader, write
+from drrpack.formats.files import plainfile
 
 
 @pytest.fixture

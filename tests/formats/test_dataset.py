@@ -16,10 +16,10 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from drrpack import CorruptError, DRRDataset, FormatError, OptionError
-from drrpack.codec import ClassCodes
+from drrpack.core.codec import ClassCodes
 from drrpack.formats import memory
 from drrpack.formats.container import Reader
-from drrpack.formats.sources import open_source
+from drrpack.formats.sources.source import open_source
 
 pytestmark = [
     pytest.mark.usefixtures("one_thread"),

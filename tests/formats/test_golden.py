@@ -17,7 +17,7 @@ from make import BAD, MODELS, outcome  # noqa: E402
 from drrpack import DrrError, UnsafeError  # noqa: E402
 from drrpack.formats.container import Reader  # noqa: E402
 from drrpack.formats.dataset import DRRDataset  # noqa: E402
-from drrpack.formats.export import export  # noqa: E402
+from drrpack.operations.export import export  # noqa: E402
 
 EXPECTED = json.loads((GOLDEN / "golden.json").read_text())
 GOOD = {"digits.drr", *(f"{name}.drr" for name in MODELS)}

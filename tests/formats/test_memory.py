@@ -10,11 +10,11 @@ import pytest
 import torch
 from drr_files import read_all
 
-from drrpack.errors import CorruptError, FormatError
+from drrpack.core.errors import CorruptError, FormatError
+from drrpack.core.weights import pack_vqvae, unpack_vqvae
 from drrpack.formats import memory
 from drrpack.formats.container import Chunk, Memory, Reader, Section, write
 from drrpack.formats.layout import dump_json
-from drrpack.weights import pack_vqvae, unpack_vqvae
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -11,10 +11,10 @@ import pytest
 from drr_files import read_all
 from picture_folders import noise, save
 
-from drrpack.errors import SourceError
+from drrpack.core.errors import SourceError
 from drrpack.formats.container import Reader, write
 from drrpack.formats.originals import Originals, open_originals, open_test, remember
-from drrpack.formats.sources import open_source
+from drrpack.formats.sources.source import open_source
 
 
 @pytest.fixture

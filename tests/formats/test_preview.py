@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from drrpack import DRRDataset, SourceError
-from drrpack.errors import OptionError, OutputError
+from drrpack.core.errors import OptionError, OutputError
 from drrpack.formats.container import write
 from drrpack.formats.originals import remember
 from drrpack.formats.preview import CELL_SIDE, GAP, LABEL_WIDTH, preview_grid, save_picture
-from drrpack.formats.sources import open_source
+from drrpack.formats.sources.source import open_source
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

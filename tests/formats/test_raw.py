@@ -17,10 +17,10 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from drrpack import DRRDataset, OptionError
-from drrpack.errors import CorruptError, FormatError
+from drrpack.core.errors import CorruptError, FormatError
 from drrpack.formats import raw
 from drrpack.formats.container import Chunk, Memory, RawRecord, Reader, write
-from drrpack.formats.sources import open_source
+from drrpack.formats.sources.source import open_source
 
 RNG = np.random.default_rng(0)
 

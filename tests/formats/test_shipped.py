@@ -13,16 +13,16 @@ import torch
 from tiny_memory import encode_tiny, options_for
 
 from drrpack import DRRDataset
-from drrpack.errors import OptionError, VersionError
+from drrpack.core.errors import OptionError, VersionError
 from drrpack.formats import shipped
 from drrpack.formats.container import Reader, write
-from drrpack.formats.edit import merge
 from drrpack.formats.memory import load_codec
-from drrpack.formats.recode import in_one_layout
-from drrpack.formats.verify import Depth, verify
-from drrpack.trainers.append import AppendOptions, append, plan_append
-from drrpack.trainers.encode_plan import plan_encode
-from drrpack.trainers.fitting import Budget
+from drrpack.operations.append import AppendOptions, append, plan_append
+from drrpack.operations.edit import merge
+from drrpack.operations.encode_plan import plan_encode
+from drrpack.operations.recode import in_one_layout
+from drrpack.operations.verify import Depth, verify
+from drrpack.trainers.fitting.loop import Budget
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

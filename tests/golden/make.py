@@ -28,13 +28,13 @@ from drr_files import seal  # noqa: E402
 from mutants import CPU, TINY_BITSWAP, TINY_CONTEXT, TINY_VQVAE, memory_of  # noqa: E402
 
 from drrpack import DRRDataset, DrrError  # noqa: E402
-from drrpack.code_model import BitSwapConfig  # noqa: E402
+from drrpack.core.entropy.code_model import BitSwapConfig  # noqa: E402
 from drrpack.formats import build  # noqa: E402
 from drrpack.formats.container import Reader, write  # noqa: E402
 from drrpack.formats.memory import decoder_alone  # noqa: E402
-from drrpack.formats.verify import Depth, verify  # noqa: E402
-from drrpack.trainers.fit_codec import FitPlan, fit_codec  # noqa: E402
-from drrpack.trainers.fitting import Budget  # noqa: E402
+from drrpack.operations.verify import Depth, verify  # noqa: E402
+from drrpack.trainers.fitting.codec import FitPlan, fit_codec  # noqa: E402
+from drrpack.trainers.fitting.loop import Budget  # noqa: E402
 
 IMAGES = 24  # of each digit: more than go without Bit-Swap
 

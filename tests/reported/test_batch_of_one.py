@@ -15,14 +15,14 @@ import torch
 from protocol_data import SMALL, DigitsData
 from tiny_memory import TINY_PLAN
 
-from drrpack.trainers import compare_accuracy
-from drrpack.trainers.classifier import epoch_batches, train_classifier
-from drrpack.trainers.compare_accuracy import TrainPlan
-from drrpack.trainers.fit_codec import fit_codec
-from drrpack.trainers.fitting import Budget
-from drrpack.trainers.methods import METHODS
-from drrpack.trainers.protocol import run
-from drrpack.trainers.recipes import PAPER, get_recipe
+from drrpack.trainers.comparison import accuracy as compare_accuracy
+from drrpack.trainers.comparison.accuracy import TrainPlan
+from drrpack.trainers.fitting.codec import fit_codec
+from drrpack.trainers.fitting.loop import Budget
+from drrpack.trainers.incremental.methods import METHODS
+from drrpack.trainers.incremental.protocol import run
+from drrpack.trainers.learning.classifier import epoch_batches, train_classifier
+from drrpack.trainers.learning.recipes import PAPER, get_recipe
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

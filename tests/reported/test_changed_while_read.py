@@ -15,10 +15,10 @@ import torch
 from samples import folder, save
 
 from drrpack import DRRDataset, SourceError
-from drrpack.formats.sources import open_source
-from drrpack.trainers.encode import encode
-from drrpack.trainers.encode_plan import EncodeOptions, Plan, plan_encode
-from drrpack.trainers.fitting import Budget
+from drrpack.formats.sources.source import open_source
+from drrpack.operations.encode import encode
+from drrpack.operations.encode_plan import EncodeOptions, Plan, plan_encode
+from drrpack.trainers.fitting.loop import Budget
 
 
 def plan(tmp_path: Path, name: str) -> Plan:

@@ -16,11 +16,12 @@ import pytest
 from protocol_data import SMALL, DigitsData
 
 from drrpack.cli import screen
-from drrpack.formats import edit, metadata
+from drrpack.formats import metadata
 from drrpack.formats.container import Reader, write
-from drrpack.trainers.memory_data import MemoryData
-from drrpack.trainers.protocol import run
-from drrpack.trainers.run_plan import plan_run
+from drrpack.operations import edit
+from drrpack.trainers.incremental.memory_data import MemoryData
+from drrpack.trainers.incremental.protocol import run
+from drrpack.trainers.incremental.run_plan import plan_run
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

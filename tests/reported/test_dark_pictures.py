@@ -14,8 +14,8 @@ import pytest
 from numpy.typing import NDArray
 from picture_files import MIN_IS_WHITE, write_tiff
 
-from drrpack.errors import SourceError
-from drrpack.formats.sources import open_source
+from drrpack.core.errors import SourceError
+from drrpack.formats.sources.source import open_source
 
 RAMP = np.arange(256).reshape(16, 16)  # from black to white in 8 bits
 

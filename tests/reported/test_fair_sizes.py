@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from drrpack.formats.sources import Source, open_source
-from drrpack.trainers import compare, peers
-from drrpack.trainers.methods.er_webp import WebPReplay
+from drrpack.formats.sources.source import Source, open_source
+from drrpack.trainers.comparison import compare, peers
+from drrpack.trainers.incremental.methods.er_webp import WebPReplay
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from drrpack.errors import WriteError
+from drrpack.core.errors import WriteError
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = sorted((ROOT / "benchmarks").rglob("*.py"))

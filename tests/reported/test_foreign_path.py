@@ -18,11 +18,11 @@ from typing import Any
 import pytest
 
 from drrpack import DRRDataset
-from drrpack.errors import SourceError
+from drrpack.core.errors import SourceError
 from drrpack.formats.container import Reader, write
 from drrpack.formats.originals import open_originals, open_test
 from drrpack.formats.preview import preview_grid
-from drrpack.trainers.memory_data import MemoryData
+from drrpack.trainers.incremental.memory_data import MemoryData
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

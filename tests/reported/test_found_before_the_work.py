@@ -19,16 +19,16 @@ import torch
 from protocol_data import SMALL, DigitsData
 from tiny_memory import encode_tiny, options_for, write_digits
 
-from drrpack.errors import CorruptError, OptionError, OutputError, SourceError
+from drrpack.core.errors import CorruptError, OptionError, OutputError, SourceError
 from drrpack.formats.container import Reader, write
-from drrpack.trainers.append import AppendOptions, plan_append
-from drrpack.trainers.encode import encode
-from drrpack.trainers.encode_plan import plan_encode
-from drrpack.trainers.fitting import Budget
-from drrpack.trainers.memory_data import MemoryData
-from drrpack.trainers.methods import METHODS, base
-from drrpack.trainers.protocol import run
-from drrpack.trainers.study import plan, study
+from drrpack.operations.append import AppendOptions, plan_append
+from drrpack.operations.encode import encode
+from drrpack.operations.encode_plan import plan_encode
+from drrpack.trainers.fitting.loop import Budget
+from drrpack.trainers.incremental.memory_data import MemoryData
+from drrpack.trainers.incremental.methods import METHODS, base
+from drrpack.trainers.incremental.protocol import run
+from drrpack.trainers.incremental.study import plan, study
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

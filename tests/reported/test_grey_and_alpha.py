@@ -15,7 +15,7 @@ from samples import Encode, folder, picture
 from torchvision.datasets import ImageFolder
 
 from drrpack import DRRDataset
-from drrpack.formats.sources import open_source
+from drrpack.formats.sources.source import open_source
 
 
 def mixed(root: Path) -> Path:

@@ -15,9 +15,9 @@ import pytest
 import torch
 from PIL import Image
 
-from drrpack.errors import OutputError
+from drrpack.core.errors import OutputError
 from drrpack.formats.preview import save_picture
-from drrpack.trainers.rundir import save_phase, write_json
+from drrpack.trainers.incremental.rundir import save_phase, write_json
 
 WRITERS: dict[str, Callable[[Path], object]] = {
     "result.json": lambda path: write_json(path, {"accuracy": 0.5}),

@@ -14,11 +14,11 @@ import pytest
 import torch
 from torch import nn
 
-from drrpack import packing, weights
-from drrpack.code_model import BitSwap, BitSwapConfig
-from drrpack.errors import CorruptError
-from drrpack.vqvae import VQVAE, VQVAEConfig
-from drrpack.weights import Model, unpack_bitswap, unpack_vqvae
+from drrpack.core import packing, weights
+from drrpack.core.entropy.code_model import BitSwap, BitSwapConfig
+from drrpack.core.errors import CorruptError
+from drrpack.core.vqvae import VQVAE, VQVAEConfig
+from drrpack.core.weights import Model, unpack_bitswap, unpack_vqvae
 
 BITS = {"top": 8, "joined": 8, "residual": 8, "upsampled": 8}
 

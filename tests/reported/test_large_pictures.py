@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from drrpack.errors import SourceError
-from drrpack.formats.sources import open_source
+from drrpack.core.errors import SourceError
+from drrpack.formats.sources.source import open_source
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from drrpack.formats.container import Reader, write
-from drrpack.formats.edit import drop
+from drrpack.operations.edit import drop
 
 
 def stats(path: Path, *options: str) -> str:

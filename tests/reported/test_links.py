@@ -13,7 +13,7 @@ import numpy as np
 from samples import Encode, contents, folder
 
 from drrpack import DRRDataset
-from drrpack.formats.sources import open_source
+from drrpack.formats.sources.source import open_source
 
 
 def test_a_link_is_where_it_lies(tmp_path: Path, encode: Encode) -> None:

@@ -10,8 +10,8 @@ from __future__ import annotations
 import pytest
 
 from drrpack.cli import screen
-from drrpack.errors import OptionError
-from drrpack.trainers.selection import how_taken, named_class, select_classes
+from drrpack.core.errors import OptionError
+from drrpack.trainers.incremental.selection import how_taken, named_class, select_classes
 
 DIGITS = [str(digit) for digit in range(10)]
 PRIMES = ["2", "3", "5", "7", "11", "13"]

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from drrpack.errors import SourceError
-from drrpack.formats.sources import open_source
+from drrpack.core.errors import SourceError
+from drrpack.formats.sources.source import open_source
 
 
 @pytest.fixture

@@ -16,19 +16,19 @@ import torch
 from tiny_memory import options_for
 
 from drrpack import DRRDataset
-from drrpack.errors import CorruptError, OptionError
+from drrpack.core.errors import CorruptError, OptionError
 from drrpack.formats import shipped
 from drrpack.formats.container import Memory, Reader, write
-from drrpack.formats.edit import drop, merge
 from drrpack.formats.memory import load_codec
-from drrpack.formats.sources import open_source
-from drrpack.trainers.append import AppendOptions, append, plan_append
-from drrpack.trainers.compare import compare
-from drrpack.trainers.encode import encode
-from drrpack.trainers.encode_plan import plan_encode
-from drrpack.trainers.fitting import Budget
-from drrpack.trainers.memory_data import MemoryData
-from drrpack.trainers.quality import psnr_db
+from drrpack.formats.sources.source import open_source
+from drrpack.operations.append import AppendOptions, append, plan_append
+from drrpack.operations.edit import drop, merge
+from drrpack.operations.encode import encode
+from drrpack.operations.encode_plan import plan_encode
+from drrpack.trainers.comparison.compare import compare
+from drrpack.trainers.comparison.quality import psnr_db
+from drrpack.trainers.fitting.loop import Budget
+from drrpack.trainers.incremental.memory_data import MemoryData
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -26,8 +26,8 @@ from drrpack.cli import interrupts
 from drrpack.cli.main import main
 from drrpack.formats.container import Reader
 from drrpack.formats.memory import decoder_alone, load_codec
-from drrpack.trainers.append import AppendOptions, append, plan_append
-from drrpack.trainers.fitting import Budget
+from drrpack.operations.append import AppendOptions, append, plan_append
+from drrpack.trainers.fitting.loop import Budget
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from drrpack.errors import DrrError
+from drrpack.core.errors import DrrError
 from drrpack.formats.container import check_output
-from drrpack.formats.export import check_place
+from drrpack.operations.export import check_place
 
 
 @pytest.mark.parametrize("read_only", [True, False])

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from drrpack.formats.sources import open_source
-from drrpack.trainers import peers
+from drrpack.formats.sources.source import open_source
+from drrpack.trainers.comparison import peers
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 
 from drrpack.cli import screen
-from drrpack.trainers.grouping import differing, grouped, without_doubles
-from drrpack.trainers.report import find_results, write_report
-from drrpack.trainers.results import newest, newest_at_end, plot, summarise, table
+from drrpack.trainers.incremental.grouping import differing, grouped, without_doubles
+from drrpack.trainers.incremental.report import find_results, write_report
+from drrpack.trainers.incremental.results import newest, newest_at_end, plot, summarise, table
 
 ROOT = Path(__file__).resolve().parents[2]
 OLD = ROOT / "benchmarks" / "results" / "tin20-methods"

@@ -12,7 +12,7 @@ import numpy as np
 from samples import Encode, save
 
 from drrpack import DRRDataset
-from drrpack.formats.sources import open_source
+from drrpack.formats.sources.source import open_source
 
 NAMES = ("a.png", "a.jpg", "a.webp", "a.PNG", "a.b.png", "a.png.png", "a", "a (1).png")
 

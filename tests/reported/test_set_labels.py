@@ -18,7 +18,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from drrpack import DRRDataset, OptionError
-from drrpack.formats.export import export
+from drrpack.operations.export import export
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "context.drr"
 COUNT = 240  # 24 of each digit

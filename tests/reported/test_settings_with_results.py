@@ -11,9 +11,10 @@ from pathlib import Path
 import PIL
 from PIL import Image
 
-from drrpack.formats.sources import open_source
-from drrpack.trainers import compare, compare_chart, peers
-from drrpack.trainers.compare import Choice, Comparison
+from drrpack.formats.sources.source import open_source
+from drrpack.trainers.comparison import chart as compare_chart
+from drrpack.trainers.comparison import compare, peers
+from drrpack.trainers.comparison.compare import Choice, Comparison
 
 
 def made(folder: Path) -> Comparison:

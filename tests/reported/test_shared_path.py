@@ -16,17 +16,17 @@ import torch
 from tiny_memory import encode_tiny
 
 from drrpack import DRRDataset
-from drrpack.errors import SourceError
+from drrpack.core.errors import SourceError
 from drrpack.formats.container import Reader, write
-from drrpack.formats.edit import drop, merge
-from drrpack.formats.export import export
 from drrpack.formats.originals import open_originals, open_test
 from drrpack.formats.preview import preview_grid
-from drrpack.formats.recode import in_one_layout
-from drrpack.formats.sources import open_source
-from drrpack.trainers.append import AppendOptions, append, plan_append
-from drrpack.trainers.fitting import Budget
-from drrpack.trainers.memory_data import MemoryData
+from drrpack.formats.sources.source import open_source
+from drrpack.operations.append import AppendOptions, append, plan_append
+from drrpack.operations.edit import drop, merge
+from drrpack.operations.export import export
+from drrpack.operations.recode import in_one_layout
+from drrpack.trainers.fitting.loop import Budget
+from drrpack.trainers.incremental.memory_data import MemoryData
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

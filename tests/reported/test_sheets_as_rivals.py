@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from drrpack.formats.sources import Source, open_source
-from drrpack.trainers import compare, compare_accuracy, peers, verdict
-from drrpack.trainers.compare import Choice, Comparison
+from drrpack.formats.sources.source import Source, open_source
+from drrpack.trainers.comparison import accuracy as compare_accuracy
+from drrpack.trainers.comparison import compare, peers, verdict
+from drrpack.trainers.comparison.compare import Choice, Comparison
 
 SHEETS = [name for name in ("JPEG-sheet", "WebP-sheet", "AVIF-sheet") if name in peers.available()]
 

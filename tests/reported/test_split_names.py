@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from drrpack.formats.sources import open_source
+from drrpack.formats.sources.source import open_source
 
 
 def folders(root: Path, *splits: str) -> Path:

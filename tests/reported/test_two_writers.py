@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from command import Command
 
-from drrpack.formats.publish import changing, replacing
+from drrpack.formats.files.publish import changing, replacing
 
 SPAWN = multiprocessing.get_context("spawn")
 

@@ -40,7 +40,7 @@ def test_the_command_line(options: list[str]) -> None:
 @pytest.mark.parametrize(
     "script",
     ["from drrpack import DRRDataset", "import drrpack; drrpack.DRRDataset",
-     "import drrpack.formats.container", "import drrpack.formats.publish"],
+     "import drrpack.formats.container", "import drrpack.formats.files.publish"],
 )  # fmt: skip
 def test_from_python(script: str) -> None:
     done = on_windows(script)

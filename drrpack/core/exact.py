@@ -1,0 +1,336 @@
+"""Networks in integers: the same bits on every machine.
+
+A bits-back decoder runs the networks again, and one differing bit in one probability destroys the
+rest of a stream. Floating-point sums depend on their order, so on batch size, threads and
+hardware; sums of integers below 2**24 (float32) or 2**53 (float64) do not. Everything here is an
+integer held in a float tensor, the *carrier*:
+
+- a convolution multiplies integer activations with int8 weights; the bound of every partial sum is
+  derived from the weights, for each output channel, when they are frozen or loaded;
+- the sum is rescaled by a power of two and rounded half up, which is exact below the bound;
+- non-linearities are clamps; probabilities come from integer tables (`drrpack.core.probability`).
+
+While a network is fitted the same layers run on quantised weights with straight-through gradients,
+so a fitted network and its frozen form compute the same numbers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from drrpack.core.errors import ExactnessError
+from drrpack.core.settings import own_settings, without_nnpack
+
+SUM_LIMIT = 2**23  # half of float32's exact range, so that rounding half up is exact as well
+WEIGHT_MAX = 127
+ACTIVATION_MAX = 255  # after a non-linearity: eight bits, without a sign
+ACTIVATION_BITS = 5  # an activation of 1.0 is the integer 32
+SIGNED_MAX = 511  # residual streams
+WEIGHT_BITS_MAX = 20  # fractional bits of a weight
+
+
+class _RoundHalfUp(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return torch.floor(x + 0.5)
+
+    @staticmethod
+    def backward(ctx: Any, *grad: Tensor) -> Tensor:
+        return grad[0]
+
+
+def round_half_up(x: Tensor) -> Tensor:
+    """``floor(x + 1/2)``, with the gradient of the identity."""
+    out: Tensor = _RoundHalfUp.apply(x)
+    return out
+
+
+def _noise(*shape: int, spread: float = 1.0) -> Tensor:
+    # on the meta device PyTorch would import its compiler for a draw
+    empty = torch.empty(shape, dtype=torch.float32)
+    return empty if empty.is_meta else empty.normal_(std=spread)
+
+
+def relu(x: Tensor) -> Tensor:
+    """The only non-linearity: a clamp to the eight bits that a convolution accepts."""
+    return x.clamp(0, ACTIVATION_MAX)
+
+
+class IntConv2d(nn.Module):
+    """A convolution of integers, "same" padding, followed by rescaling, rounding and a clamp.
+
+    The output is ``clamp(floor((sum + bias) / 2**shift + 1/2), low, high)``.
+
+    Args:
+        in_max: largest magnitude of an input; the bound of the sums rests on it.
+        in_bits, out_bits: fractional bits, so that the integer ``i`` stands for ``i / 2**bits``.
+        low, high: limits of the output; ``low=0`` is a rectifier.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int = 3,
+        *,
+        in_max: int = ACTIVATION_MAX,
+        in_bits: int = ACTIVATION_BITS,
+        out_bits: int = ACTIVATION_BITS,
+        low: int = -SIGNED_MAX,
+        high: int = SIGNED_MAX,
+        gain: float = 1.0,
+    ) -> None:
+        super().__init__()
+        self.in_max, self.in_bits, self.out_bits = in_max, in_bits, out_bits
+        self.low, self.high, self.padding = low, high, kernel // 2
+        self.finest = WEIGHT_BITS_MAX  # coarser weights take fewer bits once they are packed
+        spread = gain * math.sqrt(2.0 / (inputs * kernel * kernel))
+        self.weight = nn.Parameter(_noise(outputs, inputs, kernel, kernel, spread=spread))
+        self.bias = nn.Parameter(torch.zeros(outputs, dtype=torch.float32))
+        self.frozen: tuple[Tensor, Tensor, Tensor] | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight, bias, scale = self.frozen or self.quantised()
+        return self._rescaled(self._convolve(x, weight, bias), scale)
+
+    def _rescaled(self, total: Tensor, scale: Tensor) -> Tensor:
+        if self.frozen is not None:
+            total = total.round()  # some GPU algorithms err by less than one half
+        return round_half_up(total * scale[self._beside]).clamp(self.low, self.high)
+
+    def _convolve(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        return F.conv2d(x, weight, bias, padding=self.padding)
+
+    def quantised(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Integer weights and bias and the scale ``2**-shift``, as float tensors with gradients."""
+        exponent = self._exponent()
+        unit = torch.exp2(exponent)
+        weight = round_half_up(self.weight * unit[self._by_output])
+        bias = round_half_up(self.bias * unit * 2.0**self.in_bits)
+        scale = torch.exp2(self.out_bits - self.in_bits - exponent)
+        return weight.clamp(-WEIGHT_MAX, WEIGHT_MAX), bias, scale
+
+    _beside: Any = (slice(None), None, None)  # one number a channel beside the sums
+    _by_output: Any = (slice(None), None, None, None)  # and beside the weights
+
+    def _magnitudes(self, weight: Tensor) -> Tensor:
+        """What one sum can hold at most: float64 (channels, taps)."""
+        return weight.detach().double().abs().flatten(1)
+
+    @torch.no_grad()
+    def _exponent(self) -> Tensor:
+        """The finest power of two for each channel with int8 weights and sums below the limit."""
+        taps = self._magnitudes(self.weight)  # float64: exact for fp16 weights, in any order
+        by_weight = WEIGHT_MAX / self.weight.abs().amax(self._inside).double().clamp_min(1e-6)
+        room = SUM_LIMIT - 1 - self.in_max * taps.shape[1]  # a weight may round up by a half
+        reach = self.in_max * taps.sum(1) + self.bias.double().abs() * 2.0**self.in_bits
+        finest = torch.minimum(by_weight, room / reach.clamp_min(1e-6))
+        exponent = torch.frexp(finest).exponent - 1  # floor of log2, without its rounding
+        return exponent.clamp(self._least, max(self._least, self.finest)).to(self.weight.dtype)
+
+    _inside: tuple[int, ...] = (1, 2, 3)  # the axes of the weights that one channel sums over
+
+    @property
+    def _least(self) -> int:
+        return max(0, self.out_bits - self.in_bits)
+
+    def freeze(self, carrier: torch.dtype = torch.float32) -> None:
+        """Fix the integers, check their bound and hold them in ``carrier``."""
+        with torch.no_grad():
+            weight, bias, scale = self.frozen or self.quantised()
+            self._check(weight, bias)
+            self.frozen = (weight.to(carrier), bias.to(carrier), scale.to(carrier))
+
+    def _check(self, weight: Tensor, bias: Tensor) -> None:
+        reach = self.in_max * self._magnitudes(weight).sum(1) + bias.double().abs()
+        worst = int(reach.max())
+        if worst >= SUM_LIMIT:
+            raise ExactnessError(
+                f"a convolution's sums may reach {worst}, but only sums below {SUM_LIMIT} are "
+                "exact in float32; the weights are damaged or come from another program"
+            )
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """The frozen integers: weight int8 (O, I, k, k), bias int32 (O,), shift int8 (O,)."""
+        assert self.frozen is not None, "freeze before storing"
+        weight, bias, scale = (t.cpu().double().numpy() for t in self.frozen)
+        shift = -np.log2(scale)
+        assert (shift == np.rint(shift)).all()
+        return {
+            "weight": weight.astype(np.int8),
+            "bias": bias.astype(np.int32),
+            "shift": shift.astype(np.int8),
+        }
+
+    def load_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """The inverse of `arrays`; the layer is frozen then. Shapes must be those of the layer."""
+        weight, bias, shift = (torch.from_numpy(arrays[k].astype(np.float64)) for k in _CONV_KEYS)
+        if weight.shape != self.weight.shape or {bias.shape, shift.shape} != {self.bias.shape}:
+            raise ExactnessError(
+                f"a layer has weights of shape {tuple(weight.shape)} where "
+                f"{tuple(self.weight.shape)} was expected"
+            )
+        if shift.min() < 0 or shift.max() > 40:
+            raise ExactnessError("a layer's shift is outside 0 to 40")
+        self._check(weight, bias)
+        scale = torch.exp2(-shift)
+        self.frozen = (weight.float(), bias.float(), scale.float())
+        exponent = shift + self.out_bits - self.in_bits
+        with torch.no_grad():
+            self.weight.copy_(weight * torch.exp2(-exponent)[self._by_output])
+            self.bias.copy_(bias * torch.exp2(-exponent - self.in_bits))
+
+
+_CONV_KEYS = ("weight", "bias", "shift")
+
+
+class IntConvTranspose2d(IntConv2d):
+    """A transposed convolution of integers: kernel 4, stride 2; weights (I, O, 4, 4)."""
+
+    _by_output = (None, slice(None), None, None)
+    _inside = (0, 2, 3)
+
+    def __init__(self, inputs: int, outputs: int, **options: Any) -> None:
+        super().__init__(inputs, outputs, 4, **options)
+        self.weight = nn.Parameter(self.weight.detach().transpose(0, 1).contiguous())
+
+    def _convolve(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        return F.conv_transpose2d(x, weight, bias, stride=2, padding=1)
+
+    def _magnitudes(self, weight: Tensor) -> Tensor:
+        """Each output sees a quarter of the taps; the largest quarter bounds the channel."""
+        inputs, outputs = weight.shape[:2]
+        size = weight.detach().double().abs().reshape(inputs, outputs, 2, 2, 2, 2)
+        quarters = size.permute(1, 3, 5, 0, 2, 4).flatten(3).flatten(1, 2)  # (O, 4, taps)
+        best = quarters.sum(2).argmax(1)
+        chosen: Tensor = quarters[torch.arange(len(best), device=best.device), best]
+        return chosen
+
+
+class IntLinear(IntConv2d):
+    """A dense layer of integers: (N, I) to (N, O); weights (O, I)."""
+
+    _beside = (slice(None),)
+    _by_output = (slice(None), None)
+    _inside = (1,)
+
+    def __init__(self, inputs: int, outputs: int, **options: Any) -> None:
+        super().__init__(inputs, outputs, 1, **options)
+        self.weight = nn.Parameter(self.weight.detach().flatten(1))
+
+    def _convolve(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        return F.linear(x, weight, bias)
+
+    def tables(self, embedding: Tensor) -> Tensor:
+        """What each vector of an embedding (K, D) adds to the sums, where the input holds P of them
+        side by side, (D, P) flattened: (P * (K + 1), O); row 0 of each place is of no vector.
+
+        A sum of P rows takes the place of a product with D times as many numbers.
+        """
+        assert self.frozen is not None, "freeze before looking up"
+        dim = embedding.shape[1]
+        weight = self.frozen[0].reshape(-1, dim, self.weight.shape[1] // dim)  # (O, D, P)
+        rows = torch.einsum("odp,kd->pko", weight, embedding)
+        return F.pad(rows, (0, 0, 1, 0)).reshape(-1, len(weight))
+
+    def looked_up(self, vectors: Tensor, tables: Tensor) -> Tensor:
+        """The layer's output (N, O) for the vectors with the numbers (N, P), 0 where there is none
+        and else one more than the row of the embedding; ``tables`` are from `tables`."""
+        assert self.frozen is not None, "freeze before looking up"
+        _, bias, scale = self.frozen
+        places = vectors.shape[1]
+        first = torch.arange(0, len(tables), len(tables) // places, device=vectors.device)
+        return self._rescaled(F.embedding_bag(vectors + first, tables, mode="sum") + bias, scale)
+
+
+class IntEmbedding(nn.Module):
+    """A table of int8 vectors: codes (N, ...) to integers (N, dim, ...) in [-127, 127]."""
+
+    def __init__(self, size: int, dim: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(_noise(size, dim))
+        self.frozen: Tensor | None = None
+
+    def forward(self, codes: Tensor) -> Tensor:
+        table = self.quantised() if self.frozen is None else self.frozen
+        return F.embedding(codes, table).movedim(-1, 1)
+
+    def quantised(self) -> Tensor:
+        scaled = round_half_up(self.weight * 2.0**ACTIVATION_BITS)
+        return scaled.clamp(-WEIGHT_MAX, WEIGHT_MAX)
+
+    def freeze(self, carrier: torch.dtype = torch.float32) -> None:
+        with torch.no_grad():
+            table = self.quantised() if self.frozen is None else self.frozen
+            self.frozen = table.to(carrier)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """The frozen table: int8 (size, dim)."""
+        assert self.frozen is not None, "freeze before storing"
+        return {"weight": self.frozen.cpu().numpy().astype(np.int8)}
+
+    def load_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        table = torch.from_numpy(arrays["weight"].astype(np.float32))
+        if table.shape != self.weight.shape:
+            raise ExactnessError(
+                f"an embedding has shape {tuple(table.shape)} where "
+                f"{tuple(self.weight.shape)} was expected"
+            )
+        self.frozen = table
+        with torch.no_grad():
+            self.weight.copy_(table * 2.0**-ACTIVATION_BITS)
+
+
+IntLayer = IntConv2d | IntEmbedding
+
+
+def int_layers(network: nn.Module) -> dict[str, IntLayer]:
+    """All integer layers of a network by their dotted names, in order."""
+    return {n: m for n, m in network.named_modules() if isinstance(m, IntConv2d | IntEmbedding)}
+
+
+def freeze(network: nn.Module, carrier: torch.dtype = torch.float32) -> None:
+    """Freeze every integer layer, on its device, in ``carrier`` (float32 or float64)."""
+    for layer in int_layers(network).values():
+        layer.freeze(carrier)
+    network.eval().requires_grad_(False)
+
+
+def thaw(network: nn.Module) -> None:
+    """The inverse of `freeze`, so that a stored network can be fitted further; the integers that
+    fitting starts with are those that were stored."""
+    for layer in int_layers(network).values():
+        layer.frozen = None
+    network.float().train().requires_grad_(True)
+
+
+def move(network: nn.Module, device: torch.device | str) -> None:
+    """Move a frozen network with its frozen tensors."""
+    network.to(device)
+    for layer in int_layers(network).values():
+        if isinstance(layer, IntEmbedding):
+            layer.frozen = None if layer.frozen is None else layer.frozen.to(device)
+        elif layer.frozen is not None:
+            weight, bias, scale = layer.frozen
+            layer.frozen = (weight.to(device), bias.to(device), scale.to(device))
+
+
+@contextmanager
+def exact_arithmetic(device: torch.device) -> Iterator[None]:
+    """`own_settings`, no gradients, and nothing on ``device`` whose transforms are not exact.
+
+    NNPACK, which PyTorch takes for batches of 16 and more where oneDNN is off, convolves by
+    Winograd and Fourier transforms, and errs by more than a half. TF32 and bfloat16 products need
+    no switch: operands have eight bits, and on a GPU the carrier is float64.
+    """
+    with own_settings(device.type), without_nnpack, torch.inference_mode():
+        yield

@@ -1,0 +1,201 @@
+"""Codes to pixels in integers: the decoder of a frozen VQ-VAE, with the same bytes everywhere.
+
+A float decoder gives pixels that differ by one level between batch sizes, threads and machines,
+and then a data loader with workers differs from one without. The integer form of the same weights
+(`drrpack.core.exact`) costs little quality, which `benchmarks` records.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from drrpack.core.exact import (
+    ACTIVATION_MAX,
+    WEIGHT_MAX,
+    IntConv2d,
+    IntConvTranspose2d,
+    freeze,
+    move,
+    relu,
+    round_half_up,
+)
+from drrpack.core.settings import float_arithmetic, skeleton
+from drrpack.core.vqvae import VQVAE, ResidualBlock
+
+NOTHING = 1e-3  # an activation below that is no scale to go by
+LEAST_BITS, MOST_BITS = -8, 16  # of an activation: no honest network comes near
+RESIDUAL_MAX = 4095
+PIXEL_BITS = 12  # an output of 1.0 is 4096; then 127.5 levels
+
+
+@dataclass(frozen=True)
+class ActivationBits:
+    """Fractional bits of each activation: a power-of-two scale that just holds its range."""
+
+    top: int  # embedded top codes
+    joined: int  # the upsampled top beside the embedded bottom codes
+    residual: int
+    hidden: tuple[int, ...]  # inside each residual block
+    upsampled: int
+
+    def to_json(self) -> dict[str, object]:
+        return asdict(self)
+
+    @staticmethod
+    def from_json(kept: dict[str, object]) -> ActivationBits:
+        """The inverse of `to_json`. Raises ValueError for anything else than small integers."""
+        hidden = kept["hidden"]
+        single = [kept[name] for name in ("top", "joined", "residual", "upsampled")]
+        if not isinstance(hidden, list | tuple):
+            raise ValueError("activation bits of the residual blocks are no list")
+        for bits in (*single, *hidden):
+            if type(bits) is not int or not LEAST_BITS <= bits <= MOST_BITS:
+                found, limits = f"activation bits are {bits!r}", f"{LEAST_BITS} to {MOST_BITS}"
+                raise ValueError(f"{found}, expected {limits}")
+        top, joined, residual, upsampled = (int(str(b)) for b in single)
+        return ActivationBits(top, joined, residual, tuple(hidden), upsampled)
+
+
+@float_arithmetic()
+@torch.inference_mode()
+def calibrate(network: VQVAE, top: Tensor, bottom: Tensor) -> ActivationBits:
+    """Choose the scales from the activations that codes (B, H, W) of real images cause."""
+    raised = network.upsample_top(network.top.embed(top))
+    joined = torch.cat([raised, network.bottom.embed(bottom)], 1)
+    first, *blocks, _, up, _, _ = network.decoder
+    hidden, residuals = [], [first(joined)]
+    for block in blocks:
+        assert isinstance(block, ResidualBlock)
+        hidden.append(_bits(F.relu(block.conv3(F.relu(residuals[-1]))), ACTIVATION_MAX))
+        residuals.append(block(residuals[-1]))
+    return ActivationBits(
+        top=_bits(network.top.codebook, WEIGHT_MAX),
+        joined=min(_bits(raised, WEIGHT_MAX), _bits(network.bottom.codebook, WEIGHT_MAX)),
+        residual=min(_bits(F.relu(r), ACTIVATION_MAX) for r in residuals),
+        hidden=tuple(hidden),
+        upsampled=_bits(F.relu(up(F.relu(residuals[-1]))), ACTIVATION_MAX),
+    )
+
+
+def _bits(x: Tensor, limit: int) -> int:
+    """The finest power of two at which all but one value in 20,000 stay within ``limit``."""
+    values = x.abs().flatten()
+    keep = max(1, int(len(values) * (1 - 1 / 20_000)))
+    largest = values.kthvalue(keep).values
+    if largest < NOTHING:  # a block that is always off: any scale does that its weights can reach
+        largest = torch.ones((), dtype=torch.float32)
+    finest = int(torch.frexp(limit / largest.double()).exponent) - 1
+    return min(max(finest, LEAST_BITS), MOST_BITS)
+
+
+class PixelDecoder(nn.Module):
+    """Codes to pixels. Frozen when made; integers throughout.
+
+    Args:
+        network: a VQ-VAE with fp16-valued weights.
+        carrier: float32 is exact on CPUs; float64 where convolutions may use transforms.
+    """
+
+    def __init__(
+        self, network: VQVAE, bits: ActivationBits, carrier: torch.dtype = torch.float32
+    ) -> None:
+        super().__init__()
+        self.bits, self.carrier = bits, carrier
+        self.raise_top = _transposed(
+            network.upsample_top, WEIGHT_MAX, bits.top, bits.joined, WEIGHT_MAX
+        )
+        first, *blocks, _, up, _, out = network.decoder
+        self.first = _conv(first, WEIGHT_MAX, bits.joined, bits.residual, RESIDUAL_MAX)
+        self.blocks = nn.ModuleList(
+            _Block(block, bits.residual, hidden)
+            for block, hidden in zip(blocks, bits.hidden, strict=True)
+        )
+        self.up = _transposed(
+            up, ACTIVATION_MAX, bits.residual, bits.upsampled, ACTIVATION_MAX, low=0
+        )
+        self.out = _transposed(out, ACTIVATION_MAX, bits.upsampled, PIXEL_BITS, 2 * 2**PIXEL_BITS)
+        self.top_table = _table(network.top.codebook, bits.top).to(carrier)
+        self.bottom_table = _table(network.bottom.codebook, bits.joined).to(carrier)
+        freeze(self, carrier)
+
+    def forward(self, top: Tensor, bottom: Tensor) -> Tensor:
+        """Codes (B, H/8, W/8) and (B, H/4, W/4) int64 to pixels uint8 (B, H, W, 3).
+
+        Call inside `drrpack.core.exact.exact_arithmetic`.
+        """
+        raised = self.raise_top(F.embedding(top, self.top_table).permute(0, 3, 1, 2))
+        embedded = F.embedding(bottom, self.bottom_table).permute(0, 3, 1, 2)
+        hidden = self.first(torch.cat([raised, embedded], 1))
+        for block in self.blocks:
+            hidden = block(hidden)
+        out = self.out(self.up(relu(hidden)))
+        pixels = torch.floor((out * 255 + 2**20) * 2.0**-13).clamp_(0, 255)
+        return pixels.to(torch.uint8).permute(0, 2, 3, 1)
+
+    def move(self, device: torch.device) -> PixelDecoder:
+        """This decoder on ``device``."""
+        move(self, device)
+        self.top_table, self.bottom_table = (
+            table.to(device) for table in (self.top_table, self.bottom_table)
+        )
+        return self
+
+
+class _Block(nn.Module):
+    def __init__(self, block: nn.Module, residual: int, hidden: int) -> None:
+        super().__init__()
+        assert isinstance(block, ResidualBlock)
+        limit = ACTIVATION_MAX
+        self.conv3 = _conv(block.conv3, limit, residual, hidden, limit, low=0)
+        self.conv1 = _conv(block.conv1, limit, hidden, residual, RESIDUAL_MAX)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = x + self.conv1(self.conv3(relu(x)))
+        return out
+
+
+def _conv(
+    layer: nn.Module, in_max: int, in_bits: int, out_bits: int, high: int, low: int | None = None
+) -> IntConv2d:
+    assert isinstance(layer, nn.Conv2d)
+    low = -high if low is None else low
+    made = skeleton(lambda: IntConv2d(
+        layer.in_channels, layer.out_channels, layer.kernel_size[0],
+        in_max=in_max, in_bits=in_bits, out_bits=out_bits, low=low, high=high,
+    ))  # fmt: skip
+    return _filled(made, layer)
+
+
+def _transposed(
+    layer: nn.Module, in_max: int, in_bits: int, out_bits: int, high: int, low: int | None = None
+) -> IntConv2d:
+    assert isinstance(layer, nn.ConvTranspose2d)
+    low = -high if low is None else low
+    made = skeleton(lambda: IntConvTranspose2d(
+        layer.in_channels, layer.out_channels,
+        in_max=in_max, in_bits=in_bits, out_bits=out_bits, low=low, high=high,
+    ))  # fmt: skip
+    return _filled(made, layer)
+
+
+def _filled(made: IntConv2d, layer: nn.Conv2d | nn.ConvTranspose2d) -> IntConv2d:
+    assert layer.bias is not None
+    made.weight, made.bias = (
+        nn.Parameter(tensor.detach().to("cpu", torch.float32, copy=True).contiguous())
+        for tensor in (layer.weight, layer.bias)
+    )
+    return made
+
+
+def _table(codebook: Tensor, bits: int) -> Tensor:
+    return round_half_up(codebook.detach() * 2.0**bits).clamp(-WEIGHT_MAX, WEIGHT_MAX)
+
+
+def batches(count: int, size: int) -> Iterator[slice]:
+    """Slices of at most ``size`` that cover ``count``."""
+    return (slice(i, min(i + size, count)) for i in range(0, count, size))

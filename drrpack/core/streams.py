@@ -1,0 +1,284 @@
+"""Streams: the codes of one class at one level as one ANS message, many streams side by side.
+
+The first images of a stream are *plain*: coded by a fixed table on one lane, until the stack can
+pay for bits-back. Then the message is widened to several lanes and Bit-Swap codes groups of
+images. The stream ends narrow again. Because inference is exact, streams that were written side by
+side are read in any company, or alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from drrpack.core import ans
+from drrpack.core.ans import Message, Words
+from drrpack.core.entropy.bitswap import Codes, group_codec
+from drrpack.core.entropy.code_model import LevelModel
+from drrpack.core.errors import CorruptError, MessageError
+from drrpack.core.exact import exact_arithmetic
+from drrpack.core.probability import PRECISION
+
+TABLE_PRECISION = 16
+POSITIONS_AT_ONCE = 1 << 16  # codes in one network call: bounds memory at about a gigabyte
+
+
+@dataclass(frozen=True)
+class StreamLayout:
+    """How the streams of one level are laid out; stored in the file, as decoding depends on it."""
+
+    plain_images: int  # at the bottom of each stream, at least
+    group: int = 8  # images that Bit-Swap codes in one step
+    lanes: int = 64
+
+    def steps(self, images: int) -> int:
+        """How many groups a stream of ``images`` images has; the rest of its images are plain."""
+        return max(0, (images - self.plain_images) // self.group)
+
+    def plain(self, images: int) -> int:
+        return images - self.steps(images) * self.group
+
+
+@dataclass(frozen=True)
+class Level:
+    """All that codes one level: the model, the table of the plain images and the layout."""
+
+    model: LevelModel
+    table: NDArray[np.uint32]  # (codebook_size,), sums to 2**TABLE_PRECISION
+    layout: StreamLayout
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.model.parameters()).device
+
+
+def frequency_table(codes: NDArray[np.integer], size: int) -> NDArray[np.uint32]:
+    """Frequencies (size,) for the plain images: at least 1, ``2**TABLE_PRECISION`` in all."""
+    counts = np.bincount(codes.reshape(-1), minlength=size).astype(np.int64) + 1
+    room = (1 << TABLE_PRECISION) - size
+    table = 1 + counts * room // counts.sum()
+    table[np.argmax(table)] += (1 << TABLE_PRECISION) - table.sum()
+    frequencies: NDArray[np.uint32] = table.astype(np.uint32)
+    return frequencies
+
+
+def encode(level: Level, codes: Sequence[Codes], tops: Sequence[Codes] | None) -> list[Words]:
+    """A stream of 32-bit words for each class.
+
+    Args:
+        codes: for each class int64 (images, H, W).
+        tops: for the bottom level the top codes (images, H / 2, W / 2), else None.
+
+    Raises:
+        MessageError: the plain images don't pay for the first group: `StreamLayout.plain_images`
+            is too small.
+    """
+    blocks = _blocks(level, codes)
+    out: list[Words] = []
+    with exact_arithmetic(level.device):
+        for block in blocks:
+            above = None if tops is None else tops[block]
+            out += ans.flatten(_encode_block(level, codes[block], above))
+    return out
+
+
+def decode(
+    level: Level,
+    streams: Sequence[Words],
+    images: Sequence[int],
+    shape: tuple[int, int],
+    tops: Sequence[Codes] | None,
+) -> list[Codes]:
+    """The inverse of `encode`: ``images`` codes of ``shape`` (H, W) from each stream.
+
+    Raises:
+        CorruptError: a stream holds less or more than that.
+    """
+    _refuse_impossible(level, streams, images, shape)
+    codes = [np.empty((count, *shape), dtype=np.int64) for count in images]
+    with exact_arithmetic(level.device):
+        for block in _blocks(level, codes):
+            above = None if tops is None else tops[block]
+            _decode_block(level, ans.unflatten(streams[block]), codes[block], above)
+    return codes
+
+
+def _refuse_impossible(
+    level: Level, streams: Sequence[Words], images: Sequence[int], shape: tuple[int, int]
+) -> None:
+    """Before memory is allocated for ``images``: every code takes bits, for even the likeliest is
+    short of certain by the room of the others."""
+    least_bits = -math.log2(1 - (len(level.table) - 1) / 2**PRECISION)
+    for words, count in zip(streams, images, strict=True):
+        if count * shape[0] * shape[1] * least_bits > 32 * len(words):
+            raise CorruptError(f"a stream of {4 * len(words)} bytes can't hold {count} images")
+
+
+def _blocks(level: Level, codes: Sequence[Codes]) -> list[slice]:
+    """Slices of streams that go side by side."""
+    if not codes:
+        return []
+    positions = level.layout.group * codes[0].shape[1] * codes[0].shape[2]
+    width = max(1, POSITIONS_AT_ONCE // positions)
+    return [slice(i, i + width) for i in range(0, len(codes), width)]
+
+
+def _encode_block(level: Level, codes: Sequence[Codes], tops: Sequence[Codes] | None) -> Message:
+    plain, grouped = _plain_coder(level, codes[0].shape[1:]), _group_coder(level, codes, tops)
+    counts, steps = _counts(level, codes)
+    wide = np.flatnonzero(steps)  # the streams that have groups
+
+    def push_plain(message: Message, step: int, rows: NDArray[np.intp]) -> Message:
+        return plain.push(message, np.stack([codes[r][step].reshape(-1) for r in rows]))
+
+    def push_group(message: Message, step: int, rows: NDArray[np.intp]) -> Message:
+        part = [_group(level, codes[r], step) for r in wide[rows]]
+        return grouped(step, wide[rows]).push(message, np.stack(part))
+
+    message = _climb(ans.empty(len(codes)), counts, push_plain)
+    if len(wide):
+        part = ans.widen(ans.take(message, wide), level.layout.lanes)
+        message = _replace(message, wide, ans.narrow(_climb(part, steps[wide], push_group)))
+    return message
+
+
+def _decode_block(
+    level: Level, message: Message, codes: Sequence[Codes], tops: Sequence[Codes] | None
+) -> None:
+    """Fill ``codes`` from the messages, last image first."""
+    plain, grouped = _plain_coder(level, codes[0].shape[1:]), _group_coder(level, codes, tops)
+    counts, steps = _counts(level, codes)
+    wide = np.flatnonzero(steps)
+
+    def pop_plain(message: Message, step: int, rows: NDArray[np.intp]) -> Message:
+        message, x = plain.pop(message)
+        for r, image in zip(rows, x, strict=True):
+            codes[r][step] = image.reshape(codes[r].shape[1:])
+        return message
+
+    def pop_group(message: Message, step: int, rows: NDArray[np.intp]) -> Message:
+        message, x = grouped(step, wide[rows]).pop(message)
+        for r, images in zip(wide[rows], x, strict=True):
+            _group(level, codes[r], step)[:] = images
+        return message
+
+    if len(wide):
+        part = ans.widen(ans.take(message, wide), level.layout.lanes)
+        message = _replace(message, wide, ans.narrow(_descend(part, steps[wide], pop_group)))
+    message = _descend(message, counts, pop_plain)
+    if message.tail_words.any() or (message.head != ans.HEAD_MIN).any():
+        raise CorruptError("a stream holds more than its images; it is damaged")
+
+
+def _plain_coder(level: Level, shape: tuple[int, ...]) -> ans.Codec[Codes]:
+    return ans.table_codec(level.table, shape[0] * shape[1], TABLE_PRECISION)
+
+
+def _group_coder(
+    level: Level, codes: Sequence[Codes], tops: Sequence[Codes] | None
+) -> Callable[[int, NDArray[np.intp]], ans.Codec[Codes]]:
+    """The codec of step ``step`` of the streams ``rows``."""
+
+    def coder(step: int, rows: NDArray[np.intp]) -> ans.Codec[Codes]:
+        context = None
+        if tops is not None:
+            parts = [_group(level, tops[r], step) for r in rows]
+            context = torch.from_numpy(np.concatenate(parts)).to(level.device)
+        return group_codec(
+            level.model, (len(rows), level.layout.group, *codes[0].shape[1:]), context
+        )
+
+    return coder
+
+
+def _group(level: Level, codes: Codes, step: int) -> Codes:
+    """The images of group ``step`` of a stream, a view."""
+    start = level.layout.plain(len(codes)) + step * level.layout.group
+    return codes[start : start + level.layout.group]
+
+
+def _counts(level: Level, codes: Sequence[Codes]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """For each stream how many plain images and how many groups it has."""
+    plain = np.array([level.layout.plain(len(c)) for c in codes], dtype=np.intp)
+    steps = np.array([level.layout.steps(len(c)) for c in codes], dtype=np.intp)
+    return plain, steps
+
+
+def _replace(message: Message, rows: NDArray[np.intp], part: Message) -> Message:
+    """``message`` with the streams ``rows`` exchanged for those of ``part``."""
+    rest = np.setdiff1d(np.arange(message.streams), rows)
+    joined = ans.join(part, ans.take(message, rest))
+    return ans.take(joined, np.argsort(np.concatenate([rows, rest])))
+
+
+# --- lockstep: streams of unequal length move together as long as they can ----------------------
+
+Step = Callable[[Message, int, NDArray[np.intp]], Message]
+
+
+def _climb(message: Message, counts: NDArray[np.intp], step: Step) -> Message:
+    """Apply ``step`` at 0, 1, ... to the streams that have so many steps; encoding's order."""
+    order = np.argsort(-counts, kind="stable")
+    active, done = ans.take(message, order), ans.take(message, order[:0])
+    for index in range(int(counts.max(initial=0))):
+        rows = order[: int((counts > index).sum())]
+        if len(rows) < active.streams:
+            done = ans.join(ans.take(active, np.arange(len(rows), active.streams)), done)
+            active = ans.take(active, np.arange(len(rows)))
+        active = step(active, index, rows)
+    return ans.take(ans.join(active, done), np.argsort(order))
+
+
+def _descend(message: Message, counts: NDArray[np.intp], step: Step) -> Message:
+    """Apply ``step`` at ..., 1, 0: the mirror of `_climb`; decoding's order."""
+    order = np.argsort(-counts, kind="stable")
+    waiting = ans.take(message, order)
+    active = ans.take(waiting, order[:0])
+    for index in range(int(counts.max(initial=0)) - 1, -1, -1):
+        rows = order[: int((counts > index).sum())]
+        if len(rows) > active.streams:
+            active = ans.join(active, ans.take(waiting, np.arange(active.streams, len(rows))))
+        active = step(active, index, rows)
+    rest = ans.take(waiting, np.arange(active.streams, len(order)))
+    return ans.take(ans.join(active, rest), np.argsort(order))
+
+
+# Groups of images and lanes to choose from, fast ones first: both want a longer start. A plain
+# image is a tenth larger than others, so a share of 0.05 costs half a percent; (1, 8) would save
+# that, and decodes a few classes alone ten times slower.
+WIDTHS = ((8, 64), (4, 32), (2, 16), (1, 8))
+PLAIN_SHARE = 0.05  # of a typical class
+
+
+def choose_layout(
+    level: Level, codes: Sequence[Codes], tops: Sequence[Codes] | None
+) -> StreamLayout:
+    """The fastest layout whose plain images are a small part of these classes."""
+    typical = float(np.median([len(c) for c in codes])) if codes else 0.0
+    for group, lanes in WIDTHS:
+        layout = StreamLayout(0, group, lanes)
+        plain = plain_images_needed(replace(level, layout=layout), codes, tops)
+        if plain <= PLAIN_SHARE * typical:
+            break
+    return StreamLayout(plain, group, lanes)
+
+
+def plain_images_needed(level: Level, codes: Sequence[Codes], tops: Sequence[Codes] | None) -> int:
+    """The fewest plain images, by steps of an eighth, with which every stream can pay."""
+    table_bits = -np.log2(level.table / 2.0**TABLE_PRECISION)
+    bits = float(np.mean([table_bits[c].sum((1, 2)).mean() for c in codes if len(c)]))
+    need = 32 * ans.words_to_widen(level.layout.lanes) / bits
+    while True:
+        layout = replace(level.layout, plain_images=int(np.ceil(need)))
+        end = layout.plain_images + layout.group
+        above = None if tops is None else [t[:end] for t in tops]
+        try:
+            encode(replace(level, layout=layout), [c[:end] for c in codes], above)
+            return layout.plain_images
+        except MessageError:
+            need = max(need * 1.125, layout.plain_images + 1)

@@ -1,0 +1,313 @@
+"""Hierarchical VQ-VAE: images <-> two grids of codes (paper sections 3.1 and 4, figure 4).
+
+A 32x32 image becomes a 4x4 top and an 8x8 bottom grid of indices into two codebooks of 512.
+The network is fully convolutional, so any size goes: images are padded to a multiple of 8.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from drrpack.core.errors import OptionError
+from drrpack.core.settings import unfilled
+
+STRIDE = 8  # pixels of the padded image for one top code, along each side
+
+
+@dataclass(frozen=True)
+class VQVAEConfig:
+    """Size of the network. The defaults are the paper's: 1,388,867 parameters and two codebooks."""
+
+    channels: int = 128
+    residual_blocks: int = 2
+    residual_channels: int = 32
+    embedding: int = 64
+    codebook_size: int = 512
+    commitment: float = 0.25  # weight of equation 4; VQ-VAE-2's value
+    ema_decay: float = 0.99
+    # Fractional bits of stored weights and codebooks: on such a grid a weight takes four bits once
+    # it is packed, where half precision takes sixteen. 0 is half precision.
+    weight_bits: int = 7
+    codebook_bits: int = 8
+
+    def __post_init__(self) -> None:
+        if bool(self.weight_bits) != bool(self.codebook_bits):
+            raise ValueError("weights and codebooks are both on a grid, or neither is")
+
+
+# Whatever a process's default dtype is: see `drrpack.core.settings`.
+Conv2d = partial(nn.Conv2d, dtype=torch.float32)
+ConvTranspose2d = partial(nn.ConvTranspose2d, dtype=torch.float32)
+
+
+class ResidualBlock(nn.Module):
+    def __init__(self, channels: int, hidden: int) -> None:
+        super().__init__()
+        self.conv3 = Conv2d(channels, hidden, 3, padding=1)
+        self.conv1 = Conv2d(hidden, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = x + self.conv1(F.relu(self.conv3(F.relu(x))))
+        return out
+
+
+def _residual_stack(config: VQVAEConfig) -> list[nn.Module]:
+    blocks = range(config.residual_blocks)
+    return [
+        *(ResidualBlock(config.channels, config.residual_channels) for _ in blocks),
+        nn.ReLU(),
+    ]
+
+
+def _encoder_bottom(config: VQVAEConfig) -> nn.Sequential:
+    c = config.channels
+    return nn.Sequential(
+        Conv2d(3, c // 2, 4, stride=2, padding=1),
+        nn.ReLU(),
+        Conv2d(c // 2, c, 4, stride=2, padding=1),
+        nn.ReLU(),
+        Conv2d(c, c, 3, padding=1),
+        *_residual_stack(config),
+    )
+
+
+def _encoder_top(config: VQVAEConfig) -> nn.Sequential:
+    c = config.channels
+    return nn.Sequential(
+        Conv2d(c, c // 2, 4, stride=2, padding=1),
+        nn.ReLU(),
+        Conv2d(c // 2, c, 3, padding=1),
+        *_residual_stack(config),
+    )
+
+
+def _decoder_top(config: VQVAEConfig) -> nn.Sequential:
+    c, d = config.channels, config.embedding
+    return nn.Sequential(
+        Conv2d(d, c, 3, padding=1),
+        *_residual_stack(config),
+        ConvTranspose2d(c, d, 4, stride=2, padding=1),
+    )
+
+
+def _decoder(config: VQVAEConfig) -> nn.Sequential:
+    c, d = config.channels, config.embedding
+    return nn.Sequential(
+        Conv2d(2 * d, c, 3, padding=1),
+        *_residual_stack(config),
+        ConvTranspose2d(c, c // 2, 4, stride=2, padding=1),
+        nn.ReLU(),
+        ConvTranspose2d(c // 2, 3, 4, stride=2, padding=1),
+    )
+
+
+class Quantiser(nn.Module):
+    """Nearest-neighbour codebook (equation 1), learned by moving averages instead of equation 3.
+
+    ``usage`` and ``total`` are the averages: how often each code was chosen, and the sum of the
+    vectors that chose it. Only ``codebook`` (K, D) is needed once the network is frozen.
+    """
+
+    codebook: Tensor
+    usage: Tensor
+    total: Tensor
+
+    def __init__(self, size: int, dim: int, decay: float) -> None:
+        super().__init__()
+        self.decay = decay
+        for name, shape in (("codebook", (size, dim)), ("usage", (size,)), ("total", (size, dim))):
+            self.register_buffer(name, torch.empty(shape, dtype=torch.float32))
+        if not self.codebook.is_meta:  # there PyTorch would import its compiler for a draw
+            self.codebook.normal_()
+        self.start_averages()
+
+    def nearest(self, z: Tensor) -> Tensor:
+        """Indices (M,) int64 of the codes nearest to the vectors ``z`` (M, D)."""
+        return self._distances(z).argmin(1)
+
+    def _distances(self, z: Tensor) -> Tensor:
+        """Squared distances (M, K), but for the squared length of each ``z``."""
+        return self.codebook.square().sum(1) - 2 * z @ self.codebook.t()
+
+    def distances(self, z: Tensor) -> Tensor:
+        """Of feature maps (B, D, H, W) from every code: squared, (B, H, W, K), and short of the
+        squared length of each vector of ``z``, which all codes have in common."""
+        b, d, h, w = z.shape
+        return self._distances(z.permute(0, 2, 3, 1).reshape(-1, d)).view(b, h, w, -1)
+
+    def quantise(self, z: Tensor) -> Tensor:
+        """Feature maps (B, D, H, W) to codes (B, H, W) int64."""
+        b, d, h, w = z.shape
+        return self.nearest(z.permute(0, 2, 3, 1).reshape(-1, d)).view(b, h, w)
+
+    def embed(self, codes: Tensor) -> Tensor:
+        """Codes (B, H, W) to their vectors (B, D, H, W)."""
+        return F.embedding(codes, self.codebook).permute(0, 3, 1, 2)
+
+    @torch.no_grad()
+    def initialise(self, z: Tensor, generator: torch.Generator, rounds: int = 12) -> None:
+        """Set the codebook by k-means over ``z`` (M, D), M at least the number of codes."""
+        size = len(self.codebook)
+        pick = torch.randperm(len(z), generator=generator)[:size].to(z.device)
+        self.codebook.copy_(z[pick])
+        for _ in range(rounds):
+            nearest = self.nearest(z)
+            count = torch.bincount(nearest, minlength=size).to(z.dtype)
+            total = torch.zeros_like(self.codebook).index_add_(0, nearest, z)
+            filled = count > 0
+            self.codebook[filled] = total[filled] / count[filled, None]
+        self.start_averages()
+
+    def start_averages(self) -> None:
+        """Set the moving averages as if each code had been chosen once."""
+        self.usage.fill_(1.0)
+        self.total.copy_(self.codebook)
+
+    @torch.no_grad()
+    def update(self, z: Tensor, codes: Tensor, generator: torch.Generator) -> None:
+        """One step of the moving averages; a code that nobody chooses restarts at one of ``z``.
+
+        ``z`` is (M, D), ``codes`` (M,). Laplace smoothing keeps the division safe.
+        """
+        size = len(self.codebook)
+        count = torch.bincount(codes, minlength=size).to(z.dtype)
+        total = torch.zeros_like(self.codebook).index_add_(0, codes, z)
+        self.usage.lerp_(count, 1 - self.decay)
+        self.total.lerp_(total, 1 - self.decay)
+        mass = self.usage.sum()
+        smooth = (self.usage + 1e-5) / (mass + size * 1e-5) * mass
+        self.codebook.copy_(self.total / smooth[:, None])
+        dead = (self.usage < 0.02 * mass / size).nonzero()[:, 0]
+        if len(dead):
+            pick = torch.randint(len(z), (len(dead),), generator=generator).to(z.device)
+            self.codebook[dead] = z[pick]
+            self.usage[dead] = mass / size
+            self.total[dead] = z[pick] * (mass / size)
+
+
+# Codebook, feature maps (B, D, H, W), top codes where the bottom's are chosen -> codes (B, H, W)
+Choose = Callable[[Quantiser, Tensor, Tensor | None], Tensor]
+
+
+def _nearest(quantiser: Quantiser, z: Tensor, _: Tensor | None) -> Tensor:
+    return quantiser.quantise(z)
+
+
+class VQVAE(nn.Module):
+    """The paper's lossy codec. ``encode`` gives codes, ``decode`` gives images back.
+
+    Images are float (B, 3, H, W) in [-1, 1] with H and W multiples of 8 here; ``to_float`` and
+    ``pad`` lead from pixels. Without an ``encoder`` a network only decodes, and has a third of the
+    weights.
+    """
+
+    def __init__(self, config: VQVAEConfig | None = None, encoder: bool = True) -> None:
+        super().__init__()
+        self.config = config = config or VQVAEConfig()
+        self.has_encoder = encoder
+        c, d = config.channels, config.embedding
+        if encoder:
+            self.encoder_bottom = _encoder_bottom(config)
+            self.encoder_top = _encoder_top(config)
+            self.to_top = Conv2d(c, d, 1)
+            self.decoder_top = _decoder_top(config)
+            self.to_bottom = Conv2d(c + d, d, 1)
+        self.upsample_top = ConvTranspose2d(d, d, 4, stride=2, padding=1)
+        self.decoder = _decoder(config)
+        self.top = Quantiser(config.codebook_size, d, config.ema_decay)
+        self.bottom = Quantiser(config.codebook_size, d, config.ema_decay)
+
+    def bottom_features(self, features: Tensor, embedded_top: Tensor) -> Tensor:
+        """What the bottom codebook quantises: image features beside the decoded top."""
+        joined = torch.cat([self.decoder_top(embedded_top), features], dim=1)
+        out: Tensor = self.to_bottom(joined)
+        return out
+
+    def reconstruct(self, embedded_top: Tensor, embedded_bottom: Tensor) -> Tensor:
+        """Embedded codes (B, D, H/8, W/8) and (B, D, H/4, W/4) to images (B, 3, H, W)."""
+        joined = torch.cat([self.upsample_top(embedded_top), embedded_bottom], dim=1)
+        out: Tensor = self.decoder(joined)
+        return out
+
+    def encode(self, images: Tensor, choose: Choose | None = None) -> tuple[Tensor, Tensor]:
+        """Images (B, 3, H, W) to codes: top (B, H/8, W/8) and bottom (B, H/4, W/4), int64.
+
+        ``choose`` takes other codes than the nearest: see `drrpack.core.rdoq`.
+
+        Raises OptionError if there is no encoder.
+        """
+        if not self.has_encoder:
+            raise OptionError(
+                "this codec has no encoder, as its file was written with --decoder-only; "
+                "take the file that has the whole codec"
+            )
+        choose = choose or _nearest
+        features = self.encoder_bottom(images)
+        top = choose(self.top, self.to_top(self.encoder_top(features)), None)
+        bottom = choose(self.bottom, self.bottom_features(features, self.top.embed(top)), top)
+        return top, bottom
+
+    def without_encoder(self) -> VQVAE:
+        """A copy that only decodes."""
+        copy = unfilled(lambda: VQVAE(self.config, encoder=False))
+        state = self.state_dict()
+        copy.load_state_dict({name: state[name] for name in copy.state_dict()})
+        return copy.eval().requires_grad_(False)
+
+    def decode(self, top: Tensor, bottom: Tensor) -> Tensor:
+        """Codes to float images (B, 3, H, W). For pixels that are equal on every machine see
+        `drrpack.core.codec.PixelDecoder`."""
+        return self.reconstruct(self.top.embed(top), self.bottom.embed(bottom))
+
+
+def grid_bits(config: VQVAEConfig, name: str) -> int:
+    """The fractional bits of the tensor called ``name`` in the state; 0 is half precision."""
+    if name.endswith(".codebook"):
+        return config.codebook_bits
+    return config.weight_bits if name.endswith(".weight") else 0
+
+
+def freeze(network: VQVAE) -> VQVAE:
+    """Round every weight to what will be stored, so that what is stored is what is used."""
+    network = network.cpu().eval().requires_grad_(False)
+    for name, tensor in network.state_dict().items():
+        tensor.copy_(rounded(tensor, grid_bits(network.config, name)))
+    return network
+
+
+def rounded(tensor: Tensor, bits: int) -> Tensor:
+    """The nearest multiples of ``2**-bits`` below 16 bits; half-precision numbers where 0."""
+    if not bits:
+        return tensor.half().float()
+    limit = 2**11 - 1
+    return (tensor * 2.0**bits).round().clamp(-limit, limit) * 2.0**-bits
+
+
+def grid_shapes(height: int, width: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Shapes of the top and bottom code grids for images of ``height`` x ``width`` pixels."""
+    rows, columns = -(-height // STRIDE), -(-width // STRIDE)
+    return (rows, columns), (2 * rows, 2 * columns)
+
+
+def to_float(pixels: Tensor) -> Tensor:
+    """Pixels uint8 (B, H, W, 3) to float (B, 3, H, W) in [-1, 1], channels last in memory."""
+    return pixels.permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)
+
+
+def pad(images: Tensor) -> Tensor:
+    """Repeat the last row and column of (B, 3, H, W) until both sides are multiples of 8."""
+    height, width = images.shape[-2:]
+    return F.pad(images, (0, -width % STRIDE, 0, -height % STRIDE), mode="replicate")
+
+
+def perplexity(codes: Tensor, size: int) -> float:
+    """Exponential of the entropy of the code histogram: how many codes are in real use."""
+    p = torch.bincount(codes.flatten(), minlength=size).double()
+    p = p[p > 0] / p.sum()
+    return float((-(p * p.log()).sum()).exp())

@@ -1,0 +1,71 @@
+"""A ``.drr`` file on a disk, by positioned reads."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from typing import BinaryIO
+
+from drrpack.core.errors import MissingError, ReadError
+from drrpack.formats.files.storedfile import StoredFile
+from drrpack.formats.layout import AnyPath, damaged
+
+
+class PlainFile(StoredFile):
+    """A regular file open for positioned reads in one process; it closes with its last reference.
+
+    Its identity is device, inode, size and time of change.
+
+    Raises:
+        MissingError: there is no such file, or no regular one. ReadError: it can't be opened.
+    """
+
+    def __init__(self, path: AnyPath) -> None:
+        super().__init__(path)
+        self.fd = -1
+        try:
+            # without O_NONBLOCK, opening a named pipe waits for a writer
+            self.fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        except FileNotFoundError as error:
+            raise MissingError(f"{path}: there is no such file; check the path") from error
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise ReadError(f"{path}: can't be opened for reading: {reason}") from error
+        info = os.fstat(self.fd)
+        if not stat.S_ISREG(info.st_mode):
+            self.close()
+            raise MissingError(f"{path}: found a folder or device; give the path of a .drr file")
+        self.size = info.st_size
+        self.identity = (info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns)
+
+    def read(self, offset: int, size: int) -> bytes:
+        parts, missing = [], size
+        while missing:
+            try:  # one call gives 2 GiB at most
+                part = os.pread(self.fd, missing, offset + size - missing)
+            except OSError as error:
+                reason = f"{error.strerror}; check the disk or the connection"
+                raise ReadError(f"{self.path}: can't be read: {reason}") from error
+            if not part:
+                found = f"the file's end {missing} bytes early"
+                raise damaged(self.path, found, f"{size} bytes at byte {offset}")
+            parts.append(part)
+            missing -= len(part)
+        return b"".join(parts) if len(parts) != 1 else parts[0]
+
+    def length(self) -> int:
+        return os.fstat(self.fd).st_size
+
+    def stream(self) -> BinaryIO:
+        # on the same descriptor, so that both see the same file even if it is replaced now
+        return open(self.fd, "rb", buffering=0, closefd=False)
+
+    def close(self) -> None:
+        fd, self.fd = self.fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    def __del__(self) -> None:
+        with contextlib.suppress(Exception):  # the interpreter may be shutting down
+            self.close()

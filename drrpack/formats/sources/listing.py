@@ -1,0 +1,72 @@
+"""What a folder of images holds by name and size alone: enough to know it, without a picture read.
+
+Beside a file, or in the folder where one works, a folder may have the name of a file's source and
+be another. Its listing tells in a moment; the digests of the pictures still have the last word.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import unicodedata
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from drrpack.core.errors import SourceError
+from drrpack.formats.sources.cifar import find_cifar
+from drrpack.formats.sources.class_folders import find_splits, list_splits
+from drrpack.formats.sources.splits import counted, shown
+
+
+def listings(root: Path) -> dict[str, str]:
+    """The sha256 of the listing of each split, in hex: the same wherever the source lies.
+
+    It is taken over ``drrpack-listing-1`` and a zero byte, then for each file the length of its
+    path as 8 bytes little-endian, its path, and its size as 8 bytes little-endian. Files, paths and
+    their order are those of `Source.digest`, with files that are no pictures. Empty where the
+    folder is none of a source.
+    """
+    try:
+        return {split: _digest(files) for split, files in _files(root)}
+    except (OSError, SourceError):
+        return {}
+
+
+def _files(root: Path) -> Iterator[tuple[str, list[tuple[bytes, Path]]]]:
+    """Each split, and the relative path and the place of its files."""
+    cifar = find_cifar(root)
+    if cifar is not None:
+        folder, layout = cifar
+        for split, names in layout.files.items():
+            yield split, [(name.encode(), folder / name) for name in names]
+        return
+    for split, classes in list_splits(find_splits(root)).items():
+        files = [(f"{one.name}/".encode(), path) for one in classes for path in one.files]
+        yield split, [(start + os.fsencode(path.name), path) for start, path in files]
+
+
+def _digest(files: Iterable[tuple[bytes, Path]]) -> str:
+    sha = hashlib.sha256(b"drrpack-listing-1\0")
+    for name, path in files:
+        sha.update(counted(name) + path.stat().st_size.to_bytes(8, "little"))
+    return sha.hexdigest()
+
+
+def folder_name(root: Path) -> str:
+    """The last component of a path, as text that JSON takes."""
+    return shown(root.name)
+
+
+def called(folder: Path, name: str) -> list[Path]:
+    """The folders in ``folder`` with this name.
+
+    Names are compared and never joined to a path: whatever ``name`` is, only what lies there is
+    found.
+    """
+    try:
+        entries = sorted(os.listdir(folder))
+    except OSError:
+        return []
+    wanted = unicodedata.normalize("NFC", name)
+    found = [folder / e for e in entries if unicodedata.normalize("NFC", shown(e)) == wanted]
+    return [path for path in found if path.is_dir()]

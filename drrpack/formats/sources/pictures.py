@@ -1,0 +1,159 @@
+"""From one picture file to RGB pixels, or to the reason why it can't be read."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import stat
+import threading
+import warnings
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
+
+from drrpack.formats.sources.brightness import NotReadable, samples_of, to_rgb
+from drrpack.formats.sources.reading import Reading
+from drrpack.formats.sources.splits import BadImage, Pixels
+
+# A list of our own, because Pillow's holds formats that start other programs (EPS) and some
+# without a signature, as which any file passes. MPO is what many telephones write as .jpg.
+FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "DIB", "PPM", "TIFF", "GIF", "JPEG2000", "AVIF")
+EXTENSIONS = (
+    *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".dib", ".ppm", ".pgm", ".pbm"),
+    *(".pnm", ".tif", ".tiff", ".gif", ".jp2", ".j2k", ".avif"),
+)
+THREADS = min(8, os.cpu_count() or 1)
+USUAL_PIXELS = Image.MAX_IMAGE_PIXELS or 0  # Pillow's limit as it comes: of 256 MB in RGB
+_ALONE = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture as read: its file, the sha256 of the file's bytes, its pixels (H, W, 3) uint8."""
+
+    path: Path
+    sha256: bytes
+    pixels: Pixels
+    peak: float | None = None  # the largest value of a deep one; see ``brightness.to_rgb``
+
+
+def read_pictures(paths: Sequence[Path], reading: Reading) -> list[Picture | BadImage]:
+    """Read every file, in order, several at a time; its size: see ``fit_square``."""
+    _formats()  # Pillow loads its plugins here, before there are threads
+    limit = _pixel_limit(reading)
+    with _strict_pillow(limit), ThreadPoolExecutor(THREADS) as pool:
+        return list(pool.map(lambda path: _read_picture(path, reading, limit), paths))
+
+
+def fit_square(image: Image.Image, size: int) -> Image.Image:
+    """Bring a picture to ``size`` x ``size``.
+
+    Its shorter side becomes ``size``, by Pillow's bicubic filter, which antialiases; what is
+    longer is cut at both ends alike. A picture that has this size already stays as it is.
+    """
+    if image.size == (size, size):
+        return image
+    return ImageOps.fit(image, (size, size), method=Image.Resampling.BICUBIC)
+
+
+def _read_picture(path: Path, reading: Reading, limit: int | None) -> Picture | BadImage:
+    """Read one file; whatever goes wrong becomes a reason, so that all bad files are listed."""
+    try:
+        content = _read_file(path)
+        pixels, peak = _decode(content, reading, limit)
+    except NotReadable as reason:
+        return BadImage(path, str(reason))
+    return Picture(path, hashlib.sha256(content).digest(), pixels, peak)
+
+
+def _read_file(path: Path) -> bytes:
+    """The content of a regular file that is not empty; links are followed."""
+    try:
+        # asked before opening: opening a pipe would wait for ever
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise NotReadable("is a device, pipe or socket, not a file")
+        content = path.read_bytes()
+    except OSError as error:
+        raise NotReadable(f"can't be opened: {error.strerror or error}") from error
+    if not content:
+        raise NotReadable("is empty (0 bytes)")
+    return content
+
+
+def _decode(content: bytes, reading: Reading, limit: int | None) -> tuple[Pixels, float | None]:
+    """The first frame of a picture, upright, as (H, W, 3) uint8, and its ``Picture.peak``."""
+    try:
+        with Image.open(io.BytesIO(content), formats=_formats()) as image, _room_for(image, limit):
+            samples = samples_of(image)
+            image.load()
+            with suppress(Exception):  # damaged EXIF is no reason to refuse good pixels
+                ImageOps.exif_transpose(image, in_place=True)
+            rgb, peak = to_rgb(image, samples, reading)
+            return np.array(rgb if reading.size is None else fit_square(rgb, reading.size)), peak
+    except UnidentifiedImageError as error:
+        start = content[:8].hex(" ")
+        raise NotReadable(f"is no picture of a known format (it starts {start})") from error
+    except Image.DecompressionBombError as error:
+        raise NotReadable(
+            f"is too large, perhaps a decompression bomb: {error} If it is none, allow for its "
+            "size with --max-megapixels N"
+        ) from error
+    except NotReadable:
+        raise
+    except Exception as error:  # Pillow's decoders raise nearly everything on damaged files
+        raise NotReadable(f"can't be decoded, it is damaged or truncated: {error}") from error
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    """Those of FORMATS that this build of Pillow can read; it may lack AVIF or JPEG 2000."""
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
+
+
+def _pixel_limit(reading: Reading) -> int | None:
+    """How many pixels a picture may have: what the user says, or else Pillow's limit, if any."""
+    if reading.max_megapixels is None:
+        return Image.MAX_IMAGE_PIXELS
+    return int(reading.max_megapixels * 1_000_000)
+
+
+@contextmanager
+def _room_for(image: Image.Image, limit: int | None) -> Iterator[None]:
+    """Refuse what Pillow only warns of; nothing has been decompressed yet.
+
+    What only a user's own limit lets pass is decoded alone: one such picture takes hundreds of
+    megabytes.
+    """
+    pixels = image.width * image.height
+    if limit is not None and pixels > limit:
+        raise NotReadable(
+            f"is too large, perhaps a decompression bomb: {image.width} x {image.height} pixels, "
+            f"expected {limit} at most; if it is none, say --max-megapixels {-(-pixels // 10**6)}"
+        )
+    with _ALONE if pixels > USUAL_PIXELS else nullcontext():
+        yield
+
+
+@contextmanager
+def _strict_pillow(limit: int | None) -> Iterator[None]:
+    """Read without warnings, and with truncated files refused, whatever the program has set.
+
+    All settings are the process's own: they are set once around all threads, then put back.
+    """
+    lenient, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
+    usual, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, limit
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # bombs are refused by size, odd EXIF is no matter
+            yield
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = lenient
+        Image.MAX_IMAGE_PIXELS = usual

@@ -1,0 +1,112 @@
+"""How the pictures of a source become pixels, where their files leave it open."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import isfinite
+from typing import Any
+
+from drrpack.core.errors import OptionError
+from drrpack.formats.layout import Json
+
+DEPTH_MAX = 32  # bits: no format that is read has integers of more
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a user says of all pictures of a source. A file records it, to read them alike again."""
+
+    size: int | None = None  # bring every picture to size x size
+    depth: int | None = None  # what is deeper than 8 bits holds unsigned integers of so many
+    value_range: tuple[float, float] | None = None  # or what is black and what is white there
+    max_megapixels: float | None = None  # a larger picture may be a bomb; Pillow's limit if None
+
+    def check(self) -> Reading:
+        """This very reading; raises OptionError where it can't be carried out."""
+        if self.size is not None and self.size < 1:
+            raise OptionError(f"--size {self.size}: expected 1 or more pixels, such as --size 32")
+        if self.depth is not None and self.value_range is not None:
+            raise OptionError("found --depth and --range, expected one: --depth N is 0 to 2^N - 1")
+        if self.depth is not None and not 1 <= self.depth <= DEPTH_MAX:
+            raise OptionError(
+                f"--depth {self.depth}: expected 1 to {DEPTH_MAX} bits, such as --depth 12"
+            )
+        if self.value_range is not None:
+            low, high = self.value_range
+            if not (isfinite(low) and isfinite(high) and low < high):
+                raise OptionError(
+                    f"--range {low:g} {high:g}: expected two numbers, that of black below that of "
+                    "white, such as --range 0 4095"
+                )
+        largest = self.max_megapixels
+        if largest is not None and not (isfinite(largest) and largest > 0):
+            raise OptionError(
+                f"--max-megapixels {largest:g}: expected millions of pixels above 0, such as "
+                "--max-megapixels 200"
+            )
+        return self
+
+    @property
+    def levels(self) -> tuple[float, float] | None:
+        """The values of black and white that ``depth`` or ``value_range`` names."""
+        if self.depth is not None:
+            return 0, 2**self.depth - 1
+        return self.value_range
+
+    @property
+    def said(self) -> str:
+        """The option that names the levels, as it is given."""
+        if self.depth is not None:
+            return f"--depth {self.depth}"
+        low, high = self.value_range or (0, 0)
+        return f"--range {low:.9g} {high:.9g}"
+
+    def or_as(self, before: Reading) -> Reading:
+        """What is said here and, where nothing is said, what was said before."""
+        silent = self.levels is None
+        return Reading(
+            before.size if self.size is None else self.size,
+            before.depth if silent else self.depth,
+            before.value_range if silent else self.value_range,
+            before.max_megapixels if self.max_megapixels is None else self.max_megapixels,
+        )
+
+    def to_json(self) -> Json:
+        """For the metadata of a file; what was not said is left out, but for the size."""
+        said: Json = {"size": self.size}
+        if self.depth is not None:
+            said["depth"] = self.depth
+        if self.value_range is not None:
+            said["range"] = list(self.value_range)
+        if self.max_megapixels is not None:
+            said["max_megapixels"] = self.max_megapixels
+        return said
+
+    @staticmethod
+    def from_json(kept: Json) -> Reading:
+        """The inverse of `to_json`; what can't be understood counts as not said."""
+        reading = Reading()
+        for changes in _understood(kept):
+            try:
+                reading = replace(reading, **changes).check()
+            except OptionError:
+                continue
+        return reading
+
+
+def _understood(kept: Json) -> list[dict[str, Any]]:
+    """The fields whose types are as they must be."""
+    found: list[dict[str, Any]] = []
+    for name in ("size", "depth"):
+        if type(kept.get(name)) is int:
+            found.append({name: kept[name]})
+    levels, largest = kept.get("range"), kept.get("max_megapixels")
+    if isinstance(levels, list) and len(levels) == 2 and all(map(_is_number, levels)):
+        found.append({"value_range": (levels[0], levels[1])})
+    if _is_number(largest):
+        found.append({"max_megapixels": largest})
+    return found
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,0 +1,166 @@
+"""Labelled pictures as a source to encode, or to test on: image folders and CIFAR."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drrpack.core.errors import SourceError
+from drrpack.formats.sources.cifar import download, find_cifar, open_cifar
+from drrpack.formats.sources.class_folders import checked_folder
+from drrpack.formats.sources.image_folder import KEEP_BUDGET_BYTES, open_folder
+from drrpack.formats.sources.reading import Reading
+from drrpack.formats.sources.splits import (
+    SPLITS,
+    BadImage,
+    Pixels,
+    Split,
+    SplitData,
+    content_digest,
+    shown,
+)
+
+__all__ = ["BadImage", "Source", "Split", "download", "open_as", "open_source"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Labelled pictures of one size; ``open_source`` makes it and has checked every picture."""
+
+    root: Path
+    kind: Literal["folder", "cifar"]
+    classes: tuple[str, ...]  # NFC; sorted by name for folders, in the data set's order for CIFAR
+    image_size: tuple[int, int]  # (height, width)
+    images_per_class: tuple[int, ...]  # of the training split
+    bad: tuple[BadImage, ...] = ()  # what skip_bad left out
+    remarks: tuple[str, ...] = ()  # what may not be as it was meant, in words
+    reading: Reading = field(default_factory=Reading)  # by which the pictures were read
+    _splits: Mapping[Split, SplitData] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def has_test(self) -> bool:
+        """Whether there is a test split, and it was opened."""
+        return "test" in self._splits
+
+    def load(self, class_index: int, split: Split = "train") -> Pixels:
+        """The pictures of one class: (n, H, W, 3) uint8 RGB, a copy that the caller may change.
+
+        Sorted by file name; for CIFAR in the order of its files. A class that the test split
+        lacks has n = 0. Raises SourceError where a file has changed since opening.
+        """
+        return self._split(split).load(class_index)
+
+    def load_all(self, split: Split = "train") -> tuple[Pixels, NDArray[np.int64]]:
+        """All pictures (N, H, W, 3) uint8 and labels (N,) int64, one class after the other."""
+        counts = self._split(split).counts
+        images = np.empty((sum(counts), *self.image_size, 3), np.uint8)
+        labels = np.repeat(np.arange(len(counts), dtype=np.int64), counts)
+        for class_index in range(len(counts)):
+            images[labels == class_index] = self.load(class_index, split)
+        return images, labels
+
+    def paths(self, class_index: int, split: Split = "train") -> list[Path]:
+        """The files of one class, in the order of ``load``; image folders only."""
+        return self._split(split).paths(class_index)
+
+    def digest(self, split: Split = "train") -> str:
+        """The sha256 of a split's content, in hex: the same wherever the source lies.
+
+        It is taken over these bytes, a ``field`` being its length as 8 bytes little-endian and
+        then its bytes:
+
+        - ``drrpack-source-1`` and a zero byte;
+        - the number of classes as 8 bytes little-endian, then each class name, a field in UTF-8,
+          in the order of ``classes`` (those of the training split, for the test split too);
+        - for each file, the field of its path and the 32 bytes of the sha256 of its content.
+
+        The files of an image folder are those that ``load`` reads, class by class, sorted by
+        name, with the path ``class/name`` below the split's folder (the class in NFC, the name
+        as on the disk). Those of CIFAR are the split's batch files, in their order. Neither
+        ``size`` nor times, owners and links change it. Files have been read on opening, so this
+        reads none.
+        """
+        return content_digest(self.classes, self._split(split).records())
+
+    def _split(self, split: Split) -> SplitData:
+        if split not in self._splits:
+            raise SourceError(
+                f"{shown(self.root)}: found no {split} split, or it was not opened; expected the "
+                "folders train/ and test/ (or val/), or a CIFAR folder: name one that has it"
+            )
+        return self._splits[split]
+
+
+def open_source(
+    path: str | os.PathLike[str],
+    *,
+    size: int | None = None,
+    depth: int | None = None,
+    value_range: tuple[float, float] | None = None,
+    max_megapixels: float | None = None,
+    skip_bad: bool = False,
+    splits: Sequence[Split] = SPLITS,
+    keep_bytes: int = KEEP_BUDGET_BYTES,
+) -> Source:
+    """Open labelled pictures and check all of them: every file is read and decoded once.
+
+    ``path`` is one of
+
+    - an image folder, ``path/class/*.png`` (or any format in ``pictures.FORMATS``);
+    - a folder with ``train/`` and perhaps ``test/`` or ``val/`` (``valid/``, ``validation/``) in
+      it, each an image folder. Where both are there ``test`` is the test split and ``val`` is not
+      read. Another folder that looks like a split is told of in ``remarks``;
+    - ``cifar-100-python/`` or ``cifar-10-batches-py/``, or a folder that holds one of them.
+
+    ``size``: bring every picture to size x size: the shorter side to ``size`` by Pillow's
+    antialiased bicubic filter, the longer cut to the centre. Without it all must be of one size.
+    ``depth``, ``value_range``: what is black and what is white in grey pictures of more than 8
+    bits: integers from 0 to 2^depth - 1, or the two values. 32-bit and signed integers and floats
+    can't be read without, and 16 bits, of which white is 65535, come out dark where fewer are used.
+    ``max_megapixels``: read pictures of up to so many millions of pixels, by default of up to
+    Pillow's ``Image.MAX_IMAGE_PIXELS``: a small file may hold an enormous picture.
+    ``skip_bad``: leave out files that can't be read as pictures and list them in ``bad``.
+    ``splits``: those to open, where they are there; the others are listed but not decoded.
+    ``keep_bytes``: pixels up to this many bytes stay in memory, more are decoded again.
+
+    Grey, palette, 16-bit, CMYK and alpha become RGB as ``brightness.to_rgb`` says, EXIF's
+    orientation is applied, and of several frames the first is taken. Hidden files are ignored.
+    Raises SourceError, naming the file and the fix, and OptionError for a number that can't be.
+    """
+    reading = Reading(size, depth, value_range, max_megapixels)
+    return open_as(path, reading, skip_bad=skip_bad, splits=splits, keep_bytes=keep_bytes)
+
+
+def open_as(
+    path: str | os.PathLike[str],
+    reading: Reading,
+    *,
+    skip_bad: bool = False,
+    splits: Sequence[Split] = SPLITS,
+    keep_bytes: int = KEEP_BUDGET_BYTES,
+) -> Source:
+    """As `open_source`, with how pictures are read in one value."""
+    reading.check()
+    root = checked_folder(path)
+    cifar = find_cifar(root)
+    if cifar is not None:
+        opened = open_cifar(*cifar, reading.size, splits)
+    else:
+        opened = open_folder(root, reading, skip_bad, splits, keep_bytes)
+    return Source(
+        root=root,
+        kind="folder" if cifar is None else "cifar",
+        classes=opened.classes,
+        image_size=opened.image_size,
+        images_per_class=opened.counts,
+        bad=opened.bad,
+        remarks=opened.remarks,
+        reading=reading,
+        _splits=opened.splits,
+    )

@@ -1,0 +1,162 @@
+"""Memories changed as wholes: classes dropped, files merged. Streams are copied as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from drrpack.core.errors import OptionError
+from drrpack.formats import metadata, shipped
+from drrpack.formats.class_names import look
+from drrpack.formats.container import Memory, Section
+from drrpack.formats.layout import Json
+
+
+def drop(path: Path, memory: Memory, names: Sequence[str]) -> Memory:
+    """The memory of ``path`` without some classes; those that stay keep their order.
+
+    Raises:
+        OptionError: a class that is not there, or none would be left.
+    """
+    unknown = [name for name in names if name not in memory.classes]
+    if unknown:
+        raise OptionError(
+            f"{path} has no class {unknown[0]!r}; it has {len(memory.classes)}: "
+            f"{', '.join(map(repr, memory.classes[:5]))}{', …' if memory.classes[5:] else ''}"
+        )
+    kept = [name for name in memory.classes if name not in set(names)]
+    if not kept:
+        raise OptionError(f"{path}: no class would be left; delete the file instead")
+    number = {memory.classes.index(name): place for place, name in enumerate(kept)}
+    return replace(
+        memory,
+        classes=kept,
+        chunks=[
+            replace(chunk, class_index=number[chunk.class_index])
+            for chunk in memory.chunks
+            if chunk.class_index in number
+        ],
+        raw=[
+            replace(record, class_index=number[record.class_index])
+            for record in memory.raw
+            if record.class_index in number
+        ],
+        metadata=changed_metadata(memory.metadata, sources=_sources_of(memory, kept)),
+    )
+
+
+def merge(memories: Mapping[Path, Memory]) -> Memory:
+    """One memory with the classes of all, in this order; they must have been made by one codec.
+
+    Raises:
+        OptionError: other codecs, other sizes of images, or a class that several have; the message
+            says how they differ.
+    """
+    _refuse_others(memories, lambda model: model)
+    first = next(iter(memories.values()))
+    classes: list[str] = []
+    chunks, raw, sources = [], [], []
+    owner: dict[str, tuple[Path, str]] = {}  # by the look of a class: the file, its name there
+    for path, memory in memories.items():
+        start = len(classes)
+        for name in memory.classes:
+            other, twin = owner.setdefault(look(name), (path, name))
+            if other != path:
+                same = name == twin
+                what = f"a class {name!r}" if same else f"one class, as {twin!r} and {name!r}"
+                raise OptionError(
+                    f"both {other} and {path} have {what}: "
+                    "drop it from one of them, or rename it where it comes from"
+                )
+        classes += memory.classes
+        chunks += [replace(c, class_index=start + c.class_index) for c in memory.chunks]
+        raw += [replace(r, class_index=start + r.class_index) for r in memory.raw]
+        sources += _sources_of(memory, memory.classes)
+    together = {"sources": sources, **_quality([one.metadata for one in memories.values()])}
+    kept = changed_metadata(first.metadata, **together)
+    return replace(first, classes=classes, chunks=chunks, raw=raw, metadata=kept)
+
+
+def _quality(of_files: Sequence[Json]) -> Json:
+    """The best of some files, as more images should be no worse than those that are there; nothing
+    where no file says anything."""
+    known = [metadata.known_quality(each) for each in of_files]
+    if not any("quality" in each for each in of_files):
+        return {}
+    return {"quality": max(metadata.NEAREST if one is None else one for one in known)}
+
+
+def check_one_codec(memories: Mapping[Path, Memory]) -> None:
+    """Refuse memories that were made by several codecs; how their streams are laid out may differ.
+
+    Raises:
+        OptionError: other codecs or other sizes of images; the message says how they differ.
+    """
+    _refuse_others(memories, shipped.key)
+
+
+def _refuse_others(memories: Mapping[Path, Memory], essence: Callable[[Section], object]) -> None:
+    """Raise OptionError unless all have images of one size, and models of one ``essence``."""
+    (first_path, first), *others = memories.items()
+    for path, other in others:
+        _check_alike(first_path, first, path, other, essence)
+
+
+def _check_alike(
+    first_path: Path, first: Memory, path: Path, other: Memory, essence: Callable[[Section], object]
+) -> None:
+    if first.image_size != other.image_size:
+        sizes = ["{}x{}".format(*memory.image_size) for memory in (first, other)]
+        raise OptionError(f"{first_path} has images of {sizes[0]}, {path} of {sizes[1]}")
+    different = []
+    for what, name in (("VQ-VAE", "vqvae"), ("entropy model", "entropy_model")):
+        one = shipped.whole(getattr(first, name), first_path)
+        two = shipped.whole(getattr(other, name), path)
+        if essence(one) != essence(two):
+            different.append(f"{what} ({_difference(one, two)})")
+    if different:
+        raise OptionError(
+            f"{first_path} and {path} were made by other codecs, so one can't read the streams of "
+            f"the other; they differ in the {' and the '.join(different)}. Encode with --codec of "
+            "the other file"
+        )
+
+
+def _difference(one: Section, two: Section) -> str:
+    """What two models differ in, in words."""
+    if one.version != two.version:
+        return f"versions {one.version} and {two.version}"
+    names = sorted({*one.config, *two.config} - {shipped.STREAMS})
+    keys = [name for name in names if one.config.get(name) != two.config.get(name)]
+    if not keys and one.data == two.data:
+        keys = [shipped.STREAMS]
+    if keys:
+        values = f"{_short(one.config.get(keys[0]))} and {_short(two.config.get(keys[0]))}"
+        return f"{keys[0]}: {values}"
+    return "other weights"
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def changed_metadata(kept: Json, **changes: Any) -> Json:
+    """Metadata of a file with other classes: what was measured on all of them does not hold now."""
+    measured = metadata.part(kept, "figures")
+    figures = {name: measured[name] for name in measured if name != "reference_bits"}
+    return {**kept, "figures": figures, **changes}
+
+
+def _sources_of(memory: Memory, classes: Sequence[str]) -> list[Json]:
+    """Where these classes came from, as far as it is recorded."""
+    rows = []
+    for row in metadata.shared_sources(memory.metadata):
+        kept = [name for name in row["classes"] if name in set(classes)]
+        if kept:
+            lost = len(kept) < len(row["classes"])
+            fitted = metadata.fitted_classes({**memory.metadata, "sources": [row]}) if lost else []
+            rows.append({**row, "classes": kept, **({"fitted": fitted} if fitted else {})})
+    return rows

@@ -1,0 +1,68 @@
+"""Streams coded once more: the same codes, another layout."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from drrpack.core.codec import ClassCodes, Codec, lay_out
+from drrpack.formats import shipped
+from drrpack.formats.container import Memory, Reader
+from drrpack.formats.memory import chunk, load_codec, read_codes, sections
+from drrpack.operations.edit import check_one_codec
+
+
+def in_one_layout(readers: Sequence[Reader], device: torch.device) -> list[Memory]:
+    """The content of each file of one codec, coded anew where they lay out their streams otherwise:
+    how suits the number of images in their classes.
+
+    Raises:
+        OptionError: other codecs or other sizes of images; the message says how they differ.
+    """
+    memories = [reader.memory() for reader in readers]
+    check_one_codec({Path(reader.path): one for reader, one in zip(readers, memories, strict=True)})
+    first, *others = (shipped.whole(reader.entropy_model, reader.path) for reader in readers)
+    if all(model == first for model in others):
+        return memories
+    codec = load_codec(readers[0], device)
+    codes = [all_codes(reader, codec) for reader in readers]
+    together = coded(memories[0], codec, [each for part in codes for each in part])
+    changed, start = [], 0
+    for memory in memories:
+        inside = range(start, start + len(memory.classes))
+        chunks = [
+            replace(c, class_index=c.class_index - start)
+            for c in together.chunks
+            if c.class_index in inside
+        ]
+        changed.append(replace(together, **_own(memory), chunks=chunks))
+        start = inside.stop
+    return changed
+
+
+def _own(memory: Memory) -> dict[str, Any]:
+    """What a memory has whatever its codec is."""
+    names = ("image_size", "classes", "metadata", "raw")
+    return {name: getattr(memory, name) for name in names}
+
+
+def all_codes(reader: Reader, codec: Codec) -> list[ClassCodes]:
+    """The codes of all classes, in the order of the file."""
+    decoded = read_codes(reader, load_codec(reader, codec.device), range(len(reader.classes)))
+    return [decoded[number] for number in range(len(reader.classes))]
+
+
+def coded(memory: Memory, codec: Codec, codes: Sequence[ClassCodes]) -> Memory:
+    """``memory`` with the streams that ``codec`` makes of the codes of each class, laid out to suit
+    them; the VQ-VAE stays, and what was left out of the file is left out again where it can be."""
+    filled = [number for number, each in enumerate(codes) if len(each)]
+    codec, made = lay_out(codec, [codes[number] for number in filled])
+    _, entropy_model = sections(codec)
+    if memory.entropy_model.version == shipped.VERSION and shipped.known(entropy_model):
+        entropy_model = shipped.thin(entropy_model)
+    chunks = [chunk(number, streams) for number, streams in zip(filled, made, strict=True)]
+    return replace(memory, chunks=chunks, entropy_model=entropy_model)

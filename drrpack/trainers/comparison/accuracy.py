@@ -1,0 +1,192 @@
+"""What can be learned from what each way of keeping images gives back."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from drrpack.core.codec import Codec, Pixels
+from drrpack.core.errors import CorruptError, OptionError, ReadError, SourceError
+from drrpack.core.rdoq import with_quality
+from drrpack.core.settings import own_settings
+from drrpack.formats.files.publish import write_atomic
+from drrpack.formats.sources.source import Source
+from drrpack.trainers.comparison import peers
+from drrpack.trainers.comparison.compare import WHOLE, Choice, Comparison
+from drrpack.trainers.comparison.verdict import largest_within
+from drrpack.trainers.learning.classifier import train_classifier
+from drrpack.trainers.learning.recipes import Recipe, get_recipe
+
+CLASSES = 20  # a classifier of more tells no more, and takes longer
+Report = Callable[[str], None]
+Labelled = tuple[Pixels, NDArray[np.int64]]
+
+
+@dataclass(frozen=True)
+class TrainPlan:
+    """How the classifiers are trained: all alike, on all training images of some classes."""
+
+    device: torch.device
+    epochs: int = 16
+    width: int = 8
+    seeds: int = 1
+    seed: int = 0
+    sizes: Sequence[float] = ()  # bytes an image at which more is learned from
+    work: Path | None = None  # a folder of accuracies that are known already, and of new ones
+
+
+@own_settings()
+def with_accuracy(
+    comparison: Comparison,
+    source: Source,
+    codecs: Sequence[Codec],
+    classes: Sequence[int],
+    plan: TrainPlan,
+    report: Report,
+) -> Comparison:
+    """The comparison with the accuracy on raw test images of a classifier trained on raw images, on
+    what the memory gives back, and on the best files of each family that take no more bytes than
+    the memory does; and on memories and files of ``plan.sizes``.
+
+    Raises:
+        OptionError, SourceError: as of `tested_images`. CorruptError, WriteError: as of `accuracy`.
+    """
+    tested = tested_images(source, classes)
+    images, labels = _all_of(source, classes[-CLASSES:], "train")
+    choices = list(comparison.choices)
+    for number in to_train(comparison, plan.sizes):
+        choice = choices[number]
+        report(choice.name)
+        pixels = decoded(choice, images, labels, codecs)
+        scores = [
+            accuracy((pixels, labels), tested, plan, plan.seed + run) for run in range(plan.seeds)
+        ]
+        report(f"{choice.name}: {', '.join(f'{score:.1f}' for score in scores)} %")
+        deviation = statistics.stdev(scores) if plan.seeds > 1 else None
+        for n, each in enumerate(choices):
+            if _gives(each) == _gives(choice):
+                mean = statistics.fmean(scores)
+                choices[n] = replace(each, accuracy=mean, accuracy_std=deviation)
+    return replace(comparison, choices=choices)
+
+
+def tested_images(source: Source, classes: Sequence[int]) -> Labelled:
+    """The test images of those of ``classes`` that are learned, which is also how to find out
+    before the work whether they can be.
+
+    Raises:
+        OptionError: fewer than two classes. SourceError: they have no test images.
+    """
+    if len(classes) < 2:
+        raise OptionError("--train needs two classes at least")
+    chosen = classes[-CLASSES:]
+    images, labels = _all_of(source, chosen, "test")
+    if not len(images):
+        raise SourceError(
+            f"{source.root}: --train found no test images of the {len(chosen)} classes that are "
+            "learned; choose other --classes, or leave --train out"
+        )
+    return images, labels
+
+
+def to_train(comparison: Comparison, sizes: Sequence[float] = ()) -> list[int]:
+    """Raw images, and of the memory and each lossy family the best that takes no more bytes than
+    the memory does by default, and than each of ``sizes`` in bytes an image."""
+    own = comparison.memory.bytes_an_image(comparison.images)
+    found = [
+        largest_within(comparison, family, size)
+        for family in (WHOLE, *comparison.rivals())
+        for size in (own, *sizes)
+    ]
+    wanted = [comparison.of("raw")[0], *(choice for choice in found if choice is not None)]
+    return list(dict.fromkeys(comparison.choices.index(choice) for choice in wanted))
+
+
+def _gives(choice: Choice) -> tuple[str, str]:
+    """What decides the pixels: the files of a memory differ in their models alone."""
+    return choice.family.split()[0], choice.setting
+
+
+def decoded(
+    choice: Choice, images: Pixels, labels: NDArray[np.int64], codecs: Sequence[Codec]
+) -> Pixels:
+    """What ``choice`` gives back for images (n, H, W, 3), which stand class by class."""
+    if choice.family == "raw":
+        return images
+    quality = choice.options["quality"]
+    if choice.family == WHOLE:
+        codec = with_quality(codecs, quality)[0]
+        return codec.decode(codec.encode(images), (images.shape[1], images.shape[2]))
+    classes = np.split(images, np.flatnonzero(np.diff(labels)) + 1)
+    return peers.LOSSY[choice.family].pack(classes, quality).images
+
+
+def accuracy(given: Labelled, tested: Labelled, plan: TrainPlan, seed: int) -> float:
+    """Percent of ``tested`` that a classifier trained on ``given`` tells.
+
+    Raises:
+        WriteError: the plan's folder can't be written to. CorruptError, ReadError: it holds this
+            accuracy already, and the file is damaged or can't be read.
+    """
+    recipe = get_recipe("fast", plan.epochs, plan.width)
+    if plan.work is None:
+        return _trained(given, tested, recipe, seed, plan.device)
+    name = _fingerprint(given, tested, recipe, seed)
+    known = plan.work / f"{name}.json"
+    if known.exists():
+        return _kept(known)
+    score = _trained(given, tested, recipe, seed, plan.device)
+    text = json.dumps({"accuracy": score, "seed": seed, "device": plan.device.type})
+    write_atomic(known, lambda file: file.write(f"{text}\n".encode()))
+    return score
+
+
+def _kept(known: Path) -> float:
+    """The accuracy in a file of the plan's folder; raises CorruptError and ReadError."""
+    try:
+        content = json.loads(known.read_text("utf-8"))
+    except OSError as error:
+        raise ReadError(f"the accuracy in {known} can't be read: {error.strerror}") from error
+    except ValueError:  # no JSON, no UTF-8
+        content = None
+    score = content.get("accuracy") if isinstance(content, dict) else None
+    if isinstance(score, bool) or not isinstance(score, int | float) or not 0 <= score <= 100:
+        raise CorruptError(
+            f"{known} is damaged: found no accuracy in it; delete the file and start again, and "
+            "its classifier is trained anew"
+        )
+    return float(score)
+
+
+def _trained(
+    given: Labelled, tested: Labelled, recipe: Recipe, seed: int, device: torch.device
+) -> float:
+    count = int(given[1].max()) + 1
+    classifier = train_classifier(
+        torch.from_numpy(given[0]), torch.from_numpy(given[1]), classes=count, seen=count,
+        recipe=recipe, seed=seed, device=device,
+    )  # fmt: skip
+    told = classifier.predict(torch.from_numpy(tested[0])).numpy()
+    return 100 * float((told == tested[1]).mean())
+
+
+def _fingerprint(given: Labelled, tested: Labelled, recipe: Recipe, seed: int) -> str:
+    """What an accuracy is of: these pixels and labels, this recipe and seed."""
+    digest = sha256(f"{recipe} {seed} {given[0].shape}".encode())
+    for array in (*given, *tested):
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()[:32]
+
+
+def _all_of(source: Source, classes: Sequence[int], split: str) -> tuple[Pixels, NDArray[np.int64]]:
+    parts = [source.load(number, "train" if split == "train" else "test") for number in classes]
+    labels = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+    return np.concatenate(parts), labels

@@ -1,0 +1,173 @@
+"""The loop that fits both networks: a budget in epochs or minutes, checkpoints, progress."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from drrpack.core.errors import CorruptError
+from drrpack.formats.files.places import make_folder
+from drrpack.formats.files.publish import remove_leftovers, write_atomic
+
+CHECKPOINT_SECONDS = 60.0  # a crash costs a minute of fitting
+WARMUP_STEPS = 100
+WARMUP_SHARE = 0.05  # of a budget so short that a hundred steps would be much of it
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long to fit: ``epochs`` passes over the data or ``minutes``; exactly one is given."""
+
+    epochs: int | None = None
+    minutes: float | None = None
+
+    def __post_init__(self) -> None:
+        if (self.epochs is None) == (self.minutes is None):
+            raise ValueError("give a budget in epochs or in minutes, one of the two")
+
+    def share(self, fraction: float) -> Budget:
+        """The part of a budget in minutes that one of several networks gets; epochs stay."""
+        return self if self.minutes is None else Budget(minutes=self.minutes * fraction)
+
+
+@dataclass(frozen=True)
+class FitProgress:
+    """One report of a fit: which network, how far (0 to 1), its figures and the time left."""
+
+    stage: str
+    fraction: float
+    epoch: int
+    metrics: dict[str, float]
+    seconds_left: float
+
+
+Report = Callable[[FitProgress], None]
+
+
+class FitTask(Protocol):
+    """What the loop fits: it owns the network and the optimiser."""
+
+    stage: str
+
+    def step(self, batch: Tensor, fraction: float, generator: torch.Generator) -> dict[str, float]:
+        """One optimiser step; returns figures for the progress bar."""
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+
+def learning_rate(peak: float, fraction: float, step: int) -> float:
+    """A short warm-up, then a cosine from ``peak`` down to 1 % of it over the budget."""
+    warm = min(1.0, max((step + 1) / WARMUP_STEPS, fraction / WARMUP_SHARE))
+    return peak * warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, fraction))))
+
+
+class _Clock:
+    """Seconds of fitting, those before an interruption counted in."""
+
+    def __init__(self, before: float) -> None:
+        self.start = time.monotonic() - before
+
+    def seconds(self) -> float:
+        return time.monotonic() - self.start
+
+
+def fit(
+    task: FitTask,
+    data: Tensor,
+    budget: Budget,
+    *,
+    batch_size: int,
+    seed: int,
+    fingerprint: str,
+    checkpoint: Path | None = None,
+    report: Report | None = None,
+) -> dict[str, float]:
+    """Run ``task`` over shuffled batches of ``data`` until ``budget`` is spent; returns a log.
+
+    With a ``checkpoint`` path the state is kept there each minute, and a run whose ``fingerprint``
+    matches goes on from it. Batches and noise come from ``seed`` and the step alone, so with a
+    budget in epochs a resumed run takes the very steps an undisturbed one would.
+    """
+    per_epoch = max(1, len(data) // batch_size)
+    step, before = _restore(task, checkpoint, fingerprint)
+    clock, saved = _Clock(before), time.monotonic()
+    smooth: dict[str, float] = {}
+    while (fraction := _spent(budget, step, per_epoch, clock.seconds())) < 1.0:
+        batch = data[_batch(len(data), batch_size, per_epoch, seed, step)]
+        generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
+        for name, value in task.step(batch, fraction, generator).items():
+            smooth[name] = value + 0.98 * (smooth.get(name, value) - value)
+        step += 1
+        if report is not None and (step % 10 == 0 or step == 1):
+            left = clock.seconds() * (1 - fraction) / max(fraction, 1e-6)
+            report(FitProgress(task.stage, fraction, step // per_epoch, dict(smooth), left))
+        if checkpoint is not None and time.monotonic() - saved > CHECKPOINT_SECONDS:
+            _keep(task, checkpoint, fingerprint, step, clock.seconds())
+            saved = time.monotonic()
+    if checkpoint is not None:
+        _keep(task, checkpoint, fingerprint, step, clock.seconds())
+    return {"steps": step, "epochs": step / per_epoch, "seconds": clock.seconds(), **smooth}
+
+
+def _spent(budget: Budget, step: int, per_epoch: int, seconds: float) -> float:
+    if budget.epochs is not None:
+        return step / max(1, budget.epochs * per_epoch)
+    assert budget.minutes is not None
+    return seconds / max(1e-9, budget.minutes * 60)
+
+
+def _batch(count: int, batch_size: int, per_epoch: int, seed: int, step: int) -> Tensor:
+    epoch, index = divmod(step, per_epoch)
+    shuffle = torch.Generator().manual_seed(seed * 7_919 + epoch)
+    order = torch.randperm(count, generator=shuffle)
+    return order[index * batch_size : (index + 1) * batch_size]
+
+
+@contextmanager
+def checkpoint_folder(path: Path) -> Iterator[None]:
+    """A folder for the checkpoints of several fits; without any it does not stay.
+
+    Raises OutputError where it can't be made.
+    """
+    remove_leftovers(make_folder(path))
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # it holds something to go on from
+            path.rmdir()
+
+
+def _keep(task: FitTask, path: Path, fingerprint: str, step: int, seconds: float) -> None:
+    state: dict[str, Any] = {"fingerprint": fingerprint, "step": step, "seconds": seconds}
+    state["task"] = task.state_dict()
+    write_atomic(path, lambda file: torch.save(state, file))
+
+
+def _restore(task: FitTask, path: Path | None, fingerprint: str) -> tuple[int, float]:
+    """Steps and seconds already spent; nothing where there is no checkpoint of this very fit.
+
+    Raises CorruptError: an hour of fitting is not to be begun anew without a word.
+    """
+    if path is None or not path.exists():
+        return 0, 0.0
+    try:
+        kept = torch.load(path, map_location="cpu", weights_only=True)
+        if kept["fingerprint"] != fingerprint:
+            return 0, 0.0
+        task.load_state_dict(kept["task"])
+        return int(kept["step"]), float(kept["seconds"])
+    except Exception as error:  # torch.load raises half a dozen types on a damaged file
+        raise CorruptError(
+            f"the checkpoint {path} can't be read ({error}); delete it and start again, "
+            "and its network is fitted anew"
+        ) from error

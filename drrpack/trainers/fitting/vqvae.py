@@ -1,0 +1,184 @@
+"""Fitting the VQ-VAE on images, then freezing it (paper section 6.1)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from drrpack.core.vqvae import (
+    VQVAE,
+    Quantiser,
+    freeze,
+    grid_bits,
+    pad,
+    perplexity,
+    rounded,
+    to_float,
+)
+from drrpack.trainers.fitting.features import Features
+from drrpack.trainers.fitting.loop import learning_rate
+
+BATCH_SIZE = 128
+PEAK_LEARNING_RATE = 8e-4  # the paper's constant 3e-4 is for 1400 epochs; a budget wants a schedule
+TUNING_RATE = 3e-4  # of a network that is fitted already
+# First a plain autoencoder, so that k-means sees meaningful vectors: for so many steps, or for a
+# share of the budget where that is sooner.
+CONTINUOUS_STEPS = 100
+CONTINUOUS_SHARE = 0.1
+CODEBOOK_BATCHES = 16  # that k-means runs on
+GRID_FROM = 0.5  # of the budget: from there on weights are rounded as they will be stored
+FEATURES_FROM = 0.5  # and what a classifier sees counts beside pixels
+FEATURES_WEIGHT = 0.4
+
+
+class VQVAEFit:
+    """The `FitTask` of the lossy codec; batches are uint8 images (B, H, W, 3).
+
+    A network that is ``fitted`` already goes on from its weights and codebooks: all that comes late
+    in a fit counts from the first step.
+    """
+
+    stage = "VQ-VAE"
+
+    def __init__(
+        self,
+        network: VQVAE,
+        device: torch.device,
+        features: Features | None = None,
+        fitted: bool = False,
+    ) -> None:
+        self.network = network.to(device).to(memory_format=torch.channels_last).train()
+        self.network.requires_grad_(True)
+        self.device, self.features = device, features
+        self.peak = TUNING_RATE if fitted else PEAK_LEARNING_RATE
+        self.grid_from = 0.0 if fitted else GRID_FROM
+        self.features_from = 0.0 if fitted else FEATURES_FROM
+        self.optimiser = torch.optim.Adam(network.parameters(), lr=self.peak)
+        self.steps = 0
+        self.quantised = fitted
+        self._seen: list[tuple[Tensor, Tensor]] = []  # vectors of the last continuous batches
+
+    def step(self, batch: Tensor, fraction: float, generator: torch.Generator) -> dict[str, float]:
+        self._set_learning_rate(fraction)
+        images = _flip(pad(to_float(batch.to(self.device))), generator)
+        images = images.contiguous(memory_format=torch.channels_last)
+        if not self.quantised and self._seen and _continuous_is_over(self.steps, fraction):
+            self._initialise_codebooks(generator)
+        with on_grid(self.network) if fraction >= self.grid_from else nullcontext():
+            output, commitment, codes = self._forward(images, generator)
+            error = F.mse_loss(output, images)
+            loss = error + self.network.config.commitment * commitment
+            if self.features is not None and fraction >= self.features_from:
+                loss = loss + FEATURES_WEIGHT * self.features.distance(output, images)
+            self.optimiser.zero_grad(set_to_none=True)
+            torch.autograd.backward(loss)
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        self.optimiser.step()
+        self.steps += 1
+        return self._metrics(loss.item(), error.item(), codes)
+
+    def finish(self) -> VQVAE:
+        """The fitted network; one so short that it was never quantised gets its codebooks now."""
+        if not self.quantised:
+            self._initialise_codebooks(torch.Generator().manual_seed(0))
+        return freeze(self.network)
+
+    def _set_learning_rate(self, fraction: float) -> None:
+        for group in self.optimiser.param_groups:
+            group["lr"] = learning_rate(self.peak, fraction, self.steps)
+
+    def _forward(
+        self, images: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor, list[Tensor]]:
+        net = self.network
+        features = net.encoder_bottom(images)
+        z_top = net.to_top(net.encoder_top(features))
+        if not self.quantised:
+            z_bottom = net.bottom_features(features, z_top)
+            self._seen.append((_vectors(z_top).detach(), _vectors(z_bottom).detach()))
+            del self._seen[:-CODEBOOK_BATCHES]
+            return net.reconstruct(z_top, z_bottom), images.new_zeros(()), []
+        q_top, top, pull_top = _straight_through(net.top, z_top, generator)
+        z_bottom = net.bottom_features(features, q_top)
+        q_bottom, bottom, pull_bottom = _straight_through(net.bottom, z_bottom, generator)
+        return net.reconstruct(q_top, q_bottom), pull_top + pull_bottom, [top, bottom]
+
+    def _initialise_codebooks(self, generator: torch.Generator) -> None:
+        top = torch.cat([t for t, _ in self._seen])
+        bottom = torch.cat([b for _, b in self._seen])
+        for quantiser, z in ((self.network.top, top), (self.network.bottom, bottom)):
+            size = len(quantiser.codebook)
+            keep = torch.randperm(len(z), generator=generator)[: 64 * size].to(z.device)
+            z = z[keep].repeat(-(-size // len(keep)), 1)
+            quantiser.initialise(z, generator)
+        self._seen.clear()
+        self.quantised = True
+
+    def _metrics(self, loss: float, error: float, codes: list[Tensor]) -> dict[str, float]:
+        psnr = -10 * math.log10(error / 4 + 1e-12)
+        out = {"loss": loss, "psnr_db": psnr}
+        for name, level in zip(("perplexity_top", "perplexity_bottom"), codes, strict=False):
+            out[name] = perplexity(level, self.network.config.codebook_size)
+        return out
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "network": self.network.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "steps": self.steps,
+            "quantised": self.quantised,
+            "seen": self._seen,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.network.load_state_dict(state["network"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.steps = state["steps"]
+        self.quantised = state["quantised"]
+        self._seen = list(state["seen"])
+
+
+@contextmanager
+def on_grid(network: VQVAE) -> Iterator[None]:
+    """Within it all weights are what will be stored; gradients are meant for the unrounded ones."""
+    unrounded = []
+    for name, weight in network.named_parameters():
+        if bits := grid_bits(network.config, name):
+            unrounded.append((weight, weight.data))
+            weight.data = rounded(weight.data, bits)
+    try:
+        yield
+    finally:
+        for weight, data in unrounded:
+            weight.data = data
+
+
+def _continuous_is_over(steps: int, fraction: float) -> bool:
+    return steps >= CONTINUOUS_STEPS or fraction >= CONTINUOUS_SHARE
+
+
+def _straight_through(
+    quantiser: Quantiser, z: Tensor, generator: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Quantised features with the gradient of ``z``, their codes, and the loss of equation 4."""
+    codes = quantiser.quantise(z)
+    quantised = quantiser.embed(codes)
+    pull = F.mse_loss(z, quantised)
+    quantiser.update(_vectors(z.detach()), codes.flatten(), generator)
+    return z + (quantised - z).detach(), codes, pull
+
+
+def _vectors(z: Tensor) -> Tensor:
+    return z.permute(0, 2, 3, 1).reshape(-1, z.shape[1])
+
+
+def _flip(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Mirror half of the images: the only augmentation, and it costs nothing."""
+    mirror = torch.rand(len(images), dtype=torch.float32, generator=generator) < 0.5
+    return torch.where(mirror.to(images.device)[:, None, None, None], images.flip(-1), images)

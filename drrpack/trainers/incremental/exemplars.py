@@ -1,0 +1,70 @@
+"""Choosing exemplars: some images of a class that stand for all of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drrpack.core.codec import ClassCodes, Pixels
+from drrpack.core.vqvae import VQVAE
+from drrpack.formats import raw
+from drrpack.formats.container import RawRecord
+
+Selection = Literal["herding", "random"]
+SELECTIONS: tuple[Selection, ...] = ("herding", "random")
+
+
+def choose(
+    how: Selection, codes: ClassCodes, network: VQVAE, count: int, seed: int
+) -> NDArray[np.int64]:
+    """Positions in the class of ``count`` of its images, the best first, or of all if fewer."""
+    if how == "herding":
+        return herd(features(codes, network), count)
+    return np.random.default_rng(seed).permutation(len(codes))[:count].astype(np.int64)
+
+
+def records(
+    how: Selection, each: int, numbers: Mapping[int, int],
+    codes: Sequence[ClassCodes], load: Callable[[int], Pixels], network: VQVAE, seed: int,
+) -> list[RawRecord]:  # fmt: skip
+    """``each`` raw exemplars of some classes of a source, as a file keeps them.
+
+    ``numbers`` says which: class of the source to class of the file; ``codes`` has all classes of
+    the source, and ``load`` gives the images of one.
+    """
+    made = []
+    for inside, number in numbers.items() if each else ():
+        where = choose(how, codes[inside], network, each, seed + number)
+        made += raw.pack(number, where.tolist(), load(inside)[where])
+    return made
+
+
+def features(codes: ClassCodes, network: VQVAE) -> NDArray[np.float64]:
+    """What the codec knows of images, (n, 2 * embedding): the mean vector of each level's codes."""
+    levels = ((codes.top, network.top), (codes.bottom, network.bottom))
+    means = []
+    for grid, quantiser in levels:
+        codebook = quantiser.codebook.cpu().double().numpy()
+        means.append(codebook[grid.reshape(len(grid), -1)].mean(1))
+    return np.concatenate(means, 1)
+
+
+def herd(features: NDArray[np.float64], count: int) -> NDArray[np.int64]:
+    """Rows of ``features`` (n, d) whose mean stays nearest to the mean of all, one by one.
+
+    Rebuffi et al., iCaRL, CVPR 2017, algorithm 4; features are scaled to length one as there.
+    Each beginning of the result is the choice for a smaller ``count``.
+    """
+    rows = features / np.linalg.norm(features, axis=1, keepdims=True).clip(1e-12)
+    wanted, total = rows.mean(0), np.zeros(rows.shape[1])
+    left = np.ones(len(rows), dtype=bool)
+    chosen: list[int] = []
+    for number in range(1, min(count, len(rows)) + 1):
+        distance = np.linalg.norm(wanted - (total + rows) / number, axis=1)
+        best = int(np.where(left, distance, np.inf).argmin())
+        chosen.append(best)
+        left[best], total = False, total + rows[best]
+    return np.array(chosen, dtype=np.int64)

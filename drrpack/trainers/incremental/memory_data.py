@@ -1,0 +1,180 @@
+"""A ``.drr`` file and the raw images behind it, as the protocol wants its data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from drrpack.core.codec import ClassCodes, Codec, Pixels
+from drrpack.core.errors import SourceError
+from drrpack.formats import metadata
+from drrpack.formats.dataset import DRRDataset
+from drrpack.formats.layout import AnyPath
+from drrpack.formats.memory import load_codec
+from drrpack.formats.originals import Originals, open_originals, open_test
+from drrpack.formats.raw import read_raw
+from drrpack.trainers.incremental.exemplars import choose
+
+Labelled = tuple[Pixels, NDArray[np.int64]]
+
+
+class MemoryData:
+    """Reconstructions from a ``.drr`` file, raw training and test images from its source.
+
+    Implements `drrpack.trainers.incremental.methods.PhaseData`. Classes are numbered
+    as in ``classes``.
+
+    Args:
+        memory: the file, or its address.
+        numbers: which of its classes, by number in the file; all by default.
+        test: where raw test images are, if not at the source that the file records.
+        source: where that source is now, if it has moved.
+        trusted: whether paths that the file itself names may be opened.
+
+    Raises:
+        SourceError: there are no raw test images.
+    """
+
+    def __init__(
+        self,
+        memory: AnyPath,
+        *,
+        numbers: Sequence[int] | None = None,
+        test: Path | None = None,
+        source: Path | None = None,
+        trusted: bool = False,
+        device: torch.device | None = None,
+    ) -> None:
+        self._dataset = DRRDataset(memory, classes=numbers, device=device or "cpu", cache_bytes=0)
+        self._reader = self._dataset.reader
+        self._test = open_test(self._reader, test, source, trusted=trusted)
+        self._moved, self._trusted = source, trusted
+        self._originals: Originals | None = None
+        self._encoder: Codec | None = None
+        self._decoded: dict[int, Pixels] = {}
+        self._rankings: dict[int, NDArray[np.int64]] = {}
+        self.classes: Sequence[str] = self._dataset.classes
+
+    @property
+    def memory_bytes(self) -> dict[str, int]:
+        """The file by parts; of streams and raw exemplars those of the classes in use."""
+        parts = self._reader.byte_account()
+        del parts["file"]
+        wanted = {self._reader.classes.index(name) for name in self.classes}
+        rows = np.isin(self._reader.index["class"], list(wanted))
+        chosen = self._reader.index[rows]
+        sizes = (int(chosen[f"{level}_bytes"].sum(dtype=np.int64)) for level in ("top", "bottom"))
+        raw = self._reader.raw_index[np.isin(self._reader.raw_index["class"], list(wanted))]
+        raw_bytes = int(raw["bytes"].sum(dtype=np.int64)) + raw.nbytes
+        return {**parts, "payload": sum(sizes), "raw": raw_bytes}
+
+    @property
+    def counts(self) -> list[int]:
+        """How many images each class has."""
+        per_class = self._reader.images_per_class
+        return [int(per_class[self._reader.classes.index(name)]) for name in self.classes]
+
+    def ranking(self, label: int) -> NDArray[np.int64]:
+        """All images of a class, in the order of herding on what the codec knows of them."""
+        if label not in self._rankings:
+            self._dataset.preload()  # all classes side by side, which is many times faster
+            where = np.flatnonzero(np.asarray(self._dataset.targets) == label)
+            top, bottom = self._dataset.codes(where)
+            codes = ClassCodes(top.numpy(), bottom.numpy())
+            self._rankings[label] = choose(
+                "herding", codes, self._dataset.codec.vqvae, len(where), seed=0
+            )
+        return self._rankings[label]
+
+    def exemplars(self, label: int) -> tuple[NDArray[np.int64], Pixels]:
+        """Raw exemplars that the file keeps of a class: positions in it, and images."""
+        kept = read_raw(self._reader, self._reader.classes.index(self.classes[label]))
+        return kept.positions, kept.images
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the file, the classes in use and the test images."""
+        parts = self._reader.fingerprint, *self.classes, self._test.digest()
+        return sha256("\0".join(parts).encode()).hexdigest()
+
+    @property
+    def codec_classes(self) -> list[str]:
+        """Names of the classes that the codec was fitted on, as far as the file records them."""
+        return metadata.fitted_classes(self._reader.metadata)
+
+    @property
+    def has_raw(self) -> bool:
+        """Whether the raw training images are at hand, as the upper bound needs them."""
+        try:
+            return not self._raw().missing(self.classes)
+        except SourceError:
+            return False
+
+    def replayed(self, classes: Sequence[int]) -> Labelled:
+        """Reconstructions (N, H, W, 3) uint8 and labels (N,) int64 of some classes."""
+        self._dataset.preload()  # side by side, as above
+        return _labelled(classes, self._decode)
+
+    def _decode(self, label: int) -> Pixels:
+        if label not in self._decoded:
+            targets = np.asarray(self._dataset.targets)
+            self._decoded[label] = self._dataset.pixels(np.flatnonzero(targets == label))
+        return self._decoded[label]
+
+    def raw(self, classes: Sequence[int]) -> Labelled:
+        """The images that ``replayed`` reconstructs, in its order; SourceError if not at hand."""
+        return self._of(self._raw(), classes, "training", "--source DIR")
+
+    def _raw(self) -> Originals:
+        if self._originals is None:
+            self._originals = open_originals(
+                self._reader, self._moved, "train", trusted=self._trusted
+            )
+        return self._originals
+
+    def test(self, classes: Sequence[int]) -> Labelled:
+        """Raw test images of some classes; SourceError where one of them has none."""
+        return self._of(self._test, classes, "test", "--test DIR")
+
+    def _of(self, originals: Originals, classes: Sequence[int], what: str, option: str) -> Labelled:
+        without = originals.missing([self.classes[label] for label in classes])
+        if not without:
+            images, labels = _labelled(classes, lambda label: originals.load(self.classes[label]))
+            found = set(labels.tolist())
+            without = [self.classes[label] for label in classes if label not in found]
+        if without:
+            raise SourceError(
+                f"{originals.roots}: found no {what} images of {len(without)} classes that are in "
+                f"use, such as {without[0]!r}; expected a folder of that name with images in it: "
+                f"add it, say where they are with {option}, or leave the class out with --classes"
+            )
+        return images, labels
+
+    @cached_property
+    def _encoding(self) -> Codec:
+        return load_codec(self._reader, self._dataset.device, encoder=True)
+
+    def test_through_codec(self, classes: Sequence[int]) -> Labelled:
+        """Test images as the file's own images were encoded, and decoded.
+
+        Raises:
+            OptionError: the encoder, or what chose the codes, is neither in the file nor shipped.
+        """
+        codec, size = self._encoding, self._dataset.image_size
+
+        def load(label: int) -> Pixels:
+            return codec.decode(codec.encode(self._test.load(self.classes[label])), size)
+
+        return _labelled(classes, load)
+
+
+def _labelled(classes: Sequence[int], load: Callable[[int], Pixels]) -> Labelled:
+    parts = [load(label) for label in classes]
+    labels = np.repeat(np.asarray(classes, dtype=np.int64), [len(part) for part in parts])
+    return np.concatenate(parts), labels

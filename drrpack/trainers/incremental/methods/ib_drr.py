@@ -1,0 +1,95 @@
+"""IB-DRR: DRR with information back from raw images to their reconstructions (paper, section 5)."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from drrpack.trainers.incremental.methods.base import Method, PhaseContext, register
+from drrpack.trainers.incremental.methods.ledger import kept_codes, least_codes
+from drrpack.trainers.learning.classifier import Batch, Classifier, Loss, smoothed
+from drrpack.trainers.learning.resnet import ResNet18, running_moments_kept
+
+SIMILARITY_WEIGHT = 0.005  # lambda, section 6.1
+
+
+@register
+class IBDRR(Method):
+    """Cross-entropy on reconstructions, as DRR, and features that are like those of raw images.
+
+    Raw images are at hand for the exemplars that the memory keeps of old classes, and for all
+    images of the new ones. They never enter the cross-entropy.
+    """
+
+    name = "ib-drr"
+    needs = frozenset({"replayed", "exemplars", "raw_new"})
+    keeps_exemplars = True
+
+    def train_phase(self, context: PhaseContext) -> Classifier:
+        each, _ = kept_codes(context, raw=self.keeps_exemplars)
+        images, labels = context.replayed(context.seen, each)
+        raw, rows = self._pairs(context, each)
+        loss = information_back(
+            raw.to(context.device), rows.to(context.device), len(images), context
+        )
+        return context.train(images, labels, loss=loss)
+
+    def least(self, context: PhaseContext, label: int) -> tuple[dict[str, int], float]:
+        """All of the file but its payload, and the codes of an image."""
+        return least_codes(context, raw=self.keeps_exemplars)
+
+    def memory_bytes(self, context: PhaseContext) -> dict[str, int]:
+        """The file; the raw exemplars in it count where they are used."""
+        return kept_codes(context, raw=self.keeps_exemplars)[1]
+
+    def _pairs(self, context: PhaseContext, each: int | None) -> tuple[Tensor, Tensor]:
+        """Raw images (M, H, W, 3), and the row (M,) of each one's reconstruction."""
+        rows = np.full(sum(context.data.counts[label] for label in context.seen), -1)
+        replayed = context.best(context.seen, each)
+        rows[replayed] = np.arange(len(replayed))  # of an image among those that are replayed
+        images, where, start = [], [], 0
+        for label in context.seen:
+            count = context.data.counts[label]
+            if label in context.new:
+                images.append(context.raw([label])[0])
+                where.append(rows[start : start + count])
+            elif self.keeps_exemplars:
+                positions, kept = context.exemplars(label)
+                images.append(kept)
+                where.append(rows[start + positions])
+            start += count
+        found = np.concatenate(where)
+        present = torch.from_numpy(np.flatnonzero(found >= 0))
+        return torch.cat(images)[present], torch.from_numpy(found)[present]
+
+
+def information_back(raw: Tensor, rows: Tensor, count: int, context: PhaseContext) -> Loss:
+    """L_ce + lambda L_sim on batches from ``count`` reconstructions (section 5).
+
+    L_sim is the negative cosine between the features of a reconstruction and those of its raw
+    image, which get no gradient, before the dense layer; the mean over those images of the batch
+    whose raw image ``raw[m]`` is at hand, that of the reconstruction ``rows[m]``. Both are flipped
+    and cropped alike. Raw images are normalised by the moments of their own batch, and leave the
+    running moments as reconstructions alone make them: most are of new classes, which a network
+    with moments between the two tells too rarely.
+    """
+    partner = torch.full((count,), -1, device=rows.device)
+    partner[rows] = torch.arange(len(rows), device=rows.device)
+    smoothing = context.recipe.label_smoothing
+
+    def loss(network: ResNet18, batch: Batch) -> Tensor:
+        features = network.features(batch.images)  # (B, F)
+        logits = network.classify(features)
+        wrong = smoothed(logits, batch.labels, network.seen, smoothing)
+        partners = partner[batch.indices]
+        paired = (partners >= 0).nonzero().flatten()
+        if len(paired) < 2:  # too few for a batch norm
+            return wrong
+        with torch.no_grad(), running_moments_kept(network):
+            wanted = network.features(batch.alike(raw[partners[paired]], paired))
+        alike = F.cosine_similarity(features[paired].float(), wanted.float(), dim=1)
+        return wrong - SIMILARITY_WEIGHT * alike.mean()
+
+    return loss

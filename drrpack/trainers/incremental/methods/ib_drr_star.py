@@ -1,0 +1,15 @@
+"""IB-DRR*: information back from raw images of new classes alone (paper, section 6.1)."""
+
+from __future__ import annotations
+
+from drrpack.trainers.incremental.methods.base import register
+from drrpack.trainers.incremental.methods.ib_drr import IBDRR
+
+
+@register
+class IBDRRStar(IBDRR):
+    """Keeps no raw image, as DRR; those of the new classes are at hand anyway."""
+
+    name = "ib-drr-star"
+    needs = frozenset({"replayed", "raw_new"})
+    keeps_exemplars = False

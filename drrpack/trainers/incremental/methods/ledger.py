@@ -1,0 +1,32 @@
+"""What methods that replay codes keep: the file, or as much of it as a budget has room for."""
+
+from __future__ import annotations
+
+import math
+
+from drrpack.trainers.incremental.methods.base import PhaseContext
+
+
+def least_codes(context: PhaseContext, *, raw: bool) -> tuple[dict[str, int], float]:
+    """The parts of a file that are kept whatever is kept of its images, and the bytes of an image:
+    of all classes the mean."""
+    parts = {name: size for name, size in context.data.memory_bytes.items() if size}
+    if not raw:
+        parts.pop("raw", None)
+    payload = parts.pop("payload")
+    return parts, payload / max(1, sum(context.data.counts))
+
+
+def kept_codes(context: PhaseContext, *, raw: bool) -> tuple[int | None, dict[str, int]]:
+    """How many images of a class are kept as codes (None: all), and the bytes of all that is kept.
+
+    Models and container count in full, raw exemplars only where the method uses them. Streams are
+    as long as they have images, to within one percent, so a part of them costs its share.
+    """
+    parts, image_bytes = least_codes(context, raw=raw)
+    counts, payload = context.data.counts, context.data.memory_bytes["payload"]
+    each = context.room(parts, image_bytes)
+    if each is None or each >= max(counts):
+        return None, {"payload": payload, **parts}
+    images = sum(min(each, count) for count in counts)
+    return each, {"payload": math.ceil(image_bytes * images), **parts}

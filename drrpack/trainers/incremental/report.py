@@ -1,0 +1,288 @@
+"""Runs as one page: curves, the paper's tables, accuracy against memory, pictures.
+
+The page holds all it shows: it loads nothing and sends nothing.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterable, Sequence
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from drrpack.core.errors import OptionError, SourceError
+from drrpack.formats.dataset import DRRDataset
+from drrpack.formats.files.publish import write_atomic
+from drrpack.formats.layout import AnyPath
+from drrpack.formats.preview import preview_grid
+from drrpack.trainers.incremental.chart import Point, Series, chart
+from drrpack.trainers.incremental.grouping import (
+    Group,
+    Result,
+    differing,
+    grouped,
+    heading,
+    shown_settings,
+    without_doubles,
+)
+from drrpack.trainers.incremental.results import NEWEST, curve, newest_at_end, read_result, table
+from drrpack.trainers.incremental.rundir import RESULT
+
+Row = Sequence[str | tuple[float, str]]  # a cell is text, or a number and how it is shown
+
+
+def find_results(places: Iterable[Path]) -> list[Result]:
+    """The results in folders, theirs included, or named themselves; each once.
+
+    Raises SourceError where there is none.
+    """
+    found: dict[Path, Result] = {}
+    for place in places:
+        paths = sorted(place.rglob(RESULT)) if place.is_dir() else [place]
+        if not paths:
+            raise SourceError(f"{place} holds no {RESULT}; give folders of `drrpack train --out`")
+        for path in paths:
+            found[path.resolve()] = read_result(path)
+    return list(found.values())
+
+
+def complete(results: Sequence[Result]) -> list[Result]:
+    """Those that have all their phases; raises OptionError where there is none."""
+    done = [result for result in results if result.get("complete", True)]
+    if not done:
+        raise OptionError("none of these runs is complete yet; go on with `drrpack train --resume`")
+    return done
+
+
+def write_report(results: Sequence[Result], path: Path, memory: AnyPath | None = None) -> None:
+    """Write the page for ``results``, with pictures from the file ``memory`` where one is given.
+
+    Runs that differ in their seeds alone are one row, a run that is there twice counts once. A run
+    that is not complete yet stands in the list of runs and nowhere else.
+
+    Raises OptionError for results that may not share a table, OutputError, and what reading
+    ``memory`` raises.
+    """
+    page = Template(
+        files("drrpack.trainers.incremental").joinpath("report.html").read_text("utf-8")
+    )
+    (every, doubles), chosen = without_doubles(results), complete(results)
+    groups, rows = grouped(chosen), table(chosen)
+    columns = differing(groups)
+    text = page.substitute(
+        summary=escape(_summary(groups, columns, doubles)),
+        curves=_curves(groups, columns),
+        averages=_by_phases(rows, columns, "average_accuracy"),
+        lasts=_by_phases(rows, columns, "last_accuracy"),
+        newest=_newest(groups, columns),
+        memories=_memory_table(groups, columns),
+        against=_against_memory(rows, groups, columns),
+        classes=_class_changes(groups, columns),
+        codec_views=_codec_views(groups, columns),
+        pictures="" if memory is None else _pictures(memory),
+        runs=_runs(every),
+    )
+    write_atomic(path, lambda file: file.write(text.encode()))
+
+
+def _summary(groups: Sequence[Group], columns: Sequence[str], doubles: Sequence[Result]) -> str:
+    """How many runs, and what they have in common."""
+    runs = [run for group in groups for run in group.runs]
+    first, seeds = runs[0], len({run["seed"] for run in runs})
+    common = {
+        "classes": f"{len(first['class_order'])} classes",
+        "base": f"base {first['config']['base']}",
+        "recipe": f"recipe {first['recipe']} ({first['epochs']} epochs, width {first['width']})",
+        "seeds": f"{seeds} {'seed' if seeds == 1 else 'seeds'}",
+        "device": first["device"],
+    }
+    shared = [text for name, text in common.items() if name not in columns]
+    again = f"; {len(doubles)} that were there twice are counted once" if doubles else ""
+    return ", ".join([f"{len(runs)} runs", *shared]) + again
+
+
+def _curves(groups: Sequence[Group], columns: Sequence[str]) -> str:
+    """Figure 3 of the paper: a chart for each number of phases."""
+    charts: dict[int, list[Series]] = {}
+    for group in groups:
+        seen, accuracy = curve(group.runs)  # (P,), (S, P)
+        points = [
+            Point(x, float(column.mean()), float(column.min()), float(column.max()))
+            for x, column in zip(seen, accuracy.T, strict=True)
+        ]
+        charts.setdefault(group.phases, []).append(Series(group.name(columns), points))
+    return "".join(
+        f"<figure>{chart(series, 'classes seen', 'accuracy, %', lines=True)}"
+        f"<figcaption>{phases} phases</figcaption></figure>"
+        for phases, series in charts.items()
+    )
+
+
+def _by_phases(rows: Sequence[dict[str, Any]], columns: Sequence[str], metric: str) -> str:
+    """Tables 1 and 2 of the paper: methods down, numbers of phases across."""
+    counts = sorted({row["phases"] for row in rows}, reverse=True)
+    by_name: dict[tuple[str, ...], dict[int, dict[str, Any]]] = {}
+    for row in rows:
+        name = row["method"], *(row[column] for column in columns)
+        by_name.setdefault(name, {})[row["phases"]] = row
+    body: list[Row] = [
+        [*name, *(_spread(found.get(count), metric) for count in counts)]
+        for name, found in by_name.items()
+    ]
+    heads = ["method", *map(heading, columns), *(f"{count} phases" for count in counts)]
+    return _table(heads, body)
+
+
+def _spread(row: dict[str, Any] | None, metric: str) -> str | tuple[float, str]:
+    if row is None or row[metric] is None:
+        return "-"
+    deviation = row[f"{metric}_std"]
+    shown = f"{row[metric]:.2f}" + ("" if deviation is None else f" ± {deviation:.2f}")
+    return row[metric], shown
+
+
+def _newest(groups: Sequence[Group], columns: Sequence[str]) -> str:
+    """The classes of the last phase, after it: means over seeds."""
+    body: list[Row] = []
+    for group in groups:
+        found = [newest for run in group.runs if (newest := newest_at_end(run)) is not None]
+        means = [sum(one[name] for one in found) / max(1, len(found)) for name in NEWEST]
+        cells = [(mean, f"{mean:.2f}") if found else "-" for mean in means]
+        body.append([*_named(group, columns), *cells])
+    told = ["accuracy on them, %", "answers that name one, %", "test images of one, %"]
+    return _table([*_heads(columns), *told], body)
+
+
+def _heads(columns: Sequence[str]) -> list[str]:
+    return ["method", "phases", *map(heading, columns)]
+
+
+def _named(group: Group, columns: Sequence[str]) -> Row:
+    """The first cells of a group's row, below `_heads`."""
+    return [group.method, (group.phases, str(group.phases)), *group.cells(columns)]
+
+
+def _memory_table(groups: Sequence[Group], columns: Sequence[str]) -> str:
+    """Table 3 of the paper: what each method keeps, by part, after its last phase."""
+    kept = [group.runs[0]["memory_bytes"] for group in groups]
+    parts = dict.fromkeys(name for one in kept for name in one if name != "total")
+    body: list[Row] = []
+    for group, sizes in zip(groups, kept, strict=True):
+        cells = [_megabytes(sizes[n]) if n in sizes else "-" for n in (*parts, "total")]
+        body.append([*_named(group, columns), *cells])
+    headings = (name.replace("_", " ") + ", MB" for name in (*parts, "total"))
+    return _table([*_heads(columns), *headings], body)
+
+
+def _megabytes(size: int) -> tuple[float, str]:
+    return size, f"{size / 1e6:.2f}"
+
+
+def _against_memory(
+    rows: Sequence[dict[str, Any]], groups: Sequence[Group], columns: Sequence[str]
+) -> str:
+    series = [
+        Series(
+            f"{group.name(columns)}, {group.phases} phases",
+            [Point(row["memory_bytes"] / 1e6, row["last_accuracy"])],
+        )
+        for row, group in zip(rows, groups, strict=True)
+    ]
+    return chart(series, "MB kept, all told", "accuracy after the last phase, %", lines=False)
+
+
+def _class_changes(groups: Sequence[Group], columns: Sequence[str]) -> str:
+    """Each class when it was new, and after the last phase; the mean over seeds."""
+    tables = []
+    for group in groups:
+        changes: dict[str, list[tuple[float, float]]] = {}
+        for result in group.runs:
+            names = result["config"]["classes"]
+            last = result["phases"][-1]["class_accuracy"]
+            for place, number in enumerate(result["class_order"]):
+                first = next(p for p in result["phases"] if len(p["class_accuracy"]) > place)
+                pair = first["class_accuracy"][place], last[place]
+                changes.setdefault(names[number], []).append(pair)
+        body: list[Row] = []
+        for name, pairs in changes.items():
+            new, end = (sum(column) / len(pairs) for column in zip(*pairs, strict=True))
+            body.append(
+                [name, *((v, f"{v:.1f}") for v in (new, end)), (end - new, f"{end - new:+.1f}")]
+            )
+        made = _table(["class", "when new, %", "at the end, %", "change"], body)
+        title = escape(f"{group.name(columns)}, {group.phases} phases")
+        tables.append(f"<details><summary>{title}</summary>{made}</details>")
+    return "".join(tables)
+
+
+def _codec_views(groups: Sequence[Group], columns: Sequence[str]) -> str:
+    body: list[Row] = []
+    for group in groups:
+        runs = [run for run in group.runs if "through_codec" in run]
+        if not runs:
+            continue
+        raw = sum(run["last_accuracy"] for run in runs) / len(runs)
+        seen = sum(run["through_codec"]["last_accuracy"] for run in runs) / len(runs)
+        body.append([*_named(group, columns), *((v, f"{v:.2f}") for v in (raw, seen))])
+    if not body:
+        return ""
+    made = _table([*_heads(columns), "raw test images, %", "through the codec, %"], body)
+    return f"<h2>Test images that went through the codec</h2>{made}"
+
+
+def _pictures(memory: AnyPath) -> str:
+    grid, note = preview_grid(DRRDataset(memory))
+    data = io.BytesIO()
+    grid.save(data, "PNG", optimize=True)
+    source = base64.b64encode(data.getvalue()).decode()
+    return (
+        f"<h2>Reconstructions</h2><p>{escape(note)}</p>"
+        f'<div class="wide"><img alt="images of the memory" src="data:image/png;base64,{source}">'
+        "</div>"
+    )
+
+
+def _runs(results: Sequence[Result]) -> str:
+    """What to repeat each run with."""
+    settings = [shown_settings(result) for result in results]
+    columns = [name for name in settings[0] if len({one[name] for one in settings}) > 1]
+    columns = [name for name in columns if name not in ("data", "drrpack")]  # stand there anyway
+    body: list[Row] = [
+        [
+            result["method"],
+            (result["config"]["phases"], str(result["config"]["phases"])),
+            (result["seed"], str(result["seed"])),
+            *(shown[column] for column in columns),
+            (result["last_accuracy"], f"{result['last_accuracy']:.2f}"),
+            (result["wall_seconds"], f"{result['wall_seconds'] / 60:.1f}"),
+            "yes" if result["complete"] else "no",
+            result["config"]["data"][:12],
+            ", ".join(f"{name} {version}" for name, version in result["versions"].items()),
+        ]
+        for result, shown in zip(results, settings, strict=True)
+    ]
+    end = ["last, %", "minutes", "complete", "data", "versions"]
+    return _table(["method", "phases", "seed", *map(heading, columns), *end], body)
+
+
+def _table(headings: Sequence[str], rows: Iterable[Row]) -> str:
+    """A table whose headings sort it; numbers are sorted as such."""
+    head = "".join(
+        f'<th scope="col" aria-sort="none"><button type="button">{escape(h)}</button></th>'
+        for h in headings
+    )
+    body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
+    made = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return f'<div class="wide">{made}</div>'
+
+
+def _cell(cell: str | tuple[float, str]) -> str:
+    if cell == "-":  # no number
+        return '<td class="number">-</td>'
+    if isinstance(cell, str):
+        return f"<td>{escape(cell)}</td>"
+    return f'<td class="number" data-value="{cell[0]!r}">{escape(cell[1])}</td>'

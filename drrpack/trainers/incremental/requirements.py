@@ -1,0 +1,83 @@
+"""What a run will need, looked at before its first training: nobody waits hours for a refusal.
+
+It follows from what a method declares: its `Need`s, and `Method.least` where there is a budget.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from drrpack.core.errors import OptionError
+from drrpack.trainers.incremental.methods.base import METHODS, Method, Need, PhaseContext
+
+# How each need is read of the classes that a phase adds: all phases together, of all classes.
+READ: dict[Need, Callable[[PhaseContext], Any]] = {
+    "raw_new": lambda context: context.raw(context.new),
+    "raw_seen": lambda context: context.raw(context.new),
+    "exemplars": lambda context: [context.exemplars(label) for label in context.new],
+    "ranked": lambda context: [context.data.ranking(label) for label in context.new],
+    "replayed": lambda context: context.replayed(context.new),
+}
+Known = set[tuple[str, tuple[int, ...]]]  # what was read of which classes
+
+
+def check_needs(
+    method: Method, contexts: Sequence[PhaseContext], through_codec: bool, known: Known
+) -> None:
+    """Raise now what any phase would raise for want of images, exemplars, an encoder or room.
+
+    ``contexts`` are those of all phases of a run, so classes that it does not use are not asked
+    for. What is ``known`` is not read again; what is read is added to it.
+
+    Raises:
+        SourceError, OptionError, FormatError: what is missing, and how to mend it.
+    """
+    for context in contexts:
+        _once("test", context, known, _tested)
+    if through_codec:
+        first = contexts[0].new[:1]  # the encoder is one for all classes
+        _once("codec", contexts[0], known, lambda c: c.data.test_through_codec(first))
+    if "exemplars" in method.needs:
+        _check_exemplars(method, contexts[:-1])  # the last classes never become old ones
+    for need in READ:
+        for context in contexts if need in method.needs - {"exemplars"} else ():
+            _once(need, context, known, READ[need])
+    for context in contexts:
+        _check_room(method, context)
+
+
+def _once(
+    what: str, context: PhaseContext, known: Known, read: Callable[[PhaseContext], Any]
+) -> None:
+    if (what, context.new) not in known:
+        read(context)
+        known.add((what, context.new))
+
+
+def _tested(context: PhaseContext) -> None:
+    context.tensors(*context.data.test(context.new), context.new, "test")
+
+
+def _check_exemplars(method: Method, contexts: Sequence[PhaseContext]) -> None:
+    for context in contexts:
+        for label, (positions, _) in zip(context.new, READ["exemplars"](context), strict=True):
+            if len(positions):
+                continue
+            others = sorted(
+                name
+                for name, other in METHODS.items()
+                if other.needs < method.needs and "exemplars" not in other.needs
+            )
+            raise OptionError(
+                f"{method.name} needs raw exemplars of old classes, and the memory keeps none of "
+                f"{context.data.classes[label]!r}: encode with --raw-per-class 20, or take "
+                f"--method {' or '.join(others) or 'another'}"
+            )
+
+
+def _check_room(method: Method, context: PhaseContext) -> None:
+    for label in context.new if context.budget_bytes is not None else ():
+        least = method.least(context, label)
+        if least is not None:
+            context.room(*least)

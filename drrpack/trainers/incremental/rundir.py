@@ -1,0 +1,151 @@
+"""The folder of a run: its settings, a checkpoint for each finished phase, the result so far.
+
+    settings.json       what the run was started with; a resumed run must agree
+    phases/<key>.pt     one finished phase: what was measured, and in the newest the weights
+    result.json         the result of the phases so far
+
+Every file is written beside itself and renamed, so a killed run leaves whole files only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from drrpack.core.errors import CorruptError, OptionError, OutputError
+from drrpack.formats.files.places import make_folder
+from drrpack.formats.files.publish import changing, is_hidden, remove_leftovers, write_atomic
+
+SETTINGS, PHASES, RESULT = "settings.json", "phases", "result.json"
+
+
+def check_run(out: Path, settings: Mapping[str, Any], resume: bool) -> None:
+    """Check that a run can have its folder: a new one, or one of these very settings.
+
+    Writes nothing. Raises OutputError for a folder with something else in it, or where none can be
+    made, and OptionError for a run with other settings. Resuming where nothing has been started
+    starts, and a run that never finished a phase holds no other back.
+    """
+    present = _present(out)
+    if set(present) <= {SETTINGS}:
+        return
+    if SETTINGS not in present:
+        found = ", ".join(sorted(present)[:3])
+        raise OutputError(f"{out} is not empty and holds no run ({found}); give a new folder")
+    if not resume:
+        raise OutputError(f"{out} already holds a run; go on with --resume, or give a new folder")
+    _check_settings(out, json.loads((out / SETTINGS).read_text("utf-8")), settings)
+
+
+@contextmanager
+def open_run(out: Path, settings: Mapping[str, Any]) -> Iterator[None]:
+    """Make the folder of a run that `check_run` has let pass; no other process may enter it
+    meanwhile.
+
+    Raises OutputError where it can't be made, or another process is at it.
+    """
+    with changing(make_folder(out)):
+        for folder in (out, out / PHASES):
+            remove_leftovers(folder)
+        if set(_present(out)) <= {SETTINGS}:
+            write_json(out / SETTINGS, settings)
+        yield
+
+
+def _present(out: Path) -> list[str]:
+    """What a folder holds; raises OutputError where there is none and none can be made."""
+    try:
+        return [path.name for path in out.iterdir() if not is_hidden(path)]
+    except FileNotFoundError:
+        above = next(path for path in out.absolute().parents if path.exists())
+        if os.access(above, os.W_OK | os.X_OK):
+            return []
+        raise OutputError(
+            f"can't make the run's folder {out}: you may not write to {above}; give another place"
+        ) from None
+    except OSError as error:
+        raise OutputError(f"can't make the run's folder {out}: {error.strerror}") from error
+
+
+def _check_settings(out: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Raise OptionError that names each setting which is not as the run was started with."""
+    before, now = _flat(before), _flat(now)
+    different = [
+        f"{name} was {_short(before.get(name))} and is now {_short(now.get(name))}"
+        for name in sorted({*before, *now})
+        if before.get(name) != now.get(name)
+    ]
+    if different:
+        raise OptionError(
+            f"the run in {out} can't go on with other settings: {'; '.join(different)}. "
+            "Give the old settings, or a new folder"
+        )
+
+
+def phase_path(folder: Path, key: Mapping[str, Any]) -> Path:
+    """Where the checkpoint of a phase lies: its name holds a digest of all that decides it."""
+    text = json.dumps(key, sort_keys=True)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+    return folder / f"{key['method']}-{len(key['seen']):04d}-{digest}.pt"
+
+
+def save_phase(path: Path, finished: Mapping[str, Any]) -> None:
+    """Keep a finished phase: ``record``, the classifier's ``weights``, the method's ``state``."""
+    make_folder(path.parent)
+    write_atomic(path, lambda file: torch.save(dict(finished), file))
+
+
+def load_phase(path: Path) -> dict[str, Any] | None:
+    """What ``save_phase`` kept, or None; raises CorruptError."""
+    if not path.exists():
+        return None
+    try:
+        finished: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch.load raises half a dozen types on a damaged file
+        raise CorruptError(
+            f"the checkpoint {path} can't be read ({error}); delete it and resume, "
+            "and its phase is trained again"
+        ) from error
+    return finished
+
+
+def drop_weights(path: Path) -> None:
+    """Leave only the record of a phase: once the next is safe, 45 MB a phase serve no one."""
+    finished = load_phase(path)
+    if finished is not None and (finished["weights"] or finished["state"]):
+        save_phase(path, {"record": finished["record"], "weights": {}, "state": {}})
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write ``content`` as indented JSON, whole or not at all."""
+    text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+    write_atomic(path, lambda file: file.write(text.encode()))
+
+
+def plain(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """As JSON reads it back: tuples are lists."""
+    as_json: dict[str, Any] = json.loads(json.dumps(settings))
+    return as_json
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings under dotted names, so that a message names the very one."""
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = value
+    return flat
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

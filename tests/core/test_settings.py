@@ -1,0 +1,293 @@
+"""The default path and small models under all that a process may have set: always the same bytes.
+
+The codec is loaded, images encoded, codes compressed and read again within each setting.
+"""
+
+from __future__ import annotations
+
+import ast
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from process_settings import SETTINGS
+from small_models import CONTEXT, SMALL, small_bitswap, small_vqvae, structured_codes
+from torch import nn
+
+from drrpack.core import probability
+from drrpack.core.codec import ClassCodes, Codec, assemble, finish
+from drrpack.core.entropy.code_model import BitSwapConfig
+from drrpack.core.exact import exact_arithmetic
+from drrpack.core.rdoq import DEFAULT_QUALITY, with_quality
+from drrpack.core.settings import _operators, float_arithmetic, own_settings, seeded, unfilled
+from drrpack.core.streams import StreamLayout
+from drrpack.core.weights import pack_bitswap, pack_vqvae, unpack_bitswap, unpack_vqvae
+from drrpack.formats import shipped
+from drrpack.formats.container import Reader
+from drrpack.formats.memory import load_codec
+
+pytestmark = pytest.mark.usefixtures("one_thread", "tables_anew")
+
+CPU = torch.device("cpu")
+PACKAGE = Path(__file__).resolve().parents[2] / "drrpack"
+LAYOUT = StreamLayout(plain_images=24, group=2, lanes=2)
+IMAGES = 28  # two groups beside the plain ones
+
+
+@pytest.fixture
+def tables_anew() -> Iterator[None]:
+    """The tables of probabilities are made within the test, and not kept for others."""
+    made = (probability.exp2_table, probability.logistic_table)
+    for table in made:
+        table.cache_clear()
+    yield
+    for table in made:
+        table.cache_clear()
+
+
+@lru_cache(maxsize=1)
+def images() -> NDArray[np.uint8]:
+    """Smooth colours, (IMAGES, 32, 32, 3)."""
+    coarse = np.random.default_rng(0).integers(0, 256, (IMAGES, 4, 4, 3)).astype(np.uint8)
+    large = [Image.fromarray(one).resize((32, 32), Image.Resampling.BICUBIC) for one in coarse]
+    return np.stack([np.asarray(one) for one in large])
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """All that comes out of a codec on the way there and back."""
+
+    codes: bytes
+    streams: tuple[bytes, bytes]
+    models: tuple[bytes, bytes]
+    pixels: bytes
+
+
+def outcome(codec: Codec, coded: ClassCodes | None = None) -> Outcome:
+    """Of the images, and of ``coded`` instead of their codes where those are too cheap to code."""
+    levels = {name: replace(getattr(codec, name), layout=LAYOUT) for name in ("top", "bottom")}
+    codec = replace(codec, **levels)
+    codes = codec.encode(images())
+    coded = codes if coded is None else coded
+    (made,) = codec.compress([coded])
+    (found,) = codec.decompress([made], coded.top.shape[1:])
+    np.testing.assert_array_equal(found.flat, coded.flat)
+    tables = {name: level.table for name, level in levels.items()}
+    entropy = pack_bitswap(codec.bitswap, tables, {name: LAYOUT for name in levels})
+    return Outcome(
+        codes.flat.tobytes(),
+        (made.top.tobytes(), made.bottom.tobytes()),
+        (pack_vqvae(codec.vqvae, codec.bits).data, entropy.data),
+        codec.decode(codes, (32, 32)).tobytes(),
+    )
+
+
+def shipped_codec(kind: str) -> Codec:
+    for path in shipped.paths():
+        with Reader(path) as reader:
+            if kind in path.name:
+                (codec,) = with_quality([load_codec(reader, CPU)], DEFAULT_QUALITY)
+                return codec
+    raise AssertionError(f"no codec called {kind} is shipped")
+
+
+@lru_cache(maxsize=2)
+def shipped_outcome(kind: str) -> Outcome:
+    return outcome(shipped_codec(kind))
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_the_default_path(setting: str) -> None:
+    expected = shipped_outcome("context")
+    with SETTINGS[setting]():
+        assert outcome(shipped_codec("context")) == expected
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_the_shipped_codec_with_latents(setting: str) -> None:
+    expected = shipped_outcome("bitswap")
+    with SETTINGS[setting]():
+        assert outcome(shipped_codec("bitswap")) == expected
+
+
+@lru_cache(maxsize=1)
+def made_up() -> ClassCodes:
+    (top,), (bottom,) = (structured_codes([IMAGES], shape, 32) for shape in ((4, 4), (8, 8)))
+    return ClassCodes(top, bottom)
+
+
+@lru_cache(maxsize=2)
+def stored(config: BitSwapConfig) -> tuple[Any, Any]:
+    """Small models as a file holds them."""
+    codec = finish(small_vqvae(), small_bitswap(config=config), made_up(), CPU)
+    tables = {"top": codec.top.table, "bottom": codec.bottom.table}
+    layouts = {"top": LAYOUT, "bottom": LAYOUT}
+    return pack_vqvae(codec.vqvae, codec.bits), pack_bitswap(codec.bitswap, tables, layouts)
+
+
+def loaded(config: BitSwapConfig) -> Codec:
+    vqvae, entropy = stored(config)
+    return assemble(*unpack_vqvae(vqvae), *unpack_bitswap(entropy), CPU)
+
+
+@lru_cache(maxsize=2)
+def small_outcome(config: BitSwapConfig) -> Outcome:
+    return outcome(loaded(config), made_up())
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+@pytest.mark.parametrize("config", [SMALL, CONTEXT], ids=["bitswap", "context"])
+def test_small_models(config: BitSwapConfig, setting: str) -> None:
+    expected = small_outcome(config)
+    with SETTINGS[setting]():
+        assert outcome(loaded(config), made_up()) == expected
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_a_codec_loaded_outside_of_a_setting(setting: str) -> None:
+    codec, expected = loaded(SMALL), small_outcome(SMALL)
+    with SETTINGS[setting]():
+        assert outcome(codec, made_up()) == expected
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_what_is_finished_after_a_fit(setting: str) -> None:
+    """The scales of activations come from float convolutions."""
+    parts = small_vqvae(), small_bitswap(config=CONTEXT), made_up(), CPU
+    plain = outcome(finish(*parts), made_up())
+    with SETTINGS[setting]():
+        assert outcome(finish(*parts), made_up()) == plain
+
+
+def test_a_network_loaded_in_inference_mode_can_be_fitted_further() -> None:
+    with torch.inference_mode():
+        network = unpack_bitswap(stored(CONTEXT)[1])[0]
+    assert not any(one.is_inference() for one in network.parameters())
+
+
+# --- settings stay as they were ---
+
+
+def state() -> tuple[Any, ...]:
+    return (
+        torch.get_default_dtype(), torch.get_default_device(), torch.get_num_threads(),
+        torch.are_deterministic_algorithms_enabled(), torch.is_autocast_enabled("cpu"),
+        torch.is_inference_mode_enabled(), torch.is_grad_enabled(), np.geterr(),
+        *(operator.fp32_precision for operator in _operators()),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_settings_are_put_back(setting: str) -> None:
+    with SETTINGS[setting]():
+        before = state()
+        with pytest.raises(RuntimeError, match="stop"), float_arithmetic(), exact_arithmetic(CPU):
+            raise RuntimeError("stop")
+        assert state() == before
+
+
+def test_the_default_dtype_of_other_threads_is_never_another() -> None:
+    """It belongs to the process: a training in another thread would see a change."""
+    stop, seen = Event(), set()
+
+    def watch() -> None:
+        while not stop.is_set():
+            seen.add(torch.get_default_dtype())
+
+    with SETTINGS["bfloat16 by default"]():
+        watcher = Thread(target=watch)
+        watcher.start()
+        outcome(loaded(CONTEXT), made_up())
+        stop.set()
+        watcher.join()
+    assert seen == {torch.bfloat16}
+
+
+def test_precision_is_the_processs_again_when_the_last_thread_is_out() -> None:
+    inside, leave = Event(), Event()
+
+    def work() -> None:
+        with float_arithmetic():
+            inside.set()
+            leave.wait(30)
+
+    with SETTINGS["medium products"]():
+        thread = Thread(target=work)
+        with float_arithmetic():
+            thread.start()
+            assert inside.wait(30)
+        x = torch.rand(64, 64, generator=torch.Generator().manual_seed(0))
+        exact = x.double() @ x.double()
+        assert (x @ x - exact).abs().max() < 1e-4, "the other thread is still inside"
+        leave.set()
+        thread.join()
+        assert torch.get_float32_matmul_precision() == "medium"
+
+
+# --- the random state ---
+
+
+def test_a_network_made_to_be_filled_draws_nothing() -> None:
+    before = torch.get_rng_state()
+    made = unfilled(lambda: nn.Linear(3, 4))
+    assert made.weight.shape == (4, 3) and made.weight.device.type == "cpu"
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_weights_of_a_seed_leave_the_random_state_alone() -> None:
+    torch.manual_seed(5)
+    expected = nn.Linear(3, 4).weight
+    before = torch.manual_seed(7).get_state(), np.random.get_state()[1].tobytes(), random.getstate()
+    with seeded(5):
+        assert torch.equal(nn.Linear(3, 4).weight, expected)
+    after = torch.get_rng_state(), np.random.get_state()[1].tobytes(), random.getstate()
+    assert torch.equal(before[0], after[0]) and before[1:] == after[1:]
+
+
+def test_own_settings_are_those_that_pytorch_comes_with() -> None:
+    with SETTINGS["all of them"](), own_settings():
+        assert torch.zeros(1, dtype=torch.float32).device == CPU
+        assert torch.is_grad_enabled() and not torch.is_inference_mode_enabled()
+        assert not torch.is_autocast_enabled("cpu")
+        np.log(np.zeros(0))
+        assert (np.float32(1e-30) * np.float32(1e-30)) == 0, "an underflow is nothing to raise for"
+
+
+# --- whatever makes tensors says what it makes ---
+
+MAKERS = {
+    "torch.empty", "torch.eye", "torch.linspace", "torch.ones", "torch.rand", "torch.randn",
+    "torch.tensor", "torch.zeros", "nn.BatchNorm2d", "nn.Conv2d", "nn.ConvTranspose2d",
+    "nn.Embedding", "nn.LayerNorm", "nn.Linear",
+}  # fmt: skip
+
+
+def makes_by_default(text: str) -> list[int]:
+    """Lines on which a tensor or a layer is made of the process's default dtype."""
+    calls = (node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call))
+    return [
+        call.lineno
+        for call in calls
+        if ast.unparse(call.func) in MAKERS and "dtype" not in {word.arg for word in call.keywords}
+    ]
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: path.stem)
+def test_every_tensor_is_made_of_a_dtype_that_is_said(path: Path) -> None:
+    assert not makes_by_default(path.read_text("utf-8")), f"{path.name}: say dtype=..."
+
+
+def test_a_tensor_of_the_default_dtype_is_found() -> None:
+    assert makes_by_default("a = 1\nb = torch.zeros(3, device='cpu')") == [2]
+    assert makes_by_default("nn.Linear(3, 4)") == [1]
+    assert not makes_by_default("torch.zeros(3, dtype=torch.int64)\npartial(nn.Linear, dtype=x)")

@@ -1,0 +1,349 @@
+"""Models come back from their bytes exactly; anything else is a named error, and at once."""
+
+from __future__ import annotations
+
+import json
+import time
+import tracemalloc
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from small_models import (
+    CONTEXT,
+    HALVES,
+    SMALL,
+    SMALL_VQVAE,
+    first_version,
+    small_bitswap,
+    small_vqvae,
+)
+
+from drrpack.core.entropy.code_model import BitSwapConfig
+from drrpack.core.errors import CorruptError, DrrError, ExactnessError
+from drrpack.core.exact import IntEmbedding, exact_arithmetic, int_layers
+from drrpack.core.pixels import ActivationBits
+from drrpack.core.streams import StreamLayout, frequency_table
+from drrpack.core.vqvae import VQVAEConfig
+from drrpack.core.weights import Model, pack_bitswap, pack_vqvae, unpack_bitswap, unpack_vqvae
+
+BITS = ActivationBits(top=5, joined=5, residual=6, hidden=(6, 7), upsampled=6)
+LAYOUTS = {"top": StreamLayout(31, 4, 16), "bottom": StreamLayout(7)}
+
+Config = dict[str, Any]
+
+
+def tables() -> dict[str, Any]:
+    rng = np.random.default_rng(0)
+    return {
+        name: frequency_table(rng.integers(0, high, 1000), SMALL.codebook_size)
+        for name, high in (("top", 32), ("bottom", 5))
+    }
+
+
+def as_read(model: Model) -> Model:
+    """The model after its config has been JSON."""
+    return model._replace(config=json.loads(json.dumps(model.config)))
+
+
+def packed_bitswap(config: BitSwapConfig = SMALL) -> Model:
+    return as_read(pack_bitswap(small_bitswap(config=config), tables(), LAYOUTS))
+
+
+def first_bitswap() -> Model:
+    return as_read(first_version(small_bitswap(), tables(), LAYOUTS))
+
+
+def packed_vqvae(config: VQVAEConfig = SMALL_VQVAE) -> Model:
+    return as_read(pack_vqvae(small_vqvae(config=config), BITS))
+
+
+# --- round trips ---
+
+
+@pytest.mark.parametrize("sizes", [SMALL_VQVAE, HALVES], ids=["integers", "halves"])
+def test_a_vqvae_comes_back(sizes: VQVAEConfig) -> None:
+    network = small_vqvae(config=sizes)
+    model = packed_vqvae(sizes)
+    assert model.version == ("2.0" if sizes.weight_bits else "1.0")
+    again, bits = unpack_vqvae(model)
+    assert bits == BITS and again.config == sizes
+    state = again.state_dict()
+    stored = 0
+    for name, tensor in network.state_dict().items():
+        if name.endswith((".usage", ".total")):
+            continue
+        assert torch.equal(state[name], tensor), name
+        stored += tensor.numel()
+    assert len(model.data) == 2 * stored if not sizes.weight_bits else len(model.data) < stored
+    assert as_read(pack_vqvae(again, bits)) == model
+    assert not again.training and not any(p.requires_grad for p in again.parameters())
+
+
+def test_weights_of_the_first_version_come_back() -> None:
+    network, (again, found_tables, layouts) = small_bitswap(), unpack_bitswap(first_bitswap())
+    assert again.config == SMALL
+    assert pack_bitswap(again, found_tables, layouts) == pack_bitswap(network, tables(), LAYOUTS)
+
+
+@pytest.mark.parametrize("carrier", [torch.float32, torch.float64])
+@pytest.mark.parametrize("sizes", [SMALL, CONTEXT], ids=["bitswap", "context"])
+def test_an_entropy_model_comes_back(sizes: BitSwapConfig, carrier: torch.dtype) -> None:
+    network, model = small_bitswap(config=sizes), packed_bitswap(sizes)
+    again, found_tables, layouts = unpack_bitswap(model, carrier)
+    assert again.config == sizes and layouts == LAYOUTS
+    for name, table in tables().items():
+        np.testing.assert_array_equal(found_tables[name], table)
+    layers = int_layers(network)
+    for name, layer in int_layers(again).items():
+        for key, array in layer.arrays().items():
+            np.testing.assert_array_equal(array, layers[name].arrays()[key])
+        frozen = layer.frozen if isinstance(layer, IntEmbedding) else (layer.frozen or [None])[0]
+        assert frozen is not None and frozen.dtype == carrier
+    for level in ("top", "bottom"):
+        kept = getattr(network, level).last_integers()
+        np.testing.assert_array_equal(getattr(again, level).last_integers(), kept)
+    assert as_read(pack_bitswap(again, found_tables, layouts)) == model
+
+
+def test_a_bitswap_computes_what_it_did() -> None:
+    network, (again, _, _) = small_bitswap(), unpack_bitswap(packed_bitswap())
+    codes = torch.randint(32, (3, 4, 4))
+    with exact_arithmetic(torch.device("cpu")):
+        for a, b in zip(
+            network.top.posterior(0, codes, None), again.top.posterior(0, codes, None), strict=True
+        ):
+            assert torch.equal(a, b)
+
+
+def test_unpacking_draws_no_random_numbers() -> None:
+    models = packed_vqvae(), packed_bitswap()
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    unpack_vqvae(models[0])
+    unpack_bitswap(models[1])
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+# --- damage ---
+
+Unpack = Callable[[Model], object]
+KINDS: dict[str, tuple[Callable[[], Model], Unpack, Any]] = {
+    "vqvae 1.0": (lambda: packed_vqvae(HALVES), unpack_vqvae, SMALL_VQVAE),
+    "vqvae 2.0": (packed_vqvae, unpack_vqvae, SMALL_VQVAE),
+    "bitswap 1.0": (first_bitswap, unpack_bitswap, SMALL),
+    "bitswap 2.0": (packed_bitswap, unpack_bitswap, SMALL),
+    "context 2.0": (lambda: packed_bitswap(CONTEXT), unpack_bitswap, CONTEXT),
+}
+GRIDS = ("weight_bits", "codebook_bits")
+
+
+def made(kind: str) -> tuple[Config, bytes]:
+    model = KINDS[kind][0]()
+    return model.config, model.data
+
+
+def unpacked(kind: str, config: Any, blob: bytes) -> object:
+    return KINDS[kind][1](Model(kind.split()[1], config, blob))
+
+
+def refused(kind: str, config: Any, blob: bytes, error: type[DrrError] = CorruptError) -> None:
+    """It raises ``error`` within 2 seconds, in less than 64 MiB of Python's own memory."""
+    tracemalloc.start()
+    began = time.process_time()
+    try:
+        with pytest.raises(error):
+            unpacked(kind, config, blob)
+        assert time.process_time() - began < 2
+        assert tracemalloc.get_traced_memory()[1] < 64 * 2**20
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_blobs_of_another_size_are_refused(kind: str) -> None:
+    config, blob = made(kind)
+    for damaged in (b"", blob[:1], blob[: len(blob) // 2], blob[:-1], blob + b"\0", blob * 2):
+        refused(kind, config, damaged)
+
+
+def sizes(kind: str) -> list[str]:
+    """The names of the numbers in a config; the first versions have no grids."""
+    config = asdict(KINDS[kind][2])
+    return [name for name in config if not (name in GRIDS and kind.endswith("1.0"))]
+
+
+BAD = [-1, 0, 4097, 10**18, "8", "", None, [8], {}, True, False, float("nan"), float("inf")]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("bad", BAD, ids=repr)
+def test_hostile_numbers_are_refused(kind: str, bad: object) -> None:
+    config, blob = made(kind)
+    for name in sizes(kind):
+        if config[name] != bad and not (name in GRIDS and bad == 0 and bad is not False):
+            refused(kind, {**config, name: bad}, blob)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_fractions_of_channels_are_refused(kind: str) -> None:
+    config, blob = made(kind)
+    for name in sizes(kind):
+        if isinstance(config[name], int):
+            refused(kind, {**config, name: config[name] + 0.5}, blob)
+            refused(kind, {**config, name: float(config[name])}, blob)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_missing_keys_and_other_shapes_of_config_are_refused(kind: str) -> None:
+    config, blob = made(kind)
+    for name in config:
+        refused(kind, {k: v for k, v in config.items() if k != name}, blob)
+    for other in ({}, [], "config", None, 7):
+        refused(kind, other, blob)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_other_sizes_than_the_blobs_are_refused(kind: str) -> None:
+    config, blob = made(kind)
+    of_latents = {"latents", "top_channels", "bottom_channels", "latent_width"}
+    without = {*GRIDS, "residual_blocks", *(of_latents if kind == "context 2.0" else ())}
+    for name in sizes(kind):
+        if isinstance(config[name], int) and name not in without:
+            refused(kind, {**config, name: config[name] * 2}, blob, DrrError)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("bitswap 2.0", "latents"), ("bitswap 1.0", "blocks"), ("vqvae 2.0", "residual_blocks")],
+)
+@pytest.mark.parametrize("depth", [65, 4096])
+def test_thousands_of_layers_are_refused_before_they_are_built(
+    kind: str, name: str, depth: int
+) -> None:
+    """Even layers that hold nothing yet take their time: 4096 latents took 20 seconds."""
+    config, blob = made(kind)
+    if kind == "vqvae 2.0":
+        config["activation_bits"]["hidden"] = [6] * depth
+    with pytest.raises(CorruptError, match=f"{name} = {depth}, which can't be"):
+        unpacked(kind, {**config, name: depth}, blob)
+
+
+@pytest.mark.parametrize("name", ["top_cell", "bottom_cell"])
+@pytest.mark.parametrize("side", [3, 16, 4096])
+def test_cells_that_are_no_small_power_of_two_are_refused(name: str, side: int) -> None:
+    config, blob = made("bitswap 2.0")
+    refused("bitswap 2.0", {**config, name: side}, blob)
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes"),
+    [
+        ("vqvae 1.0", {"residual_channels": 4096}),
+        ("vqvae 2.0", {"channels": 1024, "embedding": 1024}),
+        ("bitswap 1.0", {"latents": 64, "latent_width": 512}),
+        ("bitswap 2.0", {"width": 1024, "latents": 64}),
+        ("context 2.0", {"prediction_width": 4096, "embedding": 512}),
+    ],
+)
+def test_huge_networks_are_refused_before_they_are_built(
+    kind: str, changes: dict[str, int]
+) -> None:
+    config, blob = made(kind)
+    built = []
+
+    class Watched(torch.overrides.TorchFunctionMode):
+        def __torch_function__(
+            self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
+            out = func(*args, **(kwargs or {}))
+            if isinstance(out, torch.Tensor) and out.device.type != "meta":
+                built.append(out.numel())
+            return out
+
+    with Watched(), pytest.raises(CorruptError):
+        unpacked(kind, {**config, **changes}, blob)
+    assert sum(built) < 10 * len(blob)
+
+
+@pytest.mark.parametrize("bad", [-9, 17, "5", 5.0, True, None, float("nan")])
+def test_bad_activation_bits_are_refused(bad: object) -> None:
+    config, blob = made("vqvae 2.0")
+    bits = config["activation_bits"]
+    for name in ("top", "joined", "residual", "upsampled"):
+        refused("vqvae 2.0", {**config, "activation_bits": {**bits, name: bad}}, blob)
+    refused("vqvae 2.0", {**config, "activation_bits": {**bits, "hidden": [bad, 3]}}, blob)
+    refused("vqvae 2.0", {**config, "activation_bits": bad}, blob)
+    without = {k: v for k, v in bits.items() if k != "hidden"}
+    refused("vqvae 2.0", {**config, "activation_bits": without}, blob)
+
+
+@pytest.mark.parametrize("hidden", [[], [3], [3, 3, 3]])
+def test_activation_bits_of_another_number_of_blocks_are_refused(hidden: list[int]) -> None:
+    config, blob = made("vqvae 2.0")
+    bits = {**config["activation_bits"], "hidden": hidden}
+    refused("vqvae 2.0", {**config, "activation_bits": bits}, blob)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"plain_images": -1}, {"plain_images": 2**40}, {"group": 0}, {"group": 5000}, {"lanes": 0},
+     {"lanes": 10**9}, {"lanes": "8"}, {"group": True}, {"lanes": True},
+     {"plain_images": False}, {"group": 2.0}, {"plain_images": None},
+     {"plain_images": float("nan")}],
+)  # fmt: skip
+def test_bad_layouts_are_refused(change: dict[str, object]) -> None:
+    config, blob = made("bitswap 2.0")
+    for level in ("top", "bottom"):
+        kept = {**config["streams"], level: {**config["streams"][level], **change}}
+        refused("bitswap 2.0", {**config, "streams": kept}, blob)
+        kept = {k: v for k, v in config["streams"].items() if k != level}
+        refused("bitswap 2.0", {**config, "streams": kept}, blob)
+
+
+@pytest.mark.parametrize("kind", ["vqvae 1.0", "vqvae 2.0"])
+def test_weights_that_are_no_numbers_are_refused(kind: str) -> None:
+    config, blob = made(kind)
+    for bits in (0x7C00, 0xFC00, 0x7E00):  # infinities, NaN
+        damaged = blob[:100] + bits.to_bytes(2, "little") + blob[102:]
+        refused(kind, config, damaged)
+
+
+@pytest.mark.parametrize(("kind", "start"), [("bitswap 1.0", -2 * 32), ("bitswap 2.0", 0)])
+def test_tables_that_do_not_add_up_are_refused(kind: str, start: int) -> None:
+    config, blob = made(kind)
+    start %= len(blob)
+    before, table, after = blob[:start], blob[start : start + 64], blob[start + 64 :]
+    for index, change in ((0, 1), (3, -1)):
+        damaged = np.frombuffer(table, "<u2").copy()
+        damaged[index] = int(damaged[index]) + change & 0xFFFF
+        refused(kind, config, before + damaged.tobytes() + after)
+    damaged = np.frombuffer(table, "<u2").copy()
+    damaged[np.argmax(damaged)] += damaged[1]
+    damaged[1] = 0
+    refused(kind, config, before + damaged.tobytes() + after)
+
+
+@pytest.mark.parametrize("kind", ["bitswap 1.0", "bitswap 2.0", "context 2.0"])
+def test_random_blobs_are_errors_of_ours_or_models(kind: str) -> None:
+    config, blob = made(kind)
+    for seed in range(5):
+        noise = np.random.default_rng(seed).bytes(len(blob))
+        with pytest.raises((CorruptError, ExactnessError)):
+            unpacked(kind, config, noise)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_flipped_bits_never_give_another_kind_of_error(kind: str) -> None:
+    config, blob = made(kind)
+    for bit in np.random.default_rng(0).choice(8 * len(blob), 60, replace=False):
+        damaged = bytearray(blob)
+        damaged[bit // 8] ^= 1 << int(bit) % 8
+        try:
+            found = unpacked(kind, config, bytes(damaged))
+        except DrrError:
+            continue
+        assert isinstance(found, tuple)

@@ -1,0 +1,83 @@
+"""Figures measured while encoding: entropy, lzma, PSNR, and which images count as held out."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from drrpack.formats.sources.source import Source, open_source
+from drrpack.operations import figures
+
+
+def source_of(root: Path, counts: dict[str, list[int]]) -> Source:
+    """Grey pictures of 8 x 8: ``counts[split][c]`` of class c, each of its own brightness."""
+    brightness = 0
+    for split, numbers in counts.items():
+        for index, count in enumerate(numbers):
+            for number in range(count):
+                picture = root / split / f"c{index}" / f"{number:03}.png"
+                picture.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(np.full((8, 8, 3), brightness, np.uint8)).save(picture)
+                brightness += 1
+    return open_source(root)
+
+
+def brightness(images: np.ndarray) -> list[int]:
+    return images[:, 0, 0, 0].tolist()
+
+
+@pytest.mark.parametrize("codes", [[7], [1, 1, 1], [0, 1, 2, 3], [0, 0, 0, 5]])
+def test_entropy_by_hand(codes: list[int]) -> None:
+    shares = [codes.count(code) / len(codes) for code in set(codes)]
+    expected = sum(-share * math.log2(share) for share in shares)
+    assert figures.entropy_bits(np.array(codes, np.uint16)) == pytest.approx(expected)
+
+
+def test_lzma_finds_what_repeats() -> None:
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 512, 20_000)
+    assert 9.0 < figures.lzma_bits(noise) < 10.0
+    assert figures.lzma_bits(np.tile(noise[:100], 200)) < 0.2
+
+
+def test_psnr_by_hand() -> None:
+    black = np.zeros((2, 4, 4, 3), np.uint8)
+    assert figures.psnr_db(black, black + 255) == pytest.approx(0.0)
+    assert figures.psnr_db(black, black + 1) == pytest.approx(20 * math.log10(255))
+    assert math.isfinite(figures.psnr_db(black, black))
+
+
+def test_held_out_are_the_classes_not_fitted_on(tmp_path: Path) -> None:
+    source = source_of(tmp_path, {"train": [2, 3, 4], "test": [1, 1, 1]})
+    images, where = figures._held_out(source, 1)
+    assert brightness(images) == [2, 3, 4, 5, 6, 7, 8] and "2 unseen classes" in where
+    assert brightness(figures._held_out(source, 0)[0]) == list(range(9)), "of another codec"
+
+
+def test_held_out_is_the_test_split_where_all_is_fitted_on(tmp_path: Path) -> None:
+    source = source_of(tmp_path, {"train": [2, 2], "test": [1, 3]})
+    images, where = figures._held_out(source, 2)
+    assert brightness(images) == [4, 5, 6, 7] and where == "the test split"
+    assert figures.kept_back(4, source, 2).tolist() == 4 * [False]
+
+
+def test_a_few_are_kept_from_fitting_where_nothing_else_is_unseen(tmp_path: Path) -> None:
+    source = source_of(tmp_path, {".": [60, 60]})
+    every = np.concatenate([source.load(0), source.load(1)])
+    back = figures.kept_back(len(every), source, 2)
+    fitted, kept = every[~back], every[back]
+    assert brightness(kept) == [49, 99] and len(fitted) == 118
+    assert not set(brightness(kept)) & set(brightness(fitted))
+    images, where = figures._held_out(source, 2)
+    np.testing.assert_array_equal(images, kept)
+    assert where == "images kept from fitting"
+
+
+def test_not_more_are_measured_than_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(figures, "HELD_OUT", 4)
+    source = source_of(tmp_path, {"train": [1, 5, 5]})
+    assert brightness(figures._held_out(source, 1)[0]) == [1, 5, 6, 10]

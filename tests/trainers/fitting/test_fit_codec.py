@@ -1,0 +1,190 @@
+"""Both networks fitted in a row: the codec they give, its log, and going on from checkpoints."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from small_models import SMALL_VQVAE
+from tiny_memory import TINY_BITSWAP, TINY_PLAN, tiny_networks
+
+from drrpack.core.codec import Codec, lay_out
+from drrpack.formats import memory
+from drrpack.formats.sources.source import open_source
+from drrpack.trainers.fitting.choice import expected_bytes
+from drrpack.trainers.fitting.codec import FitPlan, fit_codec
+from drrpack.trainers.fitting.loop import Budget, FitProgress
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def images(digits_folder: Path) -> NDArray[np.uint8]:
+    source = open_source(digits_folder, splits=["train"])
+    return np.concatenate([source.load(0), source.load(1)])
+
+
+def plan_of(epochs: int = 1, seed: int = 0, checkpoints: Path | None = None) -> FitPlan:
+    return TINY_PLAN(Budget(epochs=epochs), CPU, seed, checkpoints=checkpoints)
+
+
+LABELS = np.repeat([0, 1], 30)
+
+
+def fitted(images: NDArray[np.uint8], plan: FitPlan) -> Codec:
+    with tiny_networks():
+        return fit_codec(images, plan, labels=LABELS)[0][0]
+
+
+def weights(codec: Codec) -> tuple[bytes, bytes]:
+    vqvae, entropy = memory.sections(codec)
+    return vqvae.data, entropy.data
+
+
+@pytest.fixture(scope="module")
+def undisturbed(images: NDArray[np.uint8]) -> Codec:
+    return fitted(images, plan_of())
+
+
+def test_the_codec_codes_what_it_was_fitted_on(
+    undisturbed: Codec, images: NDArray[np.uint8]
+) -> None:
+    codes = [undisturbed.encode(images[:30]), undisturbed.encode(images[30:])]
+    with tiny_networks():
+        codec, made = lay_out(undisturbed, codes)  # decodes it, and compares
+    assert codec.top.layout.plain_images < 30
+    assert [streams.images for streams in made] == [30, 30]
+
+
+def test_a_layout_that_cant_be_paid_for_is_made_anew(
+    undisturbed: Codec, images: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    codes = [undisturbed.encode(images[:30]), undisturbed.encode(images[30:])]
+    monkeypatch.setattr("drrpack.core.streams.plain_images_needed", lambda *_: 0)  # too few
+    with tiny_networks():
+        codec, made = lay_out(undisturbed, codes)
+    assert codec.top.layout.plain_images > 0
+    assert codec.decompress(made, (4, 4))[1].digest == codes[1].digest
+
+
+def test_what_is_used_is_what_is_stored(undisturbed: Codec) -> None:
+    for name, tensor in undisturbed.vqvae.state_dict().items():
+        kept = tensor.half().float()
+        if name.endswith((".weight", ".codebook")):
+            unit = 2.0 ** (8 if name.endswith(".codebook") else 7)
+            kept = (tensor * unit).round() / unit
+        assert torch.equal(tensor, kept), name
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_log_and_reports(images: NDArray[np.uint8], labelled: bool) -> None:
+    reports: list[FitProgress] = []
+    labels = LABELS[22:38] if labelled else np.zeros(16, np.int64)
+    with tiny_networks():
+        _, log = fit_codec(images[22:38], plan_of(), reports.append, labels)
+    stages = list(dict.fromkeys(report.stage for report in reports))
+    assert stages == [*["features"][: int(labelled)], "VQ-VAE", "bitswap top", "bitswap bottom"]
+    assert {"steps", "epochs", "seconds", "psnr_db"} <= set(log["vqvae"])
+    for level in ("bitswap_top", "bitswap_bottom"):
+        assert {"steps", "bits_per_code"} <= set(log[level])
+    assert [fitted.get("steps") for fitted in log.values()] == [1] * (3 + labelled)
+
+
+def test_labels_matter(undisturbed: Codec, images: NDArray[np.uint8]) -> None:
+    with tiny_networks():
+        (plain,), _ = fit_codec(images, plan_of())
+    assert weights(plain)[0] != weights(undisturbed)[0]
+
+
+def test_the_seed_decides(undisturbed: Codec, images: NDArray[np.uint8]) -> None:
+    assert weights(fitted(images, plan_of())) == weights(undisturbed)
+    other = weights(fitted(images, plan_of(seed=1)))
+    assert other[0] != weights(undisturbed)[0] and other[1] != weights(undisturbed)[1]
+
+
+def test_checkpoints_are_of_these_data_and_this_network(
+    undisturbed: Codec, images: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    folder = tmp_path / "fit"
+    fitted(images, plan_of(checkpoints=folder))
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "bitswap-bottom.pt", "bitswap-top.pt", "features.pt", "vqvae.pt",
+    ]  # fmt: skip
+    other = images.copy()
+    other[0] ^= 255
+    changed = fitted(other, plan_of(checkpoints=folder))
+    assert weights(changed) == weights(fitted(other, plan_of()))
+    smaller = replace(plan_of(), vqvae=replace(plan_of().vqvae, channels=8))
+    kept = replace(smaller, checkpoints=folder)
+    assert weights(fitted(images, kept)) == weights(fitted(images, smaller))
+    assert weights(fitted(images, plan_of(checkpoints=folder))) == weights(undisturbed)
+
+
+def test_two_entropy_models_share_a_vqvae(images: NDArray[np.uint8]) -> None:
+    plan = replace(plan_of(), entropy=(replace(TINY_BITSWAP, latents=0), TINY_BITSWAP))
+    with tiny_networks():
+        (context, bitswap), log = fit_codec(images, plan)
+        codes = [context.encode(images)]
+        for codec in (context, bitswap):
+            lay_out(codec, codes)  # decodes it, and compares
+    assert weights(context)[0] == weights(bitswap)[0]
+    assert [codec.bitswap.config.kind for codec in (context, bitswap)] == ["context", "bitswap"]
+    stages = ("context", "thrifty", "bitswap")
+    levels = [f"{stage}_{level}" for stage in stages for level in ("top", "bottom")]
+    assert list(log) == ["vqvae", *levels, "decoder"]
+    first, second = (codec.bitswap.top.likelihood.leave.weight for codec in (context, bitswap))
+    near = (first - second).norm() / first.norm()
+    assert 0 < near < 0.1, "the second begins with what the first has learned"
+
+
+def test_the_best_quality_is_not_fitted_to_thrift(images: NDArray[np.uint8]) -> None:
+    context = replace(TINY_BITSWAP, latents=0)
+    with tiny_networks():
+        _, log = fit_codec(images, replace(plan_of(), entropy=(context,), quality=100))
+    assert list(log) == ["vqvae", "context_top", "context_bottom"]
+
+
+def quality(codec: Codec, images: NDArray[np.uint8]) -> tuple[float, float]:
+    """Squared error, and the bytes of the codes."""
+    codes = codec.encode(images)
+    error = codec.decode(codes, (32, 32)).astype(float) - images
+    return float(np.square(error).mean()), expected_bytes(codec, codes)
+
+
+def test_a_fit_goes_on_from_a_codec(undisturbed: Codec, images: NDArray[np.uint8]) -> None:
+    plan = replace(plan_of(epochs=8), start=[undisturbed])
+    further = fitted(images, plan)
+    before, after = quality(undisturbed, images), quality(further, images)
+    assert after[0] < before[0] and after[1] < before[1]
+
+
+def test_a_wide_start_is_narrowed(images: NDArray[np.uint8]) -> None:
+    start = fitted(images, plan_of(epochs=8))
+    narrow = replace(
+        plan_of(),
+        vqvae=replace(SMALL_VQVAE, embedding=4),
+        entropy=(replace(TINY_BITSWAP, embedding=4),),
+    )
+    further = fitted(images, replace(narrow, start=[start]))
+    assert further.vqvae.config.embedding == further.bitswap.config.embedding == 4
+    before, after = quality(start, images), quality(further, images)
+    anew = quality(fitted(images, narrow), images)
+    assert after[0] < 1.02 * before[0]
+    assert after[1] < anew[1] / 2, "it has not begun from scratch"
+
+
+def test_a_start_of_another_grid_and_size(images: NDArray[np.uint8]) -> None:
+    """What is fitted further keeps the size of its networks, but for embeddings that are wider than
+    the plan's; its grid is the plan's."""
+    coarse = replace(plan_of(), entropy=(replace(TINY_BITSWAP, weight_bits=4),))
+    halves = replace(coarse, vqvae=replace(SMALL_VQVAE, weight_bits=0, codebook_bits=0))
+    start = fitted(images, halves)
+    further = fitted(images, replace(plan_of(), start=[start]))
+    assert further.vqvae.config == SMALL_VQVAE
+    assert further.bitswap.config == TINY_BITSWAP

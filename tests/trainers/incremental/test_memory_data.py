@@ -1,0 +1,119 @@
+"""A file and the raw images behind it, as the protocol sees them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_memory import encode_tiny
+
+from drrpack import DRRDataset, SourceError
+from drrpack.formats.sources.source import open_source
+from drrpack.trainers.incremental.memory_data import MemoryData
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.fixture(scope="module")
+def dataset(digits_drr: Path) -> DRRDataset:
+    return DRRDataset(digits_drr).preload()
+
+
+def test_reconstructions(digits_drr: Path, dataset: DRRDataset) -> None:
+    images, labels = MemoryData(digits_drr).replayed([4, 1])
+    assert labels.tolist() == [4] * 30 + [1] * 30 and labels.dtype == np.int64
+    np.testing.assert_array_equal(images[:30], dataset.pixels(range(120, 150)))
+    np.testing.assert_array_equal(images[30:], dataset.pixels(range(30, 60)))
+
+
+def test_raw_images_in_the_order_of_their_reconstructions(
+    digits_drr: Path, digits_folder: Path
+) -> None:
+    data, source = MemoryData(digits_drr), open_source(digits_folder)
+    assert data.has_raw
+    images, labels = data.raw([4, 1])
+    np.testing.assert_array_equal(images, np.concatenate([source.load(4), source.load(1)]))
+    assert labels.tolist() == [4] * 30 + [1] * 30
+    images, labels = data.test([9])
+    np.testing.assert_array_equal(images, source.load(9, "test"))
+    assert labels.tolist() == [9] * 8
+
+
+def test_some_classes_are_numbered_anew(
+    digits_drr: Path, digits_folder: Path, dataset: DRRDataset
+) -> None:
+    data, source = MemoryData(digits_drr, numbers=[7, 2]), open_source(digits_folder)
+    assert list(data.classes) == ["7", "2"]
+    np.testing.assert_array_equal(data.replayed([1])[0], dataset.pixels(range(60, 90)))
+    np.testing.assert_array_equal(data.raw([1])[0], source.load(2))
+    np.testing.assert_array_equal(data.test([0])[0], source.load(7, "test"))
+
+
+def test_bytes(digits_drr: Path) -> None:
+    whole, some = MemoryData(digits_drr), MemoryData(digits_drr, numbers=[7, 2])
+    assert sum(whole.memory_bytes.values()) == os.path.getsize(digits_drr)
+    index = DRRDataset(digits_drr).reader.index[[7, 2]]
+    payload = int(index["top_bytes"].sum() + index["bottom_bytes"].sum())
+    assert some.memory_bytes == {**whole.memory_bytes, "payload": payload}
+
+
+def test_the_fingerprint_is_of_all_that_decides(
+    digits_drr: Path, digits_folder: Path, tmp_path: Path
+) -> None:
+    def of(*numbers: int, test: Path | None = None) -> str:
+        return MemoryData(digits_drr, numbers=numbers or None, test=test).fingerprint
+
+    fewer = Path(shutil.copytree(digits_folder / "test", tmp_path / "test"))
+    next((fewer / "0").iterdir()).unlink()
+    assert of() == of()
+    different = [of(), of(1, 2), of(2, 1), of(test=fewer)]
+    assert len(set(different)) == 4
+    copied = shutil.copy(digits_drr, tmp_path / "copy.drr")
+    assert MemoryData(Path(copied)).fingerprint == of()
+
+
+def test_other_test_images(digits_drr: Path, digits_folder: Path) -> None:
+    data = MemoryData(digits_drr, test=digits_folder / "test")
+    np.testing.assert_array_equal(data.test([3])[0], MemoryData(digits_drr).test([3])[0])
+    with pytest.raises(SourceError, match="training images"):
+        MemoryData(digits_drr, test=digits_folder / "train")
+
+
+def test_a_source_that_has_moved(
+    own_drr: Path, digits_folder: Path, tmp_path: Path, remembered: Path
+) -> None:
+    """As where the file was made on another machine."""
+    folder = Path(shutil.copytree(digits_folder, tmp_path / "elsewhere"))
+    remembered.unlink()
+    with pytest.raises(SourceError, match="--test DIR"):
+        MemoryData(own_drr)
+    data = MemoryData(own_drr, test=folder / "test")
+    assert not data.has_raw
+    with pytest.raises(SourceError, match="--source DIR"):
+        data.raw([0])
+    data = MemoryData(own_drr, source=folder)
+    assert data.has_raw and len(data.raw([0])[0]) == 30 and len(data.test([0])[0]) == 8
+
+
+def test_what_methods_choose_by(digits_drr: Path, dataset: DRRDataset) -> None:
+    data = MemoryData(digits_drr, numbers=[7, 2])
+    assert data.counts == [30, 30]
+    ranking = data.ranking(1)
+    assert sorted(ranking.tolist()) == list(range(30)) and ranking.tolist() != list(range(30))
+    positions, images = data.exemplars(0)
+    assert len(positions) == 0 and images.shape == (0, 32, 32, 3)
+
+
+def test_test_images_through_the_codec(
+    digits_drr: Path, digits_folder: Path, tmp_path: Path
+) -> None:
+    """They come back as they do out of a file that is made of them."""
+    data = MemoryData(digits_drr, numbers=[7, 2])
+    seen, labels = data.test_through_codec([1, 0])
+    assert labels.tolist() == data.test([1, 0])[1].tolist()
+    made = encode_tiny(digits_folder / "test", tmp_path / "test.drr", codec=digits_drr)
+    wanted = [DRRDataset(made, classes=[name]).to_numpy()[0] for name in ("2", "7")]
+    np.testing.assert_array_equal(seen, np.concatenate(wanted))

@@ -1,0 +1,206 @@
+"""The page: what stands in it, and what a real browser makes of it."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from protocol_data import SMALL, DigitsData
+
+from drrpack.core.errors import OptionError, SourceError
+from drrpack.trainers.incremental.chart import Point, Series, chart
+from drrpack.trainers.incremental.protocol import run
+from drrpack.trainers.incremental.report import find_results, write_report
+
+RUNS = [("drr", 2, 0), ("drr", 2, 1), ("drr", 3, 0), ("ub", 2, 0), ("er", 2, 0)]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs")
+    data = DigitsData(8)
+    data.classes[3] = "<b>three</b> & co"
+    for method, phases, seed in RUNS:
+        options = SMALL | {"phases": phases, "seed": seed, "test_view": "both"}
+        run(data, method, out=folder / f"{method}-{phases}-{seed}", **options)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page(runs: Path, digits_drr: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("page") / "report.html"
+    write_report(find_results([runs]), path, digits_drr)
+    return path
+
+
+class Reader(HTMLParser):
+    """Text of all table cells, and every address in the page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cells: list[str] = []
+        self.addresses: list[str] = []
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.open.append(tag)
+        self.addresses += [value or "" for name, value in attrs if name in ("src", "href")]
+        if tag == "td":
+            self.cells.append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        while self.open and self.open.pop() != tag:  # those without an end lie above it
+            pass
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] == "td":
+            self.cells[-1] += data
+
+
+def read(page: Path) -> Reader:
+    reader = Reader()
+    reader.feed(page.read_text("utf-8"))
+    return reader
+
+
+def test_it_holds_the_numbers_of_the_runs(page: Path, runs: Path) -> None:
+    cells = read(page).cells
+    results = {path.name: json.loads((path / "result.json").read_text()) for path in runs.iterdir()}
+    one = results["ub-2-0"]
+    assert f"{one['average_accuracy']:.2f}" in cells
+    two = [results[f"drr-2-{seed}"]["last_accuracy"] for seed in (0, 1)]
+    deviation = abs(two[0] - two[1]) / 2**0.5
+    assert f"{sum(two) / 2:.2f} ± {deviation:.2f}" in cells
+    assert f"{one['memory_bytes']['total'] / 1e6:.2f}" in cells
+    assert f"{one['through_codec']['last_accuracy']:.2f}" in cells
+
+
+def test_names_are_text_and_nothing_is_loaded(page: Path) -> None:
+    reader = read(page)
+    assert "<b>three</b> & co" in reader.cells
+    assert all(address.startswith("data:") for address in reader.addresses)
+    assert not re.search(r"https?://(?!www\.w3\.org)", page.read_text("utf-8"))
+
+
+def test_class_changes(page: Path, runs: Path) -> None:
+    result = json.loads((runs / "er-2-0" / "result.json").read_text())
+    place = result["class_order"].index(
+        2
+    )  # the seventh of ten: phase 1 of two after a base of four
+    new, last = (result["phases"][k]["class_accuracy"][place] for k in (1, -1))
+    cells = read(page).cells
+    assert [f"{new:.1f}", f"{last:.1f}", f"{last - new:+.1f}"] in [
+        cells[k + 1 : k + 4] for k, cell in enumerate(cells) if cell == "digit 2"
+    ]
+
+
+def test_results_are_found_once(runs: Path, tmp_path: Path) -> None:
+    assert len(find_results([runs])) == len(RUNS)
+    assert len(find_results([runs, runs / "ub-2-0", runs / "ub-2-0" / "result.json"])) == len(RUNS)
+    with pytest.raises(SourceError, match=r"holds no result.json"):
+        find_results([tmp_path])
+    (tmp_path / "result.json").write_text("{}")
+    with pytest.raises(SourceError, match="lacks"):
+        find_results([tmp_path])
+
+
+def test_recipes_never_share_a_page(runs: Path, tmp_path: Path) -> None:
+    results = find_results([runs])
+    results[0] = {**results[0], "epochs": 99}
+    with pytest.raises(OptionError, match="can't share"):
+        write_report(results, tmp_path / "x.html")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_runs_under_way_stand_apart(runs: Path, page: Path, tmp_path: Path) -> None:
+    results = find_results([runs])
+    one = {**results[0], "phases": results[0]["phases"][:2], "complete": False}
+    write_report([one, *results[1:]], tmp_path / "some.html")
+    assert read(tmp_path / "some.html").cells.count("no") == 1
+    with pytest.raises(OptionError, match="none of these runs is complete"):
+        write_report([one], tmp_path / "x.html")
+
+
+# --- charts --------------------------------------------------------------------------------------
+
+
+def elements(svg: str) -> ElementTree.Element:
+    return ElementTree.fromstring(re.search("<svg.*</svg>", svg, re.S)[0])  # type: ignore[index]
+
+
+def test_points_lie_where_the_axes_say() -> None:
+    series = [Series("a", [Point(50, 20.0), Point(100, 60.0, 40.0, 80.0)])]
+    root = elements(chart(series, "x", "y", lines=True))
+    ticks = {t.text: t for t in root.iter("text") if "tick" in (t.get("class") or "")}
+    circles = list(root.iter("circle"))
+    for circle, (x, y) in zip(circles, [("50", "20"), ("100", "60")], strict=True):
+        row = next(t for t in root.iter("text") if t.get("class") == "tick y" and t.text == y)
+        column = next(t for t in root.iter("text") if t.get("class") == "tick x" and t.text == x)
+        assert float(circle.get("cx", 0)) == float(column.get("x", 0))
+        assert float(circle.get("cy", 0)) == pytest.approx(float(row.get("y", 0)) - 4)
+    assert len(ticks) >= 6 and len(list(root.iter("polygon"))) == 1
+
+
+@pytest.mark.parametrize("value", [0.0, 1e-9, 3.0, 100.0, 12345.678, -4.0])
+def test_a_single_point_has_axes(value: float) -> None:
+    root = elements(chart([Series("<&>", [Point(value, value)])], "x", "y", lines=False))
+    assert len(list(root.iter("circle"))) == 1 and len(list(root.iter("line"))) >= 2
+
+
+# --- a real browser ------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    webdriver = pytest.importorskip("selenium.webdriver")
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if chromium is None or driver is None:
+        pytest.skip("needs chromium and chromedriver on the path")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for flag in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    made = webdriver.Chrome(options, webdriver.ChromeService(driver))
+    yield made
+    made.quit()
+
+
+@pytest.mark.slow
+def test_in_a_browser(browser: Any, page: Path) -> None:
+    browser.set_window_size(1200, 1000)
+    browser.get(page.as_uri())
+    assert browser.get_log("browser") == []
+    column = "[...document.querySelectorAll('table')[2].tBodies[0].rows].map(r => r.cells[{}].{})"
+    names = browser.execute_script(f"return {column.format(0, 'textContent')}")
+    heads = browser.find_elements("css selector", "table")[2].find_elements("css selector", "th")
+    heads[0].find_element("css selector", "button").click()
+    again = browser.execute_script(f"return {column.format(0, 'textContent')}")
+    assert again == sorted(names) and heads[0].get_attribute("aria-sort") == "ascending"
+    heads[-1].find_element("css selector", "button").click()
+    heads[-1].find_element("css selector", "button").click()
+    totals = browser.execute_script(f"return {column.format(len(heads) - 1, 'dataset.value')}")
+    numbers = [float(total) for total in totals]
+    assert numbers == sorted(numbers, reverse=True) and len(set(numbers)) > 1
+    assert [head.get_attribute("aria-sort") for head in (heads[0], heads[-1])] == [
+        "none", "descending",
+    ]  # fmt: skip
+    assert browser.get_log("browser") == []
+
+
+@pytest.mark.slow
+def test_on_a_phone_nothing_hangs_over(browser: Any, page: Path) -> None:
+    size = {"width": 375, "height": 800, "deviceScaleFactor": 2, "mobile": True}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    try:
+        browser.get(page.as_uri())
+        assert browser.execute_script("return document.documentElement.scrollWidth") <= 375
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})

@@ -1,0 +1,62 @@
+"""ResNet-18 for small images against torchvision's, and at other sizes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch import nn
+
+from drrpack.trainers.learning.resnet import ResNet18
+
+
+def parameters(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def test_width_64_is_the_well_known_network() -> None:
+    models = pytest.importorskip("torchvision.models")
+    reference = models.resnet18(num_classes=100)
+    reference.conv1 = nn.Conv2d(3, 64, 3, 1, 1, bias=False)
+    reference.maxpool = nn.Identity()
+    network = ResNet18(100, 64)
+    assert parameters(network) == parameters(reference) == 11_220_132
+
+
+def test_it_computes_what_torchvision_computes() -> None:
+    models = pytest.importorskip("torchvision.models")
+    reference = models.resnet18(num_classes=10)
+    reference.conv1 = nn.Conv2d(3, 64, 3, 1, 1, bias=False)
+    reference.maxpool = nn.Identity()
+    network = ResNet18(10, 64).eval()
+    # the two list their tensors in the same order, save that torchvision's stem has other names
+    ours, theirs = network.state_dict(), reference.state_dict()
+    assert [value.shape for value in ours.values()] == [value.shape for value in theirs.values()]
+    reference.load_state_dict(dict(zip(theirs, ours.values(), strict=True)))
+    x = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        torch.testing.assert_close(network(x), reference.eval()(x), rtol=1e-4, atol=1e-4)
+
+
+def test_narrow_networks_survive_their_backward_pass() -> None:
+    """In a process of its own: with a stride in the 1x1 shortcut this died of a bad write."""
+    code = (
+        "import torch; from drrpack.trainers.learning.resnet import ResNet18\n"
+        "torch.set_num_threads(2)\n"
+        "x = torch.randn(239, 3, 32, 32).to(memory_format=torch.channels_last)\n"
+        "ResNet18(5, 8).to(memory_format=torch.channels_last)(x).sum().backward()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("side", [4, 8, 9, 32, 40])
+def test_any_size_goes(side: int) -> None:
+    network = ResNet18(7, 4).eval()
+    x = torch.zeros(2, 3, side, side + 1)
+    with torch.inference_mode():
+        assert network.features(x).shape == (2, network.feature_size) == (2, 32)
+        assert network(x).shape == (2, 7)
+        torch.testing.assert_close(network.head(network.features(x)), network(x))
