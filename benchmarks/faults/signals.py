@@ -28,7 +28,8 @@ from pathlib import Path
 from workbench import ROOT, Bench, make_bench, parser, report
 
 SECONDS = 2.0  # in which a signal comes, from the start of the process on
-PATIENCE_SECONDS = 30.0  # for a process that has got its signal
+PATIENCE_SECONDS = 60.0  # for a process that has got its signal
+AT_ONCE_SECONDS = 0.5  # in which a process ends that was about to
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 SHORT_RUN = ("--epochs", "1", "--width", "2", "--no-ceiling")
 
@@ -58,6 +59,8 @@ def main() -> None:
     arguments.add_argument("--only", nargs="*", help="some commands alone")
     given = arguments.parse_args()
     chance = random.Random(given.seed)
+    # a shell starts what goes into the background with SIGINT ignored, which children would inherit
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         bench = make_bench(place / "bench")
@@ -112,8 +115,13 @@ def _signalled(
     start = time.monotonic()
     child = _start(command, place)
     time.sleep(max(0.0, moment - (time.monotonic() - start)))
+    if child.poll() is not None:
+        child.communicate()
+        shutil.rmtree(place, ignore_errors=True)
+        return "finished before its signal"
     taken_over = _catches(child.pid, signal.SIGTERM)
     child.send_signal(number)
+    sent = time.monotonic()
     try:
         _, errors = child.communicate(timeout=PATIENCE_SECONDS)
     except subprocess.TimeoutExpired:
@@ -124,7 +132,8 @@ def _signalled(
         changed = _content(place) != before
         shutil.rmtree(place, ignore_errors=True)
     if child.returncode == 0:
-        return "finished before its signal"
+        at_once = "interrupted, after" in errors or time.monotonic() - sent < AT_ONCE_SECONDS
+        return f"{number.name}: 0, " + ("finished by then" if at_once else "WENT ON")
     what = f"{child.returncode}, {'CHANGED' if changed else 'nothing written'}"
     what += ", TRACEBACK" if "Traceback" in errors else ""
     return f"{number.name}: {what}" + ("" if taken_over else ", while the interpreter started")
