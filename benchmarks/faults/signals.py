@@ -133,9 +133,10 @@ def _signalled(
         shutil.rmtree(place, ignore_errors=True)
     if child.returncode == 0:
         at_once = "interrupted, after" in errors or time.monotonic() - sent < AT_ONCE_SECONDS
-        return f"{number.name}: 0, " + ("finished by then" if at_once else "WENT ON")
-    what = f"{child.returncode}, {'CHANGED' if changed else 'nothing written'}"
-    what += ", TRACEBACK" if "Traceback" in errors else ""
+        what = "0, " + ("finished by then" if at_once else "WENT ON")
+    else:
+        what = f"{child.returncode}, {'CHANGED' if changed else 'nothing written'}"
+        what += ", TRACEBACK" if "Traceback" in errors else ""
     return f"{number.name}: {what}" + ("" if taken_over else ", while the interpreter started")
 
 
