@@ -6,8 +6,9 @@ Each command runs as a process of its own, on fresh copies of small files, and g
 of them SIGINT, at a moment drawn from its first two seconds or from its whole length if that is
 less. A signal before the command has taken its signals over, while the interpreter starts, has its
 default effect, and is counted apart. A command may be faster than its signal: then it ends with 0
-and what it makes is there, whole. `train` leaves the settings of a run that has not begun, which
-the same command begins anew.
+and what it makes is there, whole. Python loses a SIGINT that comes while it runs a callback of its
+own, before the command has begun; it says so, and that is counted apart. `train` leaves the
+settings of a run that has not begun, which the same command begins anew.
 """
 
 from __future__ import annotations
@@ -133,7 +134,10 @@ def _signalled(
         shutil.rmtree(place, ignore_errors=True)
     if child.returncode == 0:
         at_once = "interrupted, after" in errors or time.monotonic() - sent < AT_ONCE_SECONDS
-        what = "0, " + ("finished by then" if at_once else "WENT ON")
+        by_python = "Exception ignored in" in errors  # as in a callback of importlib's locks
+        what = "0, " + (
+            "finished by then" if at_once else "lost by Python" if by_python else "WENT ON"
+        )
     else:
         what = f"{child.returncode}, {'CHANGED' if changed else 'nothing written'}"
         what += ", TRACEBACK" if "Traceback" in errors else ""
