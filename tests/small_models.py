@@ -10,11 +10,11 @@ from typing import Any, TypeVar
 import numpy as np
 import pytest
 import torch
+from drrpack.core.entropy.code_model import BitSwap, BitSwapConfig, LevelModel
 from numpy.typing import NDArray
 from torch import Tensor
 
 from drrpack.core import ans
-from drrpack.core.entropy.code_model import BitSwap, BitSwapConfig, LevelModel
 from drrpack.core.exact import IntConv2d, IntConvTranspose2d, IntLinear, freeze, int_layers
 from drrpack.core.streams import Level, StreamLayout, frequency_table
 from drrpack.core.vqvae import VQVAE, VQVAEConfig

@@ -18,13 +18,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from drrpack.core.entropy.code_model import BitSwap, BitSwapConfig
 from process_settings import SETTINGS
 from small_models import Codes, convolutions_run, small_bitswap, structured_codes
 from torch import Tensor
 
 from drrpack.core import streams
 from drrpack.core.ans import Words
-from drrpack.core.entropy.code_model import BitSwap, BitSwapConfig
 from drrpack.core.errors import CorruptError
 from drrpack.core.exact import IntConv2d, exact_arithmetic, freeze, move
 from drrpack.core.probability import Categorical

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from drrpack.core.entropy.code_model import BitSwapConfig
 from PIL import Image
 from small_models import SMALL_VQVAE
 
-from drrpack.core.entropy.code_model import BitSwapConfig
 from drrpack.operations import encode as encoding
 from drrpack.operations.encode_plan import EncodeOptions, plan_encode
 from drrpack.trainers.fitting import (

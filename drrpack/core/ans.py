@@ -53,8 +53,7 @@ class _Tail:
         count = np.bincount(rows, minlength=len(self.length))
         if (count > self.length).any():
             raise MessageError(
-                "an ANS message is exhausted: more was popped from it than had been pushed; "
-                "the stream is truncated or damaged, or another model wrote it"
+                "an ANS message is exhausted: more was popped from it than had been pushed"
             )
         values: U64 = self.words[rows, self.length[rows] - 1 - rank].astype(np.uint64)
         self.length = self.length - count

@@ -17,9 +17,9 @@ so a fitted network and its frozen form compute the same numbers.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TypedDict, Unpack
 
 import numpy as np
 import torch
@@ -38,13 +38,30 @@ SIGNED_MAX = 511  # residual streams
 WEIGHT_BITS_MAX = 20  # fractional bits of a weight
 
 
+Arrays = dict[
+    str, NDArray[np.integer]
+]  # the integers of a layer: weight, and mostly bias and shift
+Index = tuple[slice | None, ...]
+
+
+class Limits(TypedDict, total=False):
+    """Of a layer's inputs and outputs; see `IntConv2d`."""
+
+    in_max: int
+    in_bits: int
+    out_bits: int
+    low: int
+    high: int
+    gain: float
+
+
 class _RoundHalfUp(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
+    def forward(ctx: object, x: Tensor) -> Tensor:
         return torch.floor(x + 0.5)
 
     @staticmethod
-    def backward(ctx: Any, *grad: Tensor) -> Tensor:
+    def backward(ctx: object, *grad: Tensor) -> Tensor:
         return grad[0]
 
 
@@ -119,8 +136,8 @@ class IntConv2d(nn.Module):
         scale = torch.exp2(self.out_bits - self.in_bits - exponent)
         return weight.clamp(-WEIGHT_MAX, WEIGHT_MAX), bias, scale
 
-    _beside: Any = (slice(None), None, None)  # one number a channel beside the sums
-    _by_output: Any = (slice(None), None, None, None)  # and beside the weights
+    _beside: Index = (slice(None), None, None)  # one number a channel beside the sums
+    _by_output: Index = (slice(None), None, None, None)  # and beside the weights
 
     def _magnitudes(self, weight: Tensor) -> Tensor:
         """What one sum can hold at most: float64 (channels, taps)."""
@@ -159,7 +176,7 @@ class IntConv2d(nn.Module):
                 "exact in float32; the weights are damaged or come from another program"
             )
 
-    def arrays(self) -> dict[str, NDArray[Any]]:
+    def arrays(self) -> Arrays:
         """The frozen integers: weight int8 (O, I, k, k), bias int32 (O,), shift int8 (O,)."""
         assert self.frozen is not None, "freeze before storing"
         weight, bias, scale = (t.cpu().double().numpy() for t in self.frozen)
@@ -171,7 +188,7 @@ class IntConv2d(nn.Module):
             "shift": shift.astype(np.int8),
         }
 
-    def load_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+    def load_arrays(self, arrays: Arrays) -> None:
         """The inverse of `arrays`; the layer is frozen then. Shapes must be those of the layer."""
         weight, bias, shift = (torch.from_numpy(arrays[k].astype(np.float64)) for k in _CONV_KEYS)
         if weight.shape != self.weight.shape or {bias.shape, shift.shape} != {self.bias.shape}:
@@ -199,7 +216,7 @@ class IntConvTranspose2d(IntConv2d):
     _by_output = (None, slice(None), None, None)
     _inside = (0, 2, 3)
 
-    def __init__(self, inputs: int, outputs: int, **options: Any) -> None:
+    def __init__(self, inputs: int, outputs: int, **options: Unpack[Limits]) -> None:
         super().__init__(inputs, outputs, 4, **options)
         self.weight = nn.Parameter(self.weight.detach().transpose(0, 1).contiguous())
 
@@ -223,7 +240,7 @@ class IntLinear(IntConv2d):
     _by_output = (slice(None), None)
     _inside = (1,)
 
-    def __init__(self, inputs: int, outputs: int, **options: Any) -> None:
+    def __init__(self, inputs: int, outputs: int, **options: Unpack[Limits]) -> None:
         super().__init__(inputs, outputs, 1, **options)
         self.weight = nn.Parameter(self.weight.detach().flatten(1))
 
@@ -273,12 +290,12 @@ class IntEmbedding(nn.Module):
             table = self.quantised() if self.frozen is None else self.frozen
             self.frozen = table.to(carrier)
 
-    def arrays(self) -> dict[str, NDArray[Any]]:
+    def arrays(self) -> Arrays:
         """The frozen table: int8 (size, dim)."""
         assert self.frozen is not None, "freeze before storing"
         return {"weight": self.frozen.cpu().numpy().astype(np.int8)}
 
-    def load_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+    def load_arrays(self, arrays: Arrays) -> None:
         table = torch.from_numpy(arrays["weight"].astype(np.float32))
         if table.shape != self.weight.shape:
             raise ExactnessError(

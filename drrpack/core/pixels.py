@@ -47,8 +47,10 @@ class ActivationBits:
         return asdict(self)
 
     @staticmethod
-    def from_json(kept: dict[str, object]) -> ActivationBits:
+    def from_json(kept: object) -> ActivationBits:
         """The inverse of `to_json`. Raises ValueError for anything else than small integers."""
+        if not isinstance(kept, dict):
+            raise ValueError(f"activation bits are {kept!r}, expected an object")
         hidden = kept["hidden"]
         single = [kept[name] for name in ("top", "joined", "residual", "upsampled")]
         if not isinstance(hidden, list | tuple):

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from drrpack.core.entropy.code_model import BitSwapConfig
 from numpy.typing import NDArray
 from PIL import Image
 from process_settings import SETTINGS
@@ -25,7 +26,6 @@ from torch import nn
 
 from drrpack.core import probability
 from drrpack.core.codec import ClassCodes, Codec, assemble, finish
-from drrpack.core.entropy.code_model import BitSwapConfig
 from drrpack.core.exact import exact_arithmetic
 from drrpack.core.rdoq import DEFAULT_QUALITY, with_quality
 from drrpack.core.settings import _operators, float_arithmetic, own_settings, seeded, unfilled

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from drrpack.core.entropy.code_model import BitSwapConfig
 from small_models import (
     CONTEXT,
     HALVES,
@@ -22,7 +23,6 @@ from small_models import (
     small_vqvae,
 )
 
-from drrpack.core.entropy.code_model import BitSwapConfig
 from drrpack.core.errors import CorruptError, DrrError, ExactnessError
 from drrpack.core.exact import IntEmbedding, exact_arithmetic, int_layers
 from drrpack.core.pixels import ActivationBits

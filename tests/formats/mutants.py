@@ -29,12 +29,12 @@ from unittest import mock
 
 import numpy as np
 import torch
+from drrpack.core.entropy.code_model import BitSwapConfig
 from PIL import Image
 from small_models import first_version, small_bitswap, small_vqvae, structured_codes
 
 from drrpack.core import codec as codecs
 from drrpack.core.codec import ClassCodes, Codec
-from drrpack.core.entropy.code_model import BitSwapConfig
 from drrpack.core.errors import DrrError
 from drrpack.core.streams import StreamLayout
 from drrpack.core.vqvae import VQVAEConfig

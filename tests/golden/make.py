@@ -25,10 +25,10 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parent / "formats")]
 
 from drr_files import seal  # noqa: E402
+from drrpack.core.entropy.code_model import BitSwapConfig  # noqa: E402
 from mutants import CPU, TINY_BITSWAP, TINY_CONTEXT, TINY_VQVAE, memory_of  # noqa: E402
 
 from drrpack import DRRDataset, DrrError  # noqa: E402
-from drrpack.core.entropy.code_model import BitSwapConfig  # noqa: E402
 from drrpack.formats import build  # noqa: E402
 from drrpack.formats.container import Reader, write  # noqa: E402
 from drrpack.formats.memory import decoder_alone  # noqa: E402

@@ -12,10 +12,10 @@ from dataclasses import asdict
 
 import pytest
 import torch
+from drrpack.core.entropy.code_model import BitSwap, BitSwapConfig
 from torch import nn
 
 from drrpack.core import packing, weights
-from drrpack.core.entropy.code_model import BitSwap, BitSwapConfig
 from drrpack.core.errors import CorruptError
 from drrpack.core.vqvae import VQVAE, VQVAEConfig
 from drrpack.core.weights import Model, unpack_bitswap, unpack_vqvae

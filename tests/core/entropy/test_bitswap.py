@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from drrpack.core.entropy.code_model import BitSwap, LevelModel, Places
 from small_models import (
     CONTEXT,
     SMALL,
@@ -19,7 +20,6 @@ from small_models import (
 from drrpack.core import ans
 from drrpack.core.entropy import bitswap
 from drrpack.core.entropy.bitswap import _log2_mass, expected_bits, group_codec
-from drrpack.core.entropy.code_model import BitSwap, LevelModel, Places
 from drrpack.core.exact import exact_arithmetic, freeze, thaw
 from drrpack.core.phases import SIDES
 from drrpack.core.probability import PRECISION, Logistic

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 import torch
+from drrpack.core.entropy.code_model import BitSwap, BitSwapConfig
 from small_models import CONTEXT, SMALL, SMALL_VQVAE, small_vqvae
 from torch import Tensor
 
-from drrpack.core.entropy.code_model import BitSwap, BitSwapConfig
 from drrpack.core.vqvae import VQVAE
 from drrpack.trainers.fitting.narrow import narrow_bitswap, narrow_vqvae
 
