@@ -141,7 +141,9 @@ def _codes_table(figures: dict[str, Any]) -> Table:
 
 def _entropy_model(figures: dict[str, Any]) -> str:
     kind = str(figures["entropy_model"])
-    return {"bitswap": "Bit-Swap", "context": "context model", "table": "table"}.get(kind, kind)
+    return {"bitswap": "Bit-Swap", "context": "context model", "table": "frequency table"}.get(
+        kind, kind
+    )
 
 
 def _number(value: float | None) -> str:

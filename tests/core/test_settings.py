@@ -26,7 +26,7 @@ from torch import nn
 from drrpack.core import probability
 from drrpack.core.codec import Codec, assemble, finish, with_quality
 from drrpack.core.codes import Codes, Levels
-from drrpack.core.entropy.likelihood import PhasedConfig
+from drrpack.core.entropy.phased import PhasedConfig
 from drrpack.core.entropy.phased_section import PhasedModel
 from drrpack.core.entropy.sections import pack_entropy, unpack_entropy
 from drrpack.core.exact import exact_arithmetic

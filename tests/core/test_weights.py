@@ -23,7 +23,7 @@ from small_models import (
 )
 
 from drrpack.core.codes import Levels
-from drrpack.core.entropy.likelihood import PhasedConfig
+from drrpack.core.entropy.phased import PhasedConfig
 from drrpack.core.entropy.sections import pack_entropy, unpack_entropy
 from drrpack.core.entropy.table import TableModel
 from drrpack.core.errors import CorruptError, DrrError, ExactnessError, VersionError

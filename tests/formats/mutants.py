@@ -42,7 +42,7 @@ from drrpack.core import codec as codecs
 from drrpack.core.codec import Codec
 from drrpack.core.codes import Codes, Levels
 from drrpack.core.entropy.bitswap import BitSwapConfig
-from drrpack.core.entropy.likelihood import PhasedConfig
+from drrpack.core.entropy.phased import PhasedConfig
 from drrpack.core.entropy.phased_section import PhasedModel
 from drrpack.core.errors import DrrError
 from drrpack.core.section import Section

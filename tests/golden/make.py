@@ -28,7 +28,7 @@ from drr_files import seal  # noqa: E402
 from mutants import CPU, TINY_BITSWAP, TINY_CONTEXT, TINY_VQVAE, memory_of  # noqa: E402
 
 from drrpack import DRRDataset, DrrError  # noqa: E402
-from drrpack.core.entropy.likelihood import PhasedConfig  # noqa: E402
+from drrpack.core.entropy.phased import PhasedConfig  # noqa: E402
 from drrpack.formats import build  # noqa: E402
 from drrpack.formats.container import Reader, write  # noqa: E402
 from drrpack.formats.memory import decoder_alone  # noqa: E402

@@ -26,9 +26,9 @@ from torch.nn import functional as F
 
 from drrpack.core import ans
 from drrpack.core.entropy.combine import Symbols, bits_back
-from drrpack.core.entropy.likelihood import LATENT_BITS, Block, PhasedConfig
+from drrpack.core.entropy.likelihood import LATENT_BITS, Block
 from drrpack.core.entropy.model import register
-from drrpack.core.entropy.phased import LevelNetwork, PhasedNetwork
+from drrpack.core.entropy.phased import LevelNetwork, PhasedConfig, PhasedNetwork
 from drrpack.core.entropy.phased_section import PhasedModel
 from drrpack.core.exact import WEIGHT_MAX, IntConv2d, relu, round_half_up
 from drrpack.core.frequencies import Tables

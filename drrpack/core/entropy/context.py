@@ -16,9 +16,8 @@ import torch
 from torch import Tensor
 
 from drrpack.core.codes import LevelName
-from drrpack.core.entropy.likelihood import PhasedConfig
 from drrpack.core.entropy.model import Prices, Round, register
-from drrpack.core.entropy.phased import LevelNetwork, PhasedNetwork
+from drrpack.core.entropy.phased import LevelNetwork, PhasedConfig, PhasedNetwork
 from drrpack.core.entropy.phased_section import PhasedModel
 from drrpack.core.frequencies import Tables
 from drrpack.core.probability import LOGIT_BITS

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -22,21 +20,16 @@ from drrpack.core.exact import (
 from drrpack.core.phases import SIDES
 from drrpack.core.probability import BIN_MIN
 
-if TYPE_CHECKING:
-    from drrpack.core.entropy.phased import PhasedNetwork
-
 LATENT_BITS = 3  # eight bins of a latent are 1.0 to the networks
 KNOWN_REACH = 2  # codes on each side that a prediction looks at
 
 
 @dataclass(frozen=True)
-class PhasedConfig(ABC):
+class NetworkSizes:
     """Sizes of the networks of both levels, as sections of version 2.0 hold them.
 
     The context model has no latents, and what is said of them below means nothing to it.
     """
-
-    kind: ClassVar[str]
 
     codebook_size: int = 512
     latents: int = 0
@@ -55,10 +48,6 @@ class PhasedConfig(ABC):
         for name in ("top_cell", "bottom_cell"):
             if getattr(self, name) not in SIDES:
                 raise ValueError(f"{name} is {getattr(self, name)}, and can be one of {SIDES}")
-
-    @abstractmethod
-    def network(self) -> PhasedNetwork:
-        """A network of these sizes, with random weights."""
 
 
 class Block(nn.Module):
@@ -103,7 +92,7 @@ class Likelihood(nn.Module):
     grid is coded. ``channels`` are those of the latent beside the codes, 0 where there is none.
     """
 
-    def __init__(self, config: PhasedConfig, channels: int, phases: int, context: int) -> None:
+    def __init__(self, config: NetworkSizes, channels: int, phases: int, context: int) -> None:
         super().__init__()
         width, limit = config.prediction_width, WEIGHT_MAX
         window = (2 * KNOWN_REACH + 1) ** 2
@@ -137,7 +126,7 @@ class Likelihood(nn.Module):
 class TopContext(nn.Module):
     """What the bottom level knows of the top: codes (B, H, W) to integers (B, C, 2H, 2W)."""
 
-    def __init__(self, config: PhasedConfig) -> None:
+    def __init__(self, config: NetworkSizes) -> None:
         super().__init__()
         self.embedding = IntEmbedding(config.codebook_size, config.embedding)
         self.enter = IntConv2d(config.embedding, config.width, in_max=WEIGHT_MAX)

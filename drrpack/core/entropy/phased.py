@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -25,19 +25,28 @@ from drrpack.core.entropy.combine import Symbols, in_turn
 from drrpack.core.entropy.likelihood import (
     KNOWN_REACH,
     Likelihood,
-    PhasedConfig,
+    NetworkSizes,
     Places,
     TopContext,
 )
+from drrpack.core.entropy.model import EntropyModel
 from drrpack.core.exact import WEIGHT_MAX, IntConv2d, IntEmbedding, IntLinear, int_layers
 from drrpack.core.frequencies import Tables
 from drrpack.core.phases import Phases
 from drrpack.core.probability import LOGIT_BITS, PRECISION, Categorical
 
-if TYPE_CHECKING:
-    from drrpack.core.entropy.phased_section import PhasedModel
-
 COUNTED = 64  # codes of an image that one step of a fit looks at: all those of a small image
+
+
+@dataclass(frozen=True)
+class PhasedConfig(NetworkSizes, ABC):
+    """What fixes the networks of a kind."""
+
+    kind: ClassVar[str]
+
+    @abstractmethod
+    def network(self) -> PhasedNetwork:
+        """A network of these sizes, with random weights."""
 
 
 class LevelNetwork(nn.Module):
@@ -236,7 +245,7 @@ class PhasedNetwork(nn.Module, ABC):
         return Levels(self.top, self.bottom)
 
     @abstractmethod
-    def model(self, tables: Tables) -> PhasedModel:
+    def model(self, tables: Tables) -> EntropyModel:
         """The entropy model of these networks, once they are fitted, and of tables."""
 
     def start_from(

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from drrpack.core import packing
 from drrpack.core.codes import Levels
-from drrpack.core.entropy.likelihood import KNOWN_REACH, PhasedConfig
+from drrpack.core.entropy.likelihood import KNOWN_REACH
 from drrpack.core.entropy.model import Prices
-from drrpack.core.entropy.phased import LevelNetwork, PhasedNetwork
+from drrpack.core.entropy.phased import LevelNetwork, PhasedConfig, PhasedNetwork
 from drrpack.core.errors import CorruptError
 from drrpack.core.exact import (
     WEIGHT_BITS_MAX,

@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from drrpack.core.codec import Pixels, encode_images
 from drrpack.core.codes import LEVELS, Codes
 from drrpack.core.entropy.context import ContextNetwork, ContextPrices
-from drrpack.core.entropy.likelihood import PhasedConfig
 from drrpack.core.entropy.model import EntropyModel
-from drrpack.core.entropy.phased import PhasedNetwork
+from drrpack.core.entropy.phased import PhasedConfig, PhasedNetwork
 from drrpack.core.entropy.phased_section import PhasedModel
 from drrpack.core.exact import freeze, move, thaw
 from drrpack.core.frequencies import frequency_tables
@@ -105,7 +104,7 @@ def _known(plan: FitPlan) -> list[PhasedNetwork]:
     return [n if n.config.embedding <= width else narrow_entropy(n, width) for n in networks]
 
 
-def _model(network: PhasedNetwork, codes: Codes) -> PhasedModel:
+def _model(network: PhasedNetwork, codes: Codes) -> EntropyModel:
     return network.model(frequency_tables(codes, network.config.codebook_size))
 
 

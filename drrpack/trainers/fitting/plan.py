@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from drrpack.core.codec import Codec
 from drrpack.core.entropy.bitswap import BitSwapConfig
 from drrpack.core.entropy.context import ContextConfig
-from drrpack.core.entropy.likelihood import PhasedConfig
+from drrpack.core.entropy.phased import PhasedConfig
 from drrpack.core.rdoq import DEFAULT_QUALITY
 from drrpack.core.vqvae import VQVAEConfig
 from drrpack.trainers.fitting.loop import Budget

@@ -10,8 +10,7 @@ from small_models import CONTEXT, SMALL, SMALL_VQVAE, small_vqvae
 from torch import Tensor
 
 from drrpack.core.entropy.bitswap import BitSwapLevel
-from drrpack.core.entropy.likelihood import PhasedConfig
-from drrpack.core.entropy.phased import PhasedNetwork
+from drrpack.core.entropy.phased import PhasedConfig, PhasedNetwork
 from drrpack.core.vqvae import VQVAE
 from drrpack.trainers.fitting.narrow import narrow_entropy, narrow_vqvae
 
