@@ -19,7 +19,7 @@ from drrpack.core.ans import Words
 from drrpack.core.codes import Codes, Grid, Levels
 from drrpack.core.entropy.model import EntropyModel, Prices
 from drrpack.core.entropy.sections import Layouts
-from drrpack.core.errors import DrrError, MessageError
+from drrpack.core.errors import CorruptError, DrrError, MessageError
 from drrpack.core.exact import exact_arithmetic
 from drrpack.core.pixels import ActivationBits, PixelDecoder, batches, calibrate
 from drrpack.core.rdoq import BEST, thrift
@@ -171,7 +171,15 @@ def assemble(
     vqvae: VQVAE, bits: ActivationBits, entropy: EntropyModel, layouts: Layouts,
     device: torch.device, carrier: torch.dtype | None = None,
 ) -> Codec:  # fmt: skip
-    """A codec on ``device`` from its frozen parts; float64 carries the integers on a GPU."""
+    """A codec on ``device`` from its frozen parts; float64 carries the integers on a GPU.
+
+    Raises:
+        CorruptError: the entropy model has codes that the VQ-VAE has not.
+    """
+    codes = entropy.codebook_size, vqvae.config.codebook_size
+    if codes[0] > codes[1]:
+        found = f"an entropy model of {codes[0]} codes"
+        raise CorruptError(f"found {found}, expected at most the {codes[1]} of the VQ-VAE")
     carrier = carrier or (torch.float64 if device.type == "cuda" else torch.float32)
     entropy = entropy.on(device, carrier)
     pixels = PixelDecoder(vqvae, bits, carrier).move(device)

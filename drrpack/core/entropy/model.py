@@ -36,6 +36,7 @@ class LevelModel(Protocol):
         ``above`` is what is known: the codes (streams * images, H / 2, W / 2) int64 of the top
         level where these are the bottom's, else None. Both ends call it, and its codec, inside
         `drrpack.core.exact.exact_arithmetic`, and must get the same probabilities to the last bit.
+        Every code keeps a probability of at least ``2**-20`` (`drrpack.core.probability`).
         """
 
     def expected_bits(
@@ -71,16 +72,14 @@ class EntropyModel(Protocol):
     """Codes to bits and back: what one kind of entropy model has to offer."""
 
     kind: ClassVar[str]  # what files and people call it
-    versions: ClassVar[
-        tuple[str, ...]
-    ]  # of its section that `unpack` reads; `pack` writes the last
+    versions: ClassVar[tuple[str, ...]]  # of its section: it reads all, and writes the last
 
     @property
     def codebook_size(self) -> int: ...
 
     @property
     def tables(self) -> Tables:
-        """How often each code occurs: the images that start a stream are coded by these alone."""
+        """How often each code occurs: the images that start a stream are coded by that alone."""
 
     @property
     def levels(self) -> Levels[LevelModel]: ...

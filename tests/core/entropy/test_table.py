@@ -13,9 +13,11 @@ from small_models import check_codec, filled_message, small_vqvae, structured_co
 
 from drrpack import DRRDataset
 from drrpack.core.codec import finish, lay_out
-from drrpack.core.codes import Codes
+from drrpack.core.codes import Codes, Levels
+from drrpack.core.entropy.sections import pack_entropy
 from drrpack.core.entropy.table import TableModel
 from drrpack.core.errors import CorruptError, VersionError
+from drrpack.core.streams import StreamLayout
 from drrpack.formats import memory
 from drrpack.formats.account import account
 from drrpack.formats.container import Memory, Reader, write
@@ -91,6 +93,17 @@ def test_the_groups_of_a_layout_change_no_size(file: Path) -> None:
     assert wide.layouts.bottom.lanes == 16 and narrow.layouts.bottom.lanes == 1
     for level in ("top", "bottom"):
         assert abs(len(getattr(many, level)) - len(getattr(one, level))) <= 2
+
+
+def test_codes_that_the_vqvae_has_not(file: Path) -> None:
+    """Each checksum of an enemy's file is right; its codes would be read beyond the codebook."""
+    codes = [Codes.of(one.top + 32, one.bottom) for one in made_up()]
+    seen, content = Codes.concat(codes), read_all(file)
+    layouts = Levels(*2 * [StreamLayout(plain_images=1000)])
+    section = pack_entropy(TableModel.fitted(seen, 64), layouts)
+    write(file, replace(content, entropy_model=section), overwrite=True)
+    with Reader(file) as reader, pytest.raises(CorruptError, match="64 codes, expected at most"):
+        memory.load_codec(reader, CPU)
 
 
 @pytest.mark.parametrize(
