@@ -27,7 +27,8 @@ from torch import Tensor
 
 from drrpack.core.codec import ClassStreams, Codec
 from drrpack.core.codes import Codes
-from drrpack.core.exact import IntConv2d, IntLinear
+from drrpack.core.dense import IntLinear
+from drrpack.core.exact import IntConv2d
 from drrpack.formats.container import Reader
 from drrpack.formats.memory import load_codec, read_codes
 from drrpack.trainers.incremental.results import versions

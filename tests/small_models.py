@@ -15,11 +15,13 @@ from torch import Tensor
 
 from drrpack.core import ans
 from drrpack.core.codes import LEVELS, Codes, Levels
+from drrpack.core.dense import IntLinear
 from drrpack.core.entropy.bitswap import BitSwapConfig, BitSwapLevel
 from drrpack.core.entropy.context import ContextConfig
 from drrpack.core.entropy.phased import LevelNetwork, PhasedConfig, PhasedNetwork
 from drrpack.core.entropy.phased_section import PhasedModel
-from drrpack.core.exact import IntConv2d, IntConvTranspose2d, IntLinear, freeze, int_layers
+from drrpack.core.exact import IntConv2d, IntConvTranspose2d
+from drrpack.core.freezing import freeze, int_layers
 from drrpack.core.frequencies import Frequencies, frequency_table, frequency_tables, tables_to_bytes
 from drrpack.core.section import Section
 from drrpack.core.streams import Level, StreamLayout

@@ -31,7 +31,8 @@ from drrpack.core.entropy.phased import PhasedNetwork
 from drrpack.core.entropy.phased_section import PhasedModel
 from drrpack.core.entropy.sections import pack_entropy, unpack_entropy
 from drrpack.core.errors import CorruptError
-from drrpack.core.exact import IntConv2d, exact_arithmetic, freeze, move
+from drrpack.core.exact import IntConv2d, exact_arithmetic
+from drrpack.core.freezing import freeze, move
 from drrpack.core.frequencies import frequency_table
 from drrpack.core.probability import Categorical
 from drrpack.core.streams import Level, StreamLayout

@@ -11,6 +11,8 @@ Messages are values with one owner: an operation uses its argument up, as the ta
 place. Using an old message again fails an assertion.
 """
 
+# Long because push and its mirror drop, lanes, words and codecs fix one order of words together.
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence

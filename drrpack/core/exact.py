@@ -71,7 +71,7 @@ def round_half_up(x: Tensor) -> Tensor:
     return out
 
 
-def _noise(*shape: int, spread: float = 1.0) -> Tensor:
+def noise(*shape: int, spread: float = 1.0) -> Tensor:
     # on the meta device PyTorch would import its compiler for a draw
     empty = torch.empty(shape, dtype=torch.float32)
     return empty if empty.is_meta else empty.normal_(std=spread)
@@ -111,7 +111,7 @@ class IntConv2d(nn.Module):
         self.low, self.high, self.padding = low, high, kernel // 2
         self.finest = WEIGHT_BITS_MAX  # coarser weights take fewer bits once they are packed
         spread = gain * math.sqrt(2.0 / (inputs * kernel * kernel))
-        self.weight = nn.Parameter(_noise(outputs, inputs, kernel, kernel, spread=spread))
+        self.weight = nn.Parameter(noise(outputs, inputs, kernel, kernel, spread=spread))
         self.bias = nn.Parameter(torch.zeros(outputs, dtype=torch.float32))
         self.frozen: tuple[Tensor, Tensor, Tensor] | None = None
 
@@ -231,114 +231,6 @@ class IntConvTranspose2d(IntConv2d):
         best = quarters.sum(2).argmax(1)
         chosen: Tensor = quarters[torch.arange(len(best), device=best.device), best]
         return chosen
-
-
-class IntLinear(IntConv2d):
-    """A dense layer of integers: (N, I) to (N, O); weights (O, I)."""
-
-    _beside = (slice(None),)
-    _by_output = (slice(None), None)
-    _inside = (1,)
-
-    def __init__(self, inputs: int, outputs: int, **options: Unpack[Limits]) -> None:
-        super().__init__(inputs, outputs, 1, **options)
-        self.weight = nn.Parameter(self.weight.detach().flatten(1))
-
-    def _convolve(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        return F.linear(x, weight, bias)
-
-    def tables(self, embedding: Tensor) -> Tensor:
-        """What each vector of an embedding (K, D) adds to the sums, where the input holds P of them
-        side by side, (D, P) flattened: (P * (K + 1), O); row 0 of each place is of no vector.
-
-        A sum of P rows takes the place of a product with D times as many numbers.
-        """
-        assert self.frozen is not None, "freeze before looking up"
-        dim = embedding.shape[1]
-        weight = self.frozen[0].reshape(-1, dim, self.weight.shape[1] // dim)  # (O, D, P)
-        rows = torch.einsum("odp,kd->pko", weight, embedding)
-        return F.pad(rows, (0, 0, 1, 0)).reshape(-1, len(weight))
-
-    def looked_up(self, vectors: Tensor, tables: Tensor) -> Tensor:
-        """The layer's output (N, O) for the vectors with the numbers (N, P), 0 where there is none
-        and else one more than the row of the embedding; ``tables`` are from `tables`."""
-        assert self.frozen is not None, "freeze before looking up"
-        _, bias, scale = self.frozen
-        places = vectors.shape[1]
-        first = torch.arange(0, len(tables), len(tables) // places, device=vectors.device)
-        return self._rescaled(F.embedding_bag(vectors + first, tables, mode="sum") + bias, scale)
-
-
-class IntEmbedding(nn.Module):
-    """A table of int8 vectors: codes (N, ...) to integers (N, dim, ...) in [-127, 127]."""
-
-    def __init__(self, size: int, dim: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(_noise(size, dim))
-        self.frozen: Tensor | None = None
-
-    def forward(self, codes: Tensor) -> Tensor:
-        table = self.quantised() if self.frozen is None else self.frozen
-        return F.embedding(codes, table).movedim(-1, 1)
-
-    def quantised(self) -> Tensor:
-        scaled = round_half_up(self.weight * 2.0**ACTIVATION_BITS)
-        return scaled.clamp(-WEIGHT_MAX, WEIGHT_MAX)
-
-    def freeze(self, carrier: torch.dtype = torch.float32) -> None:
-        with torch.no_grad():
-            table = self.quantised() if self.frozen is None else self.frozen
-            self.frozen = table.to(carrier)
-
-    def arrays(self) -> Arrays:
-        """The frozen table: int8 (size, dim)."""
-        assert self.frozen is not None, "freeze before storing"
-        return {"weight": self.frozen.cpu().numpy().astype(np.int8)}
-
-    def load_arrays(self, arrays: Arrays) -> None:
-        table = torch.from_numpy(arrays["weight"].astype(np.float32))
-        if table.shape != self.weight.shape:
-            raise ExactnessError(
-                f"an embedding has shape {tuple(table.shape)} where "
-                f"{tuple(self.weight.shape)} was expected"
-            )
-        self.frozen = table
-        with torch.no_grad():
-            self.weight.copy_(table * 2.0**-ACTIVATION_BITS)
-
-
-IntLayer = IntConv2d | IntEmbedding
-
-
-def int_layers(network: nn.Module) -> dict[str, IntLayer]:
-    """All integer layers of a network by their dotted names, in order."""
-    return {n: m for n, m in network.named_modules() if isinstance(m, IntConv2d | IntEmbedding)}
-
-
-def freeze(network: nn.Module, carrier: torch.dtype = torch.float32) -> None:
-    """Freeze every integer layer, on its device, in ``carrier`` (float32 or float64)."""
-    for layer in int_layers(network).values():
-        layer.freeze(carrier)
-    network.eval().requires_grad_(False)
-
-
-def thaw(network: nn.Module) -> None:
-    """The inverse of `freeze`, so that a stored network can be fitted further; the integers that
-    fitting starts with are those that were stored."""
-    for layer in int_layers(network).values():
-        layer.frozen = None
-    network.float().train().requires_grad_(True)
-
-
-def move(network: nn.Module, device: torch.device | str) -> None:
-    """Move a frozen network with its frozen tensors."""
-    network.to(device)
-    for layer in int_layers(network).values():
-        if isinstance(layer, IntEmbedding):
-            layer.frozen = None if layer.frozen is None else layer.frozen.to(device)
-        elif layer.frozen is not None:
-            weight, bias, scale = layer.frozen
-            layer.frozen = (weight.to(device), bias.to(device), scale.to(device))
 
 
 @contextmanager

@@ -19,11 +19,10 @@ from drrpack.core.exact import (
     WEIGHT_MAX,
     IntConv2d,
     IntConvTranspose2d,
-    freeze,
-    move,
     relu,
     round_half_up,
 )
+from drrpack.core.freezing import freeze, move
 from drrpack.core.settings import float_arithmetic, skeleton
 from drrpack.core.vqvae import VQVAE, ResidualBlock
 

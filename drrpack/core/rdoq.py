@@ -16,7 +16,7 @@ from torch import Tensor
 from drrpack.core.codes import LevelName
 from drrpack.core.entropy.model import Prices
 from drrpack.core.exact import exact_arithmetic
-from drrpack.core.vqvae import Quantiser
+from drrpack.core.quantiser import Quantiser
 
 BEST = 100  # the quality that takes the nearest code, whatever it costs
 DEFAULT_QUALITY = 75

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from drrpack.core.codes import Codes
 from drrpack.core.entropy.context import ContextPrices
+from drrpack.core.quantiser import Quantiser
 from drrpack.core.rdoq import BEST, Thrift, _spacing, thrift
-from drrpack.core.vqvae import Quantiser
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

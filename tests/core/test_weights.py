@@ -23,11 +23,13 @@ from small_models import (
 )
 
 from drrpack.core.codes import Levels
+from drrpack.core.dense import IntEmbedding
 from drrpack.core.entropy.phased import PhasedConfig
 from drrpack.core.entropy.sections import pack_entropy, unpack_entropy
 from drrpack.core.entropy.table import TableModel
 from drrpack.core.errors import CorruptError, DrrError, ExactnessError, VersionError
-from drrpack.core.exact import IntEmbedding, exact_arithmetic, int_layers
+from drrpack.core.exact import exact_arithmetic
+from drrpack.core.freezing import int_layers
 from drrpack.core.frequencies import Tables, frequency_table
 from drrpack.core.pixels import ActivationBits
 from drrpack.core.section import Section

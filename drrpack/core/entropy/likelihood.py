@@ -9,14 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from drrpack.core.exact import (
-    WEIGHT_BITS_MAX,
-    WEIGHT_MAX,
-    IntConv2d,
-    IntEmbedding,
-    IntLinear,
-    relu,
-)
+from drrpack.core.dense import IntEmbedding, IntLinear
+from drrpack.core.exact import WEIGHT_BITS_MAX, WEIGHT_MAX, IntConv2d, relu
 from drrpack.core.phases import SIDES
 from drrpack.core.probability import BIN_MIN
 

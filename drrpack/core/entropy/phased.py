@@ -21,6 +21,7 @@ from torch.nn import functional as F
 
 from drrpack.core import ans
 from drrpack.core.codes import Levels
+from drrpack.core.dense import IntEmbedding, IntLinear
 from drrpack.core.entropy.combine import Symbols, in_turn
 from drrpack.core.entropy.likelihood import (
     KNOWN_REACH,
@@ -30,7 +31,8 @@ from drrpack.core.entropy.likelihood import (
     TopContext,
 )
 from drrpack.core.entropy.model import EntropyModel
-from drrpack.core.exact import WEIGHT_MAX, IntConv2d, IntEmbedding, IntLinear, int_layers
+from drrpack.core.exact import WEIGHT_MAX, IntConv2d
+from drrpack.core.freezing import int_layers
 from drrpack.core.frequencies import Tables
 from drrpack.core.phases import Phases
 from drrpack.core.probability import LOGIT_BITS, PRECISION, Categorical

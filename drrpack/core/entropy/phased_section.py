@@ -16,18 +16,13 @@ from numpy.typing import NDArray
 
 from drrpack.core import packing
 from drrpack.core.codes import Levels
+from drrpack.core.dense import IntEmbedding
 from drrpack.core.entropy.likelihood import KNOWN_REACH
 from drrpack.core.entropy.model import Prices
 from drrpack.core.entropy.phased import LevelNetwork, PhasedConfig, PhasedNetwork
 from drrpack.core.errors import CorruptError
-from drrpack.core.exact import (
-    WEIGHT_BITS_MAX,
-    Arrays,
-    IntEmbedding,
-    freeze,
-    int_layers,
-    move,
-)
+from drrpack.core.exact import WEIGHT_BITS_MAX, Arrays
+from drrpack.core.freezing import freeze, int_layers, move
 from drrpack.core.frequencies import Tables, tables_from_bytes, tables_to_bytes
 from drrpack.core.section import Json
 from drrpack.core.settings import own_settings, skeleton

@@ -16,7 +16,7 @@ from drrpack.core.entropy.context import ContextNetwork, ContextPrices
 from drrpack.core.entropy.model import EntropyModel
 from drrpack.core.entropy.phased import PhasedConfig, PhasedNetwork
 from drrpack.core.entropy.phased_section import PhasedModel
-from drrpack.core.exact import freeze, move, thaw
+from drrpack.core.freezing import freeze, move, thaw
 from drrpack.core.frequencies import frequency_tables
 from drrpack.core.rdoq import BEST, thrift
 from drrpack.core.settings import float_arithmetic, seeded

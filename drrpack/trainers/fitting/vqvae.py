@@ -10,16 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from drrpack.core.vqvae import (
-    VQVAE,
-    Quantiser,
-    freeze,
-    grid_bits,
-    pad,
-    perplexity,
-    rounded,
-    to_float,
-)
+from drrpack.core.quantiser import Quantiser
+from drrpack.core.vqvae import VQVAE, freeze, grid_bits, pad, perplexity, rounded, to_float
 from drrpack.trainers.fitting.features import Features
 from drrpack.trainers.fitting.loop import NetworkTask, State
 

@@ -21,7 +21,8 @@ from drrpack.core import ans
 from drrpack.core.entropy.bitswap import BitSwapNetwork, _log2_mass
 from drrpack.core.entropy.likelihood import Places
 from drrpack.core.entropy.phased import LevelNetwork, PhasedNetwork
-from drrpack.core.exact import exact_arithmetic, freeze, thaw
+from drrpack.core.exact import exact_arithmetic
+from drrpack.core.freezing import freeze, thaw
 from drrpack.core.phases import SIDES
 from drrpack.core.probability import PRECISION, Logistic
 
