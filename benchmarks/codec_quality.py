@@ -22,7 +22,7 @@ import torch
 from made_by import made_by
 
 from drrpack import DRRDataset
-from drrpack.core.rdoq import with_quality
+from drrpack.core.codec import with_quality
 from drrpack.formats.account import account
 from drrpack.formats.container import Reader
 from drrpack.formats.memory import load_codec

@@ -14,20 +14,11 @@ import torch
 from PIL import Image
 from small_models import SMALL_VQVAE
 
-from drrpack.core.entropy.code_model import BitSwapConfig
+from drrpack.core.entropy.bitswap import BitSwapConfig
 from drrpack.operations import encode as encoding
 from drrpack.operations.encode_plan import EncodeOptions, plan_encode
-from drrpack.trainers.fitting import (
-    entropy_model as fit_bitswap,
-)
-from drrpack.trainers.fitting import (
-    features as fit_features,
-)
-from drrpack.trainers.fitting import (
-    vqvae as fit_vqvae,
-)
-from drrpack.trainers.fitting.codec import FitPlan
 from drrpack.trainers.fitting.loop import Budget
+from drrpack.trainers.fitting.plan import FitPlan, FitSizes
 
 TRAIN, TEST, SIDE = 30, 8, 32  # pictures of each digit, and pixels
 TINY_BITSWAP = BitSwapConfig(
@@ -42,7 +33,8 @@ TINY_BITSWAP = BitSwapConfig(
 # A stream of 30 images must have images that Bit-Swap codes: few lanes are soon paid for. A larger
 # group means fewer calls of the networks, which is what tests wait for.
 TINY_WIDTHS = ((4, 2),)  # images of a group, lanes
-TINY_PLAN = partial(FitPlan, vqvae=SMALL_VQVAE, entropy=(TINY_BITSWAP,))
+TINY_SIZES = FitSizes(features_width=2, vqvae_batch=16, entropy_batch=128)  # more, smaller steps
+TINY_PLAN = partial(FitPlan, vqvae=SMALL_VQVAE, entropy=(TINY_BITSWAP,), sizes=TINY_SIZES)
 
 
 def write_digits(folder: Path, train: int = TRAIN, test: int = TEST, side: int = SIDE) -> Path:
@@ -64,9 +56,6 @@ def tiny_networks() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(encoding, "FitPlan", TINY_PLAN)
         patch.setattr("drrpack.core.streams.WIDTHS", TINY_WIDTHS)
-        patch.setattr(fit_vqvae, "BATCH_SIZE", 16)  # more steps, each a small one
-        patch.setattr(fit_bitswap, "BATCH_SIZE", 128)
-        patch.setattr(fit_features, "WIDTH", 2)
         yield
 
 

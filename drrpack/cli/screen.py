@@ -140,7 +140,10 @@ def _codes_table(figures: dict[str, Any]) -> Table:
 
 
 def _entropy_model(figures: dict[str, Any]) -> str:
-    return {"bitswap": "Bit-Swap", "context": "context model"}[figures["entropy_model"]]
+    kind = str(figures["entropy_model"])
+    return {"bitswap": "Bit-Swap", "context": "context model", "table": "frequency table"}.get(
+        kind, kind
+    )
 
 
 def _number(value: float | None) -> str:

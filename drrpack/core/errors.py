@@ -74,8 +74,12 @@ class CorruptError(FormatError):
     """The file is damaged: a checksum, a size or a record is not as it was written."""
 
 
-class MessageError(CorruptError):
-    """More was popped from an ANS message than had been pushed."""
+class MessageError(DrrError):
+    """More was popped from an ANS message than had been pushed: the bits for it have run out.
+
+    While codes are encoded, more images must start the stream; a stream for which decoding runs out
+    of bits is damaged, and is a `CorruptError`.
+    """
 
 
 class ExactnessError(DrrError):

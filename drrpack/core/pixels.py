@@ -19,11 +19,10 @@ from drrpack.core.exact import (
     WEIGHT_MAX,
     IntConv2d,
     IntConvTranspose2d,
-    freeze,
-    move,
     relu,
     round_half_up,
 )
+from drrpack.core.freezing import freeze, move
 from drrpack.core.settings import float_arithmetic, skeleton
 from drrpack.core.vqvae import VQVAE, ResidualBlock
 
@@ -47,8 +46,10 @@ class ActivationBits:
         return asdict(self)
 
     @staticmethod
-    def from_json(kept: dict[str, object]) -> ActivationBits:
+    def from_json(kept: object) -> ActivationBits:
         """The inverse of `to_json`. Raises ValueError for anything else than small integers."""
+        if not isinstance(kept, dict):
+            raise ValueError(f"activation bits are {kept!r}, expected an object")
         hidden = kept["hidden"]
         single = [kept[name] for name in ("top", "joined", "residual", "upsampled")]
         if not isinstance(hidden, list | tuple):

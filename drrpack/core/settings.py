@@ -12,7 +12,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from typing import Any, TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -40,7 +40,7 @@ def own_settings(device: str = "cpu") -> Iterator[None]:
 class Shared:
     """A setting of the whole process, changed while anybody is inside: threads overlap."""
 
-    def __init__(self, change: Callable[[], AbstractContextManager[Any]]) -> None:
+    def __init__(self, change: Callable[[], AbstractContextManager[object]]) -> None:
         self._change, self._guard = change, threading.Lock()
         self._inside, self._changed = 0, ExitStack()
 
@@ -76,9 +76,16 @@ def _full_precision() -> Iterator[None]:
         yield
 
 
-def _operators() -> list[Any]:
+class _Operator(Protocol):
+    """Products of one kind, as PyTorch 2.9 and later set their precision."""
+
+    fp32_precision: str
+
+
+def _operators() -> list[_Operator]:
     onednn, cuda = torch.backends.mkldnn, torch.backends.cuda
-    found = [getattr(onednn, name, None) for name in ("matmul", "conv")] + [cuda.matmul]
+    found: list[_Operator] = [cuda.matmul]
+    found += [getattr(onednn, name) for name in ("matmul", "conv") if hasattr(onednn, name)]
     return [operator for operator in found if hasattr(operator, "fp32_precision")]
 
 

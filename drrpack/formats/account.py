@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from drrpack.core.entropy.model import kind_of
 from drrpack.core.vqvae import grid_shapes
 from drrpack.formats import metadata, shipped
 from drrpack.formats.container import Reader
@@ -44,9 +45,8 @@ def account(reader: Reader) -> Figures:
 
 
 def entropy_model(reader: Reader) -> str:
-    """``bitswap``, or ``context`` where the model has no latents."""
-    config = shipped.whole(reader.entropy_model, reader.path).config
-    return "bitswap" if config.get("latents") else "context"
+    """The kind of the file's entropy model, such as ``context``."""
+    return kind_of(shipped.whole(reader.entropy_model, reader.path))
 
 
 def _bits_per_code(reader: Reader, images: int, reference: Figures) -> Figures:

@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drrpack.core.errors import OutputError
+from drrpack.core.section import Section
 from drrpack.formats import layout
-from drrpack.formats.layout import AnyPath, Chunk, Memory, RawRecord, Section, dump_json
+from drrpack.formats.layout import AnyPath, Chunk, Memory, RawRecord, dump_json
 
 _Data = tuple[Any, NDArray[Any]]  # a dataset that exists already, and what is to be written to it
 

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drrpack.core.errors import FormatError
+from drrpack.core.section import Section
 from drrpack.formats import layout
 from drrpack.formats.build import build_image, section_digest
 from drrpack.formats.files.addresses import is_address
@@ -35,14 +36,13 @@ from drrpack.formats.layout import (
     Level,
     Memory,
     RawRecord,
-    Section,
     damaged,
     forbidden,
     parse_json,
 )
 from drrpack.formats.structure import Structure, read_structure
 
-__all__ = ["Chunk", "Memory", "RawRecord", "Reader", "Section", "check_output", "write"]
+__all__ = ["Chunk", "Memory", "RawRecord", "Reader", "check_output", "write"]
 
 _BLOCK_BYTES = 1 << 20
 

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from drrpack.core.codec import ClassCodes, Codec, Pixels
+from drrpack.core.codec import Codec, Pixels
+from drrpack.core.codes import Codes
 from drrpack.core.errors import OptionError
 from drrpack.core.vqvae import grid_shapes
 from drrpack.formats.class_names import find_class
@@ -88,7 +89,7 @@ class DRRDataset(Dataset[tuple[Any, ...]]):
             self._items, self._raw = _pairs(self.reader, self._numbers, self._starts, raw)
         self._targets = Targets(str(self.reader.path), labels[self._items])
         self._codec: Codec | None = None
-        self._codes: dict[int, ClassCodes] = {}
+        self._codes: dict[int, Codes] = {}
         self._cache = PixelCache(len(labels), self.image_size, cache_bytes)
         self._locks: dict[int, AbstractContextManager[Any]] = {}
 
@@ -181,7 +182,8 @@ class DRRDataset(Dataset[tuple[Any, ...]]):
     def codes(self, indices: Indices) -> tuple[Tensor, Tensor]:
         """The codes: top (n, H/8, W/8) and bottom (n, H/4, W/4), int64; ``indices`` as above."""
         codes = self._class_codes(self._items[self._checked(indices)])
-        return torch.from_numpy(codes.top), torch.from_numpy(codes.bottom)
+        top, bottom = (torch.from_numpy(grid.astype(np.int64)) for grid in codes.grids)
+        return top, bottom
 
     def to_numpy(self) -> tuple[Pixels, NDArray[np.int64]]:
         """All images uint8 (N, H, W, 3) and labels (N,) int64: for Avalanche, PyCIL and others."""
@@ -203,18 +205,16 @@ class DRRDataset(Dataset[tuple[Any, ...]]):
                 self._codec = load_codec(self.reader, self.device)
             return self._codec
 
-    def _class_codes(self, where: NDArray[np.int64]) -> ClassCodes:
+    def _class_codes(self, where: NDArray[np.int64]) -> Codes:
         labels = np.searchsorted(self._starts, where, side="right") - 1
         self._read_classes(np.unique(labels))
-        (th, tw), (bh, bw) = grid_shapes(*self.image_size)
-        top = np.empty((len(where), th, tw), dtype=np.int64)
-        bottom = np.empty((len(where), bh, bw), dtype=np.int64)
+        found = Codes.empty(grid_shapes(*self.image_size)[0], len(where))
         for label in np.unique(labels):
             rows = np.flatnonzero(labels == label)
             inside = where[rows] - self._starts[label]
-            top[rows] = self._codes[label].top[inside]
-            bottom[rows] = self._codes[label].bottom[inside]
-        return ClassCodes(top, bottom)
+            for grid, codes in zip(found.grids, self._codes[label].grids, strict=True):
+                grid[rows] = codes[inside]
+        return found
 
     def _read_classes(self, labels: Iterable[int]) -> None:
         with self._lock:
@@ -223,11 +223,7 @@ class DRRDataset(Dataset[tuple[Any, ...]]):
                 return
             found = read_codes(self.reader, self.codec, [self._numbers[label] for label in new])
             for label in new:
-                self._codes[label] = self._narrow(found[self._numbers[label]])
-
-    def _narrow(self, codes: ClassCodes) -> ClassCodes:
-        small = np.uint16 if self.codec.bitswap.config.codebook_size <= 2**16 else np.int64
-        return ClassCodes(codes.top.astype(small), codes.bottom.astype(small))
+                self._codes[label] = found[self._numbers[label]]
 
     def _checked(self, indices: Indices) -> NDArray[np.int64]:
         try:

@@ -7,17 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import torch
 
-from drrpack.core import codec as codecs
-from drrpack.core.codec import ClassCodes, Codec
+from drrpack.core.codec import Codec
+from drrpack.core.codes import Codes
 from drrpack.core.errors import CorruptError, MessageError, OptionError, OutputError
 from drrpack.core.settings import float_arithmetic
-from drrpack.core.streams import frequency_table
 from drrpack.core.vqvae import grid_shapes
-from drrpack.core.weights import unpack_bitswap
-from drrpack.formats import container, memory, metadata, originals, shipped
+from drrpack.formats import container, memory, metadata, originals
 from drrpack.formats.build import build_image, check_classes
 from drrpack.formats.class_names import look
 from drrpack.formats.container import Memory, Reader
@@ -30,8 +27,9 @@ from drrpack.operations.edit import changed_metadata
 from drrpack.operations.encode import encode_classes
 from drrpack.operations.encode_plan import Report
 from drrpack.operations.recode import all_codes, coded
-from drrpack.trainers.fitting.codec import FitPlan, Log, tune_bitswap
+from drrpack.trainers.fitting.entropy import tune_entropy
 from drrpack.trainers.fitting.loop import Budget, checkpoint_folder
+from drrpack.trainers.fitting.plan import FitPlan
 from drrpack.trainers.incremental import exemplars
 
 DEFAULT_MINUTES = {"cpu": 10.0, "cuda": 3.0}  # of tuning: the model has been fitted already
@@ -161,7 +159,7 @@ def append(plan: Plan, report: Report) -> Appended:
     return outcome
 
 
-def _with_classes(reader: Reader, plan: Plan, codec: Codec, fresh: Sequence[ClassCodes]) -> Memory:
+def _with_classes(reader: Reader, plan: Plan, codec: Codec, fresh: Sequence[Codes]) -> Memory:
     """The content with the names, the origin and the raw exemplars of the new classes."""
     content, source = reader.memory(), plan.source
     new = [name for name in source.classes if name not in content.classes]
@@ -190,7 +188,7 @@ def _raw_choice(reader: Reader) -> tuple[int, exemplars.Selection]:
 
 
 def _kept(
-    reader: Reader, plan: Plan, codec: Codec, content: Memory, fresh: Sequence[ClassCodes]
+    reader: Reader, plan: Plan, codec: Codec, content: Memory, fresh: Sequence[Codes]
 ) -> Memory:
     """New streams by the models that are there; the old ones stay as they are."""
     try:
@@ -204,43 +202,29 @@ def _kept(
 
 
 def _together(
-    reader: Reader, plan: Plan, codec: Codec, content: Memory, fresh: Sequence[ClassCodes]
-) -> list[ClassCodes]:
+    reader: Reader, plan: Plan, codec: Codec, content: Memory, fresh: Sequence[Codes]
+) -> list[Codes]:
     """All codes, old and new, class by class."""
     every = all_codes(reader, codec)
-    (rows, columns), (high, wide) = grid_shapes(*reader.image_size)
-    empty = ClassCodes(np.empty((0, rows, columns), int), np.empty((0, high, wide), int))
+    empty = Codes.empty(grid_shapes(*reader.image_size)[0])
     every += [empty] * (len(content.classes) - len(every))
     for name, codes in zip(plan.source.classes, fresh, strict=True):
         number = content.classes.index(name)
-        old = every[number]
-        every[number] = ClassCodes(
-            np.concatenate([old.top, codes.top]), np.concatenate([old.bottom, codes.bottom])
-        )
+        every[number] = Codes.concat([every[number], codes])
     return every
 
 
 def _tuned(
-    reader: Reader, plan: Plan, codec: Codec, content: Memory, every: list[ClassCodes],
+    reader: Reader, plan: Plan, codec: Codec, content: Memory, every: list[Codes],
     report: Report,
 ) -> Memory:  # fmt: skip
     """All streams by a Bit-Swap that was fitted further on all codes (the paper, section 4)."""
     options = plan.options
-    network, _, layouts = unpack_bitswap(shipped.whole(reader.entropy_model, reader.path))
     fit_plan = FitPlan(options.budget, options.device, options.seed, checkpoints=plan.checkpoints)
     filled = [codes for codes in every if len(codes)]
-    flat = np.concatenate([codes.flat for codes in filled])
-    top_shape = grid_shapes(*reader.image_size)[0]
     with checkpoint_folder(plan.checkpoints):
-        log: Log = tune_bitswap(network, flat, top_shape, fit_plan, report)
-    tables = {
-        level: frequency_table(
-            np.concatenate([getattr(codes, level) for codes in filled]),
-            network.config.codebook_size,
-        )
-        for level in ("top", "bottom")
-    }
-    tuned = codecs.assemble(codec.vqvae, codec.bits, network, tables, layouts, options.device)
+        entropy, log = tune_entropy(codec.entropy, Codes.concat(filled), fit_plan, report)
+    tuned = replace(codec, entropy=entropy.on(options.device, codec.pixels.carrier))
     made = coded(content, tuned, every)
     known = metadata.part(made.metadata, "figures")
     measured = {**known, "reference_bits": figures.references(filled)}

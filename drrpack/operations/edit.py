@@ -7,10 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from drrpack.core.entropy.sections import STREAMS
 from drrpack.core.errors import OptionError
+from drrpack.core.section import Section
 from drrpack.formats import metadata, shipped
 from drrpack.formats.class_names import look
-from drrpack.formats.container import Memory, Section
+from drrpack.formats.container import Memory
 from drrpack.formats.layout import Json
 
 
@@ -128,10 +130,10 @@ def _difference(one: Section, two: Section) -> str:
     """What two models differ in, in words."""
     if one.version != two.version:
         return f"versions {one.version} and {two.version}"
-    names = sorted({*one.config, *two.config} - {shipped.STREAMS})
+    names = sorted({*one.config, *two.config} - {STREAMS})
     keys = [name for name in names if one.config.get(name) != two.config.get(name)]
     if not keys and one.data == two.data:
-        keys = [shipped.STREAMS]
+        keys = [STREAMS]
     if keys:
         values = f"{_short(one.config.get(keys[0]))} and {_short(two.config.get(keys[0]))}"
         return f"{keys[0]}: {values}"

@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from drrpack.core.codec import ClassCodes, Codec, lay_out
-from drrpack.core.rdoq import BEST, DEFAULT_QUALITY, context_of, with_quality
+from drrpack.core.codec import Codec, lay_out, prices_of, with_quality
+from drrpack.core.codes import Codes
+from drrpack.core.rdoq import BEST, DEFAULT_QUALITY
+from drrpack.core.section import Section
 from drrpack.core.settings import float_arithmetic
 from drrpack.formats import container, memory, metadata, originals, shipped
-from drrpack.formats.container import Memory, Reader, Section
+from drrpack.formats.container import Memory, Reader
 from drrpack.formats.files.publish import replacing
 from drrpack.formats.sources.source import Source
 from drrpack.operations import figures
@@ -28,8 +30,9 @@ from drrpack.operations.encode_plan import (
     codec_files,
 )
 from drrpack.trainers.fitting import choice as entropy
-from drrpack.trainers.fitting.codec import FitPlan, fit_codec, fit_decoder
+from drrpack.trainers.fitting.codec import fit_codec, fit_decoder
 from drrpack.trainers.fitting.loop import checkpoint_folder
+from drrpack.trainers.fitting.plan import FitPlan
 from drrpack.trainers.incremental import exemplars
 
 Log = dict[str, Any]  # how the codec was fitted; goes into the file
@@ -136,7 +139,7 @@ def _taken(options: EncodeOptions) -> tuple[list[Codec], Log]:
 
 def _quality(codecs: Sequence[Codec], options: EncodeOptions) -> int:
     """By which the codes are chosen; the best without an option where nothing can choose."""
-    if options.quality is None and context_of(codecs) is None:
+    if options.quality is None and prices_of(codecs) is None:
         return BEST
     return _wanted_quality(codecs, options)
 
@@ -148,11 +151,11 @@ def _wanted_quality(codecs: Sequence[Codec], options: EncodeOptions) -> int:
 
 
 def _wanted(codecs: list[Codec], options: EncodeOptions) -> list[Codec]:
-    return [c for c in codecs if options.entropy in ("auto", c.bitswap.config.kind)]
+    return [c for c in codecs if options.entropy in ("auto", c.entropy.kind)]
 
 
 def _smallest(
-    codecs: list[Codec], codes: list[ClassCodes], options: EncodeOptions, report: Report
+    codecs: list[Codec], codes: list[Codes], options: EncodeOptions, report: Report
 ) -> tuple[Codec, dict[str, int]]:
     """The codec that makes the smaller file, and what each of several would take."""
     if len(codecs) == 1:
@@ -164,7 +167,7 @@ def _smallest(
 
     images = sum(len(of_class) for of_class in codes)
     codec, sizes = entropy.smallest(codecs, entropy.spread(codes), images, model_bytes)
-    report(Choice(codec.bitswap.config.kind, sizes))
+    report(Choice(codec.entropy.kind, sizes))
     return codec, sizes
 
 
@@ -173,7 +176,7 @@ def _seen_classes(log: Log, source: Source) -> int:
     return int(log.get("classes", 0)) if log.get("source_digest") == source.digest() else 0
 
 
-def encode_classes(source: Source, codec: Codec, report: Report) -> list[ClassCodes]:
+def encode_classes(source: Source, codec: Codec, report: Report) -> list[Codes]:
     """The codes of each class of a source."""
     done, total, out = 0, sum(source.images_per_class), []
     for number in range(len(source.classes)):

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from drrpack.core.codec import ClassCodes, Codec, Pixels
+from drrpack.core.codec import Codec, Pixels
+from drrpack.core.codes import Codes
 from drrpack.formats.sources.source import Source
 from drrpack.trainers.comparison.quality import psnr_db
 
@@ -18,13 +19,13 @@ HELD_OUT_SHARE = 0.02  # kept from fitting where nothing else is unseen
 
 
 def measure(
-    source: Source, codec: Codec, codes: Sequence[ClassCodes], fit_classes: int
+    source: Source, codec: Codec, codes: Sequence[Codes], fit_classes: int
 ) -> dict[str, Any]:
     """PSNR on held-out images, and what order-0 coding and lzma make of the codes."""
     return {**_quality(source, codec, codes, fit_classes), "reference_bits": references(codes)}
 
 
-def references(codes: Sequence[ClassCodes]) -> dict[str, dict[str, float]]:
+def references(codes: Sequence[Codes]) -> dict[str, dict[str, float]]:
     """What order-0 coding and lzma make of the codes, in bits per code, by level."""
     levels = {
         "top": np.concatenate([c.top.reshape(-1) for c in codes]),
@@ -53,7 +54,7 @@ def lzma_bits(codes: NDArray[np.integer]) -> float:
 
 
 def _quality(
-    source: Source, codec: Codec, codes: Sequence[ClassCodes], fit_classes: int
+    source: Source, codec: Codec, codes: Sequence[Codes], fit_classes: int
 ) -> dict[str, Any]:
     images, where = _held_out(source, fit_classes)
     if len(images) == 0:

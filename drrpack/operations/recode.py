@@ -9,7 +9,8 @@ from typing import Any
 
 import torch
 
-from drrpack.core.codec import ClassCodes, Codec, lay_out
+from drrpack.core.codec import Codec, lay_out
+from drrpack.core.codes import Codes
 from drrpack.formats import shipped
 from drrpack.formats.container import Memory, Reader
 from drrpack.formats.memory import chunk, load_codec, read_codes, sections
@@ -50,13 +51,13 @@ def _own(memory: Memory) -> dict[str, Any]:
     return {name: getattr(memory, name) for name in names}
 
 
-def all_codes(reader: Reader, codec: Codec) -> list[ClassCodes]:
+def all_codes(reader: Reader, codec: Codec) -> list[Codes]:
     """The codes of all classes, in the order of the file."""
     decoded = read_codes(reader, load_codec(reader, codec.device), range(len(reader.classes)))
     return [decoded[number] for number in range(len(reader.classes))]
 
 
-def coded(memory: Memory, codec: Codec, codes: Sequence[ClassCodes]) -> Memory:
+def coded(memory: Memory, codec: Codec, codes: Sequence[Codes]) -> Memory:
     """``memory`` with the streams that ``codec`` makes of the codes of each class, laid out to suit
     them; the VQ-VAE stays, and what was left out of the file is left out again where it can be."""
     filled = [number for number, each in enumerate(codes) if len(each)]

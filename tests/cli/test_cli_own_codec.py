@@ -117,7 +117,7 @@ def test_all_its_files_have_one_vqvae() -> None:
         with Reader(path) as reader:
             verify(path, Depth("full"))
             codecs.append(load_codec(reader, CPU, encoder=True))
-    assert sorted(c.bitswap.config.kind for c in codecs) == ["bitswap", "context"]
+    assert sorted(c.entropy.kind for c in codecs) == ["bitswap", "context"]
     one, two = (freeze(codec.vqvae).state_dict() for codec in codecs)
     assert all(torch.equal(one[name], two[name]) for name in one)
     assert sum(section.config.get("encoder") is True for section in shipped.models()) == 1

@@ -8,7 +8,8 @@ import torch
 from small_models import SMALL_VQVAE
 from torch import Tensor
 
-from drrpack.core.vqvae import VQVAE, Quantiser, grid_shapes, pad, perplexity, to_float
+from drrpack.core.quantiser import Quantiser
+from drrpack.core.vqvae import VQVAE, grid_shapes, pad, perplexity, to_float
 
 
 def seeded(number: int) -> torch.Generator:

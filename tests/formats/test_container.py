@@ -20,8 +20,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drrpack.core.errors import CorruptError, FormatError
+from drrpack.core.section import Section
 from drrpack.formats import container, layout
-from drrpack.formats.container import Chunk, Memory, Reader, Section, write
+from drrpack.formats.container import Chunk, Memory, Reader, write
 from drrpack.formats.files import storedfile
 
 

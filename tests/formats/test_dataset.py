@@ -16,7 +16,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from drrpack import CorruptError, DRRDataset, FormatError, OptionError
-from drrpack.core.codec import ClassCodes
+from drrpack.core.codes import Codes
 from drrpack.formats import memory
 from drrpack.formats.container import Reader
 from drrpack.formats.sources.source import open_source
@@ -30,7 +30,7 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def encoded(digits_drr: Path, digits_folder: Path) -> list[ClassCodes]:
+def encoded(digits_drr: Path, digits_folder: Path) -> list[Codes]:
     """The codes of every class, made anew from the pictures."""
     source = open_source(digits_folder)
     with Reader(digits_drr) as reader:
@@ -113,7 +113,7 @@ def test_batches_equal_single_items(dataset: DRRDataset) -> None:
     assert dataset.__getitems__([]) == []
 
 
-def test_codes_are_those_that_were_encoded(dataset: DRRDataset, encoded: list[ClassCodes]) -> None:
+def test_codes_are_those_that_were_encoded(dataset: DRRDataset, encoded: list[Codes]) -> None:
     top, bottom = dataset.codes(range(300))
     assert top.shape == (300, 4, 4) and bottom.shape == (300, 8, 8)
     assert top.dtype == bottom.dtype == torch.int64
@@ -128,7 +128,7 @@ def test_codes_in_any_order(dataset: DRRDataset) -> None:
 
 
 def test_pixels_are_the_decoded_codes(
-    dataset: DRRDataset, encoded: list[ClassCodes], pixels: NDArray[np.uint8]
+    dataset: DRRDataset, encoded: list[Codes], pixels: NDArray[np.uint8]
 ) -> None:
     for label, codes in enumerate(encoded):
         decoded = dataset.codec.decode(codes, (32, 32))

@@ -28,13 +28,14 @@ from drr_files import seal  # noqa: E402
 from mutants import CPU, TINY_BITSWAP, TINY_CONTEXT, TINY_VQVAE, memory_of  # noqa: E402
 
 from drrpack import DRRDataset, DrrError  # noqa: E402
-from drrpack.core.entropy.code_model import BitSwapConfig  # noqa: E402
+from drrpack.core.entropy.phased import PhasedConfig  # noqa: E402
 from drrpack.formats import build  # noqa: E402
 from drrpack.formats.container import Reader, write  # noqa: E402
 from drrpack.formats.memory import decoder_alone  # noqa: E402
 from drrpack.operations.verify import Depth, verify  # noqa: E402
-from drrpack.trainers.fitting.codec import FitPlan, fit_codec  # noqa: E402
+from drrpack.trainers.fitting.codec import fit_codec  # noqa: E402
 from drrpack.trainers.fitting.loop import Budget  # noqa: E402
+from drrpack.trainers.fitting.plan import FitPlan  # noqa: E402
 
 IMAGES = 24  # of each digit: more than go without Bit-Swap
 
@@ -63,7 +64,7 @@ def main() -> None:
     (HERE / "golden.json").write_text(json.dumps(expected, indent=1) + "\n")
 
 
-def write_digits(path: Path, config: BitSwapConfig, encoder: bool = True) -> None:
+def write_digits(path: Path, config: PhasedConfig, encoder: bool = True) -> None:
     """All digits, by networks of a few kilobytes that were fitted on them for a moment."""
     torch.set_num_threads(1)
     images = digits()
@@ -77,7 +78,7 @@ def write_digits(path: Path, config: BitSwapConfig, encoder: bool = True) -> Non
 
 
 # models of version 2.0: Bit-Swap, context alone, and context alone with no encoder
-MODELS: dict[str, tuple[BitSwapConfig, bool]] = {
+MODELS: dict[str, tuple[PhasedConfig, bool]] = {
     "bitswap": (TINY_BITSWAP, True),
     "context": (TINY_CONTEXT, True),
     "decoder": (TINY_CONTEXT, False),

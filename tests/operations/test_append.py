@@ -67,7 +67,7 @@ def test_broken_off_before_a_checkpoint_leaves_nothing(
     def broken_off(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(appending, "tune_bitswap", broken_off)
+    monkeypatch.setattr(appending, "tune_entropy", broken_off)
     with pytest.raises(KeyboardInterrupt):
         run(own_drr, more, keep=False)
     assert list(own_drr.parent.iterdir()) == [own_drr]

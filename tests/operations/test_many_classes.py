@@ -11,7 +11,7 @@ from PIL import Image
 from tiny_memory import encode_tiny
 
 from drrpack import DRRDataset
-from drrpack.core.codec import ClassCodes
+from drrpack.core.codes import Codes
 from drrpack.formats.container import Reader
 from drrpack.formats.memory import load_codec
 from drrpack.formats.sources.source import open_source
@@ -54,7 +54,7 @@ def test_every_class_decodes_to_the_codes_of_its_images(many: Path) -> None:
         name = source.classes[number]
         alone = DRRDataset(many, classes=[name])
         top, bottom = alone.codes(range(len(alone)))
-        found = ClassCodes(np.asarray(top), np.asarray(bottom))
+        found = Codes.of(np.asarray(top), np.asarray(bottom))
         assert found.digest == codec.encode(source.load(number)).digest
 
 

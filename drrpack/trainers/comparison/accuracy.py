@@ -13,9 +13,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from drrpack.core.codec import Codec, Pixels
+from drrpack.core.codec import Codec, Pixels, with_quality
 from drrpack.core.errors import CorruptError, OptionError, ReadError, SourceError
-from drrpack.core.rdoq import with_quality
 from drrpack.core.settings import own_settings
 from drrpack.formats.files.publish import write_atomic
 from drrpack.formats.sources.source import Source

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from drrpack.core.codec import Codec, Pixels
+from drrpack.core.codec import Codec, Pixels, prices_of, with_quality
 from drrpack.core.errors import OptionError
-from drrpack.core.rdoq import BEST, DEFAULT_QUALITY, context_of, with_quality
+from drrpack.core.rdoq import BEST, DEFAULT_QUALITY
 from drrpack.core.settings import float_arithmetic
 from drrpack.formats.memory import decoder_alone, sections
 from drrpack.formats.sources.source import Source
@@ -230,7 +230,7 @@ def _rates(packed: Packed) -> tuple[float, float]:
 def _memories(codecs: Sequence[Codec], sample: Sample, total: int, classes: int) -> list[Choice]:
     """The quality of the memory first, or the default one, and the whole file before others of
     it."""
-    choosing = context_of(codecs) is not None
+    choosing = prices_of(codecs) is not None
     own = next((c.quality for c in codecs if c.quality is not None), DEFAULT_QUALITY)
     qualities = [own, *(q for q in QUALITIES if q != own)]
     made = []
@@ -255,7 +255,7 @@ def _memory(
     rates = count / (seconds + coded - start), count / (ended - coded)
     whole = Choice(
         WHOLE, f"q{quality}", payload, 0, psnr_db(images, decoded), ssim(images, decoded), *rates,
-        options={"quality": quality, "entropy_model": codec.bitswap.config.kind},
+        options={"quality": quality, "entropy_model": codec.entropy.kind},
     )  # fmt: skip
     vqvae, entropy_model = sections(codec)
     container = CONTAINER_BYTES + classes * CLASS_BYTES

@@ -14,7 +14,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from drrpack.core.entropy.code_model import BitSwap
+from drrpack.core.entropy.phased import PhasedNetwork
 from drrpack.core.settings import unfilled
 from drrpack.core.vqvae import VQVAE
 
@@ -45,7 +45,7 @@ def narrow_vqvae(network: VQVAE, embedding: int) -> VQVAE:
     return made
 
 
-def narrow_bitswap(network: BitSwap, embedding: int) -> BitSwap:
+def narrow_entropy(network: PhasedNetwork, embedding: int) -> PhasedNetwork:
     """An entropy model whose codes go in and come out as vectors of ``embedding`` dimensions."""
     state = {name: tensor.float() for name, tensor in network.state_dict().items()}
     for level in ("top.", "bottom."):
@@ -59,7 +59,7 @@ def narrow_bitswap(network: BitSwap, embedding: int) -> BitSwap:
     _narrow_table(
         state, "bottom.context.embedding.weight", ["bottom.context.enter.weight"], embedding
     )
-    made = unfilled(lambda: BitSwap(replace(network.config, embedding=embedding)))
+    made = unfilled(replace(network.config, embedding=embedding).network)
     made.load_state_dict(state)
     return made
 

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from drrpack.core.codec import ClassCodes, Codec, Pixels
+from drrpack.core.codec import Codec, Pixels
+from drrpack.core.codes import Codes
 from drrpack.core.errors import SourceError
 from drrpack.formats import metadata
 from drrpack.formats.dataset import DRRDataset
@@ -86,7 +87,7 @@ class MemoryData:
             self._dataset.preload()  # all classes side by side, which is many times faster
             where = np.flatnonzero(np.asarray(self._dataset.targets) == label)
             top, bottom = self._dataset.codes(where)
-            codes = ClassCodes(top.numpy(), bottom.numpy())
+            codes = Codes.of(top.numpy(), bottom.numpy())
             self._rankings[label] = choose(
                 "herding", codes, self._dataset.codec.vqvae, len(where), seed=0
             )

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from small_models import CONTEXT, SMALL, small_bitswap, small_vqvae, structured_codes
+from small_models import CONTEXT, SMALL, small_model, small_vqvae, structured_codes
 
-from drrpack.core.codec import ClassCodes, encode_images, finish, lay_out
+from drrpack.core.codec import encode_images, finish, lay_out
+from drrpack.core.codes import Codes
 from drrpack.core.errors import CorruptError, OptionError, OutputError, ReadError, SourceError
 from drrpack.formats.container import Reader
 from drrpack.formats.memory import load_codec
@@ -198,14 +199,13 @@ def test_all_that_can_be_is_measured(compared: Comparison) -> None:
     assert again["choices"][-1]["bytes_an_image"] == thin.bytes_an_image(120)
 
 
-def test_the_bits_of_the_model_are_those_of_the_streams(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_bits_of_the_model_are_those_of_the_streams() -> None:
     """Beyond the plain images, few with few lanes, and a few bytes for each stream. With latents
     they are so on average alone, and for codes as the model expects them: see test_bitswap.py."""
-    monkeypatch.setattr("drrpack.core.streams.WIDTHS", ((4, 2),))
     tops, bottoms = (structured_codes([400], shape, 32)[0] for shape in ((4, 4), (8, 8)))
-    codes = ClassCodes(tops, bottoms)
-    context = finish(small_vqvae(), small_bitswap(config=CONTEXT), codes, CPU)
-    context, (made,) = lay_out(context, [codes])
+    codes = Codes.of(tops, bottoms)
+    context = finish(small_vqvae(), small_model(codes, CONTEXT), codes, CPU)
+    context, (made,) = lay_out(context, [codes], widths=[(4, 2)])
     coded = 4 * (len(made.top) + len(made.bottom)) / len(codes)
     plain = context.top.layout.plain_images
     assert plain < 12
@@ -216,9 +216,9 @@ def test_a_memory_in_all_its_qualities(source: Source, monkeypatch: pytest.Monke
     """A context model chooses codes, for Bit-Swap too; the default quality comes first."""
     monkeypatch.setattr("drrpack.core.rdoq._UNIT", 1)  # random networks ask for strong incentives
     images = np.concatenate([source.load(c) for c in (0, 1)])
+    codes = small_codes(images)
     codecs = [
-        finish(small_vqvae(), small_bitswap(config=config), small_codes(images), CPU)
-        for config in (CONTEXT, SMALL)
+        finish(small_vqvae(), small_model(codes, config), codes, CPU) for config in (CONTEXT, SMALL)
     ]
     comparison = compare.compare(source, codecs, [0, 1], 40, lambda _: None)
     whole = comparison.of("DRR")
@@ -227,7 +227,7 @@ def test_a_memory_in_all_its_qualities(source: Source, monkeypatch: pytest.Monke
     assert len({choice.image_bytes for choice in whole}) == 3
 
 
-def small_codes(images: np.ndarray) -> ClassCodes:
+def small_codes(images: np.ndarray) -> Codes:
     return encode_images(small_vqvae(), images)
 
 
