@@ -1,4 +1,4 @@
-"""Progress bars of the two long commands."""
+"""What operations report, on the screen: progress bars, and lines above them."""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ from rich.progress import (
 )
 
 from drrpack.cli.screen import duration, table
+from drrpack.cli.telling import tell
 from drrpack.cli.terminal import console, show_cursor
+from drrpack.core.progress import Step
 from drrpack.formats.files.unfinished import undone_by
-from drrpack.operations.encode_plan import Choice, Event
+from drrpack.operations.progress import Event
 from drrpack.trainers.fitting.loop import FitProgress
 from drrpack.trainers.incremental.run_progress import RunProgress
 
@@ -90,18 +92,19 @@ class Bars:
         """Set a stage's bar to so many of so many."""
         self.move(stage, done / max(1, total), f"{done}/{total}", f"{total}/{total}")
 
-    def encoding(self, event: Event) -> None:
-        """Show a report of `drrpack.operations.encode.encode`."""
-        if isinstance(event, FitProgress):
-            figures = _fit_figures(event)
-            detail = f"epoch {event.epoch}, {figures}, {duration(event.seconds_left)} left"
-            self.move(event.stage, event.fraction, detail, figures)
-        elif isinstance(event, Choice):
-            sizes = (f"{kind} {size:,}" for kind, size in event.sizes.items())
-            detail = f"bytes with streams: {', '.join(sizes)}"
-            console.print(f"entropy model: {event.taken}; {detail}")
-        else:
-            self.count(event.stage, event.done, event.total)
+    def __call__(self, event: Event) -> None:
+        """Show what an operation reports."""
+        match event:
+            case FitProgress():
+                figures = _fit_figures(event)
+                detail = f"epoch {event.epoch}, {figures}, {duration(event.seconds_left)} left"
+                self.move(event.stage, event.fraction, detail, figures)
+            case RunProgress():
+                self.training(event)
+            case Step():
+                self.count(event.stage, event.done, event.total)
+            case _:
+                tell(event)
 
     def training(self, event: RunProgress) -> None:
         """Show a report of `drrpack.trainers.incremental.protocol.run`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,15 @@ from drrpack.formats import metadata, shipped
 from drrpack.formats.class_names import look
 from drrpack.formats.container import Memory, Section
 from drrpack.formats.layout import Json
+
+
+@dataclass(frozen=True)
+class Written:
+    """A file that was written: how many classes it has, and its size in bytes."""
+
+    path: Path
+    classes: int
+    file_bytes: int
 
 
 def drop(path: Path, memory: Memory, names: Sequence[str]) -> Memory:
@@ -119,7 +128,7 @@ def _check_alike(
     if different:
         raise OptionError(
             f"{first_path} and {path} were made by other codecs, so one can't read the streams of "
-            f"the other; they differ in the {' and the '.join(different)}. Encode with --codec of "
+            f"the other; they differ in the {' and the '.join(different)}. Encode with `codec` of "
             "the other file"
         )
 

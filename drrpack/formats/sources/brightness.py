@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -163,7 +163,8 @@ def _levels(values: Values, samples: Samples, reading: Reading) -> tuple[float, 
         if samples.white is None:
             raise NotReadable(
                 f"its pixels are {samples.what}, which have no fixed range of brightness; say what "
-                "is white with --depth BITS, or --range BLACK WHITE, or convert it to 8 bits"
+                "is white with `depth=BITS`, or `value_range=(BLACK, WHITE)`, or convert it to "
+                "8 bits"
             )
         return 0, samples.white
     if np.isnan(values).any():
@@ -172,7 +173,7 @@ def _levels(values: Values, samples: Samples, reading: Reading) -> tuple[float, 
     if reading.depth is not None and (low < levels[0] or high > levels[1]):
         raise NotReadable(
             f"has values from {low} to {high}, expected 0 to {levels[1]} ({reading.said}); "
-            "say how many bits they have, or --range BLACK WHITE"
+            "say how many bits they have, or `value_range=(BLACK, WHITE)`"
         )
     return levels
 
@@ -191,3 +192,24 @@ def usual_depth(peak: float) -> int | None:
     if peak >= DIM:
         return None
     return next(depth for depth in USUAL_DEPTHS if peak < 1 << depth)
+
+
+def brightness_remarks(
+    where: str, deep: Sequence[tuple[str, float]], reading: Reading
+) -> Iterator[str]:
+    """What a user should hear of how bright the pictures of a source come out; ``deep`` are those
+    of more than 8 bits, by name and largest value."""
+    if reading.levels is not None:
+        if not deep:
+            yield f"{where}: no picture has more than 8 bits, so {reading.said} does nothing"
+        return
+    peak = max((peak for _, peak in deep), default=WHITE_16)
+    depth = usual_depth(peak)
+    if depth is not None:
+        named = " and ".join(name for name, _ in deep[:2])
+        yield (
+            f"{len(deep)} pictures of 16 bits, such as {named}, have no value above {peak:.0f}, "
+            f"where white is {WHITE_16}, and come out dark: if white is {2**depth - 1} say "
+            f"`depth={depth}`, for anything else `value_range=(BLACK, WHITE)`, and convert colours "
+            "to 8 bits"
+        )

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from drrpack.core.codec import Codec, Pixels
 from drrpack.core.errors import OptionError
+from drrpack.core.progress import Notice, Step
 from drrpack.core.rdoq import BEST, DEFAULT_QUALITY, context_of, with_quality
 from drrpack.core.settings import float_arithmetic
 from drrpack.formats.memory import decoder_alone, sections
@@ -33,7 +34,7 @@ SHEET_PIXELS = (
 )  # and, where images are large, on so many pixels: AVIF takes seconds for them
 CONTAINER_BYTES = 4000  # HDF5, digests and seal: see docs/format.md
 CLASS_BYTES = 50  # a row of the index and a name
-Report = Callable[[str], None]
+Report = Callable[[Step | Notice], None]
 
 
 @dataclass(frozen=True)
@@ -151,15 +152,16 @@ def compare(
         OptionError: the images are smaller than the window of SSIM.
     """
     if min(source.image_size) < 11:
-        raise OptionError(f"{source.root}: images must have 11x11 pixels at least to be compared")
+        raise OptionError(f"{source.place}: images must have 11x11 pixels at least to be compared")
     sample = draw_sample(source, classes, count)
-    report(WHOLE)
+    stages = _Stages(report, 3 + len(peers.available()))
+    stages.begin(WHOLE)
     total = sum(source.images_per_class[number] for number in classes)
     memories = _memories(codecs, sample, total, len(classes))
     targets = [memories[0].bytes_an_image(total), *sizes]
-    choices = [*_lossless(sample.images, report)]
+    choices = [*_lossless(sample.images, stages)]
     for name in peers.available():
-        report(name)
+        stages.begin(name)
         choices += measured(peers.LOSSY[name], sample, targets)
     choices += memories
     return Comparison(total, len(sample.rows), source.image_size, choices, len(sample.classes))
@@ -187,14 +189,25 @@ def measured(rival: Rival, sample: Sample, targets: Sequence[float]) -> list[Cho
     return [known[quality] for quality in sorted(known)]
 
 
-def _lossless(images: Pixels, report: Report) -> list[Choice]:
+class _Stages:
+    """Reports which family is measured next, of how many."""
+
+    def __init__(self, report: Report, total: int) -> None:
+        self._report, self._total, self._done = report, total, 0
+
+    def begin(self, family: str) -> None:
+        self._report(Step(family, self._done, self._total))
+        self._done += 1
+
+
+def _lossless(images: Pixels, stages: _Stages) -> list[Choice]:
     raw = Choice("raw", "", float(images[0].size), 0, None, 1.0, None, None)
     found = [raw]
     for name, pack, options in (
         ("PNG", peers.png, peers.PNG_OPTIONS),
         ("WebP lossless", peers.webp_lossless, peers.WEBP_LOSSLESS_OPTIONS),
     ):
-        report(name)
+        stages.begin(name)
         packed = pack(images)
         size, rates = packed.image_bytes, _rates(packed)
         found.append(Choice(name, "", size, 0, None, 1.0, *rates, options=options))
