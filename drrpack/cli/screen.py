@@ -24,7 +24,7 @@ from drrpack.trainers.incremental.selection import few
 from drrpack.trainers.incremental.study import by_phases
 
 if TYPE_CHECKING:
-    from drrpack.operations.stats import Stats
+    from drrpack.formats.account import Stats
 
 
 def ask_to_trust(memory: str) -> Callable[[Sequence[str]], bool]:

@@ -17,6 +17,7 @@ from drrpack.core.progress import Step
 from drrpack.core.rdoq import BEST, DEFAULT_QUALITY, context_of, with_quality
 from drrpack.core.settings import float_arithmetic
 from drrpack.formats import container, memory, originals, shipped
+from drrpack.formats.account import Stats
 from drrpack.formats.container import Memory, Section
 from drrpack.formats.files.publish import replacing
 from drrpack.formats.sources.opening import path_of
@@ -35,7 +36,7 @@ from drrpack.operations.encode_plan import (
 from drrpack.operations.pictures import Pictures, RawChoice, encode_pictures
 from drrpack.operations.preparing import Pathlike, budget, tell_of, tidy
 from drrpack.operations.progress import Choice, Report, heard
-from drrpack.operations.stats import Stats, stats
+from drrpack.operations.stats import stats
 from drrpack.trainers.fitting import choice as entropy_choice
 from drrpack.trainers.fitting.codec import FitPlan, fit_codec, fit_decoder
 from drrpack.trainers.fitting.loop import Budget, checkpoint_folder
