@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from types import TracebackType
-from typing import Any
 
-from rich.console import RenderableType
+from rich.console import Console, RenderableType
 from rich.progress import (
     BarColumn,
     Progress,
@@ -29,9 +28,9 @@ from drrpack.trainers.incremental.run_progress import RunProgress
 class _Display(Progress):
     """Progress bars, and above them the accuracies so far, by classes seen."""
 
-    def __init__(self, *columns: ProgressColumn, **options: Any) -> None:
+    def __init__(self, *columns: ProgressColumn, console: Console) -> None:
         self.accuracies: dict[str, dict[int, float]] = {}  # of each run, by classes seen
-        super().__init__(*columns, **options)
+        super().__init__(*columns, console=console)
 
     def get_renderables(self) -> Iterable[RenderableType]:
         if self.accuracies:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from drrpack.core.errors import OptionError
 from drrpack.formats import metadata, shipped
@@ -152,7 +151,7 @@ def _short(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def changed_metadata(kept: Json, **changes: Any) -> Json:
+def changed_metadata(kept: Json, **changes: object) -> Json:
     """Metadata of a file with other classes: what was measured on all of them does not hold now."""
     measured = metadata.part(kept, "figures")
     figures = {name: measured[name] for name in measured if name != "reference_bits"}

@@ -6,7 +6,6 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -20,6 +19,7 @@ from drrpack.formats import container, memory, originals, shipped
 from drrpack.formats.account import Stats
 from drrpack.formats.container import Memory, Section
 from drrpack.formats.files.publish import replacing
+from drrpack.formats.layout import Json
 from drrpack.formats.sources.opening import path_of
 from drrpack.formats.sources.reading import Reading
 from drrpack.formats.sources.source import Given, LabelledDataset, Source
@@ -41,8 +41,6 @@ from drrpack.trainers.fitting import choice as entropy_choice
 from drrpack.trainers.fitting.codec import FitPlan, fit_codec, fit_decoder
 from drrpack.trainers.fitting.loop import Budget, checkpoint_folder
 from drrpack.trainers.incremental.exemplars import Selection
-
-Log = dict[str, Any]  # how the codec was fitted; goes into the file
 
 
 def encode(
@@ -207,7 +205,7 @@ def _stored(codec: Codec, options: EncodeOptions) -> tuple[Section, Section]:
 
 def obtain_codecs(
     plan: EncodePlan, report: Report, pictures: Pictures, *, every: bool = False
-) -> tuple[list[Codec], Log]:
+) -> tuple[list[Codec], Json]:
     """The codecs to choose from, all with one VQ-VAE, and how they were fitted.
 
     A Bit-Swap that is fitted beside the context model that chooses the codes is none of them: its
@@ -273,12 +271,12 @@ def _smallest(
     return codec, sizes
 
 
-def _seen_classes(log: Log, source: Source) -> int:
+def _seen_classes(log: Json, source: Source) -> int:
     """How many of the source's classes the codec was fitted on: its first ones, or none."""
     return int(log.get("classes", 0)) if log.get("source_digest") == source.digest() else 0
 
 
-def _origin(plan: EncodePlan, log: Log) -> dict[str, Any]:
+def _origin(plan: EncodePlan, log: Json) -> Json:
     """Where the images came from, so that the originals and the test split can be found again."""
     options = plan.options
     kept = [originals.record(plan.source)]

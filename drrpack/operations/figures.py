@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import lzma
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from drrpack.core.codec import ClassCodes, Codec, Pixels
+from drrpack.formats.layout import Json
 from drrpack.formats.sources.source import Source
 from drrpack.trainers.comparison.quality import psnr_db
 
@@ -23,7 +23,7 @@ def measure(
     codes: Sequence[ClassCodes],
     fit_classes: int,
     held_out: Sequence[Pixels],
-) -> dict[str, Any]:
+) -> Json:
     """PSNR on held-out images, and what order-0 coding and lzma make of the codes.
 
     ``held_out`` are the images of `held_out_rows`, class by class.
@@ -60,7 +60,7 @@ def lzma_bits(codes: NDArray[np.integer]) -> float:
     return 8 * len(packed) / codes.size
 
 
-def _quality(codec: Codec, images: Pixels, where: str) -> dict[str, Any]:
+def _quality(codec: Codec, images: Pixels, where: str) -> Json:
     if len(images) == 0:
         return {"psnr_db": None, "psnr_images": 0, "psnr_on": "nothing was held out"}
     decoded = codec.decode(codec.encode(images), (images.shape[1], images.shape[2]))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import SupportsInt, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from PIL import Image
 
 from drrpack.formats.sources.reading import Reading
 
-Values: TypeAlias = NDArray[Any]
+Values: TypeAlias = NDArray[np.generic]
 
 WHITE_16 = 65535
 # A source of 16 bits whose brightest value is below a quarter of white holds, most likely, integers
@@ -65,7 +65,7 @@ def samples_of(image: Image.Image) -> Samples:
 
 
 def _of_tiff(image: Image.Image) -> Samples:
-    tags: Any = getattr(image, "tag_v2", {})
+    tags: Mapping[int, object] = getattr(image, "tag_v2", {})
     bits, kind = _first(tags.get(_BITS, 1)), _first(tags.get(_SAMPLE_FORMAT, _UNSIGNED))
     # Pillow turns min-is-white of 1 to 8 bits round and leaves deeper samples as they are
     inverted = tags.get(_PHOTOMETRIC) == _MIN_IS_WHITE
@@ -88,18 +88,22 @@ def _is_16_bit_colour(image: Image.Image) -> bool:
     return of_netpbm or any(";16" in str(tile[3]) for tile in tiles)
 
 
-def _codecs(image: Image.Image) -> set[str]:
+def _codecs(image: Image.Image) -> set[object]:
     return {tile[0] for tile in _tiles(image)}
 
 
-def _tiles(image: Image.Image) -> Sequence[Any]:
+def _tiles(image: Image.Image) -> Sequence[Sequence[object]]:
     """Pillow's notes on how the pixels of a file are to be decoded."""
-    tiles: Sequence[Any] = getattr(image, "tile", ())
+    tiles: Sequence[Sequence[object]] = getattr(image, "tile", ())
     return tiles
 
 
-def _first(tag: Any) -> int:
-    return int(tag[0] if isinstance(tag, tuple) else tag)
+def _first(tag: object) -> int:
+    """A tag's number, or the first of several."""
+    first = tag[0] if isinstance(tag, tuple) else tag
+    if not isinstance(first, SupportsInt):
+        raise NotReadable(f"has a tag {first!r}, expected a number; save it anew")
+    return int(first)
 
 
 def to_rgb(

@@ -8,7 +8,6 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -138,7 +137,7 @@ def download(name: str, root: str | os.PathLike[str]) -> Path:
             option="download",
         )
     folder = Path(os.path.abspath(root)) / layouts[name].folder
-    datasets: Any = importlib.import_module("torchvision.datasets")  # slow: only when asked for
+    datasets = importlib.import_module("torchvision.datasets")  # slow: only when asked for
     kind = getattr(datasets, name.upper())
     try:
         kind(os.fspath(folder.parent), download=True)
@@ -187,7 +186,7 @@ def _read_split(
 
 
 def _checked_batch(
-    path: Path, content: Mapping[Any, Any], layout: Layout, class_count: int
+    path: Path, content: Mapping[object, object], layout: Layout, class_count: int
 ) -> tuple[Pixels, NDArray[np.int64]]:
     """The (n, 3072) uint8 pixels and (n,) int64 labels of one file."""
     stored, labels = content.get("data"), content.get(layout.label_key)
@@ -209,7 +208,7 @@ def _pixels(stored: StoredArray) -> Pixels | None:
     return np.frombuffer(raw, np.uint8).reshape(-1, VALUES)
 
 
-def _read_dict(path: Path, layout: Layout) -> tuple[dict[Any, Any], bytes]:
+def _read_dict(path: Path, layout: Layout) -> tuple[dict[object, object], bytes]:
     """The dict pickled in a file, with text for its keys, and the sha256 of the file."""
     try:
         content = path.read_bytes()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from math import isfinite
-from typing import Any
 
 from drrpack.core.errors import OptionError
 from drrpack.formats.layout import Json
@@ -103,9 +102,9 @@ class Reading:
         return reading
 
 
-def _understood(kept: Json) -> list[dict[str, Any]]:
+def _understood(kept: Json) -> list[Json]:
     """The fields whose types are as they must be."""
-    found: list[dict[str, Any]] = []
+    found: list[Json] = []
     for name in ("size", "depth"):
         if type(kept.get(name)) is int:
             found.append({name: kept[name]})

@@ -123,12 +123,11 @@ def decoded(
     """What ``choice`` gives back for images (n, H, W, 3), which stand class by class."""
     if choice.family == "raw":
         return images
-    quality = choice.options["quality"]
     if choice.family == WHOLE:
-        codec = with_quality(codecs, quality)[0]
+        codec = with_quality(codecs, int(choice.quality))[0]
         return codec.decode(codec.encode(images), (images.shape[1], images.shape[2]))
     classes = np.split(images, np.flatnonzero(np.diff(labels)) + 1)
-    return peers.LOSSY[choice.family].pack(classes, quality).images
+    return peers.LOSSY[choice.family].pack(classes, choice.quality).images
 
 
 def accuracy(given: Labelled, tested: Labelled, plan: TrainPlan, seed: int) -> float:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,10 +15,11 @@ from drrpack.core.errors import OptionError
 from drrpack.core.progress import Notice, Step
 from drrpack.core.rdoq import BEST, DEFAULT_QUALITY, context_of, with_quality
 from drrpack.core.settings import float_arithmetic
+from drrpack.formats.layout import Json
 from drrpack.formats.memory import decoder_alone, sections
 from drrpack.formats.sources.source import Source
 from drrpack.trainers.comparison import peers
-from drrpack.trainers.comparison.peers import Packed, Rival
+from drrpack.trainers.comparison.peers import Packed, Rival, Setting
 from drrpack.trainers.comparison.quality import psnr_db, ssim
 from drrpack.trainers.comparison.sheets import capacity, sheets_of
 from drrpack.trainers.fitting.choice import expected_bytes, smallest
@@ -51,7 +51,8 @@ class Choice:
     decoded_a_second: float | None
     accuracy: float | None = None  # of a classifier trained on what comes back, in percent
     accuracy_std: float | None = None
-    options: Mapping[str, Any] = field(default_factory=dict, compare=False)  # told to its encoder
+    # what its encoder is told
+    options: Mapping[str, Setting] = field(default_factory=dict, compare=False)
     read_together: float = 1  # images that are decoded where one is asked for
 
     def bytes_an_image(self, images: int) -> float:
@@ -62,7 +63,14 @@ class Choice:
     def name(self) -> str:
         return f"{self.family} {self.setting}".strip()
 
-    def to_json(self, images: int) -> dict[str, Any]:
+    @property
+    def quality(self) -> float:
+        """What its encoder is told of quality, 0 to 100."""
+        told = self.options["quality"]
+        assert isinstance(told, int | float), "each lossy choice has a quality"
+        return told
+
+    def to_json(self, images: int) -> Json:
         size = self.bytes_an_image(images)
         return {**vars(self), "options": dict(self.options), "bytes_an_image": size}
 
@@ -89,7 +97,7 @@ class Comparison:
         """The families of lossy files."""
         return [name for name in peers.LOSSY if self.of(name)]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         choices = [choice.to_json(self.images) for choice in self.choices]
         made_by = {**versions(), **peers.libraries()}
         machine = {"threads": torch.get_num_threads(), "versions": made_by}
