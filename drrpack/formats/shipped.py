@@ -35,7 +35,7 @@ def thin(section: Section) -> Section:
     """
     if not known(section):
         raise OptionError(
-            "--thin leaves out codecs that come with drrpack, and this one does not; "
+            "`thin` leaves out codecs that come with drrpack, and this one does not; "
             "encode without it"
         )
     kept = {name: section.config[name] for name in section.config if name == STREAMS}

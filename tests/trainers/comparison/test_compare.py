@@ -308,7 +308,8 @@ def test_accuracy_of_what_comes_back(
         0 <= c.accuracy <= 100 and c.accuracy_std is not None for c in measured if c.accuracy
     )
     assert [e.stage for e in told if isinstance(e, Step)][:2] == ["raw", "DRR q100"]
-    assert [line.split(":")[0] for line in told if ":" in line] == told[::2]
+    scores = [e.text.split(":")[0] for e in told if isinstance(e, Notice)]
+    assert scores == [e.stage for e in told if isinstance(e, Step)]
 
 
 def test_accuracies_that_are_known_are_not_trained_for_again(
