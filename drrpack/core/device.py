@@ -17,18 +17,17 @@ def choose_device(name: str | torch.device = "auto") -> torch.device:
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    asked = f"`device={str(name)!r}`"
     try:
         device = torch.device(name)
     except RuntimeError:
-        device = None
-    if device is None or device.type not in ("cpu", "cuda"):
-        raise OptionError(f"`device={str(name)!r}`: say auto, cpu or cuda", option="device")
+        device = torch.device("meta")  # on which nothing can be computed either
+    if device.type not in ("cpu", "cuda"):
+        raise OptionError(f"{asked}: say auto, cpu or cuda", option="device")
+    if device.type == "cuda" and not torch.cuda.is_available():
+        found = "PyTorch finds no CUDA device here; say `device='cpu'`"
+        raise OptionError(f"{asked}: {found}", option="device")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise OptionError(
-            f"`device={str(name)!r}`: PyTorch finds no CUDA device here; say `device='cpu'`"
-            if not torch.cuda.is_available()
-            else f"`device={str(name)!r}`: PyTorch finds {torch.cuda.device_count()} CUDA devices "
-            "here, which are counted from 0",
-            option="device",
-        )
+        found = f"PyTorch finds {torch.cuda.device_count()} CUDA devices here, counted from 0"
+        raise OptionError(f"{asked}: {found}; say `device='cuda'`", option="device")
     return device

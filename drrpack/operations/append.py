@@ -90,8 +90,9 @@ def append(
     tidy(path, report)
     options = AppendOptions(
         path, source, place, _budget(epochs, minutes, keep_entropy_model, place.type),
-        Reading(size, depth, value_range, max_megapixels), skip_bad, extend, keep_entropy_model,
-        seed, None if class_names is None else tuple(class_names), test,
+        Reading(size, depth, value_range, max_megapixels), skip_bad=skip_bad, extend=extend,
+        keep_entropy_model=keep_entropy_model, seed=seed,
+        class_names=None if class_names is None else tuple(class_names), test=test,
     )  # fmt: skip
     with changing(path), Reader(path) as reader:
         plan = plan_append(reader, options)

@@ -116,11 +116,12 @@ def encode(
             source = _downloaded(download, source)
         plan = plan_encode(
             EncodeOptions(
-                source, output, place, spent,
-                Reading(size, depth, value_range, max_megapixels), skip_bad, force, fit_classes,
-                None if codec is None else Path(codec), fit, entropy, quality, seed,
-                raw_per_class, raw_select, decoder_only, thin,
-                None if class_names is None else tuple(class_names), test,
+                source, output, place, spent, Reading(size, depth, value_range, max_megapixels),
+                skip_bad=skip_bad, force=force, fit_classes=fit_classes,
+                codec=None if codec is None else Path(codec), fit=fit, entropy=entropy,
+                quality=quality, seed=seed, raw_per_class=raw_per_class, raw_select=raw_select,
+                decoder_only=decoder_only, thin=thin,
+                class_names=None if class_names is None else tuple(class_names), test=test,
             )
         )  # fmt: skip
         report(plan)
@@ -166,10 +167,8 @@ def _encode(plan: EncodePlan, report: Report) -> Path:
     quality = _quality(candidates, options)
     candidates = _wanted(with_quality(candidates, quality), options)
     seen = _seen_classes(log, source)
-    numbers = {number: number for number in range(len(source.classes))}
-    choice = RawChoice(options.raw_per_class, options.raw_select, options.seed, numbers)
     rows = figures.held_out_rows(source, seen)
-    encoded = encode_pictures(pictures, candidates[0], choice, rows, report)
+    encoded = encode_pictures(pictures, candidates[0], _raw_choice(plan), rows, report)
     codec, sizes = _smallest(candidates, encoded.codes, options, report)
     report(Step("streams", 0, len(encoded.codes)))
     codec, streams = lay_out(codec, encoded.codes)
@@ -193,6 +192,13 @@ def _encode(plan: EncodePlan, report: Report) -> Path:
     originals.remember(source)
     shutil.rmtree(plan.checkpoints, ignore_errors=True)
     return options.output
+
+
+def _raw_choice(plan: EncodePlan) -> RawChoice:
+    """Which raw exemplars the file keeps: some of every class."""
+    options, numbers = plan.options, range(len(plan.source.classes))
+    every = dict(zip(numbers, numbers, strict=True))
+    return RawChoice(options.raw_per_class, options.raw_select, options.seed, every)
 
 
 def _stored(codec: Codec, options: EncodeOptions) -> tuple[Section, Section]:

@@ -121,6 +121,11 @@ def _check_values(options: EncodeOptions) -> None:
             raise OptionError(f"`{name}={value!r}`: say one of {', '.join(known)}", option=name)
     if options.quality is not None and not 0 <= options.quality <= BEST:
         raise OptionError(f"`quality={options.quality}`: say 0 to {BEST}", option="quality")
+    _check_together(options)
+
+
+def _check_together(options: EncodeOptions) -> None:
+    """Raise OptionError for options that contradict each other."""
     if options.thin and options.decoder_only:
         raise OptionError(
             "`thin` leaves out the whole codec: `decoder_only` adds nothing to it",
