@@ -154,7 +154,7 @@ def test_only_shipped_models_can_be_left_out(
     first, output = folders["first"], tmp_path / "thin.drr"
     with pytest.raises(OptionError, match="come with drrpack"):
         encode_tiny(first, output, codec=digits_drr, thin=True)
-    with pytest.raises(OptionError, match="--decoder-only adds nothing"):
+    with pytest.raises(OptionError, match="`decoder_only` adds nothing"):
         encode_tiny(first, output, codec=digits_drr, thin=True, decoder_only=True)
     with pytest.raises(OptionError, match="one that is fitted does not"):
         plan_encode(options_for(first, output, thin=True))  # before hours of fitting

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -25,7 +26,7 @@ from drrpack.formats.sources.reading import Reading
     ],
 )
 def test_what_can_not_be(options: dict[str, Any], words: str) -> None:
-    with pytest.raises(OptionError, match=words):
+    with pytest.raises(OptionError, match=re.escape(words)):
         Reading(**options).check()
 
 
