@@ -50,7 +50,7 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True)
     given = parser.parse_args()
     dataset, source = DRRDataset(given.memory), open_source(given.source, splits=["train"])
-    figures = account(dataset.reader)
+    figures = account(dataset.reader).to_json()
     fit = dataset.reader.metadata["fit"]
     unseen = range(fit["classes"], len(dataset.classes))
     starts = np.searchsorted(dataset.targets, np.arange(len(dataset.classes)))

@@ -68,4 +68,4 @@ def options_for(source: Path, output: Path, epochs: int = 1, **more: Any) -> Enc
 def encode_tiny(source: Path, output: Path, epochs: int = 1, **more: Any) -> Path:
     """What ``drrpack encode`` does, with tiny networks."""
     with tiny_networks():
-        return encoding.encode(plan_encode(options_for(source, output, epochs, **more)))
+        return encoding.carry_out(plan_encode(options_for(source, output, epochs, **more)))

@@ -22,7 +22,7 @@ from workbench import make_bench, parser, report
 from drrpack.core.errors import DrrError
 from drrpack.formats.container import Reader
 from drrpack.formats.layout import LEVELS
-from drrpack.operations.verify import Depth, verify
+from drrpack.operations.verify import verify
 
 
 def main() -> None:
@@ -50,7 +50,7 @@ def main() -> None:
 
 def _noticed(path: Path) -> bool:
     try:
-        verify(path, Depth("full"))
+        verify(path, "full")
     except DrrError as error:
         assert str(path) in str(error)
         return True

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from drrpack.cli import places
 from drrpack.cli.picture_options import Depth, MaxMegapixels, Size, ValueRange
 
+if TYPE_CHECKING:
+    from drrpack.operations.progress import Report
+
 
 def compare(
     source: Annotated[
         Path,
         typer.Argument(
-            help="SRC/class/*.png, a folder with train/ and test/, or CIFAR.", parser=places.path
+            help="SRC/class/*.png, a folder with train/ and test/, CIFAR, or digits.",
+            parser=places.path,
         ),
     ],
     classes: Annotated[
@@ -73,61 +77,52 @@ def compare(
     Of image files only what is particular to an image counts, of a memory all its models. A sheet
     is one file of all images of a class, side by side, and counts as a whole.
     """
-    from drrpack.cli import interrupts, screen
-    from drrpack.formats import shipped
-    from drrpack.formats.container import Reader
-    from drrpack.formats.memory import load_codec
-    from drrpack.formats.sources.source import open_source
-    from drrpack.trainers.comparison import chart as compare_chart
-    from drrpack.trainers.comparison import compare as comparing
-    from drrpack.trainers.comparison.accuracy import TrainPlan, tested_images, with_accuracy
+    from drrpack.cli import interrupts
+    from drrpack.operations.compare import compare as run
 
     _check_budget(budget_mb)
     if chart is not None:
         interrupts.makes(chart)
-        compare_chart.check(chart)
-    place = screen.choose_device(device)
-    plan = TrainPlan(place, epochs, width, seeds, sizes=_sizes(train_at), work=_folder(work))
-    found = open_source(
-        source, size=size, depth=depth, value_range=value_range, max_megapixels=max_megapixels,
-        splits=["train", "test"] if train else ["train"],
+    run(
+        source, classes=classes, sample=sample, size=size, depth=depth, value_range=value_range,
+        max_megapixels=max_megapixels, train=train, epochs=epochs, width=width, seeds=seeds,
+        train_at=_sizes(train_at), work=work, chart=chart, codec=codec, device=device,
+        report=_told(budget_mb, as_json),
     )  # fmt: skip
-    screen.warn_of(found)
-    chosen = screen.choose_classes(found.classes, classes)
-    if train:
-        tested_images(found, chosen)  # what can't be learned is refused before it is measured
-    files = shipped.paths() if codec is None else [codec]
-    codecs = []
-    for path in files:
-        with Reader(path) as reader:
-            codecs.append(load_codec(reader, place, encoder=True))
 
-    def report(what: str) -> None:
-        typer.echo(what, err=as_json)
 
-    count = comparing.default_sample(found.image_size) if sample is None else sample
-    comparison = comparing.compare(found, codecs, chosen, count, report, plan.sizes)
-    if train:
-        comparison = with_accuracy(comparison, found, codecs, chosen, plan, report)
-    if as_json:
-        typer.echo(json.dumps(comparison.to_json()))
-    else:
-        screen.print_comparison(comparison, budget_mb)
-    if chart is not None:  # last: the figures are safe should the disk be full
-        compare_chart.draw(comparison, chart)
+def _told(budget_mb: float | None, as_json: bool) -> Report:
+    """Prints what is measured, and the figures as soon as they are there."""
+    from drrpack.cli import screen
+    from drrpack.cli.telling import tell
+    from drrpack.core.progress import Notice, Step
+    from drrpack.operations.progress import Event
+    from drrpack.trainers.comparison.compare import Comparison
+
+    def report(event: Event) -> None:
+        match event:
+            case Step():
+                typer.echo(event.stage, err=as_json)
+            case Notice(warning=False):
+                typer.echo(event.text, err=as_json)
+            case Comparison() if as_json:
+                typer.echo(json.dumps(event.to_json()))
+            case Comparison():
+                screen.print_comparison(event, budget_mb)
+            case _:
+                tell(event)
+
+    return report
 
 
 def _check_budget(megabytes: float | None) -> None:
+    """Raise OptionError for a budget that is no amount of memory."""
     from drrpack.core.errors import OptionError
 
     if megabytes is not None and not 0 < megabytes * 1e6 < float("inf"):
-        raise OptionError(f"--budget-mb {megabytes:g}: say megabytes above 0, as in 1.5")
-
-
-def _folder(path: Path | None) -> Path | None:
-    from drrpack.formats.files.places import make_folder
-
-    return None if path is None else make_folder(path)
+        raise OptionError(
+            f"`budget_mb={megabytes:g}`: say megabytes above 0, as in 1.5", option="budget_mb"
+        )
 
 
 def _sizes(text: str) -> list[float]:

@@ -11,8 +11,7 @@ from drrpack.cli import places
 from drrpack.cli.picture_options import Depth, MaxMegapixels, Size, ValueRange
 
 if TYPE_CHECKING:
-    from drrpack.operations.encode_plan import EncodeOptions, Entropy, Fit, Plan
-    from drrpack.trainers.fitting.loop import Budget
+    from drrpack.operations.encode_plan import Entropy, Fit
     from drrpack.trainers.incremental.exemplars import Selection
 
 
@@ -20,7 +19,8 @@ def encode(
     source: Annotated[
         Path,
         typer.Argument(
-            help="SRC/class/*.png, a folder with train/ and val/ or test/, or a CIFAR folder.",
+            help="SRC/class/*.png, a folder with train/ and val/ or test/, a CIFAR folder, or "
+            "digits.",
             parser=places.path,
         ),
     ],
@@ -96,32 +96,20 @@ def encode(
     """
     from drrpack.cli import interrupts, screen
     from drrpack.cli.progress import Bars
-    from drrpack.formats.files.publish import replacing
-    from drrpack.formats.sources import source as sources
     from drrpack.operations.encode import encode as run
-    from drrpack.operations.encode_plan import EncodeOptions, plan_encode
 
     interrupts.makes(output)
-    place = screen.choose_device(device)
-    screen.tidy(output)
-    how = _how_to_fit(fit, finetune, finetune_decoder)
-    budget = _budget(epochs, minutes, how, place.type)
-    with replacing(output):  # before pictures are fetched and read, which may take long
-        if download is not None:
-            source = sources.download(download, source)
-        options = EncodeOptions(
-            source, output, place, budget, size=size,
-            skip_bad=skip_bad, force=force, fit_classes=fit_classes, codec=codec,
-            fit=how, entropy=cast("Entropy", entropy), quality=quality,
-            seed=seed, raw_per_class=raw_per_class, raw_select=cast("Selection", raw_select),
-            decoder_only=decoder_only, thin=thin,
-            depth=depth, value_range=value_range, max_megapixels=max_megapixels,
+    with Bars() as bars:
+        made = run(
+            source, output, size=size, depth=depth, value_range=value_range,
+            max_megapixels=max_megapixels, fit_classes=fit_classes, epochs=epochs, minutes=minutes,
+            codec=codec, fit=_how_to_fit(fit, finetune, finetune_decoder),
+            entropy=cast("Entropy", entropy), quality=quality, raw_per_class=raw_per_class,
+            raw_select=cast("Selection", raw_select), decoder_only=decoder_only, thin=thin,
+            device=device, seed=seed, download=download, skip_bad=skip_bad, force=force,
+            report=bars,
         )  # fmt: skip
-        plan = plan_encode(options)
-        _show_plan(plan, options)
-        with Bars() as bars:
-            run(plan, bars.encoding)
-    screen.print_stats(output)
+    screen.print_stats(made)
 
 
 def _how_to_fit(fit: bool, finetune: bool, decoder: bool) -> Fit:
@@ -133,58 +121,3 @@ def _how_to_fit(fit: bool, finetune: bool, decoder: bool) -> Fit:
             "alone: give one of them"
         )
     return "scratch" if fit else "finetune" if finetune else "decoder" if decoder else "no"
-
-
-def _budget(epochs: int | None, minutes: float | None, fit: Fit, device: str) -> Budget:
-    from drrpack.core.errors import OptionError
-    from drrpack.operations.encode_plan import DEFAULT_MINUTES
-
-    if fit == "no" and (epochs is not None or minutes is not None):
-        raise OptionError(
-            "--epochs and --minutes have no meaning unless something is fitted: see --fit"
-        )
-    return check_budget(epochs, minutes, DEFAULT_MINUTES[device])
-
-
-def check_budget(epochs: int | None, minutes: float | None, default: float) -> Budget:
-    """The budget that two options give, ``default`` minutes without them; raises OptionError."""
-    from drrpack.core.errors import OptionError
-    from drrpack.trainers.fitting.loop import Budget
-
-    if epochs is not None and minutes is not None:
-        raise OptionError("--epochs and --minutes exclude each other: give one of them")
-    if (epochs is not None and epochs < 1) or (minutes is not None and not minutes > 0):
-        raise OptionError("--epochs and --minutes must be above zero")
-    if epochs is not None:
-        return Budget(epochs=epochs)
-    return Budget(minutes=default if minutes is None else minutes)
-
-
-def _show_plan(plan: Plan, options: EncodeOptions) -> None:
-    from drrpack.cli import screen
-
-    source, budget = plan.source, options.budget
-    height, width = source.image_size
-    screen.note(
-        f"{source.root}: {sum(source.images_per_class)} images of {height}x{width} in "
-        f"{len(source.classes)} classes"
-    )
-    screen.warn_of(source)
-    origin = "the one that comes with drrpack" if options.codec is None else str(options.codec)
-    if options.fit == "no":
-        screen.note(f"codec: {origin}")
-    else:
-        spent = (
-            f"{budget.epochs} epochs each"
-            if budget.epochs is not None
-            else f"{budget.minutes:g} minutes in all (--minutes or --epochs to change)"
-        )
-        start = {
-            "scratch": "from scratch",
-            "finetune": f"further, from {origin}",
-            "decoder": f"its decoder alone, of {origin}",
-        }[options.fit]
-        screen.note(f"codec: fitted on the first {plan.fit_classes} classes, {start}, {spent}")
-        if plan.checkpoints.exists():
-            screen.note(f"checkpoints in {plan.checkpoints}: going on from there where they fit")
-    screen.note(f"device: {options.device}")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from drrpack.cli import places
+
+if TYPE_CHECKING:
+    from drrpack.operations.export import Format
 
 
 def export(
@@ -29,21 +32,13 @@ def export(
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
 ) -> None:
     """Write the reconstructions of a .drr file as an image folder or as arrays."""
-    from drrpack.cli import interrupts, screen
+    from drrpack.cli import interrupts
     from drrpack.cli.progress import Bars
-    from drrpack.formats.container import Reader
-    from drrpack.formats.dataset import DRRDataset
-    from drrpack.operations.export import check_place
+    from drrpack.cli.terminal import note
     from drrpack.operations.export import export as run
 
     interrupts.makes(output)
-    place = screen.choose_device(device)
-    kind = format or ("npz" if output.suffix == ".npz" else "png")
-    check_place(output, kind)
-    screen.tidy(output)
-    with Reader(memory) as reader:
-        chosen = screen.choose_classes(reader.classes, classes)
-    dataset = DRRDataset(memory, classes=chosen, device=place, cache_bytes=0)
+    kind = cast("Format | None", format)
     with Bars() as bars:
-        run(dataset, output, kind, lambda done, total: bars.count("images", done, total))
-    screen.note(f"{len(dataset)} images of {len(dataset.classes)} classes in {output}")
+        made = run(memory, output, kind, classes=classes, device=device, report=bars)
+    note(f"{made.images} images of {made.classes} classes in {output}")

@@ -27,15 +27,11 @@ def preview(
 ) -> None:
     """Draw images as they were and as they come out of a .drr file."""
     from drrpack.cli import interrupts, screen
-    from drrpack.formats.container import check_output
-    from drrpack.formats.dataset import DRRDataset
-    from drrpack.formats.preview import picture_format, preview_grid, save_picture
+    from drrpack.operations.preview import preview as run
 
     interrupts.makes(output)
-    check_output(output, overwrite=force)
-    picture_format(output)  # refused before anything is decoded
-    dataset = DRRDataset(memory)
-    trusted = screen.trust(dataset.reader, source)
-    grid, where = preview_grid(dataset, source, rows, columns, trusted=trusted)
-    save_picture(grid, output, overwrite=force)
-    screen.note(f"{output}: {where}")
+    made = run(
+        memory, output, source=source, rows=rows, columns=columns, force=force,
+        trust=screen.ask_to_trust(memory),
+    )  # fmt: skip
+    screen.note(f"{output}: {made.originals}")

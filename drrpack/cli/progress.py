@@ -1,12 +1,11 @@
-"""Progress bars of the two long commands."""
+"""What operations report, on the screen: progress bars, and lines above them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from types import TracebackType
-from typing import Any
 
-from rich.console import RenderableType
+from rich.console import Console, RenderableType
 from rich.progress import (
     BarColumn,
     Progress,
@@ -17,9 +16,11 @@ from rich.progress import (
 )
 
 from drrpack.cli.screen import duration, table
+from drrpack.cli.telling import tell
 from drrpack.cli.terminal import console, show_cursor
+from drrpack.core.progress import Step
 from drrpack.formats.files.unfinished import undone_by
-from drrpack.operations.encode_plan import Choice, Event
+from drrpack.operations.progress import Event
 from drrpack.trainers.fitting.loop import FitProgress
 from drrpack.trainers.incremental.run_progress import RunProgress
 
@@ -27,9 +28,9 @@ from drrpack.trainers.incremental.run_progress import RunProgress
 class _Display(Progress):
     """Progress bars, and above them the accuracies so far, by classes seen."""
 
-    def __init__(self, *columns: ProgressColumn, **options: Any) -> None:
+    def __init__(self, *columns: ProgressColumn, console: Console) -> None:
         self.accuracies: dict[str, dict[int, float]] = {}  # of each run, by classes seen
-        super().__init__(*columns, **options)
+        super().__init__(*columns, console=console)
 
     def get_renderables(self) -> Iterable[RenderableType]:
         if self.accuracies:
@@ -90,18 +91,19 @@ class Bars:
         """Set a stage's bar to so many of so many."""
         self.move(stage, done / max(1, total), f"{done}/{total}", f"{total}/{total}")
 
-    def encoding(self, event: Event) -> None:
-        """Show a report of `drrpack.operations.encode.encode`."""
-        if isinstance(event, FitProgress):
-            figures = _fit_figures(event)
-            detail = f"epoch {event.epoch}, {figures}, {duration(event.seconds_left)} left"
-            self.move(event.stage, event.fraction, detail, figures)
-        elif isinstance(event, Choice):
-            sizes = (f"{kind} {size:,}" for kind, size in event.sizes.items())
-            detail = f"bytes with streams: {', '.join(sizes)}"
-            console.print(f"entropy model: {event.taken}; {detail}")
-        else:
-            self.count(event.stage, event.done, event.total)
+    def __call__(self, event: Event) -> None:
+        """Show what an operation reports."""
+        match event:
+            case FitProgress():
+                figures = _fit_figures(event)
+                detail = f"epoch {event.epoch}, {figures}, {duration(event.seconds_left)} left"
+                self.move(event.stage, event.fraction, detail, figures)
+            case RunProgress():
+                self.training(event)
+            case Step():
+                self.count(event.stage, event.done, event.total)
+            case _:
+                tell(event)
 
     def training(self, event: RunProgress) -> None:
         """Show a report of `drrpack.trainers.incremental.protocol.run`."""

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import statistics
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-import torch
 import typer
 from rich.table import Table
 
@@ -16,64 +15,28 @@ from drrpack.cli.escape import harmless
 from drrpack.cli.terminal import console, shown
 from drrpack.cli.terminal import note as note
 from drrpack.cli.terminal import warn as warn
-from drrpack.core.errors import OptionError
-from drrpack.formats.account import account
-from drrpack.formats.container import Reader
-from drrpack.formats.files.publish import remove_leftovers
-from drrpack.formats.layout import AnyPath
-from drrpack.formats.originals import untrusted_paths
-from drrpack.formats.sources.source import Source
 from drrpack.trainers.comparison.compare import Comparison
 from drrpack.trainers.comparison.verdict import in_words, within
 from drrpack.trainers.incremental.grouping import Result, differing, grouped, heading
 from drrpack.trainers.incremental.results import METRICS, curve
 from drrpack.trainers.incremental.results import table as result_rows
-from drrpack.trainers.incremental.selection import few, how_taken, select_classes
+from drrpack.trainers.incremental.selection import few
 from drrpack.trainers.incremental.study import by_phases
 
-
-def warn_of(source: Source) -> None:
-    """What of a source was left out, and what may not be as it was meant."""
-    for bad in source.bad:
-        warn(f"left out {bad.path}: {bad.reason}")
-    for remark in source.remarks:
-        warn(remark)
+if TYPE_CHECKING:
+    from drrpack.formats.account import Stats
 
 
-def tidy(output: Path) -> None:
-    """Remove what killed runs left where ``output`` is about to be written, and say so."""
-    for path in remove_leftovers(output.parent):
-        warn(f"removed {path}, left behind by a run that was killed")
-
-
-def trust(reader: Reader, source: Path | None) -> bool:
+def ask_to_trust(memory: str) -> Callable[[Sequence[str]], bool]:
     """Whether the paths that a file names may be opened: asked where somebody can answer."""
-    paths = untrusted_paths(reader, source)
-    if not paths or not (sys.stdin.isatty() and sys.stdout.isatty()):
-        return False
-    places = ", ".join(map(harmless, paths))
-    return typer.confirm(f"{reader.path} says that its images lie in {places}. Read them there?")
 
+    def answer(paths: Sequence[str]) -> bool:
+        if not (sys.stdin.isatty() and sys.stdout.isatty()):
+            return False
+        places = ", ".join(map(harmless, paths))
+        return typer.confirm(f"{memory} says that its images lie in {places}. Read them there?")
 
-def choose_device(name: str) -> torch.device:
-    """The device called ``name``; ``auto`` takes a CUDA device where there is one."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name not in ("cpu", "cuda"):
-        raise OptionError(f"--device {name}: say auto, cpu or cuda")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise OptionError("--device cuda: PyTorch finds no CUDA device here; say --device cpu")
-    return torch.device(name)
-
-
-def choose_classes(names: Sequence[str], wanted: str | None) -> list[int]:
-    """Numbers of the classes that ``--classes`` asks for; says how it was taken where that could
-    be otherwise."""
-    chosen = select_classes(names, wanted)
-    taken = how_taken(names, wanted)
-    if taken is not None:
-        warn(taken)
-    return chosen
+    return answer
 
 
 def duration(seconds: float) -> str:
@@ -91,72 +54,73 @@ def table(title: str, *columns: str) -> Table:
     return made
 
 
-def print_stats(path: AnyPath) -> None:
+def print_stats(found: Stats) -> None:
     """The tables of ``drrpack stats``."""
-    with Reader(path) as reader:
-        figures = account(reader)
-    note(f"{path}: format {figures['format_version']}, {figures['images']} images")
-    for made in (_bytes_table(figures), _memory_table(figures), _codes_table(figures)):
+    note(f"{found.path}: format {found.format_version}, {found.images} images")
+    for made in (_bytes_table(found), _memory_table(found), _codes_table(found)):
         console.print(made)
-    note(_quality_line(figures))
+    note(_quality_line(found))
 
 
-def _bytes_table(figures: dict[str, Any]) -> Table:
+def _bytes_table(found: Stats) -> Table:
     made = table("Every byte", "part", "bytes", "bytes/image", "share")
-    names = {
-        "payload": "payload (streams)", "vqvae": "VQ-VAE", "entropy_model": _entropy_model(figures),
-        "raw": "raw exemplars", "container": "index and container", "file": "file",
-    }  # fmt: skip
-    total, images = figures["bytes"]["file"], max(1, figures["images"])
-    for name, label in names.items():
-        size = figures["bytes"][name]
+    rows = (
+        ("payload (streams)", found.bytes.payload),
+        ("VQ-VAE", found.bytes.vqvae),
+        (_entropy_model(found), found.bytes.entropy_model),
+        ("raw exemplars", found.bytes.raw),
+        ("index and container", found.bytes.container),
+        ("file", found.bytes.file),
+    )
+    for number, (label, size) in enumerate(rows, 1):
         made.add_row(
-            label, f"{size:,}", f"{size / images:.1f}", f"{100 * size / total:.1f} %",
-            end_section=name == "container",
+            label, f"{size:,}", f"{size / max(1, found.images):.1f}",
+            f"{100 * size / found.bytes.file:.1f} %", end_section=number == len(rows) - 1,
         )  # fmt: skip
     return made
 
 
-def _memory_table(figures: dict[str, Any]) -> Table:
+def _memory_table(found: Stats) -> Table:
     made = table("Memory (the paper's table 3)", "method", "exemplars MB", "assistant models MB")
-    raw, parts, images = figures["raw_bytes"], figures["bytes"], figures["images"]
-    models = f"{parts['vqvae'] / 1e6:.2f} (VQ-VAE) + "
-    models += f"{parts['entropy_model'] / 1e6:.2f} ({_entropy_model(figures)})"
-    made.add_row(f"UB, {images} raw images", f"{raw / 1e6:.2f}", "0")
-    kept = parts["payload"] + parts["container"] + parts["raw"]
+    parts, images = found.bytes, found.images
+    models = f"{parts.vqvae / 1e6:.2f} (VQ-VAE) + "
+    models += f"{parts.entropy_model / 1e6:.2f} ({_entropy_model(found)})"
+    made.add_row(f"UB, {images} raw images", f"{found.raw_bytes / 1e6:.2f}", "0")
+    kept = parts.payload + parts.container + parts.raw
     made.add_row(f"DRR, {images} images", f"{kept / 1e6:.2f}", models)
     return made
 
 
-def _codes_table(figures: dict[str, Any]) -> Table:
+def _codes_table(found: Stats) -> Table:
     made = table(
-        "Bits per code (the paper's table 4)", "level", _entropy_model(figures),
+        "Bits per code (the paper's table 4)", "level", _entropy_model(found),
         "order-0 entropy", "lzma",
     )  # fmt: skip
-    for name, label in (("top", "top"), ("bottom", "bottom"), ("all", "top & bottom")):
-        bits = figures["bits_per_code"][name]
-        made.add_row(label, *(_number(bits[key]) for key in ("coded", "order0", "lzma")))
+    levels = found.bits_per_code
+    for label, bits in (
+        ("top", levels.top), ("bottom", levels.bottom), ("top & bottom", levels.all)
+    ):  # fmt: skip
+        made.add_row(label, *map(_number, (bits.coded, bits.order0, bits.lzma)))
     return made
 
 
-def _entropy_model(figures: dict[str, Any]) -> str:
-    kind = str(figures["entropy_model"])
-    return {"bitswap": "Bit-Swap", "context": "context model", "table": "frequency table"}.get(
-        kind, kind
-    )
+def _entropy_model(found: Stats) -> str:
+    known = {"bitswap": "Bit-Swap", "context": "context model", "table": "frequency table"}
+    return known.get(found.entropy_model, found.entropy_model)
 
 
 def _number(value: float | None) -> str:
     return "not measured" if value is None else f"{value:.4f}"
 
 
-def _quality_line(figures: dict[str, Any]) -> str:
-    each = figures["bytes_per_image"]
-    size = beside_raw(figures["bytes"]["file"], figures["raw_bytes"])
-    psnr = figures["psnr_db"]
-    quality = "not measured" if psnr is None else f"{psnr:.2f} dB on {figures['psnr_on']}"
+def _quality_line(found: Stats) -> str:
+    each = found.bytes_per_image
+    size = beside_raw(found.bytes.file, found.raw_bytes)
+    quality = (
+        "not measured" if found.psnr_db is None else f"{found.psnr_db:.2f} dB on {found.psnr_on}"
+    )
     return (
-        f"{each['payload']:.1f} bytes an image, {each['total']:.1f} with models and container; "
+        f"{each.payload:.1f} bytes an image, {each.total:.1f} with models and container; "
         f"{size}; PSNR {quality}"
     )
 

@@ -9,6 +9,7 @@ import sys
 from rich.console import Console, ConsoleDimensions
 
 from drrpack.cli.escape import harmless
+from drrpack.cli.spelling import spelled
 
 _NO_LIMIT = 10_000  # columns: wider than any table, and no more than rich lays out at once
 
@@ -66,14 +67,14 @@ def show_cursor() -> None:
 
 def note(text: str) -> None:
     """A plain line."""
-    console.print(harmless(text), soft_wrap=True)
+    console.print(harmless(spelled(text)), soft_wrap=True)
 
 
 def warn(text: str) -> None:
     """A line that should not be missed, on the error stream."""
-    errors.print(f"warning: {harmless(text)}", style="yellow", soft_wrap=True)
+    errors.print(f"warning: {harmless(spelled(text))}", style="yellow", soft_wrap=True)
 
 
 def fail(text: str) -> None:
     """Why the command ends without having done its work."""
-    errors.print(f"error: {harmless(text)}", style="red", soft_wrap=True)
+    errors.print(f"error: {harmless(spelled(text))}", style="red", soft_wrap=True)

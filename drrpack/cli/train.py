@@ -89,19 +89,20 @@ def train(
     """Run the class-incremental protocol on a .drr file, tested on raw images."""
     from drrpack.cli import screen
     from drrpack.cli.progress import Bars
+    from drrpack.cli.telling import tell
+    from drrpack.core.device import choose_device
     from drrpack.formats.container import Reader
+    from drrpack.operations.preparing import chosen_classes, trusted
     from drrpack.trainers.incremental.memory_data import MemoryData
     from drrpack.trainers.incremental.run_plan import PlannedRun
     from drrpack.trainers.incremental.selection import order_classes
     from drrpack.trainers.incremental.study import Job, numbers, plan, study
 
-    place = screen.choose_device(device)
+    place = choose_device(device)
     with Reader(memory) as reader:
-        chosen = screen.choose_classes(reader.classes, classes)
-        trusted = screen.trust(reader, source)
-    data = MemoryData(
-        memory, numbers=chosen, test=test, source=source, trusted=trusted, device=place
-    )
+        chosen = chosen_classes(reader.classes, classes, tell)
+        may = trusted(reader, source, screen.ask_to_trust(memory))
+    data = MemoryData(memory, numbers=chosen, test=test, source=source, trusted=may, device=place)
     if ceiling and method != "ub" and not data.has_raw:
         screen.warn("the raw training images are not at hand: no ceiling beside this result")
         ceiling = False

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from drrpack.cli import places
 
 if TYPE_CHECKING:
-    from drrpack.operations.verify import Depth
+    from drrpack.core.errors import FormatError
+    from drrpack.formats.layout import Json
+    from drrpack.operations.verify import Depth, Verified
 
 
 def verify(
@@ -37,54 +39,54 @@ def verify(
 
     depth = _depth(quick, full, sample)
     try:
-        found = _checked(memory, depth, show=not json)
+        found = _checked(memory, depth, sample, show=not json)
     except FormatError as error:
         if json:
-            _print_json(
-                {
-                    "path": memory,
-                    "sound": False,
-                    "kind": type(error).__name__,
-                    "error": str(error),
-                    "exit_code": error.exit_code,
-                }
-            )
+            _print_json(_unsound(memory, error))
             sys.exit(error.exit_code)
         raise
     if json:
-        _print_json(found)
+        _print_json(found.to_json())
         return
     from drrpack.cli.terminal import note
 
-    checks = ", ".join(
-        f"{count} {what.replace('_', ' ')}" for what, count in found["checked"].items()
-    )
-    note(f"{memory}: sound ({found['depth']}: {checks}; {found['seconds']:.1f} s)")
+    counts = found.checked.to_json().items()
+    checks = ", ".join(f"{count} {what.replace('_', ' ')}" for what, count in counts)
+    note(f"{memory}: sound ({found.depth}: {checks}; {found.seconds:.1f} s)")
 
 
 def _depth(quick: bool, full: bool, sample: str | None) -> Depth:
     from drrpack.core.errors import OptionError
-    from drrpack.operations.verify import Depth, parse_sample
 
     if quick + full + (sample is not None) > 1:
         raise OptionError("--quick, --full and --sample exclude each other: give one of them")
-    if sample is not None:
-        return parse_sample(sample)
-    return Depth("quick" if quick else "full" if full else "sections")
+    return "quick" if quick else "full" if full else "sections"
 
 
-def _checked(memory: str, depth: Depth, *, show: bool) -> dict[str, Any]:
+def _checked(memory: str, depth: Depth, sample: str | None, *, show: bool) -> Verified:
     from drrpack.operations.verify import verify as run
 
-    if depth.level != "full" or not show:
-        return run(memory, depth)
+    if not show or (depth != "full" and sample is None):
+        return run(memory, depth, sample=sample)
     from drrpack.cli.progress import Bars
 
     with Bars() as bars:
-        return run(memory, depth, lambda done, total: bars.count("decoding", done, total))
+        return run(memory, depth, sample=sample, report=bars)
 
 
-def _print_json(content: dict[str, Any]) -> None:
+def _unsound(memory: str, error: FormatError) -> Json:
+    from drrpack.cli.spelling import spelled
+
+    return {
+        "path": memory,
+        "sound": False,
+        "kind": type(error).__name__,
+        "error": spelled(str(error)),
+        "exit_code": error.exit_code,
+    }
+
+
+def _print_json(content: Json) -> None:
     from json import dumps
 
     typer.echo(dumps(content, indent=2))

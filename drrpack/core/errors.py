@@ -3,6 +3,9 @@
 ``exit_code`` is what ``drrpack`` ends with. These numbers are stable: 0 success, 1 failure, 2 usage
 (an option or a path that won't do), 3 a file that is damaged or none of ours, 4 a version that is
 not supported, 5 a file that is not safe to read, 6 input or output failed, 130 interrupted.
+
+A message names an argument as Python spells it, between backticks: `size=32`. The command line
+writes ``--size 32`` in its place.
 """
 
 from __future__ import annotations
@@ -23,9 +26,16 @@ class SourceError(DrrError):
 
 
 class OptionError(DrrError):
-    """An option, or a combination of options, that can't be carried out."""
+    """An option, or a combination of options, that can't be carried out.
+
+    ``option`` is the name of the argument that has to change, where it is one.
+    """
 
     exit_code = 2
+
+    def __init__(self, message: str, *, option: str | None = None) -> None:
+        super().__init__(message)
+        self.option = option
 
 
 class OutputError(DrrError):

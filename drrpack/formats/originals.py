@@ -18,9 +18,9 @@ from drrpack.formats import metadata, whereabouts
 from drrpack.formats.container import Reader
 from drrpack.formats.files.addresses import is_address
 from drrpack.formats.layout import Json
-from drrpack.formats.sources.listing import called, folder_name, listings
+from drrpack.formats.sources.listing import called, listings
 from drrpack.formats.sources.reading import Reading
-from drrpack.formats.sources.source import Source, Split, open_as
+from drrpack.formats.sources.source import Opening, Source, Split, open_as, reopened
 from drrpack.formats.sources.splits import Pixels
 
 
@@ -42,7 +42,7 @@ class Originals:
     @property
     def roots(self) -> str:
         """The folders, for a message."""
-        return ", ".join(str(part.source.root) for part in self.parts)
+        return ", ".join(part.source.place for part in self.parts)
 
     def load(self, name: str) -> Pixels:
         """The images of a class (n, H, W, 3) uint8, in the order in which the file has them.
@@ -83,10 +83,12 @@ def record(source: Source) -> Json:
     digests = {"train": source.digest()}
     if source.has_test:
         digests["test"] = source.digest("test")
+    without = {} if source.root is not None else {"kind": source.kind}
     return {
-        "name": folder_name(source.root),
+        "name": source.name,
+        **without,
         "digest": digests,
-        "listing": listings(source.root),
+        "listing": {} if source.root is None else listings(source.root),
         **source.reading.to_json(),
         "classes": list(source.classes),
     }
@@ -95,7 +97,8 @@ def record(source: Source) -> Json:
 def remember(source: Source) -> None:
     """Keep in mind, on this machine, where a source lies whose `record` a file has."""
     splits: list[Split] = ["train", "test"] if source.has_test else ["train"]
-    whereabouts.remember(source.root, [source.digest(split) for split in splits])
+    if source.root is not None:
+        whereabouts.remember(source.root, [source.digest(split) for split in splits])
 
 
 def open_originals(
@@ -136,19 +139,38 @@ def _open_part(reader: Reader, kept: Json, given: Path | None, split: Split, tru
             f"{reader.path}: the source {kept.get('name', kept.get('path'))!r} had no test/ or "
             f"val/ when it was encoded; say where raw test images are with {option}"
         )
+    how = Opening(Reading.from_json(kept), skip_bad=True, splits=[split])
+    if "kind" in kept:
+        source = _without_folder(reader, kept, how, split)
+        return Part(source, split, tuple(kept["classes"]))
     path = _place(reader, kept, given, split, trusted)
     if path is None or (path != given and not path.is_dir()):
         where = "--source DIR" if split == "train" else f"--source DIR, or others with {option}"
         raise SourceError(f"{reader.path}: {_missing(kept, path)}; say where they are with {where}")
     # bad pictures may have been left out when encoding; the digest tells whether the same ones
-    source = open_as(path, Reading.from_json(kept), splits=[split], skip_bad=True)
+    source = open_as(path, how)
     if source.digest(split) != digests.get(split):
         raise SourceError(
-            f"{source.root}: its {split} images are not those that {reader.path} was made from; "
+            f"{source.place}: its {split} images are not those that {reader.path} was made from; "
             f"say where those are with {option}"
         )
-    whereabouts.remember(source.root, [source.digest(split)])
+    if source.root is not None:
+        whereabouts.remember(source.root, [source.digest(split)])
     return Part(source, split, tuple(kept["classes"]))
+
+
+def _without_folder(reader: Reader, kept: Json, how: Opening, split: Split) -> Source:
+    """The source of a record that lies in no folder: one that can be opened by its name."""
+    source = reopened(kept["kind"], how)
+    if source is not None and source.digest(split) == metadata.part(kept, "digest").get(split):
+        return source
+    fix = "say where raw test images are with --test DIR"
+    if split == "train":
+        fix = "encode from a folder where the raw images are to be found again"
+    raise SourceError(
+        f"{reader.path}: its images came from {kept.get('name')!r}, which is no folder and can't "
+        f"be opened again; {fix}"
+    )
 
 
 def _place(
@@ -215,7 +237,7 @@ def open_test(
     if given is None:
         found = open_originals(reader, moved, "test", trusted=trusted)
     else:
-        source = open_as(given, recorded_reading(reader))
+        source = open_as(given, Opening(recorded_reading(reader)))
         split: Split = "test" if source.has_test else "train"
         _refuse_training_images(reader, source, split)
         found = Originals((Part(source, split, source.classes),))
@@ -227,7 +249,7 @@ def _check_fit(reader: Reader, found: Originals) -> None:
     for part in found.parts:
         if part.source.image_size != reader.image_size:
             raise SourceError(
-                f"{part.source.root}: its images are {_size(part.source.image_size)}, those of "
+                f"{part.source.place}: its images are {_size(part.source.image_size)}, those of "
                 f"{reader.path} are {_size(reader.image_size)}; give test images of that size"
             )
 
@@ -238,7 +260,7 @@ def _refuse_training_images(reader: Reader, source: Source, split: Split) -> Non
     known = [metadata.part(kept, "digest").get("train") for kept in _records(reader)]
     if digest in known:
         raise SourceError(
-            f"{source.root}: these are the training images that {reader.path} was made from; "
+            f"{source.place}: these are the training images that {reader.path} was made from; "
             "give other images to test on with --test DIR"
         )
 

@@ -35,7 +35,7 @@ def thin(section: Section) -> Section:
     """
     if not known(section):
         raise OptionError(
-            "--thin leaves out codecs that come with drrpack, and this one does not; "
+            "`thin` leaves out codecs that come with drrpack, and this one does not; "
             "encode without it"
         )
     return Section(VERSION, {"sha256": key(section), **_layouts(section)}, b"")

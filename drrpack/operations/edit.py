@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from drrpack.core.entropy.sections import STREAMS
 from drrpack.core.errors import OptionError
@@ -14,6 +13,15 @@ from drrpack.formats import metadata, shipped
 from drrpack.formats.class_names import look
 from drrpack.formats.container import Memory
 from drrpack.formats.layout import Json
+
+
+@dataclass(frozen=True)
+class Written:
+    """A file that was written: how many classes it has, and its size in bytes."""
+
+    path: Path
+    classes: int
+    file_bytes: int
 
 
 def drop(path: Path, memory: Memory, names: Sequence[str]) -> Memory:
@@ -121,7 +129,7 @@ def _check_alike(
     if different:
         raise OptionError(
             f"{first_path} and {path} were made by other codecs, so one can't read the streams of "
-            f"the other; they differ in the {' and the '.join(different)}. Encode with --codec of "
+            f"the other; they differ in the {' and the '.join(different)}. Encode with `codec` of "
             "the other file"
         )
 
@@ -145,7 +153,7 @@ def _short(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def changed_metadata(kept: Json, **changes: Any) -> Json:
+def changed_metadata(kept: Json, **changes: object) -> Json:
     """Metadata of a file with other classes: what was measured on all of them does not hold now."""
     measured = metadata.part(kept, "figures")
     figures = {name: measured[name] for name in measured if name != "reference_bits"}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -40,15 +39,13 @@ def in_one_layout(readers: Sequence[Reader], device: torch.device) -> list[Memor
             for c in together.chunks
             if c.class_index in inside
         ]
-        changed.append(replace(together, **_own(memory), chunks=chunks))
+        changed.append(
+            replace(
+                memory, chunks=chunks, vqvae=together.vqvae, entropy_model=together.entropy_model
+            )
+        )
         start = inside.stop
     return changed
-
-
-def _own(memory: Memory) -> dict[str, Any]:
-    """What a memory has whatever its codec is."""
-    names = ("image_size", "classes", "metadata", "raw")
-    return {name: getattr(memory, name) for name in names}
 
 
 def all_codes(reader: Reader, codec: Codec) -> list[Codes]:

@@ -32,7 +32,7 @@ from drrpack.core.entropy.phased import PhasedConfig  # noqa: E402
 from drrpack.formats import build  # noqa: E402
 from drrpack.formats.container import Reader, write  # noqa: E402
 from drrpack.formats.memory import decoder_alone  # noqa: E402
-from drrpack.operations.verify import Depth, verify  # noqa: E402
+from drrpack.operations.verify import verify  # noqa: E402
 from drrpack.trainers.fitting.codec import fit_codec  # noqa: E402
 from drrpack.trainers.fitting.loop import Budget  # noqa: E402
 from drrpack.trainers.fitting.plan import FitPlan  # noqa: E402
@@ -89,7 +89,7 @@ def outcome(path: Path) -> dict[str, object]:
     """The digest of a file, how `verify --full` ends, and the digest of the pixels in it."""
     found: dict[str, object] = {"sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
     try:
-        verify(path, Depth("full"))
+        verify(path, "full")
     except DrrError as error:
         return {**found, "error": type(error).__name__, "exit_code": error.exit_code}
     images, labels = DRRDataset(path).to_numpy()

@@ -16,11 +16,12 @@ from tiny_memory import encode_tiny, options_for, tiny_networks, write_digits
 
 from drrpack.core.codec import Codec
 from drrpack.core.errors import DrrError, SourceError
+from drrpack.core.progress import Step
 from drrpack.formats.container import Reader
 from drrpack.formats.originals import open_originals
 from drrpack.formats.sources.source import open_source
 from drrpack.operations import encode as encoding
-from drrpack.operations.encode_plan import Step, plan_encode
+from drrpack.operations.encode_plan import plan_encode
 from drrpack.trainers.fitting.loop import FitProgress
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -64,7 +65,7 @@ def test_stages_and_leftovers(few: Path, tmp_path: Path) -> None:
     plan = plan_encode(options)
     assert plan.fit_classes == 10 and plan.checkpoints == tmp_path / ".mem.drr.fit"
     with tiny_networks():
-        assert encoding.encode(plan, events.append) == tmp_path / "mem.drr"
+        assert encoding.carry_out(plan, events.append) == tmp_path / "mem.drr"
     stages = list(dict.fromkeys(event.stage for event in events))
     assert stages == [
         "features", "VQ-VAE", "bitswap top", "bitswap bottom", "codes", "streams", "figures",
@@ -161,5 +162,5 @@ def test_sides_beyond_the_format_are_refused_before_the_work(tmp_path: Path) -> 
     place = tmp_path / "src" / "cat"
     place.mkdir(parents=True)
     Image.new("RGB", (4097, 1)).save(place / "0.png")
-    with pytest.raises(SourceError, match=r"src: its images are 1x4097, .* 4096 .*--size"):
+    with pytest.raises(SourceError, match=r"src: its images are 1x4097, .* 4096 .*`size`"):
         plan_encode(options_for(tmp_path / "src", tmp_path / "mem.drr"))

@@ -29,10 +29,9 @@ from drrpack.core.errors import OptionError
 from drrpack.formats.container import Reader, write
 from drrpack.formats.memory import load_codec, read_codes
 from drrpack.formats.sources.source import open_source
-from drrpack.operations.append import AppendOptions, append, plan_append
+from drrpack.operations.append import append
 from drrpack.operations.edit import drop, merge
 from drrpack.operations.recode import in_one_layout
-from drrpack.trainers.fitting.loop import Budget
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -103,14 +102,11 @@ class History(RuleBasedStateMachine):
     def append(self, digit: str, count: int, tuned: bool) -> None:
         folder = self.pool.folder(digit, count)
         known = digit in self.expected
-        keep = not tuned
-        options = AppendOptions(
-            self.path, folder, CPU, Budget(epochs=1), extend=known, keep_entropy_model=keep
-        )
         if known:
-            with pytest.raises(OptionError, match="--extend"):
-                plan_append(AppendOptions(self.path, folder, CPU, Budget(epochs=1)))
-        append(plan_append(options), lambda _: None)
+            with pytest.raises(OptionError, match="`extend=True`"):
+                append(self.path, folder, device="cpu")
+        options: dict[str, Any] = {"epochs": 1} if tuned else {"keep_entropy_model": True}
+        append(self.path, folder, extend=known, device="cpu", **options)
         old = [self.expected[digit]] if known else []
         self.expected[digit] = np.concatenate([*old, self.pool.codes[folder]])
 

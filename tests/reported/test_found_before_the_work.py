@@ -15,16 +15,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from protocol_data import SMALL, DigitsData
 from tiny_memory import encode_tiny, options_for, write_digits
 
 from drrpack.core.errors import CorruptError, OptionError, OutputError, SourceError
 from drrpack.formats.container import Reader, write
-from drrpack.operations.append import AppendOptions, plan_append
-from drrpack.operations.encode import encode
+from drrpack.operations.append import append
+from drrpack.operations.encode import carry_out
 from drrpack.operations.encode_plan import plan_encode
-from drrpack.trainers.fitting.loop import Budget
 from drrpack.trainers.incremental.memory_data import MemoryData
 from drrpack.trainers.incremental.methods import METHODS, base
 from drrpack.trainers.incremental.protocol import run
@@ -230,7 +228,7 @@ def test_the_encoder_of_a_codec_that_comes_with_drrpack(
     folder: Path, left_out: str, tmp_path: Path
 ) -> None:
     options = options_for(folder, tmp_path / "mem.drr", fit="no", **{left_out: True})
-    data = MemoryData(encode(plan_encode(options)), numbers=[0, 1])
+    data = MemoryData(carry_out(plan_encode(options)), numbers=[0, 1])
     images, labels = data.test_through_codec([0, 1])
     assert images.shape == (4, 32, 32, 3) and labels.tolist() == [0, 0, 1, 1]
 
@@ -241,9 +239,8 @@ def test_a_class_name_that_grows_too_long(digits_drr: Path, folder: Path, tmp_pa
     shutil.copytree(folder / "train" / "7", source / ("\u0958" * 85))
     with pytest.raises(OutputError, match="255 bytes"):
         plan_encode(options_for(source, tmp_path / "mem.drr"))
-    options = AppendOptions(digits_drr, source, torch.device("cpu"), Budget(epochs=1))
     with pytest.raises(OutputError, match="255 bytes"):
-        plan_append(options)
+        append(digits_drr, source, device="cpu")
 
 
 def test_appending_to_a_file_that_cannot_take_images(
@@ -253,9 +250,8 @@ def test_appending_to_a_file_that_cannot_take_images(
     alone = encode_tiny(folder, tmp_path / "alone.drr", codec=digits_drr, decoder_only=True)
     more = tmp_path / "more"
     shutil.copytree(folder / "train" / "7", more / "new")
-    options = AppendOptions(alone, more, torch.device("cpu"), Budget(epochs=1))
-    with pytest.raises(OptionError, match="--decoder-only"):
-        plan_append(options)
+    with pytest.raises(OptionError, match=r"decoder.only"):
+        append(alone, more, device="cpu")
 
 
 def test_a_file_whose_notes_append_could_not_follow(
@@ -263,10 +259,9 @@ def test_a_file_whose_notes_append_could_not_follow(
 ) -> None:
     more = tmp_path / "more"
     shutil.copytree(folder / "train" / "7", more / "new")
-    options = AppendOptions(own_drr, more, torch.device("cpu"), Budget(epochs=1))
     with Reader(own_drr) as reader:
         content = reader.memory()
     notes = {**content.metadata, "raw": {"per_class": "many"}}
     write(own_drr, replace(content, metadata=notes), overwrite=True)
     with pytest.raises(CorruptError, match="raw images of each class"):
-        plan_append(options)
+        append(own_drr, more, device="cpu")

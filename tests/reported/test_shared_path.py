@@ -21,11 +21,10 @@ from drrpack.formats.container import Reader, write
 from drrpack.formats.originals import open_originals, open_test
 from drrpack.formats.preview import preview_grid
 from drrpack.formats.sources.source import open_source
-from drrpack.operations.append import AppendOptions, append, plan_append
+from drrpack.operations.append import append
 from drrpack.operations.edit import drop, merge
 from drrpack.operations.export import export
 from drrpack.operations.recode import in_one_layout
-from drrpack.trainers.fitting.loop import Budget
 from drrpack.trainers.incremental.memory_data import MemoryData
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -61,8 +60,7 @@ def as_before(made: Path) -> Path:
 
 
 def add(path: Path, source: Path) -> Path:
-    options = AppendOptions(path, source, CPU, Budget(epochs=1), keep_entropy_model=True)
-    append(plan_append(options), lambda _: None)
+    append(path, source, keep_entropy_model=True, device="cpu")
     return path
 
 

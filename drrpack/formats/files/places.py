@@ -52,7 +52,7 @@ def _check_target(path: AnyPath, target: Path, overwrite: bool) -> None:
     if target.exists() and not target.is_file():
         raise OutputError(f"{path}: is a device or pipe; give the path of a file")
     if target.exists() and not overwrite:
-        raise OutputError(f"{path}: exists already; say --force to overwrite it")
+        raise OutputError(f"{path}: exists already; say `force=True` to overwrite it")
     check_folder(path, target.parent)
 
 

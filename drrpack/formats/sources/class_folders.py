@@ -39,7 +39,7 @@ def checked_folder(path: str | os.PathLike[str]) -> Path:
     except FileNotFoundError as error:
         raise SourceError(
             f"{shown(root)}: no such folder; {EXPECTED}: check the path, or fetch a data set "
-            "with --download cifar100"
+            "with `download='cifar100'`"
         ) from error
     except OSError as error:
         raise SourceError(

@@ -9,12 +9,11 @@ from __future__ import annotations
 import hashlib
 import os
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 from drrpack.core.errors import SourceError
-from drrpack.formats.sources.cifar import find_cifar
-from drrpack.formats.sources.class_folders import find_splits, list_splits
+from drrpack.formats.sources.registry import kind_of
 from drrpack.formats.sources.splits import counted, shown
 
 
@@ -27,22 +26,9 @@ def listings(root: Path) -> dict[str, str]:
     folder is none of a source.
     """
     try:
-        return {split: _digest(files) for split, files in _files(root)}
+        return {split: _digest(files) for split, files in kind_of(root).files(root)}
     except (OSError, SourceError):
         return {}
-
-
-def _files(root: Path) -> Iterator[tuple[str, list[tuple[bytes, Path]]]]:
-    """Each split, and the relative path and the place of its files."""
-    cifar = find_cifar(root)
-    if cifar is not None:
-        folder, layout = cifar
-        for split, names in layout.files.items():
-            yield split, [(name.encode(), folder / name) for name in names]
-        return
-    for split, classes in list_splits(find_splits(root)).items():
-        files = [(f"{one.name}/".encode(), path) for one in classes for path in one.files]
-        yield split, [(start + os.fsencode(path.name), path) for start, path in files]
 
 
 def _digest(files: Iterable[tuple[bytes, Path]]) -> str:
@@ -50,11 +36,6 @@ def _digest(files: Iterable[tuple[bytes, Path]]) -> str:
     for name, path in files:
         sha.update(counted(name) + path.stat().st_size.to_bytes(8, "little"))
     return sha.hexdigest()
-
-
-def folder_name(root: Path) -> str:
-    """The last component of a path, as text that JSON takes."""
-    return shown(root.name)
 
 
 def called(folder: Path, name: str) -> list[Path]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -15,17 +15,17 @@ from numpy.typing import NDArray
 
 from drrpack.core.codec import Codec, Pixels, with_quality
 from drrpack.core.errors import CorruptError, OptionError, ReadError, SourceError
+from drrpack.core.progress import Notice, Step
 from drrpack.core.settings import own_settings
 from drrpack.formats.files.publish import write_atomic
 from drrpack.formats.sources.source import Source
 from drrpack.trainers.comparison import peers
-from drrpack.trainers.comparison.compare import WHOLE, Choice, Comparison
+from drrpack.trainers.comparison.compare import WHOLE, Choice, Comparison, Report
 from drrpack.trainers.comparison.verdict import largest_within
 from drrpack.trainers.learning.classifier import train_classifier
 from drrpack.trainers.learning.recipes import Recipe, get_recipe
 
 CLASSES = 20  # a classifier of more tells no more, and takes longer
-Report = Callable[[str], None]
 Labelled = tuple[Pixels, NDArray[np.int64]]
 
 
@@ -61,14 +61,16 @@ def with_accuracy(
     tested = tested_images(source, classes)
     images, labels = _all_of(source, classes[-CLASSES:], "train")
     choices = list(comparison.choices)
-    for number in to_train(comparison, plan.sizes):
+    wanted = to_train(comparison, plan.sizes)
+    for done, number in enumerate(wanted):
         choice = choices[number]
-        report(choice.name)
+        report(Step(choice.name, done, len(wanted)))
         pixels = decoded(choice, images, labels, codecs)
         scores = [
             accuracy((pixels, labels), tested, plan, plan.seed + run) for run in range(plan.seeds)
         ]
-        report(f"{choice.name}: {', '.join(f'{score:.1f}' for score in scores)} %")
+        told = ", ".join(f"{score:.1f}" for score in scores)
+        report(Notice(f"{choice.name}: {told} %", warning=False))
         deviation = statistics.stdev(scores) if plan.seeds > 1 else None
         for n, each in enumerate(choices):
             if _gives(each) == _gives(choice):
@@ -85,13 +87,13 @@ def tested_images(source: Source, classes: Sequence[int]) -> Labelled:
         OptionError: fewer than two classes. SourceError: they have no test images.
     """
     if len(classes) < 2:
-        raise OptionError("--train needs two classes at least")
+        raise OptionError("`train=True` needs two classes at least", option="train")
     chosen = classes[-CLASSES:]
     images, labels = _all_of(source, chosen, "test")
     if not len(images):
         raise SourceError(
-            f"{source.root}: --train found no test images of the {len(chosen)} classes that are "
-            "learned; choose other --classes, or leave --train out"
+            f"{source.place}: `train=True` found no test images of the {len(chosen)} classes that "
+            "are learned; choose other `classes`, or leave `train` out"
         )
     return images, labels
 
@@ -120,12 +122,11 @@ def decoded(
     """What ``choice`` gives back for images (n, H, W, 3), which stand class by class."""
     if choice.family == "raw":
         return images
-    quality = choice.options["quality"]
     if choice.family == WHOLE:
-        codec = with_quality(codecs, quality)[0]
+        codec = with_quality(codecs, int(choice.quality))[0]
         return codec.decode(codec.encode(images), (images.shape[1], images.shape[2]))
     classes = np.split(images, np.flatnonzero(np.diff(labels)) + 1)
-    return peers.LOSSY[choice.family].pack(classes, quality).images
+    return peers.LOSSY[choice.family].pack(classes, choice.quality).images
 
 
 def accuracy(given: Labelled, tested: Labelled, plan: TrainPlan, seed: int) -> float:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,12 +12,14 @@ from numpy.typing import NDArray
 
 from drrpack.core.codec import Codec, Pixels, prices_of, with_quality
 from drrpack.core.errors import OptionError
+from drrpack.core.progress import Notice, Step
 from drrpack.core.rdoq import BEST, DEFAULT_QUALITY
 from drrpack.core.settings import float_arithmetic
+from drrpack.formats.layout import Json
 from drrpack.formats.memory import decoder_alone, sections
 from drrpack.formats.sources.source import Source
 from drrpack.trainers.comparison import peers
-from drrpack.trainers.comparison.peers import Packed, Rival
+from drrpack.trainers.comparison.peers import Packed, Rival, Setting
 from drrpack.trainers.comparison.quality import psnr_db, ssim
 from drrpack.trainers.comparison.sheets import capacity, sheets_of
 from drrpack.trainers.fitting.choice import expected_bytes, smallest
@@ -33,7 +34,7 @@ SHEET_PIXELS = (
 )  # and, where images are large, on so many pixels: AVIF takes seconds for them
 CONTAINER_BYTES = 4000  # HDF5, digests and seal: see docs/format.md
 CLASS_BYTES = 50  # a row of the index and a name
-Report = Callable[[str], None]
+Report = Callable[[Step | Notice], None]
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,8 @@ class Choice:
     decoded_a_second: float | None
     accuracy: float | None = None  # of a classifier trained on what comes back, in percent
     accuracy_std: float | None = None
-    options: Mapping[str, Any] = field(default_factory=dict, compare=False)  # told to its encoder
+    # what its encoder is told
+    options: Mapping[str, Setting] = field(default_factory=dict, compare=False)
     read_together: float = 1  # images that are decoded where one is asked for
 
     def bytes_an_image(self, images: int) -> float:
@@ -61,7 +63,14 @@ class Choice:
     def name(self) -> str:
         return f"{self.family} {self.setting}".strip()
 
-    def to_json(self, images: int) -> dict[str, Any]:
+    @property
+    def quality(self) -> float:
+        """What its encoder is told of quality, 0 to 100."""
+        told = self.options["quality"]
+        assert isinstance(told, int | float), "each lossy choice has a quality"
+        return told
+
+    def to_json(self, images: int) -> Json:
         size = self.bytes_an_image(images)
         return {**vars(self), "options": dict(self.options), "bytes_an_image": size}
 
@@ -88,7 +97,7 @@ class Comparison:
         """The families of lossy files."""
         return [name for name in peers.LOSSY if self.of(name)]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         choices = [choice.to_json(self.images) for choice in self.choices]
         made_by = {**versions(), **peers.libraries()}
         machine = {"threads": torch.get_num_threads(), "versions": made_by}
@@ -151,15 +160,16 @@ def compare(
         OptionError: the images are smaller than the window of SSIM.
     """
     if min(source.image_size) < 11:
-        raise OptionError(f"{source.root}: images must have 11x11 pixels at least to be compared")
+        raise OptionError(f"{source.place}: images must have 11x11 pixels at least to be compared")
     sample = draw_sample(source, classes, count)
-    report(WHOLE)
+    stages = _Stages(report, 3 + len(peers.available()))
+    stages.begin(WHOLE)
     total = sum(source.images_per_class[number] for number in classes)
     memories = _memories(codecs, sample, total, len(classes))
     targets = [memories[0].bytes_an_image(total), *sizes]
-    choices = [*_lossless(sample.images, report)]
+    choices = [*_lossless(sample.images, stages)]
     for name in peers.available():
-        report(name)
+        stages.begin(name)
         choices += measured(peers.LOSSY[name], sample, targets)
     choices += memories
     return Comparison(total, len(sample.rows), source.image_size, choices, len(sample.classes))
@@ -187,14 +197,25 @@ def measured(rival: Rival, sample: Sample, targets: Sequence[float]) -> list[Cho
     return [known[quality] for quality in sorted(known)]
 
 
-def _lossless(images: Pixels, report: Report) -> list[Choice]:
+class _Stages:
+    """Reports which family is measured next, of how many."""
+
+    def __init__(self, report: Report, total: int) -> None:
+        self._report, self._total, self._done = report, total, 0
+
+    def begin(self, family: str) -> None:
+        self._report(Step(family, self._done, self._total))
+        self._done += 1
+
+
+def _lossless(images: Pixels, stages: _Stages) -> list[Choice]:
     raw = Choice("raw", "", float(images[0].size), 0, None, 1.0, None, None)
     found = [raw]
     for name, pack, options in (
         ("PNG", peers.png, peers.PNG_OPTIONS),
         ("WebP lossless", peers.webp_lossless, peers.WEBP_LOSSLESS_OPTIONS),
     ):
-        report(name)
+        stages.begin(name)
         packed = pack(images)
         size, rates = packed.image_bytes, _rates(packed)
         found.append(Choice(name, "", size, 0, None, 1.0, *rates, options=options))

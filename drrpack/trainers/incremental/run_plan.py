@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from drrpack.core.device import choose_device
 from drrpack.core.errors import OptionError
 from drrpack.trainers.incremental.methods import Method, PhaseContext, PhaseData, get_method
 from drrpack.trainers.incremental.rundir import PHASES, check_run, phase_path, plain
@@ -145,19 +146,6 @@ def split_phases(order: Sequence[int], base: int, phases: int) -> list[tuple[int
     step = rest // phases if phases else 0
     starts = range(base, base + step * phases, step) if step else range(0)
     return [tuple(order[:base]), *(tuple(order[start : start + step]) for start in starts)]
-
-
-def choose_device(name: str) -> torch.device:
-    """``auto`` takes a GPU where there is one; raises OptionError."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise OptionError(f"no device is called {name!r}; try auto, cpu or cuda") from error
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise OptionError(f"device {name!r} was asked for, but PyTorch finds no CUDA GPU here")
-    return device
 
 
 def describe(

@@ -31,7 +31,10 @@ def select_classes(names: Sequence[str], wanted: str | None) -> list[int]:
     if span is None:
         return _listed(names, wanted)
     if not span:
-        raise OptionError(f"--classes {wanted}: there are {len(names)} classes, 0:{len(names)}")
+        raise OptionError(
+            f"`classes={wanted!r}`: there are {len(names)} classes, 0:{len(names)}",
+            option="classes",
+        )
     return list(span)
 
 
@@ -59,10 +62,15 @@ def _listed(names: Sequence[str], wanted: str) -> list[int]:
         else:
             if absent := pieces[0].strip().removeprefix(NAME_PREFIX):
                 what = f"there is no class {absent!r}"
-                raise OptionError(f"--classes {wanted}: {what}; there are {few(names)}")
+                raise OptionError(
+                    f"`classes={wanted!r}`: {what}; there are {few(names)}", option="classes"
+                )
         del pieces[:end]
     if len(set(found)) < len(found) or not found:
-        raise OptionError(f"--classes {wanted}: name each class once; there are {few(names)}")
+        raise OptionError(
+            f"`classes={wanted!r}`: name each class once; there are {few(names)}",
+            option="classes",
+        )
     return found
 
 
@@ -75,11 +83,11 @@ def how_taken(names: Sequence[str], wanted: str | None) -> str | None:
     if alone is None:
         if span and ":" not in wanted and any(name.isdecimal() for name in names):
             return (
-                f"--classes {wanted}: no class has that name, so the first {len(span)} classes "
+                f"`classes={wanted!r}`: no class has that name, so the first {len(span)} classes "
                 f"were taken; for a class by its name say {NAME_PREFIX}{wanted}"
             )
         return None
-    taken = f"--classes {wanted}: taken as the name of the class {names[alone]!r}"
+    taken = f"`classes={wanted!r}`: taken as the name of the class {names[alone]!r}"
     inner = wanted.removeprefix(NAME_PREFIX)
     if inner != wanted and find_class(names, inner) not in (None, alone):
         return f"{taken}; for the class {inner!r} say {inner}"

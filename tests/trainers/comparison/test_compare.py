@@ -16,6 +16,7 @@ from small_models import CONTEXT, SMALL, small_model, small_vqvae, structured_co
 from drrpack.core.codec import encode_images, finish, lay_out
 from drrpack.core.codes import Codes
 from drrpack.core.errors import CorruptError, OptionError, OutputError, ReadError, SourceError
+from drrpack.core.progress import Notice, Step
 from drrpack.formats.container import Reader
 from drrpack.formats.memory import load_codec
 from drrpack.formats.sources.source import Source, open_source
@@ -295,7 +296,7 @@ def test_webp_is_judged_between_whole_qualities(source: Source) -> None:
 def test_accuracy_of_what_comes_back(
     compared: Comparison, source: Source, codec: compare.Codec
 ) -> None:
-    plan, told = TrainPlan(CPU, epochs=2, width=2, seeds=2), list[str]()
+    plan, told = TrainPlan(CPU, epochs=2, width=2, seeds=2), list[Step | Notice]()
     trained = with_accuracy(compared, source, [codec], range(2, 6), plan, told.append)
     measured = [choice for choice in trained.choices if choice.accuracy is not None]
     assert {choice.family for choice in measured} == {
@@ -306,8 +307,9 @@ def test_accuracy_of_what_comes_back(
     assert all(
         0 <= c.accuracy <= 100 and c.accuracy_std is not None for c in measured if c.accuracy
     )
-    assert [line for line in told if ":" not in line][:2] == ["raw", "DRR q100"]
-    assert [line.split(":")[0] for line in told if ":" in line] == told[::2]
+    assert [e.stage for e in told if isinstance(e, Step)][:2] == ["raw", "DRR q100"]
+    scores = [e.text.split(":")[0] for e in told if isinstance(e, Notice)]
+    assert scores == [e.stage for e in told if isinstance(e, Step)]
 
 
 def test_accuracies_that_are_known_are_not_trained_for_again(

@@ -296,7 +296,7 @@ def test_refusals(stub: None, tmp_path: Path) -> None:
         run(DigitsData(), "stub", out=tmp_path / "other", resume=True, **SMALL)
     with pytest.raises(OptionError, match="no method is called 'none'; there are: drr, er, "):
         run(DigitsData(), "none", out=tmp_path / "new", **SMALL)
-    with pytest.raises(OptionError, match="no device is called 'abacus'"):
+    with pytest.raises(OptionError, match="`device='abacus'`: say auto, cpu or cuda"):
         run(DigitsData(), "drr", out=tmp_path / "new", **(SMALL | {"device": "abacus"}))
 
 

@@ -1,0 +1,26 @@
+"""What a long operation tells while it is under way, whatever the operation is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Step:
+    """A stage of the work that is counted: ``done`` of ``total``, which are mostly images."""
+
+    stage: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Notice:
+    """A sentence that the user should read, as a ``warning`` where something may be wrong."""
+
+    text: str
+    warning: bool = True
+
+
+StepReport = Callable[[Step], None]

@@ -1,0 +1,17 @@
+"""Where every byte of a ``.drr`` file goes, and what it buys: what ``drrpack stats`` shows."""
+
+from __future__ import annotations
+
+from drrpack.formats.account import Stats, account
+from drrpack.formats.container import Reader
+from drrpack.formats.layout import AnyPath
+
+
+def stats(memory: AnyPath) -> Stats:
+    """Account for every byte of the ``.drr`` file at a path or an address.
+
+    Raises:
+        FormatError: the file is missing or damaged, see `drrpack.core.errors`.
+    """
+    with Reader(memory) as reader:
+        return account(reader)
