@@ -80,3 +80,7 @@ class MessageError(CorruptError):
 
 class ExactnessError(DrrError):
     """Integer inference can't be exact with these weights or on this device."""
+
+
+class MethodError(DrrError):
+    """A class-incremental method breaks a rule of its interface; its author has to mend it."""
