@@ -71,7 +71,7 @@ def train_network(
         loss: of the copy and a batch; cross-entropy by default. One that gives named terms is
             their sum, and each term's mean stands in the log.
         parameters: which parameters of the copy are trained; all by default. Batch norms move
-            their running moments in any case.
+            their running moments in any case. The others get no gradient.
         optimiser: makes the optimiser. Its groups follow the recipe's learning rate, each in
             proportion to the rate that it was made with.
         stage: what progress and the log call this training.
@@ -86,7 +86,7 @@ def train_network(
         network.compile_features()
     loss = cross_entropy(recipe.label_smoothing) if loss is None else loss
     images, labels = images.to(device), labels.to(device)
-    updates = optimiser(network.parameters() if parameters is None else parameters(network), recipe)
+    updates = optimiser(_unfrozen(network, parameters), recipe)
     shares = [float(group["lr"]) / recipe.peak_lr for group in updates.param_groups]
     steps_per_epoch = math.ceil(len(images) / recipe.batch_size)
     watch = Watch(report, recipe, steps_per_epoch, stage)
@@ -105,6 +105,15 @@ def train_network(
                 updates.step()
                 watch.step(step, value.detach(), terms)
     return Trained(network, watch.log())
+
+
+def _unfrozen(network: AnyNetwork, parameters: Parameters[AnyNetwork] | None) -> list[nn.Parameter]:
+    """The parameters to train, which alone get gradients: a training may start from a snapshot."""
+    chosen = list(network.parameters() if parameters is None else parameters(network))
+    network.requires_grad_(False)
+    for parameter in chosen:
+        parameter.requires_grad_(True)
+    return chosen
 
 
 def _total(found: Tensor | Terms) -> tuple[Tensor, Terms]:
