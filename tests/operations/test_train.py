@@ -53,7 +53,7 @@ def test_it_tells_what_happens(several: tuple[Path, list[Any]]) -> None:
     assert [(s.method, s.phases, s.number, s.runs) for s in started] == [
         ("drr", 1, 0, 4), ("ub", 1, 1, 4), ("drr", 2, 2, 4), ("ub", 2, 3, 4),
     ]  # fmt: skip
-    assert started[0].codec_classes is not None and started[0].codec_classes.fitted == ["2", "0"]
+    assert started[0].codec_classes is not None and started[0].codec_classes.fitted == ["0", "2"]
     assert not [event for event in events if isinstance(event, Notice)]
     told = [e.accuracy for e in events if isinstance(e, RunProgress) and e.accuracy is not None]
     assert told == [phase.accuracy for result in results for phase in result.phases]
