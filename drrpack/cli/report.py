@@ -33,19 +33,13 @@ def report(
 ) -> None:
     """Put runs on one page: curves, tables, memory, classes, pictures."""
     from drrpack.cli import interrupts, screen
-    from drrpack.trainers.incremental.grouping import without_doubles
-    from drrpack.trainers.incremental.report import complete, find_results, write_report
-    from drrpack.trainers.incremental.results import plot
+    from drrpack.operations.report import report as report_on
 
     interrupts.makes(output)
-    results, doubles = without_doubles(find_results(runs))
-    for double in doubles:
+    page = report_on(runs, output, memory=memory)
+    for double in page.doubles:
         screen.warn(
-            f"found {double['method']}, {len(double['phases']) - 1} phases, seed "
-            f"{double.get('seed')} twice, equal in all that decides it: it counts once"
+            f"found {double.method}, {double.phase_count} phases, seed {double.seed} twice, equal "
+            "in all that decides it: it counts once"
         )
-    if output.suffix.lower() == ".png":
-        plot(complete(results), output)
-    else:
-        write_report(results, output, memory)
-    screen.note(f"{len(results)} runs in {output}")
+    screen.note(f"{len(page.results)} runs in {output}")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import statistics
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -17,11 +15,6 @@ from drrpack.cli.terminal import note as note
 from drrpack.cli.terminal import warn as warn
 from drrpack.trainers.comparison.compare import Comparison
 from drrpack.trainers.comparison.verdict import in_words, within
-from drrpack.trainers.incremental.grouping import Result, differing, grouped, heading
-from drrpack.trainers.incremental.results import METRICS, curve
-from drrpack.trainers.incremental.results import table as result_rows
-from drrpack.trainers.incremental.selection import few
-from drrpack.trainers.incremental.study import by_phases
 
 if TYPE_CHECKING:
     from drrpack.formats.account import Stats
@@ -151,7 +144,7 @@ def print_comparison(comparison: Comparison, budget_mb: float | None) -> None:
             choice.name, f"{size:.1f}", f"{size * images / 1e6:.2f}",
             "lossless" if choice.psnr_db is None else f"{choice.psnr_db:.2f}", f"{choice.ssim:.4f}",
             *("-" if rate is None else f"{rate:,.0f}" for rate in rates),
-            "-" if choice.accuracy is None else _plus_minus(choice.accuracy, choice.accuracy_std),
+            "-" if choice.accuracy is None else plus_minus(choice.accuracy, choice.accuracy_std),
         )  # fmt: skip
     console.print(made)
     for line in in_words(comparison, comparison.memory):
@@ -162,100 +155,8 @@ def print_comparison(comparison: Comparison, budget_mb: float | None) -> None:
             note(f"within {budget_mb:g} MB of {family}: {fits}")
 
 
-def print_codec_classes(known: dict[str, list[str]]) -> None:
-    """Whether the codec had seen classes that come after the base; nothing where that is not
-    known."""
-    if not known:
-        return
-    fitted, later = known["fitted"], known["after_base"]
-    if later:
-        warn(
-            f"the codec was fitted on {len(fitted)} of these classes, {len(later)} of which come "
-            f"after the base ({few(later)}): it has seen them before their phase. For a codec of "
-            "the base alone, fit it on those classes, or take --class-order file with a base of "
-            f"{len(fitted)}"
-        )
-    elif fitted:
-        note(f"the codec was fitted on {len(fitted)} classes, all of the base")
-    else:
-        note("the codec was fitted on other classes than these")
-
-
-def print_results(results: Sequence[Result], out: Path) -> None:
-    """Tables of phases, a table of averages, and what lies where; deviations are over seeds."""
-    for count, group in by_phases(results):
-        groups = grouped(group)
-        title = f"Accuracy on raw test images, %, {count} phases"
-        names = (one.name(differing(groups)) for one in groups)
-        phases = table(title, "classes seen", *names)
-        columns = [curve(one.runs)[1] for one in groups]  # (seeds, phases)
-        for number, entry in enumerate(group[0]["phases"]):
-            phases.add_row(
-                str(entry["classes_seen"]),
-                *(_spread(column[:, number].tolist()) for column in columns),
-            )
-        console.print(phases)
-    headings = [_HEADINGS.get(metric, metric) for metric in METRICS]
-    settings = differing(grouped(results))
-    shown = [heading(name) for name in settings]
-    summary = table("Summary", "method", "phases", *shown, *headings, "memory MB")
-    rows = result_rows(results)
-    for row in rows:
-        spreads = [(row[m], row[f"{m}_std"]) for m in METRICS]
-        cells = ["-" if mean is None else _plus_minus(mean, std) for mean, std in spreads]
-        megabytes = f"{row['memory_bytes'] / 1e6:.2f}"
-        named = row["method"], str(row["phases"]), *(row[name] for name in settings)
-        summary.add_row(*named, *cells, megabytes)
-    console.print(summary)
-    for count, group in by_phases([r for r in results if "through_codec" in r]):
-        console.print(_through_codec(count, group))
-    last = {row["method"]: row["last_accuracy"] for row in rows}
-    if {"drr", "ub"} <= set(last) and results[0]["config"]["budget_bytes"] is None:
-        note(price_of_compression(last["ub"] - last["drr"]))
-    what = "result" if (out / "result.json").exists() else "summary"
-    note(f"{what}: {out / what}.json\nplot: {out / 'accuracy.png'}")
-
-
-def price_of_compression(points: float) -> str:
-    """What ``points`` of accuracy between ub and drr in the last phase say."""
-    if round(points, 2) <= 0:
-        above = f"{-points:.2f} points above" if round(points, 2) < 0 else "as good as"
-        return (
-            f"drr keeps every image, and is {above} ub in the last phase: a price of compression "
-            "does not show here"
-        )
-    return (
-        f"drr keeps every image, so its distance to ub, {points:.2f} points in the last phase, "
-        "is the price of compression"
-    )
-
-
-def _through_codec(count: int, results: Sequence[Result]) -> Table:
-    made = table(
-        f"Accuracy on test images that went through the codec, %, {count} phases",
-        "method", "average", "with base", "last",
-    )  # fmt: skip
-    groups = grouped(results)
-    for group in groups:
-        keys = ("average_accuracy", "average_accuracy_with_base", "last_accuracy")
-        columns = [[r["through_codec"][key] for r in group.runs] for key in keys]
-        cells = ["-" if None in column else _spread(column) for column in columns]
-        made.add_row(group.name(differing(groups)), *cells)
-    return made
-
-
-def _spread(values: Sequence[float]) -> str:
-    return _plus_minus(statistics.fmean(values), statistics.stdev(values) if values[1:] else None)
-
-
-def _plus_minus(mean: float, deviation: float | None) -> str:
+def plus_minus(mean: float, deviation: float | None) -> str:
+    """A mean, and the deviation around it where there is one."""
     if deviation is None:
         return f"{mean:.2f}"
     return f"{mean:.2f} {shown('±', '+-')} {deviation:.2f}"
-
-
-_HEADINGS = {
-    "average_accuracy": "average",
-    "average_accuracy_with_base": "with base",
-    "last_accuracy": "last",
-}

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from drrpack.cli import places
+from drrpack.core.errors import OptionError
 
 
 def train(
@@ -26,9 +27,20 @@ def train(
         str,
         typer.Option(
             help="drr, ib-drr, ib-drr-star: on reconstructions, and with information back. ub: on "
-            "all raw images. finetune, er, er-jpeg, er-webp: without a memory of codes."
+            "all raw images. finetune, er, er-jpeg, er-webp: without a memory of codes. "
+            "package.module:Class: one in a file of your own, which is looked for in the current "
+            "folder first, as python -m does."
         ),
     ] = "drr",
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="An option of the method, such as similarity_weight=0.01 of ib-drr; once for "
+            "each.",
+        ),
+    ] = None,
     ceiling: Annotated[
         bool, typer.Option(help="Train the ceiling ub as well, into OUT/ub.")
     ] = True,
@@ -87,45 +99,27 @@ def train(
     ] = False,
 ) -> None:
     """Run the class-incremental protocol on a .drr file, tested on raw images."""
-    from drrpack.cli import screen
+    from drrpack.cli import screen, training_screen
     from drrpack.cli.progress import Bars
-    from drrpack.cli.telling import tell
-    from drrpack.core.device import choose_device
-    from drrpack.formats.container import Reader
-    from drrpack.operations.preparing import chosen_classes, trusted
-    from drrpack.trainers.incremental.memory_data import MemoryData
-    from drrpack.trainers.incremental.run_plan import PlannedRun
-    from drrpack.trainers.incremental.selection import order_classes
-    from drrpack.trainers.incremental.study import Job, numbers, plan, study
-
-    place = choose_device(device)
-    with Reader(memory) as reader:
-        chosen = chosen_classes(reader.classes, classes, tell)
-        may = trusted(reader, source, screen.ask_to_trust(memory))
-    data = MemoryData(memory, numbers=chosen, test=test, source=source, trusted=may, device=place)
-    if ceiling and method != "ub" and not data.has_raw:
-        screen.warn("the raw training images are not at hand: no ceiling beside this result")
-        ceiling = False
-    wanted = range(seed, seed + seeds)
-    jobs = plan(out, method, numbers(phases, "--phases"), wanted, ceiling=ceiling)
+    from drrpack.operations.train import train as train_on
+    from drrpack.trainers.incremental.options import parse_settings
 
     with Bars() as bars:
-
-        def announce(job: Job, planned: PlannedRun) -> None:
-            if job == jobs[0]:
-                screen.print_codec_classes(planned.codec_classes)
-            bars.run = f"{job.method} {job.phases}/{job.seed}" if len(jobs) > 2 else job.method
-            screen.note(
-                f"{job.method}: {len(chosen)} classes, {job.phases} phases, seed {job.seed}, "
-                f"device {place}, into {job.folder}"
-            )
-
-        results = study(
-            data, jobs, out, before=announce, report=bars.training,
-            base=max(1, len(chosen) // 2) if base is None else base,
-            class_order=order_classes(data.classes, class_order), recipe=recipe, epochs=epochs,
-            width=width, device=place.type, resume=resume, exemplars_per_class=exemplars,
-            budget_bytes=None if budget_mb is None else round(budget_mb * 1e6),
-            test_view=test_view, compiled=compiled,
+        results = train_on(
+            memory, out, method=method, options=parse_settings(settings or []), ceiling=ceiling,
+            phases=numbers(phases, "--phases"), base=base, classes=classes,
+            class_order=class_order, recipe=recipe, epochs=epochs, width=width, seed=seed,
+            seeds=seeds, budget_mb=budget_mb, exemplars=exemplars, test=test, source=source,
+            trust=screen.ask_to_trust(memory), test_view=test_view,
+            compiled=compiled, device=device, resume=resume,
+            report=lambda event: training_screen.show(event, bars),
         )  # fmt: skip
-    screen.print_results(results, out)
+    training_screen.print_results(results, out)
+
+
+def numbers(text: str, option: str) -> list[int]:
+    """``5,10,25`` as numbers; raises OptionError."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() for part in parts) or len(set(parts)) < len(parts):
+        raise OptionError(f"{option} {text}: give a number, or several with commas, such as 5,10")
+    return [int(part) for part in parts]

@@ -94,3 +94,7 @@ class MessageError(DrrError):
 
 class ExactnessError(DrrError):
     """Integer inference can't be exact with these weights or on this device."""
+
+
+class MethodError(DrrError):
+    """A class-incremental method breaks a rule of its interface; its author has to mend it."""

@@ -9,10 +9,15 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 from drrpack.core.progress import Notice, Step
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    import torch
+
     from drrpack.operations.append_plan import AppendPlan
     from drrpack.operations.encode_plan import EncodePlan
     from drrpack.trainers.comparison.compare import Comparison
     from drrpack.trainers.fitting.loop import FitProgress
+    from drrpack.trainers.incremental.results import CodecClasses
     from drrpack.trainers.incremental.run_progress import RunProgress
 
 
@@ -24,8 +29,24 @@ class Choice:
     sizes: dict[str, int]
 
 
+@dataclass(frozen=True)
+class RunStarted:
+    """The next of several trainings begins: which one, and where its results will be."""
+
+    method: str
+    classes: int
+    phases: int
+    seed: int
+    device: torch.device
+    folder: Path
+    number: int  # of this run, from 0
+    runs: int  # in all
+    codec_classes: CodecClasses | None
+
+
 Event: TypeAlias = (
-    "Step | Notice | Choice | FitProgress | RunProgress | EncodePlan | AppendPlan | Comparison"
+    "Step | Notice | Choice | FitProgress | RunStarted | RunProgress | EncodePlan | AppendPlan"
+    " | Comparison"
 )
 
 

@@ -8,30 +8,29 @@ and stands in result.json; of a codec that was fitted on other images, nothing i
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from protocol_data import SMALL, DigitsData
+from protocol_data import SMALL, DigitsData, run, small_settings
 
-from drrpack.cli import screen
+from drrpack.cli import training_screen
 from drrpack.formats import metadata
 from drrpack.formats.container import Reader, write
 from drrpack.operations import edit
 from drrpack.trainers.incremental.memory_data import MemoryData
-from drrpack.trainers.incremental.protocol import run
 from drrpack.trainers.incremental.run_plan import plan_run
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 FITTED = list("01234")  # those of the digits' file, as `encode --fit` takes the first half
-OPTIONS: dict[str, Any] = {"epochs": 1, "width": 2, "device": "cpu"}
+OPTIONS: dict[str, Any] = {"class_order": None, "width": 2}
 
 
 def said(data: Any, out: Path, capsys: pytest.CaptureFixture[str], **more: Any) -> tuple[str, str]:
-    planned = plan_run(data, "drr", out=out, **(OPTIONS | more))
-    screen.print_codec_classes(planned.codec_classes)
+    planned = plan_run(data, small_settings("drr", **(OPTIONS | more)), out)
+    training_screen.print_codec_classes(planned.codec_classes)
     shown = capsys.readouterr()
     return shown.out, shown.err
 
@@ -62,11 +61,12 @@ def test_it_stands_in_the_result(tmp_path: Path) -> None:
     settings = SMALL | {"phases": 1, "width": 2}
     result = run(data, "drr", out=tmp_path / "drr", **settings)
     wanted = {"fitted": ["digit 3", "digit 5", "digit 8"], "after_base": ["digit 5", "digit 8"]}
-    assert result["codec_classes"] == wanted
+    assert result.codec_classes is not None and asdict(result.codec_classes) == wanted
     assert json.loads((tmp_path / "drr" / "result.json").read_text())["codec_classes"] == wanted
-    assert "codec_classes" not in run(data, "ub", out=tmp_path / "ub", **settings)
+    ceiling = run(data, "ub", out=tmp_path / "ub", **settings)
+    assert ceiling.codec_classes is None and "codec_classes" not in ceiling.to_json()
     data.codec_classes = []
-    assert "codec_classes" not in run(data, "drr", out=tmp_path / "none", **settings)
+    assert run(data, "drr", out=tmp_path / "none", **settings).codec_classes is None
 
 
 def test_nothing_is_made_up(own_drr: Path) -> None:

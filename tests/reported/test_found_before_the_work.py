@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from protocol_data import SMALL, DigitsData
+from protocol_data import SMALL, DigitsData, run, small_settings
 from tiny_memory import encode_tiny, options_for, write_digits
 
 from drrpack.core.errors import CorruptError, OptionError, OutputError, SourceError
@@ -23,15 +23,14 @@ from drrpack.formats.container import Reader, write
 from drrpack.operations.append import append
 from drrpack.operations.encode import carry_out
 from drrpack.operations.encode_plan import plan_encode
+from drrpack.trainers.incremental import context
 from drrpack.trainers.incremental.memory_data import MemoryData
-from drrpack.trainers.incremental.methods import METHODS, base
-from drrpack.trainers.incremental.protocol import run
+from drrpack.trainers.incremental.methods import METHODS
 from drrpack.trainers.incremental.study import plan, study
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 LAST = 7  # a class of the last phase
-SETTINGS = {name: value for name, value in SMALL.items() if name != "phases"}
 
 
 @pytest.fixture
@@ -39,7 +38,7 @@ def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*given: Any, **options: Any) -> None:
         raise AssertionError("a classifier was trained before all had been checked")
 
-    monkeypatch.setattr(base, "train_classifier", refuse)
+    monkeypatch.setattr(context, "train_network", refuse)
 
 
 class Lacking(DigitsData):
@@ -148,7 +147,7 @@ def test_classes_that_are_not_in_use(base_alone: bool, tmp_path: Path) -> None:
     order = [0, 1, 2, 3, 4, 5, 6, 8, 9, LAST]
     options = SMALL | {"class_order": order, "base": 3, "phases": 0, "width": 2}
     if base_alone:
-        assert run(Lacking("test"), "drr", out=tmp_path, **options)["complete"]
+        assert run(Lacking("test"), "drr", out=tmp_path, **options).complete
     else:
         refused(Lacking("test"), "drr", tmp_path / "run", SourceError, **(options | {"base": 10}))
 
@@ -156,29 +155,28 @@ def test_classes_that_are_not_in_use(base_alone: bool, tmp_path: Path) -> None:
 def test_all_runs_of_a_study_are_checked_before_the_first(
     no_training: None, tmp_path: Path
 ) -> None:
-    jobs = plan(tmp_path / "out", "drr", [1, 3], [0, 1], ceiling=True)
+    jobs = plan(tmp_path / "out", small_settings("drr"), [1, 3], [0, 1], ceiling=True)
     with pytest.raises(SourceError, match="the raw images are gone"):  # as the ceiling needs them
-        study(Lacking("raw"), jobs, tmp_path / "out", **SETTINGS)
+        study(Lacking("raw"), jobs, tmp_path / "out")
     assert not (tmp_path / "out").exists()
     (jobs[-1].folder).mkdir(parents=True)
     (jobs[-1].folder / "notes.txt").touch()
     with pytest.raises(OutputError, match=r"no run \(notes.txt\)"):
-        study(DigitsData(8), jobs, tmp_path / "out", **SETTINGS)
+        study(DigitsData(8), jobs, tmp_path / "out")
 
 
 def test_a_damaged_checkpoint_of_a_later_run(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    jobs = plan(tmp_path, "drr", [1], [0], ceiling=True)
-    small = SETTINGS | {"width": 2}
-    study(DigitsData(8), jobs, tmp_path, **small)
+    jobs = plan(tmp_path, small_settings("drr", width=2), [1], [0], ceiling=True)
+    study(DigitsData(8), jobs, tmp_path)
     newest = max((tmp_path / "ub" / "phases").iterdir())
     newest.write_bytes(newest.read_bytes()[:100])
     for path in (tmp_path / "phases").iterdir():
         path.unlink()
-    monkeypatch.setattr(base, "train_classifier", None)
+    monkeypatch.setattr(context, "train_network", None)
     with pytest.raises(CorruptError, match="delete it and resume"):
-        study(DigitsData(8), jobs, tmp_path, resume=True, **small)
+        study(DigitsData(8), jobs, tmp_path, resume=True)
 
 
 # --- a file and the folders behind it ------------------------------------------------------------
@@ -208,8 +206,8 @@ def test_a_class_without_test_images_in_the_source(
 
 def test_classes_of_the_file_that_are_not_in_use(memory: Path, tmp_path: Path) -> None:
     data = MemoryData(memory, numbers=[0, 1, 2, 9])
-    options = {"base": 2, "phases": 1, "epochs": 1, "width": 2, "device": "cpu"}
-    assert run(data, "drr", out=tmp_path, **options)["complete"]  # type: ignore[arg-type]
+    options: dict[str, Any] = {"base": 2, "phases": 1, "class_order": None, "width": 2}
+    assert run(data, "drr", out=tmp_path, **options).complete
 
 
 def test_a_decoder_alone_shows_no_test_images(

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from drrpack.trainers.fitting.loop import NetworkTask
 from drrpack.trainers.learning import augment
-from drrpack.trainers.learning.classifier import normalise
+from drrpack.trainers.learning.batches import normalise
 from drrpack.trainers.learning.resnet import ResNet18
 
 PEAK_LEARNING_RATE = 0.1
@@ -30,7 +30,7 @@ class Features(nn.Module):
     def forward(self, images: Tensor) -> list[Tensor]:
         """Images (B, 3, H, W) in [-1, 1] to maps (B, C, h, w), each place of length one."""
         network = self.network
-        x = F.relu(network.bn(network.stem(2 * images)))  # 2: the scale of `classifier.normalise`
+        x = F.relu(network.bn(network.stem(2 * images)))  # 2: the scale of `batches.normalise`
         maps = [x]
         for index, block in enumerate(network.blocks):
             x = block(x)

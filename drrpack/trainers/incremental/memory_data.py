@@ -28,7 +28,7 @@ Labelled = tuple[Pixels, NDArray[np.int64]]
 class MemoryData:
     """Reconstructions from a ``.drr`` file, raw training and test images from its source.
 
-    Implements `drrpack.trainers.incremental.methods.PhaseData`. Classes are numbered
+    Implements `drrpack.trainers.incremental.phase_data.PhaseData`. Classes are numbered
     as in ``classes``.
 
     Args:

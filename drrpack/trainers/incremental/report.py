@@ -8,11 +8,11 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Iterable, Sequence
+from dataclasses import astuple
 from html import escape
 from importlib.resources import files
 from pathlib import Path
 from string import Template
-from typing import Any
 
 from drrpack.core.errors import OptionError, SourceError
 from drrpack.formats.dataset import DRRDataset
@@ -22,17 +22,18 @@ from drrpack.formats.preview import preview_grid
 from drrpack.trainers.incremental.chart import Point, Series, chart
 from drrpack.trainers.incremental.grouping import (
     Group,
-    Result,
     differing,
     grouped,
     heading,
     shown_settings,
     without_doubles,
 )
-from drrpack.trainers.incremental.results import NEWEST, curve, newest_at_end, read_result, table
+from drrpack.trainers.incremental.results import Result, read_result
 from drrpack.trainers.incremental.rundir import RESULT
+from drrpack.trainers.incremental.tables import Row, curve, table
 
-Row = Sequence[str | tuple[float, str]]  # a cell is text, or a number and how it is shown
+Cell = str | tuple[float, str]  # text, or a number and how it is shown
+Cells = Sequence[Cell]  # those of a row
 
 
 def find_results(places: Iterable[Path]) -> list[Result]:
@@ -52,7 +53,7 @@ def find_results(places: Iterable[Path]) -> list[Result]:
 
 def complete(results: Sequence[Result]) -> list[Result]:
     """Those that have all their phases; raises OptionError where there is none."""
-    done = [result for result in results if result.get("complete", True)]
+    done = [result for result in results if result.complete]
     if not done:
         raise OptionError("none of these runs is complete yet; go on with `drrpack train --resume`")
     return done
@@ -92,13 +93,13 @@ def write_report(results: Sequence[Result], path: Path, memory: AnyPath | None =
 def _summary(groups: Sequence[Group], columns: Sequence[str], doubles: Sequence[Result]) -> str:
     """How many runs, and what they have in common."""
     runs = [run for group in groups for run in group.runs]
-    first, seeds = runs[0], len({run["seed"] for run in runs})
+    first, seeds = runs[0], len({run.seed for run in runs})
     common = {
-        "classes": f"{len(first['class_order'])} classes",
-        "base": f"base {first['config']['base']}",
-        "recipe": f"recipe {first['recipe']} ({first['epochs']} epochs, width {first['width']})",
+        "classes": f"{len(first.class_order)} classes",
+        "base": f"base {first.config.base}",
+        "recipe": f"recipe {first.recipe} ({first.epochs} epochs, width {first.width})",
         "seeds": f"{seeds} {'seed' if seeds == 1 else 'seeds'}",
-        "device": first["device"],
+        "device": first.device,
     }
     shared = [text for name, text in common.items() if name not in columns]
     again = f"; {len(doubles)} that were there twice are counted once" if doubles else ""
@@ -122,14 +123,14 @@ def _curves(groups: Sequence[Group], columns: Sequence[str]) -> str:
     )
 
 
-def _by_phases(rows: Sequence[dict[str, Any]], columns: Sequence[str], metric: str) -> str:
+def _by_phases(rows: Sequence[Row], columns: Sequence[str], metric: str) -> str:
     """Tables 1 and 2 of the paper: methods down, numbers of phases across."""
-    counts = sorted({row["phases"] for row in rows}, reverse=True)
-    by_name: dict[tuple[str, ...], dict[int, dict[str, Any]]] = {}
+    counts = sorted({row.phases for row in rows}, reverse=True)
+    by_name: dict[tuple[str, ...], dict[int, Row]] = {}
     for row in rows:
-        name = row["method"], *(row[column] for column in columns)
-        by_name.setdefault(name, {})[row["phases"]] = row
-    body: list[Row] = [
+        name = row.method, *(row.settings[column] for column in columns)
+        by_name.setdefault(name, {})[row.phases] = row
+    body: list[Cells] = [
         [*name, *(_spread(found.get(count), metric) for count in counts)]
         for name, found in by_name.items()
     ]
@@ -137,21 +138,21 @@ def _by_phases(rows: Sequence[dict[str, Any]], columns: Sequence[str], metric: s
     return _table(heads, body)
 
 
-def _spread(row: dict[str, Any] | None, metric: str) -> str | tuple[float, str]:
-    if row is None or row[metric] is None:
+def _spread(row: Row | None, metric: str) -> Cell:
+    found = None if row is None else row.figures[metric]
+    if found is None or found.mean is None:
         return "-"
-    deviation = row[f"{metric}_std"]
-    shown = f"{row[metric]:.2f}" + ("" if deviation is None else f" ± {deviation:.2f}")
-    return row[metric], shown
+    deviation = "" if found.deviation is None else f" ± {found.deviation:.2f}"
+    return found.mean, f"{found.mean:.2f}{deviation}"
 
 
 def _newest(groups: Sequence[Group], columns: Sequence[str]) -> str:
     """The classes of the last phase, after it: means over seeds."""
-    body: list[Row] = []
+    body: list[Cells] = []
     for group in groups:
-        found = [newest for run in group.runs if (newest := newest_at_end(run)) is not None]
-        means = [sum(one[name] for one in found) / max(1, len(found)) for name in NEWEST]
-        cells = [(mean, f"{mean:.2f}") if found else "-" for mean in means]
+        found = [newest for run in group.runs if (newest := run.newest_at_end()) is not None]
+        means = [sum(column) / len(found) for column in zip(*map(astuple, found), strict=True)]
+        cells: Cells = [(mean, f"{mean:.2f}") for mean in means] or 3 * ["-"]
         body.append([*_named(group, columns), *cells])
     told = ["accuracy on them, %", "answers that name one, %", "test images of one, %"]
     return _table([*_heads(columns), *told], body)
@@ -161,16 +162,16 @@ def _heads(columns: Sequence[str]) -> list[str]:
     return ["method", "phases", *map(heading, columns)]
 
 
-def _named(group: Group, columns: Sequence[str]) -> Row:
+def _named(group: Group, columns: Sequence[str]) -> Cells:
     """The first cells of a group's row, below `_heads`."""
     return [group.method, (group.phases, str(group.phases)), *group.cells(columns)]
 
 
 def _memory_table(groups: Sequence[Group], columns: Sequence[str]) -> str:
     """Table 3 of the paper: what each method keeps, by part, after its last phase."""
-    kept = [group.runs[0]["memory_bytes"] for group in groups]
+    kept = [group.runs[0].memory_bytes for group in groups]
     parts = dict.fromkeys(name for one in kept for name in one if name != "total")
-    body: list[Row] = []
+    body: list[Cells] = []
     for group, sizes in zip(groups, kept, strict=True):
         cells = [_megabytes(sizes[n]) if n in sizes else "-" for n in (*parts, "total")]
         body.append([*_named(group, columns), *cells])
@@ -182,15 +183,14 @@ def _megabytes(size: int) -> tuple[float, str]:
     return size, f"{size / 1e6:.2f}"
 
 
-def _against_memory(
-    rows: Sequence[dict[str, Any]], groups: Sequence[Group], columns: Sequence[str]
-) -> str:
+def _against_memory(rows: Sequence[Row], groups: Sequence[Group], columns: Sequence[str]) -> str:
     series = [
         Series(
             f"{group.name(columns)}, {group.phases} phases",
-            [Point(row["memory_bytes"] / 1e6, row["last_accuracy"])],
+            [Point(row.memory_bytes / 1e6, last)],
         )
         for row, group in zip(rows, groups, strict=True)
+        if (last := row.figures["last_accuracy"].mean) is not None
     ]
     return chart(series, "MB kept, all told", "accuracy after the last phase, %", lines=False)
 
@@ -201,13 +201,13 @@ def _class_changes(groups: Sequence[Group], columns: Sequence[str]) -> str:
     for group in groups:
         changes: dict[str, list[tuple[float, float]]] = {}
         for result in group.runs:
-            names = result["config"]["classes"]
-            last = result["phases"][-1]["class_accuracy"]
-            for place, number in enumerate(result["class_order"]):
-                first = next(p for p in result["phases"] if len(p["class_accuracy"]) > place)
-                pair = first["class_accuracy"][place], last[place]
+            names = result.config.classes
+            last = result.phases[-1].class_accuracy
+            for place, number in enumerate(result.class_order):
+                first = next(p for p in result.phases if len(p.class_accuracy) > place)
+                pair = first.class_accuracy[place], last[place]
                 changes.setdefault(names[number], []).append(pair)
-        body: list[Row] = []
+        body: list[Cells] = []
         for name, pairs in changes.items():
             new, end = (sum(column) / len(pairs) for column in zip(*pairs, strict=True))
             body.append(
@@ -220,13 +220,16 @@ def _class_changes(groups: Sequence[Group], columns: Sequence[str]) -> str:
 
 
 def _codec_views(groups: Sequence[Group], columns: Sequence[str]) -> str:
-    body: list[Row] = []
+    body: list[Cells] = []
     for group in groups:
-        runs = [run for run in group.runs if "through_codec" in run]
-        if not runs:
+        pairs = [
+            (run.last_accuracy, run.through_codec.last_accuracy)
+            for run in group.runs
+            if run.through_codec is not None
+        ]
+        if not pairs:
             continue
-        raw = sum(run["last_accuracy"] for run in runs) / len(runs)
-        seen = sum(run["through_codec"]["last_accuracy"] for run in runs) / len(runs)
+        raw, seen = (sum(column) / len(pairs) for column in zip(*pairs, strict=True))
         body.append([*_named(group, columns), *((v, f"{v:.2f}") for v in (raw, seen))])
     if not body:
         return ""
@@ -251,17 +254,17 @@ def _runs(results: Sequence[Result]) -> str:
     settings = [shown_settings(result) for result in results]
     columns = [name for name in settings[0] if len({one[name] for one in settings}) > 1]
     columns = [name for name in columns if name not in ("data", "drrpack")]  # stand there anyway
-    body: list[Row] = [
+    body: list[Cells] = [
         [
-            result["method"],
-            (result["config"]["phases"], str(result["config"]["phases"])),
-            (result["seed"], str(result["seed"])),
+            result.method,
+            _count(result.config.phases),
+            _count(result.seed),
             *(shown[column] for column in columns),
-            (result["last_accuracy"], f"{result['last_accuracy']:.2f}"),
-            (result["wall_seconds"], f"{result['wall_seconds'] / 60:.1f}"),
-            "yes" if result["complete"] else "no",
-            result["config"]["data"][:12],
-            ", ".join(f"{name} {version}" for name, version in result["versions"].items()),
+            (result.last_accuracy, f"{result.last_accuracy:.2f}"),
+            (result.wall_seconds, f"{result.wall_seconds / 60:.1f}"),
+            "yes" if result.complete else "no",
+            result.config.data[:12],
+            ", ".join(f"{name} {version}" for name, version in result.versions.items()),
         ]
         for result, shown in zip(results, settings, strict=True)
     ]
@@ -269,7 +272,11 @@ def _runs(results: Sequence[Result]) -> str:
     return _table(["method", "phases", "seed", *map(heading, columns), *end], body)
 
 
-def _table(headings: Sequence[str], rows: Iterable[Row]) -> str:
+def _count(number: int | None) -> Cell:
+    return "-" if number is None else (number, str(number))
+
+
+def _table(headings: Sequence[str], rows: Iterable[Cells]) -> str:
     """A table whose headings sort it; numbers are sorted as such."""
     head = "".join(
         f'<th scope="col" aria-sort="none"><button type="button">{escape(h)}</button></th>'
@@ -280,7 +287,7 @@ def _table(headings: Sequence[str], rows: Iterable[Row]) -> str:
     return f'<div class="wide">{made}</div>'
 
 
-def _cell(cell: str | tuple[float, str]) -> str:
+def _cell(cell: Cell) -> str:
     if cell == "-":  # no number
         return '<td class="number">-</td>'
     if isinstance(cell, str):

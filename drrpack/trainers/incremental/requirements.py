@@ -6,17 +6,18 @@ It follows from what a method declares: its `Need`s, and `Method.least` where th
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from drrpack.core.errors import OptionError
-from drrpack.trainers.incremental.methods.base import METHODS, Method, Need, PhaseContext
+from drrpack.trainers.incremental.context import PhaseContext
+from drrpack.trainers.incremental.method import Method
+from drrpack.trainers.incremental.phase_data import Need
+from drrpack.trainers.incremental.registry import METHODS
 
 # How each need is read of the classes that a phase adds: all phases together, of all classes.
-READ: dict[Need, Callable[[PhaseContext], Any]] = {
+READ: dict[Need, Callable[[PhaseContext], object]] = {
     "raw_new": lambda context: context.raw(context.new),
     "raw_seen": lambda context: context.raw(context.new),
-    "exemplars": lambda context: [context.exemplars(label) for label in context.new],
-    "ranked": lambda context: [context.data.ranking(label) for label in context.new],
+    "ranked": lambda context: [context.ranking(label) for label in context.new],
     "replayed": lambda context: context.replayed(context.new),
 }
 Known = set[tuple[str, tuple[int, ...]]]  # what was read of which classes
@@ -48,7 +49,7 @@ def check_needs(
 
 
 def _once(
-    what: str, context: PhaseContext, known: Known, read: Callable[[PhaseContext], Any]
+    what: str, context: PhaseContext, known: Known, read: Callable[[PhaseContext], object]
 ) -> None:
     if (what, context.new) not in known:
         read(context)
@@ -61,7 +62,8 @@ def _tested(context: PhaseContext) -> None:
 
 def _check_exemplars(method: Method, contexts: Sequence[PhaseContext]) -> None:
     for context in contexts:
-        for label, (positions, _) in zip(context.new, READ["exemplars"](context), strict=True):
+        for label in context.new:
+            positions, _ = context.exemplars(label)
             if len(positions):
                 continue
             others = sorted(

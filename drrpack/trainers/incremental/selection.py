@@ -15,8 +15,9 @@ from drrpack.formats.class_names import find_class
 NAME_PREFIX = "name:"  # before what is a name and neither a count nor a range
 
 
-def select_classes(names: Sequence[str], wanted: str | None) -> list[int]:
-    """Numbers of the classes that ``wanted`` asks for: ``20``, ``50:70`` or names with commas.
+def select_classes(names: Sequence[str], wanted: str | Sequence[str] | None) -> list[int]:
+    """Numbers of the classes that ``wanted`` asks for: ``20``, ``50:70``, names with commas, or a
+    list of names.
 
     What is the name of a class is that class, whatever else it might mean; ``name:20`` is a name
     alone. `how_taken` puts into words what was ambiguous.
@@ -25,6 +26,8 @@ def select_classes(names: Sequence[str], wanted: str | None) -> list[int]:
     """
     if wanted is None:
         return list(range(len(names)))
+    if not isinstance(wanted, str):
+        return _each_named(names, wanted)
     alone, span = named_class(names, wanted), _span(names, wanted)
     if alone is not None:
         return [alone]
@@ -71,6 +74,17 @@ def _listed(names: Sequence[str], wanted: str) -> list[int]:
             f"`classes={wanted!r}`: name each class once; there are {few(names)}",
             option="classes",
         )
+    return found
+
+
+def _each_named(names: Sequence[str], wanted: Sequence[str]) -> list[int]:
+    """Classes by a list of their names."""
+    numbers = [find_class(names, name) for name in wanted]
+    found = [number for number in numbers if number is not None]
+    if len(set(found)) < len(numbers) or not found:
+        absent = few([name for name, n in zip(wanted, numbers, strict=True) if n is None])
+        what = f"there is no class {absent}" if absent else "name each class once"
+        raise OptionError(f"--classes {list(wanted)[:5]}: {what}; there are {few(names)}")
     return found
 
 
@@ -122,14 +136,19 @@ def few(names: Sequence[str]) -> str:
     return f"{', '.join(map(repr, names[:5]))}{', …' if names[5:] else ''}"
 
 
-def order_classes(names: Sequence[str], wanted: str) -> list[int]:
-    """The class order: ``file``, a number to shuffle by, or a JSON file that lists all names.
+def order_classes(names: Sequence[str], wanted: str | int | Sequence[str]) -> list[int]:
+    """The class order: ``file``, a number to shuffle by, a JSON file that lists all names, or a
+    list of all names.
 
     A number shuffles as ``numpy.random.seed(number); numpy.random.permutation(len(names))``, which
     is how the literature makes its orders: 1993 gives 68, 56, 78, ... of 100 classes.
 
     Raises OptionError for anything else.
     """
+    if isinstance(wanted, int):
+        return _shuffled(len(names), str(wanted))
+    if not isinstance(wanted, str):
+        return _as_listed(names, wanted, "a list")
     if wanted == "file":
         return list(range(len(names)))
     if wanted.isdecimal():

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from drrpack.trainers.incremental.methods.base import Method, PhaseContext, register
+from drrpack.trainers.incremental.context import PhaseContext
+from drrpack.trainers.incremental.method import Method
 from drrpack.trainers.incremental.methods.ledger import kept_codes, least_codes
-from drrpack.trainers.learning.classifier import Batch, Classifier, Loss, smoothed
-from drrpack.trainers.learning.resnet import ResNet18, running_moments_kept
+from drrpack.trainers.incremental.options import MethodOptions, option
+from drrpack.trainers.incremental.registry import register
+from drrpack.trainers.learning.batches import Batch
+from drrpack.trainers.learning.classifier import Classifier
+from drrpack.trainers.learning.network import Network, running_moments_kept
+from drrpack.trainers.learning.training import Loss, smoothed
 
-SIMILARITY_WEIGHT = 0.005  # lambda, section 6.1
+
+@dataclass(frozen=True)
+class IBOptions(MethodOptions):
+    """Options of information back."""
+
+    similarity_weight: float = option(0.005, before=0.005)  # lambda, section 6.1
 
 
 @register
@@ -26,14 +38,17 @@ class IBDRR(Method):
     name = "ib-drr"
     needs = frozenset({"replayed", "exemplars", "raw_new"})
     keeps_exemplars = True
+    Options = IBOptions
+    options: IBOptions
 
     def train_phase(self, context: PhaseContext) -> Classifier:
         each, _ = kept_codes(context, raw=self.keeps_exemplars)
         images, labels = context.replayed(context.seen, each)
         raw, rows = self._pairs(context, each)
         loss = information_back(
-            raw.to(context.device), rows.to(context.device), len(images), context
-        )
+            raw.to(context.device), rows.to(context.device), len(images),
+            self.options.similarity_weight, context.recipe.label_smoothing,
+        )  # fmt: skip
         return context.train(images, labels, loss=loss)
 
     def least(self, context: PhaseContext, label: int) -> tuple[dict[str, int], float]:
@@ -65,8 +80,11 @@ class IBDRR(Method):
         return torch.cat(images)[present], torch.from_numpy(found)[present]
 
 
-def information_back(raw: Tensor, rows: Tensor, count: int, context: PhaseContext) -> Loss:
-    """L_ce + lambda L_sim on batches from ``count`` reconstructions (section 5).
+def information_back(
+    raw: Tensor, rows: Tensor, count: int, similarity_weight: float, label_smoothing: float
+) -> Loss[Network]:
+    """L_ce + lambda L_sim on batches from ``count`` reconstructions (section 5), lambda being
+    ``similarity_weight``. The two are named terms, ``cross_entropy`` and ``similarity``.
 
     L_sim is the negative cosine between the features of a reconstruction and those of its raw
     image, which get no gradient, before the dense layer; the mean over those images of the batch
@@ -77,19 +95,18 @@ def information_back(raw: Tensor, rows: Tensor, count: int, context: PhaseContex
     """
     partner = torch.full((count,), -1, device=rows.device)
     partner[rows] = torch.arange(len(rows), device=rows.device)
-    smoothing = context.recipe.label_smoothing
 
-    def loss(network: ResNet18, batch: Batch) -> Tensor:
+    def loss(network: Network, batch: Batch) -> dict[str, Tensor]:
         features = network.features(batch.images)  # (B, F)
         logits = network.classify(features)
-        wrong = smoothed(logits, batch.labels, network.seen, smoothing)
+        wrong = smoothed(logits, batch.labels, network.seen, label_smoothing)
         partners = partner[batch.indices]
         paired = (partners >= 0).nonzero().flatten()
         if len(paired) < 2:  # too few for a batch norm
-            return wrong
+            return {"cross_entropy": wrong}
         with torch.no_grad(), running_moments_kept(network):
             wanted = network.features(batch.alike(raw[partners[paired]], paired))
         alike = F.cosine_similarity(features[paired].float(), wanted.float(), dim=1)
-        return wrong - SIMILARITY_WEIGHT * alike.mean()
+        return {"cross_entropy": wrong, "similarity": -similarity_weight * alike.mean()}
 
     return loss

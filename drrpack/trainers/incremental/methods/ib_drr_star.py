@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from drrpack.trainers.incremental.methods.base import register
 from drrpack.trainers.incremental.methods.ib_drr import IBDRR
+from drrpack.trainers.incremental.registry import register
 
 
 @register

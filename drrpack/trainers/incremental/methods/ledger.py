@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from drrpack.trainers.incremental.methods.base import PhaseContext
+from drrpack.trainers.incremental.context import PhaseContext
 
 
 def least_codes(context: PhaseContext, *, raw: bool) -> tuple[dict[str, int], float]:

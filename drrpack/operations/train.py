@@ -1,0 +1,150 @@
+"""``drrpack.train``: the class-incremental protocol on a ``.drr`` file, tested on raw images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+
+from drrpack.core.device import choose_device
+from drrpack.core.progress import Notice
+from drrpack.formats.container import Reader
+from drrpack.formats.layout import AnyPath
+from drrpack.operations.preparing import Trust, chosen_classes, trusted
+from drrpack.operations.progress import Report, RunStarted, heard
+from drrpack.trainers.incremental.memory_data import MemoryData
+from drrpack.trainers.incremental.methods import Method, get_method
+from drrpack.trainers.incremental.options import make_options
+from drrpack.trainers.incremental.results import Result
+from drrpack.trainers.incremental.run_plan import PlannedRun
+from drrpack.trainers.incremental.selection import order_classes
+from drrpack.trainers.incremental.settings import RunSettings
+from drrpack.trainers.incremental.study import CEILING, Job, plan, study
+from drrpack.trainers.learning.recipes import get_recipe
+
+
+def train(
+    memory: AnyPath,
+    out: AnyPath = "run",
+    *,
+    method: str | type[Method] = "drr",
+    options: Mapping[str, object] | None = None,
+    ceiling: bool = True,
+    phases: int | Sequence[int] = 10,
+    base: int | None = None,
+    classes: str | Sequence[str] | None = None,
+    class_order: str | int | Sequence[str] = "file",
+    recipe: str = "fast",
+    epochs: int | None = None,
+    width: int | None = None,
+    seed: int = 0,
+    seeds: int = 1,
+    budget_mb: float | None = None,
+    exemplars: int = 20,
+    test: AnyPath | None = None,
+    source: AnyPath | None = None,
+    trust: Trust = False,
+    test_view: str = "raw",
+    compiled: bool = False,
+    device: str | torch.device = "auto",
+    resume: bool = False,
+    report: Report | None = None,
+) -> list[Result]:
+    """Train and test a classifier phase by phase; docs/training.md says what is measured.
+
+    ``out`` gets result.json, accuracy.png and a checkpoint for each phase; several runs get a
+    folder each in it, and summary.json.
+
+    Args:
+        memory: the .drr file, or its address.
+        out: the folder for results.
+        method: its name, ``package.module:Class`` for one in a file of your own, or the class.
+        options: values of the method's options by name; text is read as on the command line.
+        ceiling: train the ceiling ``ub`` beside it, where the raw training images are at hand.
+        phases: equal steps after the base; several numbers are several runs.
+        base: classes of phase 0; half of them by default.
+        classes: only some: names, or as ``--classes`` takes them (``"20"``, ``"50:70"``).
+        class_order: ``"file"``, a number to shuffle by, a JSON file of all names, or all names.
+        recipe: ``"fast"``, or ``"paper"`` for 200 epochs.
+        epochs, width: instead of the recipe's; width 64 is ResNet-18.
+        seed, seeds: the first seed, and how many runs with seeds from there on.
+        budget_mb: megabytes (of 1,000,000 bytes) that the method may keep in all.
+        exemplars: raw images of a class that a method like ``er`` keeps without a budget.
+        test: a folder of raw test images, where the source does not have them.
+        source: where the originals are now, if they have moved.
+        trust: whether folders that the file itself names may be read, or a function that is asked.
+        test_view: ``"both"`` also tests on images that went through the codec.
+        compiled: run the network through torch.compile.
+        device: ``"auto"``, ``"cpu"`` or ``"cuda"``.
+        resume: go on after the last finished phase.
+        report: called with events while the work goes on; see `drrpack.operations.progress`.
+
+    Returns:
+        A result for each run: for each number of phases and seed the method, then its ceiling.
+
+    Raises:
+        OptionError, SourceError, FormatError, OutputError, MethodError: each with its fix. What
+            any run would be refused for is raised before the first of them trains.
+    """
+    tell, place = heard(report), choose_device(device)
+    kind = get_method(method)
+    data = _open(memory, classes, test, source, trust, place, tell)
+    settings = RunSettings(
+        method=kind,
+        options=make_options(kind.Options, kind.name, options or {}),
+        base=max(1, len(data.classes) // 2) if base is None else base,
+        phases=0,  # of each job its own, as the seed
+        class_order=tuple(order_classes(data.classes, class_order)),
+        recipe=get_recipe(recipe, epochs, width),
+        device=torch.device(place.type),
+        budget_bytes=None if budget_mb is None else round(budget_mb * 1e6),
+        exemplars_per_class=exemplars,
+        test_view=test_view,
+        compiled=compiled,
+    )
+    if ceiling and kind.name != CEILING and not data.has_raw:
+        tell(Notice("the raw training images are not at hand: no ceiling beside this result"))
+        ceiling = False
+    counts = [phases] if isinstance(phases, int) else list(phases)
+    jobs = plan(Path(out), settings, counts, range(seed, seed + seeds), ceiling=ceiling)
+
+    def before(job: Job, planned: PlannedRun) -> None:
+        tell(_started(jobs, job, planned))
+
+    return study(data, jobs, Path(out), resume=resume, before=before, report=tell)
+
+
+def _open(
+    memory: AnyPath,
+    classes: str | Sequence[str] | None,
+    test: AnyPath | None,
+    source: AnyPath | None,
+    trust: Trust,
+    device: torch.device,
+    tell: Report,
+) -> MemoryData:
+    """The chosen classes of a file, and the raw images behind them."""
+    moved = None if source is None else Path(source)
+    with Reader(memory) as reader:
+        chosen = chosen_classes(reader.classes, classes, tell)
+        may = trusted(reader, moved, trust)
+    return MemoryData(
+        memory, numbers=chosen, test=None if test is None else Path(test), source=moved,
+        trusted=may, device=device,
+    )  # fmt: skip
+
+
+def _started(jobs: Sequence[Job], job: Job, planned: PlannedRun) -> RunStarted:
+    settings = job.settings
+    return RunStarted(
+        method=job.method,
+        classes=len(planned.contexts[0].data.classes),
+        phases=settings.phases,
+        seed=settings.seed,
+        device=settings.device,
+        folder=job.folder,
+        number=jobs.index(job),
+        runs=len(jobs),
+        codec_classes=planned.codec_classes,
+    )
