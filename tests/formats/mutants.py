@@ -69,7 +69,7 @@ class Seedling:
     @staticmethod
     def of(path: Path) -> Seedling:
         with Reader(path) as reader:
-            structure = reader._opened()[1]
+            structure = reader.structure
             extents = {name: (e.offset, e.size) for name, e in structure.extents.items()}
             image = path.read_bytes()
             blocks = metadata_blocks(image)
