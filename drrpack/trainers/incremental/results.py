@@ -214,11 +214,13 @@ def table(results: Iterable[Result]) -> list[dict[str, Any]]:
 def plot(results: Iterable[Result], path: Path) -> None:
     """Accuracy over classes seen as a PNG: a line for each group, a band from worst to best seed.
 
-    Raises OptionError without matplotlib or for results that may not share a plot.
+    Raises OptionError for results that may not share a plot.
     """
+    from matplotlib.figure import Figure  # slow; and not pyplot: no screen, no global state
+
     groups = grouped(results)
     columns = differing(groups)
-    figure = figure_class()(figsize=(6, 4), layout="constrained")
+    figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.subplots()
     for group in groups:
         runs = group.runs
@@ -235,15 +237,6 @@ def plot(results: Iterable[Result], path: Path) -> None:
     axes.grid(alpha=0.3)
     axes.legend()
     write_atomic(path, lambda file: figure.savefig(file, format="png", dpi=150))
-
-
-def figure_class() -> Any:
-    """Matplotlib's figures, not its pyplot: no screen, no global state. Raises OptionError."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise OptionError("a plot needs matplotlib: pip install matplotlib") from error
-    return Figure
 
 
 def curve(runs: Sequence[Result]) -> tuple[list[int], Any]:

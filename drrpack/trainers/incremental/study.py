@@ -11,7 +11,7 @@ from drrpack.core.errors import OptionError
 from drrpack.trainers.incremental.grouping import Result
 from drrpack.trainers.incremental.methods import PhaseData
 from drrpack.trainers.incremental.protocol import carry_out_run, check_runs
-from drrpack.trainers.incremental.results import figure_class, plot, table
+from drrpack.trainers.incremental.results import plot, table
 from drrpack.trainers.incremental.run_plan import PlannedRun, plan_run
 from drrpack.trainers.incremental.run_progress import Report
 from drrpack.trainers.incremental.rundir import write_json
@@ -68,7 +68,6 @@ def study(
     raised before the first one trains: what `plan_run` and `check_runs` raise.
     """
     shared = out / "phases" if len({(job.phases, job.seed) for job in jobs}) > 1 else None
-    figure_class()  # for the plot at the end
     planned = [_planned(data, job, shared, settings) for job in jobs]
     check_runs(planned)
     results = []

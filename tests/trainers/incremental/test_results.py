@@ -144,7 +144,6 @@ def test_what_does_not_compare_shares_no_table(other: dict[str, Any], tmp_path: 
 
 
 def test_plot_is_a_png(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
     runs = [
         result("drr", 0, [70, 60]),
         result("drr", 1, [72, 61]),
