@@ -11,13 +11,10 @@ import tarfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-import typer
 
 import drrpack
-from drrpack.cli.app import app
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "drrpack"
@@ -146,44 +143,6 @@ def test_no_file_names_a_place_on_somebodys_machine() -> None:
             f"{short(path)}:{i}: {line}" for i, line in enumerate(lines, 1) if place.search(line)
         ]
     assert not wrong, wrong
-
-
-def documented_calls(text: str) -> Iterator[tuple[str, str]]:
-    """Command and option, as in ``drrpack encode ... --size``; a line may go on after ``\\``."""
-    for line in text.replace("\\\n", " ").splitlines():
-        for part in re.findall(r"\bdrrpack [a-z][^`|;#]*", line):
-            command = part.split()[1]
-            for option in re.findall(r"(?<=\s)--?[a-zA-Z][a-z-]*", part):
-                yield command, option
-
-
-def offered_options() -> dict[str, set[str]]:
-    """The options of each command, as --help shows them."""
-    commands: dict[str, Any] = vars(typer.main.get_command(app))["commands"]
-    return {
-        name: {"--help"}.union(*([*p.opts, *p.secondary_opts] for p in command.params))
-        for name, command in commands.items()
-    }
-
-
-@pytest.mark.parametrize("document", ["README.md", "ARCHITECTURE.md", "docs/format.md"])
-def test_documents_name_options_that_exist(document: str) -> None:
-    if not (ROOT / document).is_file():
-        pytest.skip(f"there is no {document}")
-    text, offered = (ROOT / document).read_text("utf-8"), offered_options()
-    wrong = {
-        f"drrpack {command} {option}"
-        for command, option in documented_calls(text)
-        if option not in offered.get(command, set())
-    }
-    assert not wrong, f"{document}: {sorted(wrong)}"
-
-
-def test_options_are_found_in_a_document() -> None:
-    text = "Say `drrpack encode a -o b --size 32`, or\n\n    drrpack train m \\\n      --base 5\n"
-    found = [("encode", "-o"), ("encode", "--size"), ("train", "--base")]
-    assert list(documented_calls(text)) == found
-    assert all(option in offered_options()[command] for command, option in found)
 
 
 @pytest.mark.slow

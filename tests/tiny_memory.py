@@ -1,4 +1,4 @@
-"""Real ``.drr`` files of scikit-learn's digits in seconds: tiny networks, or a codec that exists."""
+"""Real ``.drr`` files of scikit-learn's digits in seconds: by tiny networks or a given codec."""
 
 from __future__ import annotations
 
