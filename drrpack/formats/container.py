@@ -19,9 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drrpack.formats import layout
-from drrpack.formats.build import build_image, section_digest
 from drrpack.formats.files.places import check_output
 from drrpack.formats.files.publish import publish
+from drrpack.formats.hdf5.build import build_image, section_digest
+from drrpack.formats.hdf5.openfile import OpenFile
+from drrpack.formats.hdf5.structure import Structure
+from drrpack.formats.hdf5.tables import parse_classes, parse_index, parse_raw_index
 from drrpack.formats.layout import (
     AnyPath,
     Chunk,
@@ -33,9 +36,6 @@ from drrpack.formats.layout import (
     damaged,
     parse_json,
 )
-from drrpack.formats.openfile import OpenFile
-from drrpack.formats.structure import Structure
-from drrpack.formats.tables import parse_classes, parse_index, parse_raw_index
 
 __all__ = ["Chunk", "Memory", "RawRecord", "Reader", "Section", "check_output", "write"]
 

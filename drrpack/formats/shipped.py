@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from drrpack.core.errors import CorruptError, DrrError, OptionError, VersionError
-from drrpack.formats.build import section_digest
 from drrpack.formats.container import Reader, Section
+from drrpack.formats.hdf5.build import section_digest
 from drrpack.formats.layout import AnyPath
 
 FOLDER = Path(str(files("drrpack"))) / "data"

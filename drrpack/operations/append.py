@@ -18,11 +18,11 @@ from drrpack.core.streams import frequency_table
 from drrpack.core.vqvae import grid_shapes
 from drrpack.core.weights import unpack_bitswap
 from drrpack.formats import container, memory, metadata, originals, shipped
-from drrpack.formats.build import build_image, check_classes
 from drrpack.formats.class_names import look
 from drrpack.formats.container import Memory, Reader
 from drrpack.formats.files.beside import beside
 from drrpack.formats.files.publish import changing
+from drrpack.formats.hdf5.build import build_image, check_classes
 from drrpack.formats.sources.reading import Reading
 from drrpack.formats.sources.source import Source, open_as
 from drrpack.operations import figures

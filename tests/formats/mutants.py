@@ -38,8 +38,9 @@ from drrpack.core.entropy.code_model import BitSwapConfig
 from drrpack.core.errors import DrrError
 from drrpack.core.streams import StreamLayout
 from drrpack.core.vqvae import VQVAEConfig
-from drrpack.formats import build, layout, raw, shipped
+from drrpack.formats import layout, raw, shipped
 from drrpack.formats.container import Chunk, Memory, RawRecord, Reader, Section, write
+from drrpack.formats.hdf5 import build
 from drrpack.formats.memory import chunk, load_codec, read_codes, sections
 from drrpack.formats.raw import read_raw
 

@@ -13,8 +13,8 @@ from drrpack.core.errors import FormatError
 from drrpack.formats.files.addresses import is_address
 from drrpack.formats.files.remotefile import open_stored
 from drrpack.formats.files.storedfile import StoredFile
+from drrpack.formats.hdf5.structure import Structure, read_structure
 from drrpack.formats.layout import AnyPath
-from drrpack.formats.structure import Structure, read_structure
 
 
 class OpenFile:
