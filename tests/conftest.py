@@ -63,6 +63,14 @@ def bitswap_drr(digits_folder: Path) -> Path:
     return encode_tiny(digits_folder, digits_folder.parent / "bitswap.drr", codec=GOLDEN_BITSWAP)
 
 
+@pytest.fixture(scope="session")
+def fitted_drr(digits_folder: Path) -> Path:
+    """The same by a codec that was fitted to the first five classes; read only, too."""
+    from tiny_memory import encode_tiny
+
+    return encode_tiny(digits_folder, digits_folder.parent / "fitted.drr", epochs=8)
+
+
 @pytest.fixture(scope="session", params=["context", "bitswap"])
 def each_drr(request: pytest.FixtureRequest, digits_drr: Path) -> Path:
     """The one and the other."""
