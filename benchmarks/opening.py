@@ -53,7 +53,7 @@ def main() -> None:
 
 def _measure(path: Path) -> dict[str, float]:
     with Reader(path) as reader:
-        structure = reader._opened()[1]
+        structure = reader.structure
         places = [
             e for name, e in structure.extents.items() if name.endswith(("config", "weights"))
         ]

@@ -92,7 +92,7 @@ def _flips(path: Path, places: Iterator[int] | range, seed: int) -> dict[str, in
 
 def _records(reader: Reader) -> list[tuple[int, int, int, str]]:
     """Start and end in the file, row and level of every stream."""
-    base = reader._opened()[1].extents["streams"].offset
+    base = reader.structure.extents["streams"].offset
     found = []
     for number, row in enumerate(reader.index):
         start = base + int(row["offset"])

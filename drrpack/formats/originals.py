@@ -18,6 +18,7 @@ from drrpack.formats import metadata, whereabouts
 from drrpack.formats.container import Reader
 from drrpack.formats.files.addresses import is_address
 from drrpack.formats.layout import Json
+from drrpack.formats.metadata import SourceRecord
 from drrpack.formats.sources.listing import called, listings
 from drrpack.formats.sources.reading import Reading
 from drrpack.formats.sources.source import Opening, Source, Split, open_as, reopened
@@ -126,55 +127,56 @@ def untrusted_paths(reader: Reader, given: Path | None) -> list[str]:
     records = _records(reader)
     if given is not None and len(records) == 1:
         return []
-    places = [(kept, _find(reader, kept)) for kept in records if "path" in kept]
-    return [kept["path"] for kept, found in places if found is None or not found.is_dir()]
+    places = [(kept.path, _find(reader, kept)) for kept in records]
+    lost = [path for path, found in places if found is None or not found.is_dir()]
+    return [path for path in lost if path is not None]
 
 
-def _open_part(reader: Reader, kept: Json, given: Path | None, split: Split, trusted: bool) -> Part:
+def _open_part(
+    reader: Reader, kept: SourceRecord, given: Path | None, split: Split, trusted: bool
+) -> Part:
     """One recorded folder, or the one given in its place."""
     option = "--test DIR" if split == "test" else "--source DIR"
-    digests = metadata.part(kept, "digest")
-    if split == "test" and split not in digests:
+    if split == "test" and split not in kept.digests:
         raise SourceError(
-            f"{reader.path}: the source {kept.get('name', kept.get('path'))!r} had no test/ or "
-            f"val/ when it was encoded; say where raw test images are with {option}"
+            f"{reader.path}: the source {kept.shown} had no test/ or val/ when it was encoded; "
+            f"say where raw test images are with {option}"
         )
-    how = Opening(Reading.from_json(kept), skip_bad=True, splits=[split])
-    if "kind" in kept:
-        source = _without_folder(reader, kept, how, split)
-        return Part(source, split, tuple(kept["classes"]))
+    how = Opening(kept.reading, skip_bad=True, splits=[split])
+    if kept.kind is not None:
+        return Part(_without_folder(reader, kept, how, split), split, kept.classes)
     path = _place(reader, kept, given, split, trusted)
     if path is None or (path != given and not path.is_dir()):
         where = "--source DIR" if split == "train" else f"--source DIR, or others with {option}"
         raise SourceError(f"{reader.path}: {_missing(kept, path)}; say where they are with {where}")
     # bad pictures may have been left out when encoding; the digest tells whether the same ones
     source = open_as(path, how)
-    if source.digest(split) != digests.get(split):
+    if source.digest(split) != kept.digests.get(split):
         raise SourceError(
             f"{source.place}: its {split} images are not those that {reader.path} was made from; "
             f"say where those are with {option}"
         )
     if source.root is not None:
         whereabouts.remember(source.root, [source.digest(split)])
-    return Part(source, split, tuple(kept["classes"]))
+    return Part(source, split, kept.classes)
 
 
-def _without_folder(reader: Reader, kept: Json, how: Opening, split: Split) -> Source:
+def _without_folder(reader: Reader, kept: SourceRecord, how: Opening, split: Split) -> Source:
     """The source of a record that lies in no folder: one that can be opened by its name."""
-    source = reopened(kept["kind"], how)
-    if source is not None and source.digest(split) == metadata.part(kept, "digest").get(split):
+    source = None if kept.kind is None else reopened(kept.kind, how)
+    if source is not None and source.digest(split) == kept.digests.get(split):
         return source
     fix = "say where raw test images are with --test DIR"
     if split == "train":
         fix = "encode from a folder where the raw images are to be found again"
     raise SourceError(
-        f"{reader.path}: its images came from {kept.get('name')!r}, which is no folder and can't "
+        f"{reader.path}: its images came from {kept.shown}, which is no folder and can't "
         f"be opened again; {fix}"
     )
 
 
 def _place(
-    reader: Reader, kept: Json, given: Path | None, split: Split, trusted: bool
+    reader: Reader, kept: SourceRecord, given: Path | None, split: Split, trusted: bool
 ) -> Path | None:
     """Where a recorded folder should be: ``given``, unless that is another one of several."""
     if given is not None and len(_records(reader)) == 1:
@@ -184,40 +186,40 @@ def _place(
     found = _find(reader, kept, split)
     if found is not None and found.is_dir():
         return found
-    return Path(kept["path"]) if trusted and "path" in kept else given or found
+    return Path(kept.path) if trusted and kept.path is not None else given or found
 
 
-def _find(reader: Reader, kept: Json, split: Split = "train") -> Path | None:
+def _find(reader: Reader, kept: SourceRecord, split: Split = "train") -> Path | None:
     """Where a recorded folder lies on this machine, as far as that can be told without its help.
 
     A folder of its name, beside the file or where one works, must have its listing. Where it was
     last seen it may have changed: the digest of its pictures will show.
     """
-    remembered = whereabouts.find(metadata.part(kept, "digest").get(split))
+    remembered = whereabouts.find(kept.digests.get(split))
     around = [Path()] if is_address(reader.path) else [Path(reader.path).parent, Path()]
-    nearby = [path for place in around for path in called(place, kept.get("name", ""))]
+    nearby = [path for place in around for path in called(place, kept.name or "")]
     candidates = [*([] if remembered is None else [remembered]), *nearby]
     same = (path for path in candidates if _listed(path, kept, split))
     return next(same, remembered)
 
 
-def _listed(folder: Path, kept: Json, split: Split) -> bool:
+def _listed(folder: Path, kept: SourceRecord, split: Split) -> bool:
     """Whether a folder holds files of the recorded names and sizes."""
-    recorded = metadata.part(kept, "listing").get(split)
-    return isinstance(recorded, str) and listings(folder).get(split) == recorded
+    recorded = kept.listings.get(split)
+    return recorded is not None and listings(folder).get(split) == recorded
 
 
-def _missing(kept: Json, path: Path | None) -> str:
+def _missing(kept: SourceRecord, path: Path | None) -> str:
     """What is known of a folder that is not to be found."""
     if path is not None:
         return f"the images it was made from are not at {path} any more"
-    if "path" in kept:
+    if kept.path is not None:
         return (
-            f"found the path {kept['path']!r} for the images it was made from, which is not opened "
+            f"found the path {kept.path!r} for the images it was made from, which is not opened "
             "on the word of a file"
         )
     return (
-        f"found no folder {kept.get('name')!r} with the images it was made from, neither beside it "
+        f"found no folder {kept.name!r} with the images it was made from, neither beside it "
         "nor here nor where this machine has seen them"
     )
 
@@ -257,7 +259,7 @@ def _check_fit(reader: Reader, found: Originals) -> None:
 def _refuse_training_images(reader: Reader, source: Source, split: Split) -> None:
     """An accuracy on what the memory was made of would say nothing."""
     digest = source.digest(split)
-    known = [metadata.part(kept, "digest").get("train") for kept in _records(reader)]
+    known = [kept.digests.get("train") for kept in _records(reader)]
     if digest in known:
         raise SourceError(
             f"{source.place}: these are the training images that {reader.path} was made from; "
@@ -265,7 +267,7 @@ def _refuse_training_images(reader: Reader, source: Source, split: Split) -> Non
         )
 
 
-def _records(reader: Reader) -> Sequence[Json]:
+def _records(reader: Reader) -> Sequence[SourceRecord]:
     return metadata.sources(reader.metadata)
 
 
@@ -273,7 +275,7 @@ def recorded_reading(reader: Reader) -> Reading:
     """How the memory's images were read, its --size above all: other images are read so as well."""
     reading = Reading()
     for kept in _records(reader):
-        reading = reading.or_as(Reading.from_json(kept))
+        reading = reading.or_as(kept.reading)
     return reading
 
 

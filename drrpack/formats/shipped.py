@@ -14,8 +14,8 @@ from pathlib import Path
 from drrpack.core.entropy.sections import STREAMS
 from drrpack.core.errors import CorruptError, DrrError, OptionError, VersionError
 from drrpack.core.section import Json, Section
-from drrpack.formats.build import section_digest
 from drrpack.formats.container import Reader
+from drrpack.formats.hdf5.build import section_digest
 from drrpack.formats.layout import AnyPath
 
 FOLDER = Path(str(files("drrpack"))) / "data"

@@ -15,7 +15,6 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import platformdirs
 
@@ -63,7 +62,7 @@ def _folder() -> Path | None:
 def _read(folder: Path) -> dict[str, str]:
     """Absolute paths by digest, the newest last; what is no such thing is left out."""
     try:
-        content: Any = json.loads(_bytes_of(folder / NAME))
+        content: object = json.loads(_bytes_of(folder / NAME))
     except (OSError, ValueError, RecursionError):
         return {}
     places = content.items() if isinstance(content, dict) else ()

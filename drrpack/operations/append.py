@@ -13,9 +13,9 @@ from drrpack.core.errors import MessageError, OptionError
 from drrpack.core.settings import float_arithmetic
 from drrpack.core.vqvae import grid_shapes
 from drrpack.formats import container, memory, metadata, originals
-from drrpack.formats.build import build_image
 from drrpack.formats.container import Memory, Reader
 from drrpack.formats.files.publish import changing
+from drrpack.formats.hdf5.build import build_image
 from drrpack.formats.sources.reading import Reading
 from drrpack.formats.sources.source import Given, LabelledDataset
 from drrpack.operations import figures

@@ -11,10 +11,10 @@ import torch
 from drrpack.core.codec import Codec
 from drrpack.core.errors import CorruptError, OptionError
 from drrpack.formats import container, memory, metadata, originals
-from drrpack.formats.build import check_classes
 from drrpack.formats.class_names import look
 from drrpack.formats.container import Reader
 from drrpack.formats.files.beside import beside
+from drrpack.formats.hdf5.build import check_classes
 from drrpack.formats.sources.reading import Reading
 from drrpack.formats.sources.source import Given, LabelledDataset, Opening, Source, open_as
 from drrpack.trainers.fitting.loop import Budget

@@ -13,9 +13,9 @@ from drrpack.core.errors import OptionError, SourceError
 from drrpack.core.rdoq import BEST
 from drrpack.formats import container, metadata, shipped
 from drrpack.formats.account import entropy_model
-from drrpack.formats.build import check_classes
 from drrpack.formats.container import Reader
 from drrpack.formats.files.beside import beside
+from drrpack.formats.hdf5.build import check_classes
 from drrpack.formats.layout import MAX_SIDE, Json
 from drrpack.formats.memory import load_codec
 from drrpack.formats.sources.reading import Reading

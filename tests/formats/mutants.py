@@ -48,8 +48,9 @@ from drrpack.core.errors import DrrError
 from drrpack.core.section import Section
 from drrpack.core.streams import StreamLayout
 from drrpack.core.vqvae import VQVAEConfig
-from drrpack.formats import build, layout, raw, shipped
+from drrpack.formats import layout, raw, shipped
 from drrpack.formats.container import Chunk, Memory, RawRecord, Reader, write
+from drrpack.formats.hdf5 import build
 from drrpack.formats.memory import chunk, load_codec, read_codes, sections
 from drrpack.formats.raw import read_raw
 
@@ -79,7 +80,7 @@ class Seedling:
     @staticmethod
     def of(path: Path) -> Seedling:
         with Reader(path) as reader:
-            structure = reader._opened()[1]
+            structure = reader.structure
             extents = {name: (e.offset, e.size) for name, e in structure.extents.items()}
             image = path.read_bytes()
             blocks = metadata_blocks(image)

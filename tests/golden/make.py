@@ -29,8 +29,8 @@ from mutants import CPU, TINY_BITSWAP, TINY_CONTEXT, TINY_VQVAE, memory_of  # no
 
 from drrpack import DRRDataset, DrrError  # noqa: E402
 from drrpack.core.entropy.phased import PhasedConfig  # noqa: E402
-from drrpack.formats import build  # noqa: E402
 from drrpack.formats.container import Reader, write  # noqa: E402
+from drrpack.formats.hdf5 import build  # noqa: E402
 from drrpack.formats.memory import decoder_alone  # noqa: E402
 from drrpack.operations.verify import verify  # noqa: E402
 from drrpack.trainers.fitting.codec import fit_codec  # noqa: E402

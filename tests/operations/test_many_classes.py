@@ -37,10 +37,10 @@ def write_classes(folder: Path, numbers: range) -> Path:
 
 
 @pytest.fixture(scope="module")
-def many(digits_drr: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def many(bitswap_drr: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("many")
     folder = write_classes(place / "classes", range(MANY))
-    return encode_tiny(folder, place / "many.drr", codec=digits_drr)
+    return encode_tiny(folder, place / "many.drr", codec=bitswap_drr)
 
 
 def test_every_class_decodes_to_the_codes_of_its_images(many: Path) -> None:
@@ -58,10 +58,10 @@ def test_every_class_decodes_to_the_codes_of_its_images(many: Path) -> None:
 
 
 def test_what_a_class_costs_beside_its_streams(
-    many: Path, digits_drr: Path, tmp_path: Path
+    many: Path, bitswap_drr: Path, tmp_path: Path
 ) -> None:
     few = encode_tiny(
-        write_classes(tmp_path / "few", range(FEW)), tmp_path / "few.drr", codec=digits_drr
+        write_classes(tmp_path / "few", range(FEW)), tmp_path / "few.drr", codec=bitswap_drr
     )
     with Reader(many) as large, Reader(few) as small:
         more = large.byte_account()["container"] - small.byte_account()["container"]

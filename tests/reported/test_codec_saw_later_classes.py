@@ -8,6 +8,7 @@ and stands in result.json; of a codec that was fitted on other images, nothing i
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,12 @@ FITTED = list("01234")  # those of the digits' file, as `encode --fit` takes the
 OPTIONS: dict[str, Any] = {"class_order": None, "width": 2}
 
 
+@pytest.fixture
+def own_drr(fitted_drr: Path, tmp_path: Path) -> Path:
+    """A copy of it that a test may change."""
+    return Path(shutil.copy(fitted_drr, tmp_path / "mem.drr"))
+
+
 def said(data: Any, out: Path, capsys: pytest.CaptureFixture[str], **more: Any) -> tuple[str, str]:
     planned = plan_run(data, small_settings("drr", **(OPTIONS | more)), out)
     training_screen.print_codec_classes(planned.codec_classes)
@@ -35,22 +42,22 @@ def said(data: Any, out: Path, capsys: pytest.CaptureFixture[str], **more: Any) 
     return shown.out, shown.err
 
 
-def test_the_file_says_which_classes_its_codec_was_fitted_on(digits_drr: Path) -> None:
-    assert MemoryData(digits_drr).codec_classes == FITTED
-    assert MemoryData(digits_drr, numbers=[9, 0]).codec_classes == FITTED
+def test_the_file_says_which_classes_its_codec_was_fitted_on(fitted_drr: Path) -> None:
+    assert MemoryData(fitted_drr).codec_classes == FITTED
+    assert MemoryData(fitted_drr, numbers=[9, 0]).codec_classes == FITTED
 
 
 def test_it_is_said_before_the_training(
-    digits_drr: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    fitted_drr: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    data = MemoryData(digits_drr)
+    data = MemoryData(fitted_drr)
     note, warning = said(data, tmp_path, capsys, base=5, phases=1)
     assert "5 classes, all of the base" in note and warning == ""
     backwards = {"class_order": list(range(9, -1, -1))}
     note, warning = said(data, tmp_path, capsys, base=6, phases=1, **backwards)
     assert note == "" and "fitted on 5 of these classes, 4 of which come after" in warning
     assert "'3', '2', '1', '0'" in warning
-    some = MemoryData(digits_drr, numbers=[7, 8])
+    some = MemoryData(fitted_drr, numbers=[7, 8])
     note, warning = said(some, tmp_path, capsys, base=1, phases=1)
     assert "other classes than these" in note and warning == ""
 

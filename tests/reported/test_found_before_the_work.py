@@ -211,9 +211,9 @@ def test_classes_of_the_file_that_are_not_in_use(memory: Path, tmp_path: Path) -
 
 
 def test_a_decoder_alone_shows_no_test_images(
-    folder: Path, digits_drr: Path, no_training: None, tmp_path: Path
+    folder: Path, bitswap_drr: Path, no_training: None, tmp_path: Path
 ) -> None:
-    alone = encode_tiny(folder, tmp_path / "alone.drr", codec=digits_drr, decoder_only=True)
+    alone = encode_tiny(folder, tmp_path / "alone.drr", codec=bitswap_drr, decoder_only=True)
     data, out = MemoryData(alone, numbers=[0, 1]), tmp_path / "run"
     message = refused(data, "drr", out, OptionError, test_view="both", base=1, phases=1,  # type: ignore[arg-type]
                       class_order=None)  # fmt: skip
@@ -242,10 +242,10 @@ def test_a_class_name_that_grows_too_long(digits_drr: Path, folder: Path, tmp_pa
 
 
 def test_appending_to_a_file_that_cannot_take_images(
-    folder: Path, digits_drr: Path, tmp_path: Path
+    folder: Path, bitswap_drr: Path, tmp_path: Path
 ) -> None:
     """Refused while planning, before a picture has been encoded or a fit been spoken of."""
-    alone = encode_tiny(folder, tmp_path / "alone.drr", codec=digits_drr, decoder_only=True)
+    alone = encode_tiny(folder, tmp_path / "alone.drr", codec=bitswap_drr, decoder_only=True)
     more = tmp_path / "more"
     shutil.copytree(folder / "train" / "7", more / "new")
     with pytest.raises(OptionError, match=r"decoder.only"):

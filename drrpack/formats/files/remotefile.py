@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO, cast
 
 from drrpack.core.errors import MissingError, OptionError, ReadError
 from drrpack.formats.files.addresses import is_address
@@ -79,8 +79,7 @@ class RemoteFile(StoredFile):
 
     def stream(self) -> BinaryIO:
         options = {"block_size": HEAD_BYTES, "cache_type": "bytes"}
-        opened: Any = self._system.open(self._inside, "rb", **options)
-        return cast(BinaryIO, opened)
+        return cast(BinaryIO, self._system.open(self._inside, "rb", **options))
 
     def close(self) -> None:
         pass

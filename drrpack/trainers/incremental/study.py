@@ -14,7 +14,7 @@ from drrpack.trainers.incremental.run_plan import PlannedRun, plan_run
 from drrpack.trainers.incremental.run_progress import Report
 from drrpack.trainers.incremental.rundir import write_json
 from drrpack.trainers.incremental.settings import RunSettings
-from drrpack.trainers.incremental.tables import figure_class, plot, table
+from drrpack.trainers.incremental.tables import plot, table
 from drrpack.trainers.incremental.tensorboard import logged
 
 CEILING = "ub"
@@ -73,7 +73,6 @@ def study(
     """
     several = len({(job.settings.phases, job.settings.seed) for job in jobs}) > 1
     shared = out / "phases" if several else None
-    figure_class()  # for the plot at the end
     planned = [
         plan_run(data, job.settings, job.folder, resume=resume, checkpoints=shared) for job in jobs
     ]

@@ -18,7 +18,7 @@ from drrpack.trainers.incremental.metrics import METRICS, mean
 from drrpack.trainers.incremental.results import Result
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    pass
 
 
 @dataclass(frozen=True)
@@ -77,11 +77,13 @@ def _spread(runs: Sequence[Result], metric: str) -> Spread:
 def plot(results: Iterable[Result], path: Path) -> None:
     """Accuracy over classes seen as a PNG: a line for each group, a band from worst to best seed.
 
-    Raises OptionError without matplotlib or for results that may not share a plot.
+    Raises OptionError for results that may not share a plot.
     """
     groups = grouped(results)
     columns = differing(groups)
-    figure = figure_class()(figsize=(6, 4), layout="constrained")
+    from matplotlib.figure import Figure  # slow; and not pyplot: no screen, no global state
+
+    figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.subplots()
     for group in groups:
         seen, accuracy = curve(group.runs)  # (P,), (S, P)
@@ -101,15 +103,6 @@ def _label(group: Group, columns: Sequence[str]) -> str:
     name = group.name(columns).replace(group.method, group.method.upper(), 1)
     seeds = f", {len(group.runs)} seeds" if len(group.runs) > 1 else ""
     return f"{name}, {group.phases} phases{seeds}"
-
-
-def figure_class() -> type[Figure]:
-    """Matplotlib's figures, not its pyplot: no screen, no global state. Raises OptionError."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise OptionError("a plot needs matplotlib: pip install matplotlib") from error
-    return Figure
 
 
 def curve(runs: Sequence[Result]) -> tuple[list[int], NDArray[np.float64]]:

@@ -165,8 +165,8 @@ def source(digits_folder: Path) -> Source:
 
 
 @pytest.fixture(scope="module")
-def codec(digits_drr: Path) -> compare.Codec:
-    with Reader(digits_drr) as reader:
+def codec(bitswap_drr: Path) -> compare.Codec:
+    with Reader(bitswap_drr) as reader:
         return load_codec(reader, CPU)
 
 
