@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     from drrpack.operations.export import export
     from drrpack.operations.merge import merge
     from drrpack.operations.preview import preview
+    from drrpack.operations.report import report
     from drrpack.operations.stats import stats
+    from drrpack.operations.train import train
     from drrpack.operations.verify import verify
 
 __version__ = "0.1.0"
@@ -61,7 +63,9 @@ __all__ = [
     "export",
     "merge",
     "preview",
+    "report",
     "stats",
+    "train",
     "verify",
 ]
 

@@ -12,7 +12,6 @@ place. Using an old message again fails an assertion.
 """
 
 # Long because push and its mirror drop, lanes, words and codecs fix one order of words together.
-
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence

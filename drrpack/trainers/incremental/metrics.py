@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from drrpack.trainers.incremental.results import PhaseResult
 
 Counts = Sequence[Sequence[int]]  # test images by class (rows) and by the class they are taken for
 
@@ -21,6 +18,17 @@ class Accuracies:
     accuracy: float
     class_accuracy: list[float]  # of each class, in class order
     group_accuracy: list[float]  # of the classes that each phase added
+
+
+class Tested(Protocol):
+    """A phase after its test, in percent of test images."""
+
+    @property
+    def accuracy(self) -> float: ...
+
+    @property
+    def group_accuracy(self) -> Sequence[float]:
+        """Of the classes that each phase so far added."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +85,7 @@ def newest(confusion: Counts, new: int) -> Newest:
     )
 
 
-def summarise(phases: Sequence[PhaseResult]) -> Averages:
+def summarise(phases: Sequence[Tested]) -> Averages:
     """The four figures of a run of these phases."""
     values = [float(phase.accuracy) for phase in phases]
     return Averages(
