@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from drrpack.trainers.incremental.methods import get_method
 from drrpack.trainers.incremental.phase_data import PhaseData
 from drrpack.trainers.incremental.protocol import carry_out_run, check_runs
-from drrpack.trainers.incremental.registry import get_method
 from drrpack.trainers.incremental.results import Result
 from drrpack.trainers.incremental.run_plan import PlannedRun, plan_run
 from drrpack.trainers.incremental.run_progress import Report
