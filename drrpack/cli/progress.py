@@ -115,8 +115,11 @@ class Bars:
             console.print(f"{detail}: accuracy {event.accuracy:.2f} %")
         finished = detail
         detail += f", epoch {event.epoch}/{event.epochs}"
+        if event.stage:
+            detail += f", {event.stage}"
         if event.loss is not None:
             detail += f", loss {event.loss:.3f}"
+        detail += "".join(f", {name} {value:.3f}" for name, value in event.terms.items())
         if event.seconds_left is not None:
             detail += f", {duration(event.seconds_left)} left"
         self.move(self.run, event.fraction, detail, finished)
