@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from PIL import Image
 from small_models import SMALL_VQVAE
 
 from drrpack.core.entropy.bitswap import BitSwapConfig
+from drrpack.core.families import FAMILIES, Family
 from drrpack.operations import encode as encoding
 from drrpack.operations.encode_plan import EncodeOptions, plan_encode
 from drrpack.trainers.fitting.loop import Budget
@@ -36,6 +38,10 @@ TINY_BITSWAP = BitSwapConfig(
 TINY_WIDTHS = ((4, 2),)  # images of a group, lanes
 TINY_SIZES = FitSizes(features_width=2, vqvae_batch=16, entropy_batch=128)  # more, smaller steps
 TINY_PLAN = partial(FitPlan, vqvae=SMALL_VQVAE, entropy=(TINY_BITSWAP,), sizes=TINY_SIZES)
+TINY_FAMILIES = {
+    "small": Family("small", 48, SMALL_VQVAE),
+    "medium": Family("medium", 128, replace(SMALL_VQVAE, stride=8)),
+}
 
 
 def write_digits(folder: Path, train: int = TRAIN, test: int = TEST, side: int = SIDE) -> Path:
@@ -56,6 +62,8 @@ def tiny_networks() -> Iterator[None]:
     """Within it `drrpack.operations.encode` fits networks of this file's size."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(encoding, "FitPlan", TINY_PLAN)
+        for name, family in TINY_FAMILIES.items():
+            patch.setitem(FAMILIES, name, family)
         patch.setattr("drrpack.core.streams.WIDTHS", TINY_WIDTHS)
         yield
 

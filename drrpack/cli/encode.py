@@ -57,6 +57,13 @@ def encode(
             "--finetune-decoder", help="Fit its decoder alone: better images of the same bytes."
         ),
     ] = False,
+    family: Annotated[
+        str | None,
+        typer.Option(
+            help="What --fit begins with: small, meant for images of up to 48 pixels a side, or "
+            "medium, for up to 128: larger patches, a quarter of the codes. Default: small."
+        ),
+    ] = None,
     entropy: Annotated[
         str, typer.Option(help="auto (the smaller file), bitswap or context.")
     ] = "auto",
@@ -103,7 +110,7 @@ def encode(
         made = run(
             source, output, size=size, depth=depth, value_range=value_range,
             max_megapixels=max_megapixels, fit_classes=fit_classes, epochs=epochs, minutes=minutes,
-            codec=codec, fit=_how_to_fit(fit, finetune, finetune_decoder),
+            codec=codec, fit=_how_to_fit(fit, finetune, finetune_decoder), family=family,
             entropy=cast("Entropy", entropy), quality=quality, raw_per_class=raw_per_class,
             raw_select=cast("Selection", raw_select), decoder_only=decoder_only, thin=thin,
             device=device, seed=seed, download=download, skip_bad=skip_bad, force=force,

@@ -77,6 +77,10 @@ class Codec:
             return self.choosing()
         return thrift(self.prices, self.quality)
 
+    def top_shape(self, size: tuple[int, int]) -> tuple[int, int]:
+        """The shape of the grid of top codes for images of ``size`` (H, W) pixels."""
+        return grid_shapes(*size, self.vqvae.config.stride)[0]
+
     # lossy
 
     def encode(self, images: Pixels, tick: Tick | None = None) -> Codes:
@@ -87,13 +91,20 @@ class Codec:
         """Codes to pixels uint8 (n, H, W, 3) of ``size`` (H, W): the same on every machine."""
         out = np.empty((len(codes), *size, 3), dtype=np.uint8)
         with exact_arithmetic(self.device):
-            for part in batches(len(codes), _at_once(size)):
+            for part in batches(len(codes), self._decoded_at_once(size)):
                 top, bottom = (self._tensor(grid[part]) for grid in codes.grids)
                 pixels = self.pixels(top, bottom)[:, : size[0], : size[1]]
                 out[part] = pixels.cpu().numpy()
                 if tick is not None:
                     tick(len(pixels))
         return out
+
+    def _decoded_at_once(self, size: tuple[int, int]) -> int:
+        """How many images of ``size`` (H, W) are decoded together: by their pixels with padding,
+        which is most of a small image where the stride is large."""
+        rows, columns = self.top_shape(size)
+        side = 2 * self.vqvae.config.stride
+        return _at_once((rows * side, columns * side))
 
     def _tensor(self, codes: Grid) -> Tensor:
         return torch.from_numpy(codes.astype(np.int64)).to(self.device)
@@ -124,7 +135,7 @@ class Codec:
         return made
 
     def decompress(self, made: Sequence[ClassStreams], top_shape: tuple[int, ...]) -> list[Codes]:
-        """The inverse of `compress`; ``top_shape`` is (H/8, W/8).
+        """The inverse of `compress`; ``top_shape`` is that of an image's top codes.
 
         Raises:
             CorruptError: a stream is damaged. Not always: see `first_difference`.
@@ -148,11 +159,13 @@ def encode_images(
     network: VQVAE, images: Pixels, tick: Tick | None = None, choose: Choose | None = None
 ) -> Codes:
     """Pixels uint8 (n, H, W, 3) to codes, by a VQ-VAE alone."""
-    device = network.top.codebook.device
-    out = Codes.empty(grid_shapes(*images.shape[1:3])[0], len(images))
+    device, stride = network.top.codebook.device, network.config.stride
+    count, height, width, _ = images.shape
+    out = Codes.empty(grid_shapes(height, width, stride)[0], count)
     with float_arithmetic(), torch.inference_mode():
-        for part in batches(len(images), _at_once(images.shape[1:3])):
-            batch = pad(to_float(torch.from_numpy(images[part]).to(device)))
+        # floats, and so codes, may depend on the batch: by the size without padding, as ever
+        for part in batches(count, _at_once((height, width))):
+            batch = pad(to_float(torch.from_numpy(images[part]).to(device)), stride)
             batch = batch.contiguous(memory_format=torch.channels_last)
             for grid, codes in zip(out.grids, network.encode(batch, choose), strict=True):
                 grid[part] = codes.cpu().numpy()

@@ -34,8 +34,9 @@ class Codes:
     """The codes of n images, uint16: indices into the two codebooks of a VQ-VAE.
 
     Args:
-        top: (n, H/8, W/8) for images of H x W pixels, both rounded up to a multiple of 8.
-        bottom: (n, H/4, W/4).
+        top: (n, H/T, W/T) for images of H x W pixels, both rounded up to a multiple of T, the top
+            stride of the VQ-VAE (8 unless its file says otherwise).
+        bottom: (n, 2H/T, 2W/T).
 
     Raises:
         TypeError: the grids are not uint16; `Codes.of` converts other integers.
@@ -64,7 +65,7 @@ class Codes:
 
     @staticmethod
     def empty(top_shape: tuple[int, int], images: int = 0) -> Codes:
-        """Room for the codes of ``images`` images; ``top_shape`` is (H/8, W/8)."""
+        """Room for the codes of ``images`` images; ``top_shape`` is (H/T, W/T)."""
         rows, columns = top_shape
         return Codes(
             np.empty((images, rows, columns), np.uint16),
@@ -81,7 +82,7 @@ class Codes:
 
     @staticmethod
     def from_flat(flat: NDArray[np.integer], top_shape: tuple[int, int]) -> Codes:
-        """The inverse of `flat`; ``top_shape`` is (H/8, W/8)."""
+        """The inverse of `flat`; ``top_shape`` is (H/T, W/T)."""
         rows, columns = top_shape
         top, bottom = np.split(flat, [rows * columns], 1)
         return Codes.of(top.reshape(-1, rows, columns), bottom.reshape(-1, 2 * rows, 2 * columns))
@@ -91,7 +92,7 @@ class Codes:
 
     @property
     def top_shape(self) -> tuple[int, int]:
-        """(H/8, W/8) for images of H x W pixels."""
+        """(H/T, W/T) for images of H x W pixels."""
         return self.top.shape[1], self.top.shape[2]
 
     def __getitem__(self, name: LevelName) -> Grid:

@@ -21,7 +21,7 @@ from drrpack.core.errors import CorruptError
 from drrpack.core.pixels import ActivationBits
 from drrpack.core.section import Section
 from drrpack.core.settings import own_settings, skeleton
-from drrpack.core.vqvae import VQVAE, VQVAEConfig, grid_bits
+from drrpack.core.vqvae import STRIDE, VQVAE, VQVAEConfig, grid_bits
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -35,7 +35,7 @@ DEPTH_LIMIT = 64
 # Weights that are all alike take next to no bytes, so bytes bound nothing. The paper's VQ-VAE has
 # 1.4 million.
 WEIGHTS_MAX = 1 << 23
-DEPTHS = ("latents", "blocks", "residual_blocks", "weight_bits", "codebook_bits")
+DEPTHS = ("latents", "blocks", "residual_blocks", "weight_bits", "codebook_bits", "stride")
 MAY_BE_ZERO = ("latents", "weight_bits", "codebook_bits")
 
 T = TypeVar("T")
@@ -49,10 +49,12 @@ def pack_vqvae(network: VQVAE, bits: ActivationBits) -> Section:
     """A frozen VQ-VAE; the moving averages stay behind.
 
     Version 1.0 holds half-precision numbers, 2.0 the integers that `VQVAEConfig.weight_bits` makes
-    of them.
+    of them, and 3.0 those of another stride than 4.
     """
     sizes = network.config
     config = {**asdict(sizes), "activation_bits": bits.to_json()}
+    if sizes.stride == STRIDE:
+        del config["stride"]
     tensors = _vqvae_tensors(network)
     if not sizes.weight_bits:
         del config["weight_bits"], config["codebook_bits"]
@@ -64,7 +66,8 @@ def pack_vqvae(network: VQVAE, bits: ActivationBits) -> Section:
         for name, tensor in on_grid.items()
     ]
     config["encoder"] = network.has_encoder
-    return Section("2.0", config, rest + packing.pack(integers))
+    version = "2.0" if sizes.stride == STRIDE else "3.0"
+    return Section(version, config, rest + packing.pack(integers))
 
 
 @own_settings()
@@ -77,10 +80,8 @@ def unpack_vqvae(model: Section) -> tuple[VQVAE, ActivationBits]:
     bits = parse(lambda: ActivationBits.from_json(model.config["activation_bits"]))
     first = {"weight_bits": 0, "codebook_bits": 0, "encoder": True}  # all that 1.0 knows
     config = {**model.config, **(first if model.version.startswith("1.") else {})}
-    sizes = sizes_from(VQVAEConfig, config)
-    if len(bits.hidden) != sizes.residual_blocks:
-        found = f"{len(bits.hidden)} residual blocks have activation bits"
-        raise CorruptError(f"{found}, the VQ-VAE has {sizes.residual_blocks}")
+    sizes = sizes_from(VQVAEConfig, {**config, "stride": stored_stride(model)})
+    _check_bits(bits, sizes)
     encoder = config.get("encoder")
     if not isinstance(encoder, bool):
         raise CorruptError(f"a model's config says encoder = {encoder!r}, which can't be")
@@ -94,6 +95,29 @@ def unpack_vqvae(model: Section) -> tuple[VQVAE, ActivationBits]:
     for quantiser in (network.top, network.bottom):
         quantiser.start_averages()
     return network.eval().requires_grad_(False), bits
+
+
+def stored_stride(model: Section) -> int:
+    """The pixels for one bottom code of a stored VQ-VAE, of whatever version.
+
+    Raises:
+        CorruptError: the config's ``stride`` is no number that it could be.
+    """
+    stride = STRIDE if model.major in ("1", "2") else model.config.get("stride", STRIDE)
+    if type(stride) is not int or not 0 < stride <= SIZE_LIMIT:
+        raise CorruptError(f"a model's config says stride = {stride!r}, which can't be")
+    return stride
+
+
+def _check_bits(bits: ActivationBits, sizes: VQVAEConfig) -> None:
+    """Raise CorruptError unless there is a scale for each activation of the network."""
+    doublings = len(sizes.widths) - 2  # the last, which gives the image, has a scale of its own
+    for found, wanted, what in (
+        (len(bits.hidden), sizes.residual_blocks, "residual blocks"),
+        (len(bits.upsampled), doublings, "doublings before the last"),
+    ):
+        if found != wanted:
+            raise CorruptError(f"{found} {what} have activation bits, the VQ-VAE has {wanted}")
 
 
 def _vqvae_values(network: VQVAE, data: bytes) -> dict[str, NDArray[np.float32]]:

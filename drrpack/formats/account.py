@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 from drrpack.core.entropy.model import kind_of
+from drrpack.core.errors import CorruptError
 from drrpack.core.vqvae import grid_shapes
+from drrpack.core.weights import stored_stride
 from drrpack.formats import metadata, shipped
 from drrpack.formats.container import Reader
 from drrpack.formats.layout import Json
@@ -114,8 +116,16 @@ def entropy_model(reader: Reader) -> str:
     return kind_of(shipped.whole(reader.entropy_model, reader.path))
 
 
+def _stride(reader: Reader) -> int:
+    """The pixels of the file's images for one bottom code, along each side."""
+    try:
+        return stored_stride(shipped.whole(reader.vqvae, reader.path))
+    except CorruptError as error:
+        raise CorruptError(f"{reader.path}: {error}; take the file from a backup") from error
+
+
 def _bits_per_code(reader: Reader, images: int, reference: Json) -> BitsPerCode:
-    (top_rows, top_columns), (rows, columns) = grid_shapes(*reader.image_size)
+    (top_rows, top_columns), (rows, columns) = grid_shapes(*reader.image_size, _stride(reader))
     codes = {"top": images * top_rows * top_columns, "bottom": images * rows * columns}
     sizes = {level: int(reader.index[f"{level}_bytes"].sum(dtype="int64")) for level in codes}
     codes["all"], sizes["all"] = sum(codes.values()), sum(sizes.values())

@@ -17,7 +17,6 @@ from torch.utils.data import Dataset
 from drrpack.core.codec import Codec, Pixels
 from drrpack.core.codes import Codes
 from drrpack.core.errors import OptionError
-from drrpack.core.vqvae import grid_shapes
 from drrpack.formats.container import Reader
 from drrpack.formats.indices import Indices, class_numbers, item_numbers, one_number
 from drrpack.formats.memory import load_codec, read_codes
@@ -177,7 +176,10 @@ class DRRDataset(Dataset[Item]):
         return self._pixels(self._images[self._items(indices)])
 
     def codes(self, indices: Indices) -> tuple[Tensor, Tensor]:
-        """The codes: top (n, H/8, W/8) and bottom (n, H/4, W/4), int64; ``indices`` as above."""
+        """The codes: top (n, H/T, W/T) and bottom (n, 2H/T, 2W/T), int64; ``indices`` as above.
+
+        H and W are rounded up to a multiple of T, 8 unless the file's codec has another stride.
+        """
         codes = self._class_codes(self._images[self._items(indices)])
         top, bottom = (torch.from_numpy(grid.astype(np.int64)) for grid in codes.grids)
         return top, bottom
@@ -214,7 +216,7 @@ class DRRDataset(Dataset[Item]):
     def _class_codes(self, images: NDArray[np.int64]) -> Codes:
         labels = np.searchsorted(self._starts, images, side="right") - 1
         self._read_classes(np.unique(labels))
-        found = Codes.empty(grid_shapes(*self.image_size)[0], len(images))
+        found = Codes.empty(self.codec.top_shape(self.image_size), len(images))
         for label in np.unique(labels):
             rows = np.flatnonzero(labels == label)
             inside = images[rows] - self._starts[label]

@@ -13,7 +13,6 @@ from drrpack.core.codes import Codes
 from drrpack.core.entropy.sections import pack_entropy, unpack_entropy
 from drrpack.core.errors import CorruptError, DrrError, ExactnessError, VersionError
 from drrpack.core.section import Section
-from drrpack.core.vqvae import grid_shapes
 from drrpack.core.weights import pack_vqvae, unpack_vqvae
 from drrpack.formats import shipped
 from drrpack.formats.container import Chunk, Reader
@@ -22,7 +21,7 @@ from drrpack.formats.layout import check_expansion
 
 __all__ = ["chunk", "decoder_alone", "load_codec", "read_codes", "sections"]
 
-VQVAE_VERSIONS = ("1.0", "2.0")
+VQVAE_VERSIONS = ("1.0", "2.0", "3.0")
 
 
 def sections(codec: Codec) -> tuple[Section, Section]:
@@ -84,7 +83,7 @@ def _known_vqvae(reader: Reader) -> Section:
     if section.major not in {known.split(".")[0] for known in VQVAE_VERSIONS}:
         raise VersionError(
             f"{reader.path}: its VQ-VAE has version {section.version}, this program reads "
-            f"{' and '.join(VQVAE_VERSIONS)}; update drrpack"
+            f"{', '.join(VQVAE_VERSIONS)}; update drrpack"
         )
     return section
 
@@ -97,7 +96,7 @@ def read_codes(reader: Reader, codec: Codec, classes: Iterable[int]) -> dict[int
     """
     wanted = list(classes)
     rows = np.array([r for c in wanted for r in np.flatnonzero(reader.index["class"] == c)], int)
-    top_shape = grid_shapes(*reader.image_size)[0]
+    top_shape = codec.top_shape(reader.image_size)
     chosen = reader.index[rows]
     packed = int((chosen["top_bytes"].astype(np.int64) + chosen["bottom_bytes"]).sum())
     codes_an_image = 5 * top_shape[0] * top_shape[1]  # the bottom has four times as many

@@ -11,7 +11,6 @@ from drrpack.core.codes import Codes
 from drrpack.core.device import choose_device
 from drrpack.core.errors import MessageError, OptionError
 from drrpack.core.settings import float_arithmetic
-from drrpack.core.vqvae import grid_shapes
 from drrpack.formats import container, memory, metadata, originals
 from drrpack.formats.container import Memory, Reader
 from drrpack.formats.files.publish import changing
@@ -165,7 +164,7 @@ def _together(
 ) -> list[Codes]:
     """All codes, old and new, class by class."""
     every = all_codes(reader, plan.codec)
-    empty = Codes.empty(grid_shapes(*reader.image_size)[0])
+    empty = Codes.empty(plan.codec.top_shape(reader.image_size))
     every += [empty] * (len(content.classes) - len(every))
     for name, codes in zip(plan.source.classes, fresh, strict=True):
         number = content.classes.index(name)

@@ -13,6 +13,7 @@ from drrpack.core.codec import Codec, lay_out, prices_of, with_quality
 from drrpack.core.codes import Codes
 from drrpack.core.device import choose_device
 from drrpack.core.errors import OptionError
+from drrpack.core.families import DEFAULT, FAMILIES
 from drrpack.core.progress import Step
 from drrpack.core.rdoq import BEST, DEFAULT_QUALITY
 from drrpack.core.section import Section
@@ -59,6 +60,7 @@ def encode(
     minutes: float | None = None,
     codec: Pathlike | None = None,
     fit: Fit = "no",
+    family: str | None = None,
     entropy: Entropy = "auto",
     quality: int | None = None,
     raw_per_class: int = 0,
@@ -88,6 +90,9 @@ def encode(
         max_megapixels: read pictures of up to so many megapixels, by default 89.
         fit: fit a codec: ``"scratch"``, ``"finetune"`` (the one taken, further) or ``"decoder"``
             (the decoder alone of the one taken). ``"no"`` takes it as it is.
+        family: of the codec that is fitted from scratch: ``"small"`` (the default), meant for
+            images of up to 48 pixels a side, ``"medium"`` for up to 128, or another one of
+            `drrpack.core.families`.
         fit_classes: fit on the first so many classes, by default half of them.
         epochs, minutes: how long to fit; ``epochs`` counts for each network, ``minutes`` for all.
         codec: the ``.drr`` file whose codec is taken instead of the one that comes with drrpack.
@@ -121,9 +126,9 @@ def encode(
             EncodeOptions(
                 source, output, place, spent, Reading(size, depth, value_range, max_megapixels),
                 skip_bad=skip_bad, force=force, fit_classes=fit_classes,
-                codec=None if codec is None else Path(codec), fit=fit, entropy=entropy,
-                quality=quality, seed=seed, raw_per_class=raw_per_class, raw_select=raw_select,
-                decoder_only=decoder_only, thin=thin,
+                codec=None if codec is None else Path(codec), fit=fit, family=family,
+                entropy=entropy, quality=quality, seed=seed, raw_per_class=raw_per_class,
+                raw_select=raw_select, decoder_only=decoder_only, thin=thin,
                 class_names=None if class_names is None else tuple(class_names), test=test,
             )
         )  # fmt: skip
@@ -230,7 +235,7 @@ def obtain_codecs(
     images, labels = pictures.together(plan.fit_classes)[seen], labels[seen]
     fit_plan = FitPlan(
         options.budget, options.device, options.seed, start=taken, checkpoints=plan.checkpoints,
-        quality=_wanted_quality(taken, options),
+        quality=_wanted_quality(taken, options), vqvae=FAMILIES[options.family or DEFAULT].vqvae,
     )  # fmt: skip
     of_kind = [c for c in fit_plan.entropy if options.entropy in ("auto", c.kind)]
     choosing = [c for c in of_kind if c.kind == "context"]

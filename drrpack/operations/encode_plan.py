@@ -10,6 +10,7 @@ import torch
 
 from drrpack.core.codec import Codec
 from drrpack.core.errors import OptionError, SourceError
+from drrpack.core.families import FAMILIES
 from drrpack.core.rdoq import BEST
 from drrpack.formats import container, metadata, shipped
 from drrpack.formats.account import entropy_model
@@ -43,6 +44,7 @@ class EncodeOptions:
     fit_classes: int | None = None  # the first so many; default half of them, the paper's protocol
     codec: Path | None = None  # take this file's codec instead of the one that comes with drrpack
     fit: Fit = "no"  # or fit one from scratch, the one taken further, or its decoder alone
+    family: str | None = None  # that is fitted from scratch; None: the default
     entropy: Entropy = "auto"
     quality: int | None = None  # 0 to 100; None: that of ``codec``, or 75 where codes can be chosen
     seed: int = 0
@@ -121,7 +123,22 @@ def _check_values(options: EncodeOptions) -> None:
             raise OptionError(f"`{name}={value!r}`: say one of {', '.join(known)}", option=name)
     if options.quality is not None and not 0 <= options.quality <= BEST:
         raise OptionError(f"`quality={options.quality}`: say 0 to {BEST}", option="quality")
+    _check_family(options)
     _check_together(options)
+
+
+def _check_family(options: EncodeOptions) -> None:
+    if options.family is None:
+        return
+    if options.family not in FAMILIES:
+        known = ", ".join(FAMILIES)
+        raise OptionError(f"`family={options.family!r}`: say one of {known}", option="family")
+    if options.fit != "scratch":
+        raise OptionError(
+            "`family` has no meaning unless a codec is fitted from scratch, as one that is taken "
+            "is of a family already; say `fit='scratch'`, or leave it out",
+            option="family",
+        )
 
 
 def _check_together(options: EncodeOptions) -> None:

@@ -143,7 +143,7 @@ def test_a_residual_block_that_is_always_off_is_no_trouble(config: VQVAEConfig) 
 
 # --- the scales as JSON ---
 
-BITS = ActivationBits(top=5, joined=-8, residual=16, hidden=(3, 4), upsampled=0)
+BITS = ActivationBits(top=5, joined=-8, residual=16, hidden=(3, 4), upsampled=(0,))
 
 
 def test_scales_come_back_from_json() -> None:

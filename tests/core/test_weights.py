@@ -37,7 +37,7 @@ from drrpack.core.streams import StreamLayout
 from drrpack.core.vqvae import VQVAEConfig
 from drrpack.core.weights import pack_vqvae, unpack_vqvae
 
-BITS = ActivationBits(top=5, joined=5, residual=6, hidden=(6, 7), upsampled=6)
+BITS = ActivationBits(top=5, joined=5, residual=6, hidden=(6, 7), upsampled=(6,))
 LAYOUTS = Levels(StreamLayout(31, 4, 16), StreamLayout(7))
 
 Config = dict[str, Any]

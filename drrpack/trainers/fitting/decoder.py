@@ -41,7 +41,7 @@ class DecoderFit(NetworkTask):
 
     def step(self, batch: Tensor, fraction: float, generator: torch.Generator) -> dict[str, float]:
         self.set_learning_rate(fraction)
-        images = pad(to_float(self.images[batch].to(self.device)))
+        images = pad(to_float(self.images[batch].to(self.device)), self.network.config.stride)
         codes = self.codes.take(batch.numpy())
         top, bottom = (torch.from_numpy(g.astype(np.int64)).to(self.device) for g in codes.grids)
         with on_grid(self.network):

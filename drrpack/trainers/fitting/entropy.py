@@ -33,7 +33,6 @@ THRIFTY_SHARE = 0.15  # the same on the codes that are chosen by it
 NEXT_SHARE = 0.1  # a model that begins with what the first has learned
 LEVEL_SHARES = {"top": 0.45, "bottom": 0.55}  # of an entropy model
 VIEWS = 2  # of each image, beside itself, that the entropy models see
-SHIFT = 4  # pixels at most: half of what a top code stands for
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,8 @@ def fit_entropy(vqvae: VQVAE, images: Pixels, plan: FitPlan, report: Report | No
     A context model is fitted on the nearest codes, and then on those that it chooses itself where
     the plan's quality says so; models after it see these, too.
     """
-    top_shape = grid_shapes(*images.shape[1:3])[0]
+    height, width = images.shape[1:3]
+    top_shape = grid_shapes(height, width, vqvae.config.stride)[0]
     known, made, log = _known(plan), list[PhasedNetwork](), Log()
     seen, views = _codes(vqvae, images, plan, None)
     for config in plan.entropy:
@@ -115,7 +115,8 @@ def _codes(
     real as their own, and a model that sees more of them knows those of other images better."""
     seen = encode_images(vqvae, images, None, choose)
     generator = torch.Generator().manual_seed(plan.seed)
-    pad = min(SHIFT, *(side - 1 for side in images.shape[1:3]))
+    # shifted by at most half of what a top code stands for
+    pad = min(vqvae.config.stride, *(side - 1 for side in images.shape[1:3]))
     views = [seen]
     for _ in range(VIEWS):
         drawn = augment.draw(len(images), pad, generator)

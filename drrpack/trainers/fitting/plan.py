@@ -15,15 +15,14 @@ from drrpack.core.codec import Codec
 from drrpack.core.entropy.bitswap import BitSwapConfig
 from drrpack.core.entropy.context import ContextConfig
 from drrpack.core.entropy.phased import PhasedConfig
+from drrpack.core.families import DEFAULT, FAMILIES
 from drrpack.core.rdoq import DEFAULT_QUALITY
 from drrpack.core.vqvae import VQVAEConfig
 from drrpack.trainers.fitting.loop import Budget
 
 # Smaller than the paper's: what is finer or wider saves less than it takes (docs/rate.md).
 EMBEDDING = 16
-WEIGHT_BITS = 5  # of entropy models
-CODEBOOK_BITS = 7
-VQVAE_SIZE = VQVAEConfig(embedding=EMBEDDING, codebook_bits=CODEBOOK_BITS)
+WEIGHT_BITS = 5
 ENTROPY_MODELS: tuple[PhasedConfig, ...] = (
     ContextConfig(embedding=EMBEDDING, weight_bits=WEIGHT_BITS),
     BitSwapConfig(embedding=EMBEDDING, weight_bits=WEIGHT_BITS),
@@ -49,7 +48,7 @@ class FitPlan:
     budget: Budget
     device: torch.device
     seed: int = 0
-    vqvae: VQVAEConfig = VQVAE_SIZE
+    vqvae: VQVAEConfig = FAMILIES[DEFAULT].vqvae
     entropy: Sequence[PhasedConfig] = ENTROPY_MODELS
     quality: int = DEFAULT_QUALITY  # that codes are chosen with, where there is a context model
     start: Sequence[Codec] = ()  # of one VQ-VAE; the fit goes on from there

@@ -55,7 +55,8 @@ class VQVAEFit(NetworkTask):
 
     def step(self, batch: Tensor, fraction: float, generator: torch.Generator) -> dict[str, float]:
         self.set_learning_rate(fraction)
-        images = _flip(pad(to_float(batch.to(self.device))), generator)
+        stride = self.network.config.stride
+        images = _flip(pad(to_float(batch.to(self.device)), stride), generator)
         images = images.contiguous(memory_format=torch.channels_last)
         if not self.quantised and self._seen and _continuous_is_over(self.steps, fraction):
             self._initialise_codebooks(generator)
