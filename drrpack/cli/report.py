@@ -12,26 +12,30 @@ from drrpack.cli import places
 
 def report(
     runs: Annotated[
-        list[Path], typer.Argument(help="Folders of `drrpack train --out`.", parser=places.path)
+        list[Path],
+        typer.Argument(
+            help="Folders that `drrpack train --out` made, or folders of them.",
+            parser=places.path,
+        ),
     ],
     output: Annotated[
         Path,
         typer.Option(
             "--output",
             "-o",
-            help="The page; a name in .png gives the curves alone.",
+            help="The HTML page to write; a name that ends in .png gives only the curves.",
             parser=places.path,
         ),
     ] = Path("report.html"),
     memory: Annotated[
         str | None,
         typer.Option(
-            help="Show pictures from this .drr file, or address, as well.",
+            help="Also show images from this .drr file or address.",
             parser=places.path_or_address,
         ),
     ] = None,
 ) -> None:
-    """Put runs on one page: curves, tables, memory, classes, pictures."""
+    """Show training runs on one HTML page: curves, tables, memory, classes and images."""
     from drrpack.cli import interrupts, screen
     from drrpack.operations.report import report as report_on
 
