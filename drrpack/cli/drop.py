@@ -18,8 +18,9 @@ def drop(
     from drrpack.cli import interrupts
     from drrpack.cli.telling import tell
     from drrpack.cli.terminal import note
+    from drrpack.core.wording import counted
     from drrpack.operations.drop import drop as run
 
     interrupts.makes(memory)
     made = run(memory, classes, report=tell)
-    note(f"{memory}: {made.classes} classes, {made.file_bytes:,} bytes")
+    note(f"{memory}: {counted(made.classes, 'class')}, {made.file_bytes:,} bytes")

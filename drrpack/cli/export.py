@@ -41,10 +41,11 @@ def export(
     from drrpack.cli import interrupts
     from drrpack.cli.progress import Bars
     from drrpack.cli.terminal import note
+    from drrpack.core.wording import counted
     from drrpack.operations.export import export as run
 
     interrupts.makes(output)
     kind = cast("Format | None", format)
     with Bars() as bars:
         made = run(memory, output, kind, classes=classes, device=device, report=bars)
-    note(f"{made.images} images of {made.classes} classes in {output}")
+    note(f"{counted(made.images, 'image')} of {counted(made.classes, 'class')} in {output}")

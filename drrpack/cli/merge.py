@@ -28,8 +28,9 @@ def merge(
     from drrpack.cli import interrupts
     from drrpack.cli.telling import tell
     from drrpack.cli.terminal import note
+    from drrpack.core.wording import counted
     from drrpack.operations.merge import merge as run
 
     interrupts.makes(output)
     made = run(memories, output, force=force, report=tell)
-    note(f"{output}: {made.classes} classes, {made.file_bytes:,} bytes")
+    note(f"{output}: {counted(made.classes, 'class')}, {made.file_bytes:,} bytes")

@@ -37,13 +37,14 @@ def report(
 ) -> None:
     """Show training runs on one HTML page: curves, tables, memory, classes and images."""
     from drrpack.cli import interrupts, screen
+    from drrpack.core.wording import counted
     from drrpack.operations.report import report as report_on
 
     interrupts.makes(output)
     page = report_on(runs, output, memory=memory)
     for double in page.doubles:
         screen.warn(
-            f"found {double.method}, {double.phase_count} phases, seed {double.seed} twice, equal "
-            "in all that decides it: it counts once"
+            f"found {double.method}, {counted(double.phase_count, 'phase')}, seed {double.seed} "
+            "twice with the same settings: it counts once"
         )
-    screen.note(f"{len(page.results)} runs in {output}")
+    screen.note(f"{counted(len(page.results), 'run')} in {output}")
