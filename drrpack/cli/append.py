@@ -17,31 +17,44 @@ if TYPE_CHECKING:
 def append(
     memory: Annotated[Path, typer.Argument(help="The .drr file to add to.", parser=places.path)],
     source: Annotated[
-        Path, typer.Argument(help="Images of new classes, as for encode.", parser=places.path)
+        Path,
+        typer.Argument(
+            help="The new images, in a folder of any kind that encode takes.", parser=places.path
+        ),
     ],
     keep_entropy_model: Annotated[
         bool,
         typer.Option(
-            "--keep-entropy-model", help="Code the new images with the model that is there."
+            "--keep-entropy-model",
+            help="Code the new images with the file's entropy model as it is.",
         ),
     ] = False,
     extend: Annotated[
-        bool, typer.Option("--extend", help="Add images to classes that the file has already.")
+        bool, typer.Option("--extend", help="Add images to classes that the file already has.")
     ] = False,
-    epochs: Annotated[int | None, typer.Option(help="Tune each level for N epochs.")] = None,
-    minutes: Annotated[float | None, typer.Option(help="Tune for so long in all.")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Fine-tune each level of the entropy model for N epochs.")
+    ] = None,
+    minutes: Annotated[
+        float | None, typer.Option(help="Fine-tune for this many minutes in total.")
+    ] = None,
     size: Size = None,
     depth: Depth = None,
     value_range: ValueRange = None,
     max_megapixels: MaxMegapixels = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Of batches and noise.")] = 0,
-    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave bad pictures out.")] = False,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**31 - 1, help="Random seed of batches and noise.")
+    ] = 0,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Leave out pictures that can't be read.")
+    ] = False,
 ) -> None:
-    """Add classes to a .drr file: the next phase.
+    """Add classes to a .drr file, as the next phase of incremental learning does.
 
-    The VQ-VAE stays. The entropy model is tuned on old and new codes and everything coded anew,
-    unless the file comes out smaller without, or --keep-entropy-model says to keep it.
+    The VQ-VAE does not change. drrpack fine-tunes the entropy model on old and
+    new codes and codes all images again. It keeps the old entropy model if that
+    makes the smaller file, or if you say --keep-entropy-model.
     """
     from drrpack.cli import interrupts
     from drrpack.cli.progress import Bars

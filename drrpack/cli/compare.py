@@ -19,21 +19,23 @@ def compare(
     source: Annotated[
         Path,
         typer.Argument(
-            help="SRC/class/*.png, a folder with train/ and test/, CIFAR, or digits.",
+            help="The images, in a folder of any kind that encode takes, or the word digits.",
             parser=places.path,
         ),
     ],
     classes: Annotated[
         str | None,
         typer.Option(
-            help="Of some classes alone: names (cat,dog), the first 20, 50:100; name:20 is a name."
+            help="Use only these classes: names (cat,dog), the first N (20) or a range (50:100). "
+            "name:20 means the class named 20."
         ),
     ] = None,
     sample: Annotated[
         int | None,
         typer.Option(
             min=1,
-            help="Measure on about so many images; 1000 by default, and fewer of more than 64x64.",
+            help="Measure on about this many images; 1000 by default, fewer if the images are "
+            "larger than 64x64.",
         ),
     ] = None,
     size: Size = None,
@@ -42,40 +44,56 @@ def compare(
     max_megapixels: MaxMegapixels = None,
     budget_mb: Annotated[
         float | None,
-        typer.Option(help="Say what fits into so many megabytes (of 1,000,000 bytes) in all."),
+        typer.Option(help="Also show how many images fit into this many MB (1,000,000 bytes)."),
     ] = None,
     train: Annotated[
         bool,
-        typer.Option("--train", help="Train a small classifier on each; test it on raw images."),
+        typer.Option(
+            "--train",
+            help="Train a small classifier on the decoded images of each format; test it on raw "
+            "images.",
+        ),
     ] = False,
-    epochs: Annotated[int, typer.Option(min=1, help="Of each classifier.")] = 16,
-    width: Annotated[int, typer.Option(min=1, help="Filters of its first block.")] = 8,
-    seeds: Annotated[int, typer.Option(min=1, help="Classifiers for each choice.")] = 1,
+    epochs: Annotated[int, typer.Option(min=1, help="Epochs of each classifier.")] = 16,
+    width: Annotated[
+        int, typer.Option(min=1, help="Filters in the first block of the classifier.")
+    ] = 8,
+    seeds: Annotated[
+        int, typer.Option(min=1, help="How many classifiers to train for each format.")
+    ] = 1,
     train_at: Annotated[
-        str, typer.Option(help="Train on what takes so many bytes an image, too: 60,120,240.")
+        str,
+        typer.Option(
+            help="Also train at these sizes, in bytes an image (60,120,240): each format at its "
+            "best quality within the size."
+        ),
     ] = "",
     work: Annotated[
         Path | None,
         typer.Option(
-            help="Keep accuracies in this folder, and take those that are there.",
+            help="Keep measured accuracies in this folder, and reuse those that it already has.",
             parser=places.path,
         ),
     ] = None,
     chart: Annotated[
         Path | None,
-        typer.Option(help="Draw PSNR and accuracy over bytes into this .png.", parser=places.path),
+        typer.Option(help="Plot PSNR and accuracy over bytes into this .png.", parser=places.path),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
     codec: Annotated[
         Path | None,
-        typer.Option(help="Compare this .drr file's codec, not drrpack's own.", parser=places.path),
+        typer.Option(
+            help="Use the codec of this .drr file instead of the one that comes with drrpack.",
+            parser=places.path,
+        ),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
 ) -> None:
-    """Tell what raw images, PNG, JPEG, WebP, AVIF and a memory cost and give for your images.
+    """Compare a .drr file with raw images, PNG, JPEG, WebP and AVIF: bytes and quality.
 
-    Of image files only what is particular to an image counts, of a memory all its models. A sheet
-    is one file of all images of a class, side by side, and counts as a whole.
+    A .drr file counts with all its models. An image file counts without the
+    headers and tables that all files share. A sheet is one picture that holds
+    all images of a class side by side; it counts whole.
     """
     from drrpack.cli import interrupts
     from drrpack.operations.compare import compare as run
@@ -92,7 +110,7 @@ def compare(
 
 
 def _told(budget_mb: float | None, as_json: bool) -> Report:
-    """Prints what is measured, and the figures as soon as they are there."""
+    """A report that prints each step, and the figures as soon as they are measured."""
     from drrpack.cli import screen
     from drrpack.cli.telling import tell
     from drrpack.core.progress import Notice, Step
@@ -116,7 +134,7 @@ def _told(budget_mb: float | None, as_json: bool) -> Report:
 
 
 def _check_budget(megabytes: float | None) -> None:
-    """Raise OptionError for a budget that is no amount of memory."""
+    """Raise OptionError unless the budget is a finite number above zero."""
     from drrpack.core.errors import OptionError
 
     if megabytes is not None and not 0 < megabytes * 1e6 < float("inf"):

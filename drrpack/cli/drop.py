@@ -12,14 +12,15 @@ from drrpack.cli import places
 
 def drop(
     memory: Annotated[Path, typer.Argument(help="The .drr file to change.", parser=places.path)],
-    classes: Annotated[list[str], typer.Argument(help="Names of the classes that go.")],
+    classes: Annotated[list[str], typer.Argument(help="Names of the classes to remove.")],
 ) -> None:
-    """Take classes out of a .drr file; the others stay as they are, and keep their order."""
+    """Remove classes from a .drr file; the other classes and their order do not change."""
     from drrpack.cli import interrupts
     from drrpack.cli.telling import tell
     from drrpack.cli.terminal import note
+    from drrpack.core.wording import counted
     from drrpack.operations.drop import drop as run
 
     interrupts.makes(memory)
     made = run(memory, classes, report=tell)
-    note(f"{memory}: {made.classes} classes, {made.file_bytes:,} bytes")
+    note(f"{memory}: {counted(made.classes, 'class')}, {made.file_bytes:,} bytes")

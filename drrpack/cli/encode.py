@@ -19,8 +19,8 @@ def encode(
     source: Annotated[
         Path,
         typer.Argument(
-            help="SRC/class/*.png, a folder with train/ and val/ or test/, a CIFAR folder, or "
-            "digits.",
+            help="A folder with one subfolder of pictures for each class (SRC/class/*.png), a "
+            "folder with train/ and test/ (or val/), a CIFAR folder, or the word digits.",
             parser=places.path,
         ),
     ],
@@ -32,29 +32,31 @@ def encode(
     value_range: ValueRange = None,
     max_megapixels: MaxMegapixels = None,
     fit_classes: Annotated[
-        int | None, typer.Option(help="Fit on the first N classes; half of them by default.")
+        int | None,
+        typer.Option(help="Fit on the first N classes; by default on half of the classes."),
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="Fit each network for N epochs.")] = None,
     minutes: Annotated[
-        float | None, typer.Option(help="Fit for so long, both networks together.")
+        float | None, typer.Option(help="Fit for this many minutes in total, all networks.")
     ] = None,
     codec: Annotated[
         Path | None,
         typer.Option(
-            help="Take the codec of this .drr file, not the one that comes with drrpack.",
+            help="Use the codec of this .drr file instead of the one that comes with drrpack.",
             parser=places.path,
         ),
     ] = None,
     fit: Annotated[
-        bool, typer.Option("--fit", help="Fit a codec to these images, from scratch.")
+        bool, typer.Option("--fit", help="Fit a new codec to these images, from scratch.")
     ] = False,
     finetune: Annotated[
-        bool, typer.Option("--finetune", help="Fit the codec further, on these images.")
+        bool, typer.Option("--finetune", help="Continue to fit the codec, on these images.")
     ] = False,
     finetune_decoder: Annotated[
         bool,
         typer.Option(
-            "--finetune-decoder", help="Fit its decoder alone: better images of the same bytes."
+            "--finetune-decoder",
+            help="Continue to fit only the codec's decoder: better images from the same codes.",
         ),
     ] = False,
     family: Annotated[
@@ -65,41 +67,68 @@ def encode(
         ),
     ] = None,
     entropy: Annotated[
-        str, typer.Option(help="auto (the smaller file), bitswap or context.")
+        str,
+        typer.Option(
+            help="Entropy model: context, bitswap, or auto, which uses the one that makes the "
+            "smaller file."
+        ),
     ] = "auto",
     quality: Annotated[
         int | None,
         typer.Option(
-            help="0 to 100: of near codes the cheaper, or the nearest (100). Default: that of the "
-            "--codec file, or 75."
+            help="Rate/distortion trade-off, 0 to 100; 100 always takes the nearest code. The "
+            "default is the quality of the --codec file, or 75."
         ),
     ] = None,
     raw_per_class: Annotated[
-        int, typer.Option(help="Keep N images of each class as they are, too (about 1.8 kB each).")
+        int,
+        typer.Option(
+            help="Also store N raw images of each class without loss (about 1.8 kB each at 32x32)."
+        ),
     ] = 0,
     raw_select: Annotated[
-        str, typer.Option(help="Which: herding (near the mean of the class) or random.")
+        str,
+        typer.Option(
+            help="How to choose the raw images: herding (they represent the mean of their class) "
+            "or random."
+        ),
     ] = "herding",
     decoder_only: Annotated[
         bool,
-        typer.Option("--decoder-only", help="Leave the encoder out: smaller, and can't append."),
+        typer.Option(
+            "--decoder-only",
+            help="Leave the VQ-VAE's encoder out; the file is smaller, but nothing can be "
+            "appended to it.",
+        ),
     ] = False,
     thin: Annotated[
-        bool, typer.Option("--thin", help="Leave out models that come with drrpack.")
+        bool,
+        typer.Option(
+            "--thin", help="Leave out models that come with drrpack; readers take their own copy."
+        ),
     ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     seed: Annotated[
-        int, typer.Option(min=0, max=2**31 - 1, help="Of initial weights, batches and noise.")
+        int,
+        typer.Option(
+            min=0, max=2**31 - 1, help="Random seed of initial weights, batches and noise."
+        ),
     ] = 0,
     download: Annotated[
-        str | None, typer.Option(help="Fetch cifar10 or cifar100 into SOURCE first.")
+        str | None, typer.Option(help="Download cifar10 or cifar100 into SOURCE first.")
     ] = None,
-    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave bad pictures out.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite the output.")] = False,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Leave out pictures that can't be read.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Overwrite the output if it exists.")
+    ] = False,
 ) -> None:
     """Turn an image folder into a .drr file.
 
-    An interrupted fit goes on where it was when the same command is given again.
+    Pictures become RGB with 8 bits a channel. Transparency is dropped, not
+    blended: a transparent pixel keeps its colour. After an interruption, the
+    same command continues the fit.
     """
     from drrpack.cli import interrupts, screen
     from drrpack.cli.progress import Bars
@@ -124,7 +153,7 @@ def _how_to_fit(fit: bool, finetune: bool, decoder: bool) -> Fit:
 
     if fit + finetune + decoder > 1:
         raise OptionError(
-            "--fit begins from scratch, --finetune goes on, --finetune-decoder with the decoder "
-            "alone: give one of them"
+            "--fit begins from scratch, --finetune continues with all networks, "
+            "--finetune-decoder with the decoder alone: give one of them"
         )
     return "scratch" if fit else "finetune" if finetune else "decoder" if decoder else "no"

@@ -19,13 +19,18 @@ def preview(
     ],
     source: Annotated[
         Path | None,
-        typer.Option(help="Where the originals are now, if they have moved.", parser=places.path),
+        typer.Option(
+            help="The folder that holds the original images now, if it has moved.",
+            parser=places.path,
+        ),
     ] = None,
-    rows: Annotated[int, typer.Option(min=1, help="Classes to show.")] = 8,
-    columns: Annotated[int, typer.Option(min=1, help="Images of each class.")] = 8,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite the output.")] = False,
+    rows: Annotated[int, typer.Option(min=1, help="How many classes to show.")] = 8,
+    columns: Annotated[int, typer.Option(min=1, help="How many images of each to show.")] = 8,
+    force: Annotated[
+        bool, typer.Option("--force", help="Overwrite the output if it exists.")
+    ] = False,
 ) -> None:
-    """Draw images as they were and as they come out of a .drr file."""
+    """Draw original images above their reconstructions from a .drr file."""
     from drrpack.cli import interrupts, screen
     from drrpack.operations.preview import preview as run
 

@@ -1,4 +1,4 @@
-"""What ``drrpack train`` shows: which run begins, what it was warned of, the tables at its end."""
+"""What ``drrpack train`` prints: the run that begins, warnings, and tables at the end."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from rich.table import Table
 from drrpack.cli.progress import Bars
 from drrpack.cli.screen import plus_minus, table
 from drrpack.cli.terminal import console, note, warn
+from drrpack.core.wording import counted
 from drrpack.operations.progress import Event, RunStarted
 from drrpack.trainers.incremental.grouping import differing, grouped, heading
 from drrpack.trainers.incremental.metrics import METRICS
@@ -36,7 +37,8 @@ def show(event: Event, bars: Bars) -> None:
         several = f"{event.method} {event.phases}/{event.seed}"
         bars.run = several if event.runs > 2 else event.method
         note(
-            f"{event.method}: {event.classes} classes, {event.phases} phases, seed {event.seed}, "
+            f"{event.method}: {counted(event.classes, 'class')}, "
+            f"{counted(event.phases, 'phase')}, seed {event.seed}, "
             f"device {event.device}, into {event.folder}"
         )
     else:
@@ -44,26 +46,31 @@ def show(event: Event, bars: Bars) -> None:
 
 
 def print_codec_classes(known: CodecClasses | None) -> None:
-    """Whether the codec had seen classes that come after the base; nothing where that is not
-    known."""
+    """Say whether the codec was fitted on classes that come after the base.
+
+    Print nothing where the file does not record what the codec was fitted on.
+    """
     if known is None:
         return
     fitted, later = known.fitted, known.after_base
     if later:
         warn(
             f"the codec was fitted on {len(fitted)} of these classes, {len(later)} of which come "
-            f"after the base ({few(later)}): it has seen them before their phase. For a codec of "
-            "the base alone, fit it on those classes, or take --class-order file with a base of "
-            f"{len(fitted)}"
+            f"after the base ({few(later)}): it has seen them before their phase. For a codec "
+            "that has seen only the base, fit one on those classes, or say --class-order file "
+            f"and --base {len(fitted)}"
         )
     elif fitted:
         note(f"the codec was fitted on {len(fitted)} classes, all of the base")
     else:
-        note("the codec was fitted on other classes than these")
+        note("the codec was fitted on none of these classes")
 
 
 def print_results(results: Sequence[Result], out: Path) -> None:
-    """Tables of phases, a table of averages, and what lies where; deviations are over seeds."""
+    """Print accuracies by phase, averages, and the paths of the results.
+
+    Deviations are over seeds.
+    """
     for count, group in by_phases(results):
         console.print(_phases(count, group))
     rows = result_rows(results)
@@ -81,7 +88,8 @@ def print_results(results: Sequence[Result], out: Path) -> None:
 def _phases(count: int, results: Sequence[Result]) -> Table:
     groups = grouped(results)
     names = (one.name(differing(groups)) for one in groups)
-    made = table(f"Accuracy on raw test images, %, {count} phases", "classes seen", *names)
+    title = f"Accuracy on raw test images, %, {counted(count, 'phase')}"
+    made = table(title, "classes seen", *names)
     columns = [curve(one.runs)[1] for one in groups]  # (seeds, phases)
     for number, phase in enumerate(results[0].phases):
         shown = (_spread(column[:, number].tolist()) for column in columns)
@@ -103,12 +111,12 @@ def _summary(results: Sequence[Result], rows: Sequence[Row]) -> Table:
 
 
 def price_of_compression(points: float) -> str:
-    """What ``points`` of accuracy between ub and drr in the last phase say."""
+    """Say what ``points`` of accuracy between ub and drr in the last phase mean."""
     if round(points, 2) <= 0:
         above = f"{-points:.2f} points above" if round(points, 2) < 0 else "as good as"
         return (
-            f"drr keeps every image, and is {above} ub in the last phase: a price of compression "
-            "does not show here"
+            f"drr keeps every image, and is {above} ub in the last phase: this run shows no price "
+            "of compression"
         )
     return (
         f"drr keeps every image, so its distance to ub, {points:.2f} points in the last phase, "
@@ -118,7 +126,7 @@ def price_of_compression(points: float) -> str:
 
 def _through_codec(count: int, results: Sequence[Result]) -> Table:
     made = table(
-        f"Accuracy on test images that went through the codec, %, {count} phases",
+        f"Accuracy on test images that went through the codec, %, {counted(count, 'phase')}",
         "method", "average", "with base", "last",
     )  # fmt: skip
     groups = grouped(results)

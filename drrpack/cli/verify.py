@@ -20,20 +20,30 @@ def verify(
         str, typer.Argument(help="The .drr file, or its address.", parser=places.path_or_address)
     ],
     quick: Annotated[
-        bool, typer.Option("--quick", help="The structure and the CRC of each record.")
+        bool,
+        typer.Option("--quick", help="Check only the structure and the CRC of each record."),
     ] = False,
     full: Annotated[
-        bool, typer.Option("--full", help="Decode every stream to the digest of its codes, too.")
+        bool,
+        typer.Option(
+            "--full", help="Also decode every stream and compare the digest of its codes."
+        ),
     ] = False,
     sample: Annotated[
-        str | None, typer.Option(help="Decode part N of T: 1/10, then 2/10, and so on.")
+        str | None,
+        typer.Option(
+            help="Also decode one part of the streams: 1/10 is the first of ten parts, 2/10 the "
+            "second."
+        ),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON, of failures as well.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print the result as JSON, also if the check fails.")
+    ] = False,
 ) -> None:
-    """Check a .drr file: by default its structure, every CRC and the sha256 of every section.
+    """Check a .drr file: its structure, every CRC and the SHA-256 of every section.
 
-    Exit codes: 0 sound, 1 failure, 2 usage, 3 corrupt, 4 version not supported, 5 unsafe, 6 input
-    or output failed, 130 interrupted.
+    Exit codes: 0 sound, 1 failure, 2 usage, 3 corrupt, 4 version not supported,
+    5 unsafe, 6 input or output failed, 130 interrupted.
     """
     from drrpack.core.errors import FormatError
 

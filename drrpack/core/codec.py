@@ -130,7 +130,7 @@ class Codec:
         if wrong is not None:
             raise DrrError(
                 f"class number {wrong} did not decode to the codes it was made from: this machine "
-                "does not compute exactly; nothing was written. Try --device cpu"
+                "does not compute exactly; nothing was written. Try `device='cpu'`"
             )
         return made
 

@@ -79,8 +79,8 @@ def encode(level: Level, codes: Sequence[Grid], tops: Sequence[Grid] | None) -> 
                 out += ans.flatten(_encode_block(level, codes[block], above))
             except MessageError as error:
                 raise MessageError(
-                    f"{level.layout.plain_images} images start each stream, and the bits that they "
-                    "take do not pay for the group after them; lay the streams out anew, with more"
+                    f"{level.layout.plain_images} plain images start each stream, and have too few "
+                    "bits for the group after them to borrow; choose a layout with more of them"
                 ) from error
     return out
 

@@ -177,7 +177,7 @@ class VQVAE(nn.Module):
         """
         if not self.has_encoder:
             raise OptionError(
-                "this codec has no encoder, as its file was written with --decoder-only; "
+                "this codec has no encoder, as its file was written with `decoder_only`; "
                 "take the file that has the whole codec"
             )
         choose = choose or _nearest

@@ -84,7 +84,7 @@ def unpack_vqvae(model: Section) -> tuple[VQVAE, ActivationBits]:
     _check_bits(bits, sizes)
     encoder = config.get("encoder")
     if not isinstance(encoder, bool):
-        raise CorruptError(f"a model's config says encoder = {encoder!r}, which can't be")
+        raise CorruptError(f"a model's config says encoder = {encoder!r}, which is not valid")
     network = skeleton(lambda: VQVAE(sizes, encoder))
     check_count(network)
     values = _vqvae_values(network, model.data)
@@ -208,5 +208,5 @@ def sizes_from(kind: type[Sizes], config: Mapping[str, object]) -> Sizes:
         types = (int, float) if isinstance(getattr(kind, name), float) else (int,)
         number = value if isinstance(value, types) and not isinstance(value, bool) else math.nan
         if not (0 < number <= limit or (zero and not math.isnan(number))):
-            raise CorruptError(f"a model's config says {name} = {value!r}, which can't be")
+            raise CorruptError(f"a model's config says {name} = {value!r}, which is not valid")
     return parse(lambda: kind(**values))

@@ -260,7 +260,7 @@ def _pairs(
     if not sum(len(exemplars.positions) for exemplars in kept):
         raise OptionError(
             f"{reader.path}: keeps no raw exemplars of these classes; "
-            "encode with --raw-per-class 20 to keep some"
+            "encode with `raw_per_class=20` to keep some"
         )
     images = [start + one.positions for start, one in zip(starts[:-1], kept, strict=True)]
     return np.concatenate(images), np.concatenate([one.images for one in kept])

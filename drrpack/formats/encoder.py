@@ -35,7 +35,7 @@ def with_encoder(reader: Reader, decoder: Section) -> Section:
         if whole and shipped.key(decoder_alone(section)) == shipped.key(decoder):
             return section
     raise OptionError(
-        f"{reader.path}: it was written with --decoder-only, so it can't take in new images; "
+        f"{reader.path}: it was written with `decoder_only`, so it can't take in new images; "
         "append to the file that has the whole codec"
     )
 
@@ -72,7 +72,7 @@ def _by_shipped(codec: Codec, quality: int, path: AnyPath) -> Codec:
     error = OptionError(
         f"{path}: found codes of quality {quality}, expected the context model that chose them, "
         "which neither the file nor this drrpack holds: encode new images into a file of their own "
-        "with --codec and --quality 100, and merge the two"
+        "with `codec` and `quality=100`, and merge the two"
     )
     return _refusing(codec, error)
 

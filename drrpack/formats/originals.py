@@ -114,7 +114,7 @@ def open_originals(
     Raises:
         SourceError: a folder is gone or not to be found, has changed, or lacks the split.
     """
-    option = "--test DIR" if split == "test" else "--source DIR"
+    option = "`test=DIR`" if split == "test" else "`source=DIR`"
     records = _records(reader)
     if not records:
         fix = "" if split == "train" else f"; say where raw test images are with {option}"
@@ -136,7 +136,7 @@ def _open_part(
     reader: Reader, kept: SourceRecord, given: Path | None, split: Split, trusted: bool
 ) -> Part:
     """One recorded folder, or the one given in its place."""
-    option = "--test DIR" if split == "test" else "--source DIR"
+    option = "`test=DIR`" if split == "test" else "`source=DIR`"
     if split == "test" and split not in kept.digests:
         raise SourceError(
             f"{reader.path}: the source {kept.shown} had no test/ or val/ when it was encoded; "
@@ -147,7 +147,7 @@ def _open_part(
         return Part(_without_folder(reader, kept, how, split), split, kept.classes)
     path = _place(reader, kept, given, split, trusted)
     if path is None or (path != given and not path.is_dir()):
-        where = "--source DIR" if split == "train" else f"--source DIR, or others with {option}"
+        where = "`source=DIR`" if split == "train" else f"`source=DIR`, or others with {option}"
         raise SourceError(f"{reader.path}: {_missing(kept, path)}; say where they are with {where}")
     # bad pictures may have been left out when encoding; the digest tells whether the same ones
     source = open_as(path, how)
@@ -166,7 +166,7 @@ def _without_folder(reader: Reader, kept: SourceRecord, how: Opening, split: Spl
     source = None if kept.kind is None else reopened(kept.kind, how)
     if source is not None and source.digest(split) == kept.digests.get(split):
         return source
-    fix = "say where raw test images are with --test DIR"
+    fix = "say where raw test images are with `test=DIR`"
     if split == "train":
         fix = "encode from a folder where the raw images are to be found again"
     raise SourceError(
@@ -215,12 +215,12 @@ def _missing(kept: SourceRecord, path: Path | None) -> str:
         return f"the images it was made from are not at {path} any more"
     if kept.path is not None:
         return (
-            f"found the path {kept.path!r} for the images it was made from, which is not opened "
-            "on the word of a file"
+            f"found the path {kept.path!r} for the images it was made from, which drrpack does "
+            "not open only because a file names it"
         )
     return (
-        f"found no folder {kept.name!r} with the images it was made from, neither beside it "
-        "nor here nor where this machine has seen them"
+        f"found no folder {kept.name!r} with the images it was made from: not beside the file, "
+        "not in the current folder, and not where this machine has seen them before"
     )
 
 
@@ -263,7 +263,7 @@ def _refuse_training_images(reader: Reader, source: Source, split: Split) -> Non
     if digest in known:
         raise SourceError(
             f"{source.place}: these are the training images that {reader.path} was made from; "
-            "give other images to test on with --test DIR"
+            "give other images to test on with `test=DIR`"
         )
 
 

@@ -35,8 +35,8 @@ def thin(section: Section) -> Section:
     """
     if not known(section):
         raise OptionError(
-            "`thin` leaves out codecs that come with drrpack, and this one does not; "
-            "encode without it"
+            "`thin` leaves out codecs that come with drrpack, and this codec does not; "
+            "encode without `thin`"
         )
     return Section(VERSION, {"sha256": key(section), **_layouts(section)}, b"")
 

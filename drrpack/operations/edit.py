@@ -128,9 +128,9 @@ def _check_alike(
             different.append(f"{what} ({_difference(one, two)})")
     if different:
         raise OptionError(
-            f"{first_path} and {path} were made by other codecs, so one can't read the streams of "
-            f"the other; they differ in the {' and the '.join(different)}. Encode with `codec` of "
-            "the other file"
+            f"{first_path} and {path} were made by different codecs, so neither codec can read "
+            f"both; they differ in the {' and the '.join(different)}. Encode the images of one "
+            "file again, with the other file as `codec`"
         )
 
 

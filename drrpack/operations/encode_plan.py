@@ -150,8 +150,8 @@ def _check_together(options: EncodeOptions) -> None:
         )
     if options.thin and options.fit != "no":
         raise OptionError(
-            "`thin` leaves out codecs that come with drrpack, and one that is fitted does not; "
-            "say one of the two",
+            "`thin` leaves out a codec that comes with drrpack, and one that is fitted does not "
+            "come with it; give one of the two options",
             option="thin",
         )
     if options.fit == "scratch" and options.codec is not None:
@@ -193,8 +193,8 @@ def _check_entropy(options: EncodeOptions, taken: Taken) -> None:
         )
     if quality is not None and quality < BEST and "context" not in kinds:
         raise OptionError(
-            f"`quality={quality}`: a context model chooses the codes, and there is none here; "
-            "leave the option out, or fit one with `fit='finetune'`",
+            f"`quality={quality}`: only a context model can choose cheaper codes, and this codec "
+            "has none; leave the option out, or fit one with `fit='finetune'`",
             option="quality",
         )
 

@@ -104,7 +104,7 @@ def train(
         compiled=compiled,
     )
     if ceiling and kind.name != CEILING and not data.has_raw:
-        tell(Notice("the raw training images are not at hand: no ceiling beside this result"))
+        tell(Notice("the raw training images can't be found: no ceiling beside this result"))
         ceiling = False
     counts = [phases] if isinstance(phases, int) else list(phases)
     jobs = plan(Path(out), settings, counts, range(seed, seed + seeds), ceiling=ceiling)

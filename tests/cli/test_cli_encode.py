@@ -72,7 +72,7 @@ def test_a_run_that_fits(drrpack: Command, source: Path, tmp_path: Path) -> None
     with tiny_networks():
         done = drrpack("encode", source, "-o", output, "--fit", "--epochs", "1", "--device", "cpu")
     assert done.code == 0, done.errors
-    assert "fitted on the first 1 classes, from scratch, 1 epochs each" in done.output
+    assert "fitted on the first 1 class, from scratch, 1 epoch each" in done.output
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mem.drr", "src"]
     dataset = DRRDataset(output)
     assert dataset.classes == ["cat", "dog"] and dataset.to_numpy()[0].shape == (6, 32, 32, 3)

@@ -107,12 +107,12 @@ def test_a_decoder_alone_takes_no_images(
     comes_with_nothing: None, made: dict[str, Path], folders: dict[str, Path], tmp_path: Path
 ) -> None:
     alone = own(made["alone"], tmp_path)
-    with pytest.raises(OptionError, match=f"{alone}: it was written with --decoder-only"):
+    with pytest.raises(OptionError, match=f"{alone}: it was written with `decoder_only`"):
         append_to(alone, folders["more"])
     assert alone.read_bytes() == made["alone"].read_bytes()
     with Reader(alone) as reader, pytest.raises(OptionError, match="no encoder"):
         load_codec(reader, CPU).encode(np.zeros((1, 32, 32, 3), np.uint8))
-    with pytest.raises(OptionError, match="--decoder-only"):
+    with pytest.raises(OptionError, match="`decoder_only`"):
         encode_tiny(folders["more"], tmp_path / "other.drr", codec=alone)
 
 

@@ -108,7 +108,7 @@ def test_exemplars_of_classes_that_become_old(no_training: None, tmp_path: Path)
     order = [3, 1, LAST, 0, 5, 9, 2, 6, 8, 4]
     more = {"class_order": order}
     message = refused(Lacking("exemplars"), "ib-drr", tmp_path / "run", OptionError, **more)
-    assert "'digit 7'" in message and "--raw-per-class 20" in message and "ib-drr-star" in message
+    assert "'digit 7'" in message and "`raw_per_class=20`" in message and "ib-drr-star" in message
 
 
 def test_exemplars_of_the_last_classes_are_not_asked_for(tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_an_encoder_for_the_test_images(no_training: None, tmp_path: Path) -> No
 @pytest.mark.parametrize("method", ["drr", "ib-drr", "ib-drr-star", "er", "er-jpeg", "er-webp"])
 def test_a_budget_that_is_too_small(method: str, no_training: None, tmp_path: Path) -> None:
     message = refused(DigitsData(8), method, tmp_path / "run", OptionError, budget_bytes=300)
-    assert "--budget-mb 0.0003 is too little" in message
+    assert "`budget_mb=0.0003` is too little" in message
 
 
 def test_a_budget_that_one_class_does_not_fit_into(no_training: None, tmp_path: Path) -> None:
@@ -199,7 +199,7 @@ def test_a_class_without_test_images_in_the_source(
     memory: Path, folder: Path, no_training: None, tmp_path: Path
 ) -> None:
     options = SMALL | {"class_order": None, "base": 5, "phases": 5}
-    with pytest.raises(SourceError, match=r"'7'.*--classes") as caught:
+    with pytest.raises(SourceError, match=r"'7'.*`classes`") as caught:
         run(MemoryData(memory), "drr", out=tmp_path / "run", **options)
     assert str(folder) in str(caught.value) and not (tmp_path / "run").exists()
 
@@ -217,7 +217,7 @@ def test_a_decoder_alone_shows_no_test_images(
     data, out = MemoryData(alone, numbers=[0, 1]), tmp_path / "run"
     message = refused(data, "drr", out, OptionError, test_view="both", base=1, phases=1,  # type: ignore[arg-type]
                       class_order=None)  # fmt: skip
-    assert str(alone) in message and "--decoder-only" in message
+    assert str(alone) in message and "`decoder_only`" in message
 
 
 @pytest.mark.slow

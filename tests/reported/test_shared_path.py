@@ -149,7 +149,7 @@ def test_on_another_machine(
     refusal = rf"{path}: found no folder 'first' .* say where they are with --source DIR"
     with pytest.raises(SourceError, match=refusal):
         found_in(path)
-    with Reader(path) as reader, pytest.raises(SourceError, match="--test DIR"):
+    with Reader(path) as reader, pytest.raises(SourceError, match="`test=DIR`"):
         open_test(reader, None)
     monkeypatch.chdir(home)
     assert found_in(path) == str(home / "first"), "in the folder where one works"

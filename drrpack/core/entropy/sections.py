@@ -48,5 +48,5 @@ def _layout(config: Json, name: LevelName) -> StreamLayout:
     values = [kept.get(field) if isinstance(kept, dict) else None for field in names]
     plain, group, lanes = (value if type(value) is int else -1 for value in values)
     if not (0 <= plain <= PLAIN_MAX and 1 <= group <= SIZE_LIMIT and 1 <= lanes <= SIZE_LIMIT):
-        raise CorruptError(f"a stream layout is {kept!r}, which can't be")
+        raise CorruptError(f"a stream layout is {kept!r}, which is not valid")
     return StreamLayout(plain, group, lanes)

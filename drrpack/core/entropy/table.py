@@ -104,5 +104,7 @@ class TableModel:
         """
         size = config.get("codebook_size")
         if type(size) is not int or not 0 < size <= SIZE_LIMIT:
-            raise CorruptError(f"a model's config says codebook_size = {size!r}, which can't be")
+            raise CorruptError(
+                f"a model's config says codebook_size = {size!r}, which is not valid"
+            )
         return cls(tables_from_bytes(data, size))

@@ -45,7 +45,7 @@ def publish(
             check(temporary)
         except DrrError as error:
             raise WriteError(
-                f"{path}: can't be written: the file read back otherwise than it was written; "
+                f"{path}: can't be written: what was read back differs from what was written; "
                 f"check the disk or choose another place ({error})"
             ) from error
 

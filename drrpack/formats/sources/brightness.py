@@ -146,7 +146,7 @@ def _converted(image: Image.Image) -> Image.Image:
         return image.convert("RGB")
     except ValueError as error:
         raise NotReadable(
-            f"its colours are {image.mode}, of which Pillow makes no RGB; convert it to RGB"
+            f"its colours are {image.mode}, which Pillow can't convert; convert it to RGB"
         ) from error
 
 

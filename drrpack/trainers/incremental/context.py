@@ -216,7 +216,8 @@ class PhaseContext:
             least = (sum(fixed.values()) + image_bytes * self.classes) / 1e6
             parts = ", ".join(f"{name} {size / 1e6:.2f}" for name, size in fixed.items())
             raise OptionError(
-                f"--budget-mb {self.budget_bytes / 1e6:g} is too little for one image a class; "
-                f"it takes {least:.2f} MB at least ({parts or 'no models'})"
+                f"`budget_mb={self.budget_bytes / 1e6:g}` is too little for one image a class; "
+                f"expected at least {least:.2f} MB ({parts or 'no models'})",
+                option="budget_mb",
             )
         return count

@@ -47,8 +47,8 @@ def grouped(results: Iterable[Result]) -> list[Group]:
             first, other = getattr(runs[0], name), getattr(run, name)
             if first != other:
                 raise OptionError(
-                    f"results of {name} {first} and {other} can't share a table or "
-                    "plot: the difference between them would not be that of the methods"
+                    f"results of {name} {first} and {other} can't share a table or plot: a "
+                    "difference between them would not come from the methods alone"
                 )
         by_key.setdefault(_key(run), []).append(run)
     return [

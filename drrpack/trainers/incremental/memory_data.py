@@ -130,7 +130,7 @@ class MemoryData:
 
     def raw(self, classes: Sequence[int]) -> Labelled:
         """The images that ``replayed`` reconstructs, in its order; SourceError if not at hand."""
-        return self._of(self._raw(), classes, "training", "--source DIR")
+        return self._of(self._raw(), classes, "training", "`source=DIR`")
 
     def _raw(self) -> Originals:
         if self._originals is None:
@@ -141,7 +141,7 @@ class MemoryData:
 
     def test(self, classes: Sequence[int]) -> Labelled:
         """Raw test images of some classes; SourceError where one of them has none."""
-        return self._of(self._test, classes, "test", "--test DIR")
+        return self._of(self._test, classes, "test", "`test=DIR`")
 
     def _of(self, originals: Originals, classes: Sequence[int], what: str, option: str) -> Labelled:
         without = originals.missing([self.classes[label] for label in classes])
@@ -153,7 +153,7 @@ class MemoryData:
             raise SourceError(
                 f"{originals.roots}: found no {what} images of {len(without)} classes that are in "
                 f"use, such as {without[0]!r}; expected a folder of that name with images in it: "
-                f"add it, say where they are with {option}, or leave the class out with --classes"
+                f"add it, say where they are with {option}, or leave the class out with `classes`"
             )
         return images, labels
 

@@ -55,30 +55,30 @@ def origin(method: type[Method]) -> str | None:
 
 def _imported(wanted: str) -> object:
     module, _, name = wanted.partition(":")
+    called = f"`method={wanted!r}`"
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     try:
         found = importlib.import_module(module)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module}.".startswith(f"{error.name}."):
-            raise OptionError(f"--method {wanted}: {module} imports {error.name!r}, which is not "
-                              "there; install it") from error  # fmt: skip
+            raise OptionError(
+                f"{called}: {module} imports {error.name!r}, which is not installed; install it"
+            ) from error
         raise OptionError(
-            f"--method {wanted}: found no module {module!r}, expected the file "
+            f"{called}: found no module {module!r}, expected the file "
             f"{module.replace('.', '/')}.py in the current folder, or an installed package"
         ) from error
     except DrrError:
         raise
     except Exception as error:  # whatever a user's file raises
         raise OptionError(
-            f"--method {wanted}: importing {module!r} failed with {type(error).__name__}: {error}"
+            f"{called}: importing {module!r} failed with {type(error).__name__}: {error}"
         ) from error
     if not hasattr(found, name):
         classes = [n for n, value in vars(found).items() if _is_method(value)]
         there = ", ".join(f"{module}:{one}" for one in classes) or "no method at all"
-        raise OptionError(
-            f"--method {wanted}: found no {name!r} in {found.__file__}; it holds: {there}"
-        )
+        raise OptionError(f"{called}: found no {name!r} in {found.__file__}; it holds: {there}")
     return getattr(found, name)
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from string import Template
 
 from drrpack.core.errors import OptionError, SourceError
+from drrpack.core.wording import counted
 from drrpack.formats.dataset import DRRDataset
 from drrpack.formats.files.publish import write_atomic
 from drrpack.formats.layout import AnyPath
@@ -37,12 +38,17 @@ Cells = Sequence[Cell]  # those of a row
 
 
 def find_results(places: Iterable[Path]) -> list[Result]:
-    """The results in folders, theirs included, or named themselves; each once.
+    """The results in some folders and their subfolders, and result files that are named; each once.
 
-    Raises SourceError where there is none.
+    Raises SourceError for a place that is not there or holds no result.
     """
     found: dict[Path, Result] = {}
     for place in places:
+        if not place.exists():
+            raise SourceError(
+                f"{place}: found nothing there, expected the folder of a run or its {RESULT}; "
+                "check the path, or give the folder of `drrpack train --out`"
+            )
         paths = sorted(place.rglob(RESULT)) if place.is_dir() else [place]
         if not paths:
             raise SourceError(f"{place} holds no {RESULT}; give folders of `drrpack train --out`")
@@ -98,12 +104,12 @@ def _summary(groups: Sequence[Group], columns: Sequence[str], doubles: Sequence[
         "classes": f"{len(first.class_order)} classes",
         "base": f"base {first.config.base}",
         "recipe": f"recipe {first.recipe} ({first.epochs} epochs, width {first.width})",
-        "seeds": f"{seeds} {'seed' if seeds == 1 else 'seeds'}",
+        "seeds": counted(seeds, "seed"),
         "device": first.device,
     }
     shared = [text for name, text in common.items() if name not in columns]
-    again = f"; {len(doubles)} that were there twice are counted once" if doubles else ""
-    return ", ".join([f"{len(runs)} runs", *shared]) + again
+    again = f"; {len(doubles)} found twice, counted once" if doubles else ""
+    return ", ".join([counted(len(runs), "run"), *shared]) + again
 
 
 def _curves(groups: Sequence[Group], columns: Sequence[str]) -> str:
@@ -118,7 +124,7 @@ def _curves(groups: Sequence[Group], columns: Sequence[str]) -> str:
         charts.setdefault(group.phases, []).append(Series(group.name(columns), points))
     return "".join(
         f"<figure>{chart(series, 'classes seen', 'accuracy, %', lines=True)}"
-        f"<figcaption>{phases} phases</figcaption></figure>"
+        f"<figcaption>{counted(phases, 'phase')}</figcaption></figure>"
         for phases, series in charts.items()
     )
 
@@ -134,7 +140,7 @@ def _by_phases(rows: Sequence[Row], columns: Sequence[str], metric: str) -> str:
         [*name, *(_spread(found.get(count), metric) for count in counts)]
         for name, found in by_name.items()
     ]
-    heads = ["method", *map(heading, columns), *(f"{count} phases" for count in counts)]
+    heads = ["method", *map(heading, columns), *(counted(count, "phase") for count in counts)]
     return _table(heads, body)
 
 
@@ -186,7 +192,7 @@ def _megabytes(size: int) -> tuple[float, str]:
 def _against_memory(rows: Sequence[Row], groups: Sequence[Group], columns: Sequence[str]) -> str:
     series = [
         Series(
-            f"{group.name(columns)}, {group.phases} phases",
+            f"{group.name(columns)}, {counted(group.phases, 'phase')}",
             [Point(row.memory_bytes / 1e6, last)],
         )
         for row, group in zip(rows, groups, strict=True)
@@ -214,7 +220,7 @@ def _class_changes(groups: Sequence[Group], columns: Sequence[str]) -> str:
                 [name, *((v, f"{v:.1f}") for v in (new, end)), (end - new, f"{end - new:+.1f}")]
             )
         made = _table(["class", "when new, %", "at the end, %", "change"], body)
-        title = escape(f"{group.name(columns)}, {group.phases} phases")
+        title = escape(f"{group.name(columns)}, {counted(group.phases, 'phase')}")
         tables.append(f"<details><summary>{title}</summary>{made}</details>")
     return "".join(tables)
 

@@ -73,8 +73,8 @@ def _check_exemplars(method: Method, contexts: Sequence[PhaseContext]) -> None:
             )
             raise OptionError(
                 f"{method.name} needs raw exemplars of old classes, and the memory keeps none of "
-                f"{context.data.classes[label]!r}: encode with --raw-per-class 20, or take "
-                f"--method {' or '.join(others) or 'another'}"
+                f"{context.data.classes[label]!r}: encode with `raw_per_class=20`, or choose "
+                f"another `method`{': ' + ' or '.join(others) if others else ''}"
             )
 
 

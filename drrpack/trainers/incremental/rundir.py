@@ -41,7 +41,9 @@ def check_run(out: Path, settings: Json, resume: bool) -> None:
         found = ", ".join(sorted(present)[:3])
         raise OutputError(f"{out} is not empty and holds no run ({found}); give a new folder")
     if not resume:
-        raise OutputError(f"{out} already holds a run; go on with --resume, or give a new folder")
+        raise OutputError(
+            f"{out} already holds a run; continue it with `resume=True`, or give a new folder"
+        )
     _check_settings(out, json.loads((out / SETTINGS).read_text("utf-8")), settings)
 
 
@@ -85,7 +87,7 @@ def _check_settings(out: Path, before: Json, now: Json) -> None:
     ]
     if different:
         raise OptionError(
-            f"the run in {out} can't go on with other settings: {'; '.join(different)}. "
+            f"the run in {out} can't continue with other settings: {'; '.join(different)}. "
             "Give the old settings, or a new folder"
         )
 

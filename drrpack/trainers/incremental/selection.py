@@ -84,7 +84,9 @@ def _each_named(names: Sequence[str], wanted: Sequence[str]) -> list[int]:
     if len(set(found)) < len(numbers) or not found:
         absent = few([name for name, n in zip(wanted, numbers, strict=True) if n is None])
         what = f"there is no class {absent}" if absent else "name each class once"
-        raise OptionError(f"--classes {list(wanted)[:5]}: {what}; there are {few(names)}")
+        raise OptionError(
+            f"`classes={list(wanted)[:5]}`: {what}; there are {few(names)}", option="classes"
+        )
     return found
 
 
@@ -148,7 +150,7 @@ def order_classes(names: Sequence[str], wanted: str | int | Sequence[str]) -> li
     if isinstance(wanted, int):
         return _shuffled(len(names), str(wanted))
     if not isinstance(wanted, str):
-        return _as_listed(names, wanted, "a list")
+        return _as_listed(names, wanted, "`class_order`")
     if wanted == "file":
         return list(range(len(names)))
     if wanted.isdecimal():
@@ -157,15 +159,16 @@ def order_classes(names: Sequence[str], wanted: str | int | Sequence[str]) -> li
         listed = json.loads(Path(wanted).read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise OptionError(
-            f"--class-order {wanted}: say file, a number, or a JSON file with a list of all class "
-            f"names ({error})"
+            f"`class_order={wanted!r}`: say file, a number, or a JSON file with a list of all "
+            f"class names ({error})"
         ) from error
     if not isinstance(listed, list):
         raise OptionError(
-            f"--class-order {wanted}: found a JSON {type(listed).__name__}, expected a list of all "
-            f"{len(names)} class names"
+            f"`class_order={wanted!r}`: found a JSON {type(listed).__name__}, expected a list of "
+            f"all {len(names)} class names"
         )
-    return _as_listed(names, [str(name) for name in listed], wanted)  # a class "7" may be 7
+    texts = [str(name) for name in listed]  # JSON may hold 7 for a class called "7"
+    return _as_listed(names, texts, f"`class_order={wanted!r}`")
 
 
 def _shuffled(count: int, seed: str) -> list[int]:
@@ -173,12 +176,13 @@ def _shuffled(count: int, seed: str) -> list[int]:
         order: list[int] = np.random.RandomState(int(seed)).permutation(count).tolist()
     except ValueError as error:
         raise OptionError(
-            f"--class-order {seed}: expected a number from 0 to {2**32 - 1} to shuffle by"
+            f"`class_order={seed}`: expected a number from 0 to {2**32 - 1} as the seed of a "
+            "shuffle"
         ) from error
     return order
 
 
-def _as_listed(names: Sequence[str], listed: Sequence[str], wanted: str) -> list[int]:
+def _as_listed(names: Sequence[str], listed: Sequence[str], called: str) -> list[int]:
     """The classes as a file lists them; raises OptionError that names what is wrong with it."""
     numbers = {name: find_class(names, name) for name in listed}
     order = [number for name in listed if (number := numbers[name]) is not None]
@@ -190,7 +194,7 @@ def _as_listed(names: Sequence[str], listed: Sequence[str], wanted: str) -> list
     if any(wrong.values()):
         faults = "; ".join(f"{what} {few(of)}" for what, of in wrong.items() if of)
         raise OptionError(
-            f"--class-order {wanted}: found a list that {faults}; expected each of the "
-            f"{len(names)} class names once: mend the list"
+            f"{called}: found a list that {faults}; expected each of the {len(names)} class "
+            "names once: mend the list"
         )
     return order

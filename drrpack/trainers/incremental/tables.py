@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drrpack.core.errors import OptionError
+from drrpack.core.wording import counted
 from drrpack.formats.files.publish import write_atomic
 from drrpack.formats.layout import Json
 from drrpack.trainers.incremental.grouping import Group, differing, grouped
@@ -102,12 +103,12 @@ def plot(results: Iterable[Result], path: Path) -> None:
 def _label(group: Group, columns: Sequence[str]) -> str:
     name = group.name(columns).replace(group.method, group.method.upper(), 1)
     seeds = f", {len(group.runs)} seeds" if len(group.runs) > 1 else ""
-    return f"{name}, {group.phases} phases{seeds}"
+    return f"{name}, {counted(group.phases, 'phase')}{seeds}"
 
 
 def curve(runs: Sequence[Result]) -> tuple[list[int], NDArray[np.float64]]:
     """Classes seen (P,) and accuracy (S, P) of S runs of one method; raises OptionError."""
     seen = [[phase.classes_seen for phase in run.phases] for run in runs]
     if any(other != seen[0] for other in seen):
-        raise OptionError("runs of one method with other numbers of classes can't be averaged")
+        raise OptionError("runs of one method with different numbers of classes can't be averaged")
     return seen[0], np.array([[phase.accuracy for phase in run.phases] for run in runs])

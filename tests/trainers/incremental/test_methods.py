@@ -124,7 +124,7 @@ def test_codes_under_a_budget() -> None:
     whole = context.data.replayed(context.seen)[0]
     np.testing.assert_array_equal(images[:3], whole[5:8])  # the best, which are the last here
     assert method.memory_bytes(context_of("drr", budget_bytes=75_000))["payload"] == 5000
-    with pytest.raises(OptionError, match=r"--budget-mb 0.0706 is too little.*models 0.07"):
+    with pytest.raises(OptionError, match=r"`budget_mb=0.0706` is too little.*models 0.07"):
         method.memory_bytes(context_of("drr", budget_bytes=70_600))
 
 
@@ -323,7 +323,7 @@ def test_pairs_are_an_image_and_its_reconstruction(each: int | None) -> None:
 def test_exemplars_must_be_in_the_memory_from_the_start(tmp_path: Path) -> None:
     data = DigitsData(8)
     data.exemplars = lambda label: (np.zeros(0, int), np.zeros((0, 16, 16, 3), np.uint8))  # type: ignore[method-assign]
-    with pytest.raises(OptionError, match=r"'digit 3'.*--raw-per-class 20"):
+    with pytest.raises(OptionError, match=r"'digit 3'.*`raw_per_class=20`"):
         run(data, "ib-drr", out=tmp_path, **SMALL)
     assert not (tmp_path / "phases").exists()
     run(data, "ib-drr-star", out=tmp_path, **SMALL)  # nothing is there to hold it back
