@@ -1,7 +1,4 @@
-"""Runs as one page: curves, the paper's tables, accuracy against memory, pictures.
-
-The page holds all it shows: it loads nothing and sends nothing.
-"""
+"""Runs on one self-contained page: curves, the paper's tables, accuracy against memory, images."""
 
 from __future__ import annotations
 
