@@ -1,4 +1,4 @@
-"""Dense layers and embeddings in integers: for networks that look at single places."""
+"""Dense layers and embeddings in integers, for networks that see one position at a time."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Rate-distortion optimised quantisation: codes that are near, and cheap to code.
+"""Rate-distortion optimised quantisation: choose codes that are near and cheap to code.
 
-The nearest code of a vector is often one among several that are almost as near, and a context model
-expects some of them far more than others. Choosing the code with the least ``distance + weight *
-bits`` (Sullivan and Wiegand, IEEE Signal Processing Magazine 15(6), 1998) saves bits where that
-costs little. Only who encodes needs to know; what decodes does not change.
+Often several codes are almost as near to a vector as the nearest one, and a context model expects
+some of them far more than others. The code with the least ``distance + weight * bits`` (Sullivan
+and Wiegand, IEEE Signal Processing Magazine 15(6), 1998) saves bits where that costs little
+distortion. This affects only the encoder; the decoder does not change.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""Reading a file's metadata: notes for people, in which a file may hold anything, or nothing.
+"""Read the metadata of a file: notes for people, which may hold anything or nothing.
 
-Each function takes the metadata as they were parsed from JSON and returns what it understands of
-them; what has another type than it should have counts as missing.
+Each function takes the metadata as parsed from JSON. A value of the wrong type counts as missing.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""What Bit-Swap and the context model share: the likelihood of codes, phase by phase.
+"""The likelihood of codes, phase by phase, which Bit-Swap and the context model share.
 
-Codes are categories. Their likelihood is factorised in phases (`drrpack.core.phases`); the bottom
-level is conditioned on the top; all layers are those of `drrpack.core.exact`. Such a likelihood
-alone is the context model; in Bit-Swap a chain of latents stands above it.
+Codes are categories. Their likelihood is factorised into phases (`drrpack.core.phases`); the bottom
+level is conditioned on the top; all layers are those of `drrpack.core.exact`. The context model is
+this likelihood alone; Bit-Swap adds a chain of latents above it.
 """
 
 from __future__ import annotations

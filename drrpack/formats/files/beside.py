@@ -1,4 +1,4 @@
-"""Names for what stands beside a file for a while."""
+"""Names for temporary files and folders beside a file."""
 
 from __future__ import annotations
 

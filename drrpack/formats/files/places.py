@@ -1,4 +1,4 @@
-"""Where a file may be written, and in words why it can't be."""
+"""Check whether a file can be written to a place, and say why it can't."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Putting a finished file in its place: all of it or nothing, whatever happens on the way."""
+"""Put a finished file in its place, atomically: readers see the old file or the whole new one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A ``.drr`` file at an address: ``https://``, ``s3://``, ``memory://``, all that fsspec knows."""
+"""A ``.drr`` file at an address of any kind that fsspec knows, such as ``https://`` or ``s3://``."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What must be undone should the process end at once: a half-written file, a hidden cursor.
+"""A list of what to undo if the process ends suddenly: a half-written file, a hidden cursor.
 
-It imports nothing, so that it is there before anything else is.
+This module imports nothing, so that it is ready before all others.
 """
 
 from __future__ import annotations

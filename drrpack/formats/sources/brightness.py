@@ -1,4 +1,4 @@
-"""From whatever a file's samples are to RGB of 8 bits: what is black in them, and what is white."""
+"""Convert pixels of any kind to 8-bit RGB: find the values of black and white."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which files of a folder are pictures of which class and split; nothing is decoded here."""
+"""List the pictures of each class and split in a folder, without decoding them."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What a folder of images holds by name and size alone: enough to know it, without a picture read.
+"""Recognise a folder of images by the names and sizes of its files, without reading pictures.
 
-Beside a file, or in the folder where one works, a folder may have the name of a file's source and
-be another. Its listing tells in a moment; the digests of the pictures still have the last word.
+A folder beside a file or in the working folder may have the name of the file's source but other
+content. Comparing listings is fast; the digests of the pictures are still compared afterwards.
 """
 
 from __future__ import annotations

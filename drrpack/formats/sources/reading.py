@@ -1,4 +1,4 @@
-"""How the pictures of a source become pixels, where their files leave it open."""
+"""The user's choices on how pictures become pixels: size, brightness range and size limit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each way of keeping images costs and gives, on the user's own: ``drrpack compare``."""
+"""Measure bytes, quality and speed of each format on the user's images: ``drrpack compare``."""
 
 from __future__ import annotations
 

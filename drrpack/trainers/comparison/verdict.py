@@ -1,4 +1,4 @@
-"""What to make of a comparison: who wins at a size, and from how many images on a memory pays."""
+"""The verdict: which format wins at a size, and from how many images on a memory is smaller."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What entropy models would make of codes before any is coded, and which is the smallest."""
+"""Estimate the bytes that entropy models would take for some codes, and choose the smallest."""
 
 from __future__ import annotations
 

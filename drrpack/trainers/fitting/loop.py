@@ -1,4 +1,4 @@
-"""The loop that fits both networks: a budget in epochs or minutes, checkpoints, progress."""
+"""The loop that fits any network: a budget in epochs or minutes, checkpoints, progress."""
 
 from __future__ import annotations
 

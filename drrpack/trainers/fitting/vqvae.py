@@ -1,4 +1,4 @@
-"""Fitting the VQ-VAE on images, then freezing it (paper section 6.1)."""
+"""Fit the VQ-VAE on images, then freeze it (paper section 6.1)."""
 
 from __future__ import annotations
 

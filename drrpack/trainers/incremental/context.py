@@ -1,4 +1,4 @@
-"""What a class-incremental method is given in each phase: images, trainings, room for bytes."""
+"""What a class-incremental method works with in each phase: images, trainings, the byte budget."""
 
 from __future__ import annotations
 

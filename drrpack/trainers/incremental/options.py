@@ -1,4 +1,4 @@
-"""Options of a method: a frozen dataclass, whose values come from text or from Python."""
+"""Options of a method: a frozen dataclass, with values from the command line or from Python."""
 
 from __future__ import annotations
 

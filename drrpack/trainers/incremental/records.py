@@ -1,4 +1,4 @@
-"""A finished phase as its checkpoint keeps it."""
+"""A finished phase, as stored in its checkpoint."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run measured, as result.json holds it."""
+"""The result of a run, as result.json holds it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training one network from pixels that stay on the device as uint8."""
+"""Train one network from pixels that stay on the device as uint8."""
 
 from __future__ import annotations
 
