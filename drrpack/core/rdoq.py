@@ -20,12 +20,14 @@ from drrpack.core.quantiser import Quantiser
 
 BEST = 100  # the quality that takes the nearest code, whatever it costs
 DEFAULT_QUALITY = 75
-_UNIT = 250  # so many steps of quality make a weight of one
+_UNIT = 250  # steps of quality for a weight of one
 
 
 def thrift(prices: Prices | None, quality: int | None) -> Thrift | None:
-    """How a ``quality`` of 0 to 100 chooses codes by prices; None for the nearest codes, which are
-    those of quality 100, of no quality and of no prices."""
+    """A chooser of codes for a ``quality`` of 0 to 100.
+
+    None stands for the nearest codes: at quality 100, without a quality, or without prices.
+    """
     if prices is None or quality is None or quality == BEST:
         return None
     return Thrift(prices, (BEST - quality) / _UNIT)
@@ -36,7 +38,7 @@ class Thrift:
 
     Args:
         prices: the bits; of a model whose integers are frozen.
-        weight: what a bit is worth, in the mean squared distance from a code to the one next to it.
+        weight: the price of a bit, in mean squared distances from a code to the nearest other code.
     """
 
     def __init__(self, prices: Prices, weight: float) -> None:

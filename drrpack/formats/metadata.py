@@ -46,14 +46,14 @@ class SourceRecord:
 
 @dataclass(frozen=True)
 class _Fit:
-    """One fit of the codec: on the first so many classes of the source with this digest."""
+    """One fit of the codec, on the first classes of the source with this digest."""
 
     source_digest: str
     classes: int
 
 
 def part(metadata: Json, name: str) -> Json:
-    """The object called ``name``; an empty one where there is none, or something else."""
+    """The object called ``name``; empty if it is missing or not an object."""
     found: object = metadata.get(name)
     return found if isinstance(found, dict) else {}
 

@@ -60,7 +60,7 @@ def _folder() -> Path | None:
 
 
 def _read(folder: Path) -> dict[str, str]:
-    """Absolute paths by digest, the newest last; what is no such thing is left out."""
+    """Absolute paths by digest, the newest last; other content is left out."""
     try:
         content: object = json.loads(_bytes_of(folder / NAME))
     except (OSError, ValueError, RecursionError):

@@ -207,7 +207,7 @@ class LevelNetwork(nn.Module):
         """Codes (streams, images, H, W) as the networks take them: (streams * images, H, W)."""
         return torch.from_numpy(codes).reshape(-1, *codes.shape[2:]).to(self.device)
 
-    # what is stored beside the layers: of latents, and there are none
+    # parameters of latents, which are stored beside the layers; this base class has no latents
 
     @property
     def last_size(self) -> int:

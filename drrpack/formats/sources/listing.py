@@ -23,7 +23,7 @@ def listings(root: Path) -> dict[str, str]:
     It is taken over ``drrpack-listing-1`` and a zero byte, then for each file the length of its
     path as 8 bytes little-endian, its path, and its size as 8 bytes little-endian. Files, paths and
     their order are those of `Source.digest`, with files that are no pictures. Empty where the
-    folder is none of a source.
+    folder is not that of a source.
     """
     try:
         return {split: _digest(files) for split, files in kind_of(root).files(root)}

@@ -123,8 +123,8 @@ def _or_dash(value: object) -> str:
     return "-" if value is None else str(value)
 
 
-# What the accuracy of a run on raw test images follows from. The view through the codec and the
-# number of threads are not among it: they leave the training as it is, but for rounding.
+# All settings that affect the accuracy of a run on raw test images. The test through the codec and
+# the number of threads are not among them: they do not change the training, except for rounding.
 SETTINGS: dict[str, Callable[[Result], str]] = {
     "options": _options,
     "data": lambda run: run.config.data[:8],

@@ -42,7 +42,7 @@ class PhaseRecord:
 
 @dataclass(frozen=True)
 class FinishedPhase:
-    """A phase that was carried out: its record, and what goes on from it."""
+    """A finished phase: its record, and the state that the next phase starts from."""
 
     record: PhaseRecord
     weights: State  # of the classifier

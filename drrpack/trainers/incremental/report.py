@@ -55,7 +55,7 @@ def find_results(places: Iterable[Path]) -> list[Result]:
 
 
 def complete(results: Sequence[Result]) -> list[Result]:
-    """Those that have all their phases; raises OptionError where there is none."""
+    """The results that have all their phases; raises OptionError if there are none."""
     done = [result for result in results if result.complete]
     if not done:
         raise OptionError("none of these runs is complete yet; go on with `drrpack train --resume`")
