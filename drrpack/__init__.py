@@ -1,4 +1,4 @@
-"""drrpack: a labelled image folder as one small file, from which a classifier can be trained.
+"""drrpack stores a labelled image folder as one small file, and trains classifiers from that file.
 
 Each command of ``drrpack`` is a function here: ``encode``, ``append``, ``drop``, ``merge``,
 ``stats``, ``verify``, ``preview``, ``export``, ``compare``, ``train`` and ``report``.

@@ -1,4 +1,4 @@
-"""The command line: one file a command, each a thin shell around one call into the library."""
+"""The command line: each command is one file that parses, calls one operation and prints."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What operations report, on the screen: progress bars, and lines above them."""
+"""Show the reports of operations: progress bars, and lines above them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from drrpack.trainers.incremental.run_progress import RunProgress
 
 
 class _Display(Progress):
-    """Progress bars, and above them the accuracies so far, by classes seen."""
+    """Progress bars, below a table of the accuracies so far, by classes seen."""
 
     def __init__(self, *columns: ProgressColumn, console: Console) -> None:
         self.accuracies: dict[str, dict[int, float]] = {}  # of each run, by classes seen
@@ -43,7 +43,7 @@ class _Display(Progress):
 
 
 class Bars:
-    """Progress bars, one a stage, in the order in which stages report."""
+    """One progress bar for each stage, in the order in which the stages report."""
 
     def __init__(self) -> None:
         self._bars = _Display(
@@ -72,8 +72,10 @@ class Bars:
             self._hidden_cursor.__exit__()
 
     def move(self, stage: str, fraction: float, detail: str, finished: str) -> None:
-        """Set a stage's bar; stages before it are complete then, and say what is true ``finished``:
-        a stage need not report its last step."""
+        """Set the bar of a stage, and complete the bars of earlier stages.
+
+        A completed bar shows ``finished``, because a stage need not report its last step.
+        """
         if not self._tasks:
             self._hidden_cursor.__enter__()
             self._bars.start()  # not before: bars that never move would leave an empty line
@@ -88,11 +90,11 @@ class Bars:
             self._bars.update(task, completed=1.0, detail=self._finished[stage])
 
     def count(self, stage: str, done: int, total: int) -> None:
-        """Set a stage's bar to so many of so many."""
+        """Set the bar of a stage to ``done`` out of ``total``."""
         self.move(stage, done / max(1, total), f"{done}/{total}", f"{total}/{total}")
 
     def __call__(self, event: Event) -> None:
-        """Show what an operation reports."""
+        """Show an event of an operation."""
         match event:
             case FitProgress():
                 figures = _fit_figures(event)
@@ -106,12 +108,12 @@ class Bars:
                 tell(event)
 
     def training(self, event: RunProgress) -> None:
-        """Show a report of `drrpack.trainers.incremental.protocol.run`."""
+        """Show the progress of `drrpack.trainers.incremental.protocol.run`."""
         detail = f"phase {event.phase}/{event.phases}, {event.classes_seen} classes"
         if event.accuracy is not None and console.is_terminal:
             of_run = self._bars.accuracies.setdefault(self.run, {})
             of_run[event.classes_seen] = event.accuracy
-        elif event.accuracy is not None:  # a log keeps lines
+        elif event.accuracy is not None:  # in a log file, print a line for each phase
             console.print(f"{detail}: accuracy {event.accuracy:.2f} %")
         finished = detail
         detail += f", epoch {event.epoch}/{event.epochs}"

@@ -1,4 +1,4 @@
-"""What the commands show: notes and tables. Only the command line prints."""
+"""The tables that commands print. Only the command line prints."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 
 def ask_to_trust(memory: str) -> Callable[[Sequence[str]], bool]:
-    """Whether the paths that a file names may be opened: asked where somebody can answer."""
+    """A function that asks the user whether to open paths that a file names.
+
+    It answers no if nobody can be asked, because stdin or stdout is not a terminal.
+    """
 
     def answer(paths: Sequence[str]) -> bool:
         if not (sys.stdin.isatty() and sys.stdout.isatty()):
@@ -33,7 +36,7 @@ def ask_to_trust(memory: str) -> Callable[[Sequence[str]], bool]:
 
 
 def duration(seconds: float) -> str:
-    """``1:02:03`` or ``2:03``."""
+    """Seconds as ``1:02:03`` or ``2:03``."""
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
@@ -48,7 +51,7 @@ def table(title: str, *columns: str) -> Table:
 
 
 def print_stats(found: Stats) -> None:
-    """The tables of ``drrpack stats``."""
+    """Print the tables of ``drrpack stats``."""
     note(f"{found.path}: format {found.format_version}, {found.images} images")
     for made in (_bytes_table(found), _memory_table(found), _codes_table(found)):
         console.print(made)
@@ -119,7 +122,7 @@ def _quality_line(found: Stats) -> str:
 
 
 def beside_raw(size: int, raw: int) -> str:
-    """How large a file of ``size`` bytes is, beside the ``raw`` bytes of its pixels."""
+    """Compare the ``size`` of a file with the ``raw`` size of its pixels, both in bytes."""
     if raw == 0:
         return "no pixels to compare it with"
     if f"{size / raw:.1f}" == "1.0":
@@ -130,7 +133,7 @@ def beside_raw(size: int, raw: int) -> str:
 
 
 def print_comparison(comparison: Comparison, budget_mb: float | None) -> None:
-    """What each choice costs and gives, and who wins."""
+    """Print bytes, quality and speed of each format, and which format wins."""
     images, (height, width) = comparison.images, comparison.image_size
     made = table(
         f"{images} images of {height}x{width}, measured on {comparison.sample}",
@@ -156,7 +159,7 @@ def print_comparison(comparison: Comparison, budget_mb: float | None) -> None:
 
 
 def plus_minus(mean: float, deviation: float | None) -> str:
-    """A mean, and the deviation around it where there is one."""
+    """A mean and, if there is one, its standard deviation."""
     if deviation is None:
         return f"{mean:.2f}"
     return f"{mean:.2f} {shown('±', '+-')} {deviation:.2f}"

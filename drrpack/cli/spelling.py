@@ -1,4 +1,4 @@
-"""Arguments in messages, spelled as options: the library writes `size=32`, users type --size 32."""
+"""Spell arguments in messages as options: the library writes `size=32`, users type --size 32."""
 
 from __future__ import annotations
 
@@ -6,19 +6,20 @@ import ast
 import re
 from contextlib import suppress
 
-# The arguments of operations that are options here. A test holds this list against the commands.
+# The arguments of operations that are options here. A test compares this list with the commands.
 OPTIONS = frozenset((
     "base", "budget_mb", "ceiling", "chart", "class_order", "classes", "codec", "columns",
     "compiled", "decoder_only", "depth", "device", "download", "entropy", "epochs", "exemplars",
-    "extend", "family", "finetune", "finetune_decoder", "fit", "fit_classes", "force", "format",
-    "full", "keep_entropy_model", "max_megapixels", "memory", "method", "minutes", "out", "output",
-    "phases", "quality", "quick", "raw_per_class", "raw_select", "recipe", "resume", "rows",
-    "sample", "seed", "seeds", "size", "skip_bad", "source", "test", "test_view", "thin", "train",
-    "train_at", "value_range", "width", "work",
+    "extend", "family", "finetune", "finetune_decoder", "fit", "fit_classes", "force", "format", "full",
+    "keep_entropy_model", "max_megapixels", "memory", "method", "minutes", "options", "out",
+    "output", "phases", "quality", "quick", "raw_per_class", "raw_select", "recipe", "resume",
+    "rows", "sample", "seed", "seeds", "size", "skip_bad", "source", "test", "test_view", "thin",
+    "train", "train_at", "value_range", "width", "work",
 ))  # fmt: skip
 _SPELLED_OTHERWISE = {
     "value_range": "--range",
     "compiled": "--compile",
+    "options": "--set",
     "fit='scratch'": "--fit",
     "fit='finetune'": "--finetune",
     "fit='decoder'": "--finetune-decoder",
@@ -29,7 +30,7 @@ _ARGUMENT = re.compile(r"`([a-z_]+)(?:=([^`]*))?`")
 
 
 def spelled(text: str) -> str:
-    """A message of the library in which arguments between backticks are spelled as options."""
+    """Replace arguments between backticks in a message of the library by options."""
     return _ARGUMENT.sub(_option, text)
 
 
@@ -45,13 +46,15 @@ def _option(found: re.Match[str]) -> str:
 
 
 def _value(text: str) -> str:
-    """A value in Python's spelling as it is typed: text without quotes, tuples with spaces, lists
-    with commas between."""
+    """Turn a value in Python's spelling into what users type.
+
+    Text loses its quotes, the parts of a tuple are separated by spaces, those of a list by commas.
+    """
     if text.startswith("(") and text.endswith(")"):
         return text[1:-1].replace(", ", " ")
     if text.startswith("[") and text.endswith("]"):
         return text[1:-1].replace(", ", ",")
     if text.startswith(("'", '"')):
-        with suppress(SyntaxError, ValueError):  # it was cut short
+        with suppress(SyntaxError, ValueError):  # the message cut the value short
             return str(ast.literal_eval(text))
     return text

@@ -32,7 +32,7 @@ def train(
             "current folder first."
         ),
     ] = "drr",
-    settings: Annotated[
+    options: Annotated[
         list[str] | None,
         typer.Option(
             "--set",
@@ -144,7 +144,7 @@ def train(
 
     with Bars() as bars:
         results = train_on(
-            memory, out, method=method, options=parse_settings(settings or []), ceiling=ceiling,
+            memory, out, method=method, options=parse_settings(options or []), ceiling=ceiling,
             phases=numbers(phases, "--phases"), base=base, classes=classes,
             class_order=class_order, recipe=recipe, epochs=epochs, width=width, seed=seed,
             seeds=seeds, budget_mb=budget_mb, exemplars=exemplars, test=test, source=source,

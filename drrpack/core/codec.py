@@ -1,6 +1,7 @@
-"""The two codecs in a row: images -> codes -> streams, and back. Fitting is the trainers' business.
+"""The lossy and the lossless codec in sequence: images -> codes -> streams, and back.
 
-Everything is a pure function of its arguments: no files, no printing, no global random state.
+All functions depend only on their arguments: no files, no printing, no global random state. The
+trainers fit the networks.
 """
 
 from __future__ import annotations

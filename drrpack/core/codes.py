@@ -1,4 +1,4 @@
-"""The codes of images: what the VQ-VAE makes, and what entropy models store."""
+"""The codes of images, which the VQ-VAE makes and entropy models store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Dense layers and embeddings in integers: for networks that look at single places."""
+"""Dense layers and embeddings in integers, for networks that see one position at a time."""
 
 from __future__ import annotations
 
@@ -48,8 +48,10 @@ class IntLinear(IntConv2d):
         return F.pad(rows, (0, 0, 1, 0)).reshape(-1, len(weight))
 
     def looked_up(self, vectors: Tensor, tables: Tensor) -> Tensor:
-        """The layer's output (N, O) for the vectors with the numbers (N, P), 0 where there is none
-        and else one more than the row of the embedding; ``tables`` are from `tables`."""
+        """The layer's output (N, O), by looking up and summing rows of ``tables`` from `tables`.
+
+        ``vectors`` (N, P) are numbers: 0 for no vector, else one more than a row of the embedding.
+        """
         assert self.frozen is not None, "freeze before looking up"
         _, bias, scale = self.frozen
         places = vectors.shape[1]

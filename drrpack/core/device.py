@@ -8,7 +8,7 @@ from drrpack.core.errors import OptionError
 
 
 def choose_device(name: str | torch.device = "auto") -> torch.device:
-    """The device called ``name``: ``cpu``, ``cuda``, or ``auto`` for a GPU where there is one.
+    """The device called ``name``: ``cpu``, ``cuda``, or ``auto`` for a GPU if there is one.
 
     A device with a number, such as ``cuda:1``, is taken as it is.
 

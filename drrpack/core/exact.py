@@ -1,9 +1,9 @@
-"""Networks in integers: the same bits on every machine.
+"""Networks in integers, which compute the same bits on every machine.
 
-A bits-back decoder runs the networks again, and one differing bit in one probability destroys the
-rest of a stream. Floating-point sums depend on their order, so on batch size, threads and
-hardware; sums of integers below 2**24 (float32) or 2**53 (float64) do not. Everything here is an
-integer held in a float tensor, the *carrier*:
+A bits-back decoder runs the networks again, and one wrong bit in one probability destroys the rest
+of a stream. Floating-point sums depend on their order, and so on batch size, threads and hardware;
+sums of integers below 2**24 (float32) or 2**53 (float64) do not. Every number here is an integer
+that a float tensor holds, the *carrier*:
 
 - a convolution multiplies integer activations with int8 weights; the bound of every partial sum is
   derived from the weights, for each output channel, when they are frozen or loaded;

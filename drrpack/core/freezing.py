@@ -1,4 +1,4 @@
-"""All integer layers of a network: frozen to be coded with, thawed to be fitted further."""
+"""Freeze all integer layers of a network for coding, or thaw them for further fitting."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables of how often each code occurs: the images that start a stream are coded by them alone."""
+"""Tables of code frequencies, which alone code the first images of a stream."""
 
 from __future__ import annotations
 

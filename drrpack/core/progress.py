@@ -1,4 +1,4 @@
-"""What a long operation tells while it is under way, whatever the operation is."""
+"""The events that any long operation reports while it works."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Rate-distortion optimised quantisation: codes that are near, and cheap to code.
+"""Rate-distortion optimised quantisation: choose codes that are near and cheap to code.
 
-The nearest code of a vector is often one among several that are almost as near, and a context model
-expects some of them far more than others. Choosing the code with the least ``distance + weight *
-bits`` (Sullivan and Wiegand, IEEE Signal Processing Magazine 15(6), 1998) saves bits where that
-costs little. Only who encodes needs to know; what decodes does not change.
+Often several codes are almost as near to a vector as the nearest one, and a context model expects
+some of them far more than others. The code with the least ``distance + weight * bits`` (Sullivan
+and Wiegand, IEEE Signal Processing Magazine 15(6), 1998) saves bits where that costs little
+distortion. This affects only the encoder; the decoder does not change.
 """
 
 from __future__ import annotations
@@ -20,12 +20,14 @@ from drrpack.core.quantiser import Quantiser
 
 BEST = 100  # the quality that takes the nearest code, whatever it costs
 DEFAULT_QUALITY = 75
-_UNIT = 250  # so many steps of quality make a weight of one
+_UNIT = 250  # steps of quality for a weight of one
 
 
 def thrift(prices: Prices | None, quality: int | None) -> Thrift | None:
-    """How a ``quality`` of 0 to 100 chooses codes by prices; None for the nearest codes, which are
-    those of quality 100, of no quality and of no prices."""
+    """A chooser of codes for a ``quality`` of 0 to 100.
+
+    None stands for the nearest codes: at quality 100, without a quality, or without prices.
+    """
     if prices is None or quality is None or quality == BEST:
         return None
     return Thrift(prices, (BEST - quality) / _UNIT)
@@ -36,7 +38,7 @@ class Thrift:
 
     Args:
         prices: the bits; of a model whose integers are frozen.
-        weight: what a bit is worth, in the mean squared distance from a code to the one next to it.
+        weight: the price of a bit, in mean squared distances from a code to the nearest other code.
     """
 
     def __init__(self, prices: Prices, weight: float) -> None:

@@ -1,10 +1,10 @@
-"""What a process has set, held off: results follow from arguments, and settings stay the user's.
+"""Isolation from process settings: results depend on arguments alone, and settings do not change.
 
-A program sets a default dtype or device for its own networks, runs its loop under autocast, seeds
-the random state of its shuffles. None of that may reach what is computed here, nor may anything
-here move it. Where a setting belongs to a thread it is put back to what PyTorch and numpy come
-with for as long as it takes. The default dtype belongs to the whole process, so other threads would
-see a change: it is not touched, and whatever is made here says its dtype.
+A program may set a default dtype or device for its own networks, run its loop under autocast, or
+seed the random state of its shuffles. These settings must not affect results here, and drrpack must
+not change them. A setting of a thread is reset to the default of PyTorch or numpy while drrpack
+computes. The default dtype belongs to the whole process, so other threads would see a change:
+drrpack does not touch it, and gives a dtype wherever it makes a tensor.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Streams: the codes of one class at one level as one ANS message, many streams side by side.
 
-The first images of a stream are *plain*: coded by a fixed table on one lane, until the stack can
-pay for bits-back. Then the message is widened to several lanes and the entropy model codes groups
-of images. The stream ends narrow again. Because inference is exact, streams that were written side
-by side are read in any company, or alone.
+The first images of a stream are *plain*: a fixed table codes them on one lane, until the stack has
+enough bits for bits-back. Then the message is widened to several lanes, and the entropy model codes
+groups of images. At the end the message is narrowed again. Because inference is exact, a stream
+that was written beside others can be read alone or beside any others.
 """
 
 from __future__ import annotations

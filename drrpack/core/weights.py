@@ -1,7 +1,7 @@
-"""The VQ-VAE as a section and back, and what reading any section of a model takes.
+"""Turn the VQ-VAE into a section and back; helpers to read the section of any model.
 
-A config is JSON that fixes every shape, the data one blob of tensors. Both directions are pure;
-files are the container's business. Entropy models are stored by `drrpack.core.entropy`.
+The config is JSON that fixes every shape; the data is one blob of tensors. No function touches a
+file; the container does that. `drrpack.core.entropy` stores entropy models.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The ledger of a ``.drr`` file: where every byte goes, and what it buys."""
+"""The account of a ``.drr`` file: bytes of all parts, bits per code and PSNR."""
 
 from __future__ import annotations
 
@@ -35,8 +35,10 @@ class BytesPerImage:
 
 @dataclass(frozen=True)
 class Bits:
-    """Bits per code: as coded, by the order-0 entropy of the codes, and by lzma; the latter two
-    are None where they were not measured."""
+    """Bits per code: as coded, by the order-0 entropy of the codes, and by lzma.
+
+    The latter two are None if they were not measured.
+    """
 
     coded: float
     order0: float | None

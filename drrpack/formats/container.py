@@ -62,7 +62,7 @@ def _verify(path: Path) -> None:
 
 
 class Reader:
-    """A ``.drr`` file: its structure in memory, and everything else read when it is asked for.
+    """A ``.drr`` file: its structure stays in memory, everything else is read on demand.
 
     A reader may be used by several threads, survives a fork, and can be pickled: each process
     opens the file for itself when it first reads.
@@ -79,9 +79,9 @@ class Reader:
         fingerprint: a digest of the content, the same for copies of a file.
 
     Raises:
-        FormatError: no ``.drr`` file. MissingError: no file at all. ReadError: it can't be read.
-        VersionError: a version that this program does not know. UnsafeError: the file breaks the
-            rules of the format. CorruptError: it is damaged.
+        FormatError: the file is not a ``.drr`` file. MissingError: there is no file. ReadError: it
+            can't be read. VersionError: this program does not know its version. UnsafeError: it
+            breaks a rule of the format. CorruptError: it is damaged.
     """
 
     def __init__(self, path: AnyPath) -> None:
@@ -180,10 +180,10 @@ class Reader:
         return len(self.structure.digests)
 
     def byte_account(self) -> dict[str, int]:
-        """What the file's bytes are spent on: the parts add up to ``file``.
+        """The bytes of the file by part; the parts add up to ``file``.
 
-        ``payload`` is all streams, ``raw`` images kept as they are with their index, and
-        ``container`` all that is in no other part: index, names, metadata and HDF5 itself.
+        ``payload`` is all streams, ``raw`` is raw images with their index, and ``container`` is
+        everything else: index, names, metadata and HDF5 itself.
         """
         structure = self.structure
         parts = {"payload": int(self.index["top_bytes"].sum(dtype=np.int64))}
@@ -231,13 +231,13 @@ class Reader:
             self.raw_record(row)
 
     def _check_data(self, name: str) -> None:
-        """The digest of what may be too large to be read whole."""
+        """Check the digest of a dataset that may be too large to be read at once."""
         extent, digest = self.structure.extents[name], sha256()
         self._hash(digest, extent.offset, extent.offset + extent.size)
         self._compare(name, digest.hexdigest())
 
     def _check_seal(self) -> None:
-        """All bytes but the seal's own, those between the sections included."""
+        """Check the digest of all bytes except the seal, including those between the sections."""
         structure, digest = self.structure, sha256()
         extent = structure.extents["seal"]
         self._hash(digest, 0, extent.offset)

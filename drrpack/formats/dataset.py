@@ -1,4 +1,4 @@
-"""`DRRDataset`: a ``.drr`` file as a map-style PyTorch dataset, decoded as it is used."""
+"""`DRRDataset`: a ``.drr`` file as a map-style PyTorch dataset, which decodes classes on demand."""
 
 from __future__ import annotations
 
@@ -31,35 +31,37 @@ Item: TypeAlias = tuple[Any, ...]
 
 
 class DRRDataset(Dataset[Item]):
-    """The images of a ``.drr`` file, as they come out of the codec.
+    """The reconstructed images of a ``.drr`` file.
 
-    Items are ``(image, label)``, the image a uint8 tensor (3, H, W); ``transform`` is applied to
-    it. Pixels are the same bytes whatever the batch, the worker or the machine. Codes of a class
-    are decoded when one of its images is first asked for and stay in memory (160 bytes an image
-    of 32x32); pixels stay up to ``cache_bytes``. Threads may share a dataset; they decode one
-    after the other.
+    Items are ``(image, label)``; the image is a uint8 tensor (3, H, W), to which ``transform`` is
+    applied. Pixels are the same bytes for every batch, worker and machine. The codes of a class are
+    decoded when one of its images is first used, and stay in memory (160 bytes for an image of
+    32x32); pixels stay up to ``cache_bytes``. Threads may share a dataset; they decode one after
+    the other.
 
     With ``raw="pairs"`` the items are the raw exemplars that the file keeps: ``(raw,
     reconstruction, label)``, both images uint8 (3, H, W) and transformed.
 
     Args:
-        path: the file.
-        classes: names or numbers of the classes to read, all by default. Labels count in this
-            order, and only these streams are read.
+        path: the path or the address of the file.
+        classes: names or numbers of the classes to read, all by default. Labels follow this order,
+            and only the streams of these classes are read.
         transform, target_transform: applied to an image (3, H, W) uint8 and to a label.
         cache_bytes: how much memory decoded pixels may take; 0 decodes every time.
-        device: where the codec runs. Keep to the CPU where a `DataLoader` has workers.
-        raw: "pairs" for the raw exemplars beside their reconstructions, None for all images.
+        device: where the codec runs. Use the CPU if a `DataLoader` has workers.
+        raw: "pairs" for the raw exemplars with their reconstructions, None for all images.
 
     Attributes:
-        classes: names, in the order of the labels. class_to_idx: their labels, from that list.
-        targets: the label of every item. image_size: (H, W).
-        Items, arrays and copies in workers follow ``targets`` and ``classes`` where a program
-        changes them; what is read from the file does not depend on them.
+        classes: names, in the order of the labels.
+        class_to_idx: the label of each name in ``classes``; read only.
+        targets: the label of every item.
+        image_size: (H, W).
+        A program may change ``targets`` and ``classes``: items, arrays and copies in workers follow
+        the change. Reading the file does not depend on them.
 
     Raises:
-        FormatError, CorruptError: the file is not one of ours, or damaged (`drrpack.core.errors`).
-        OptionError: a class that the file does not have, or pairs where it keeps no raw images.
+        FormatError: the file is missing, damaged or not a .drr file (`drrpack.core.errors`).
+        OptionError: the file lacks one of the classes, or keeps no raw images for pairs.
     """
 
     def __init__(

@@ -1,8 +1,8 @@
-"""What it takes to encode images as those of a file were: its encoder, and its choice of codes.
+"""The encoder and the choice of codes with which the images of a file were encoded.
 
-A file that holds the decoder alone was perhaps made by a shipped codec, whose encoder is at hand.
-Codes of a quality below 100 were chosen by a context model; where the file holds Bit-Swap, that was
-the one which is shipped with the same codebooks.
+A file that holds the decoder alone may come from a shipped codec; then the shipped encoder is used.
+A context model chose the codes of a quality below 100; if the file holds Bit-Swap, that was the
+context model that is shipped with the same codebooks.
 """
 
 from __future__ import annotations

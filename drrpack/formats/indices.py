@@ -1,4 +1,4 @@
-"""What a caller may ask a dataset for: items by their indices, classes by name or number."""
+"""Resolve what a caller asks a dataset for: items by index, classes by name or number."""
 
 from __future__ import annotations
 

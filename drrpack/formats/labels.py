@@ -1,4 +1,4 @@
-"""Names of classes as they are drawn: with a font that has their letters, or in escapes."""
+"""Draw the names of classes: with a font that has their letters, or as escapes."""
 
 from __future__ import annotations
 

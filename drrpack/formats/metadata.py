@@ -1,7 +1,6 @@
-"""Reading a file's metadata: notes for people, in which a file may hold anything, or nothing.
+"""Read the metadata of a file: notes for people, which may hold anything or nothing.
 
-Each function takes the metadata as they were parsed from JSON and returns what it understands of
-them; what has another type than it should have counts as missing.
+Each function takes the metadata as parsed from JSON. A value of the wrong type counts as missing.
 """
 
 from __future__ import annotations
@@ -47,14 +46,14 @@ class SourceRecord:
 
 @dataclass(frozen=True)
 class _Fit:
-    """One fit of the codec: on the first so many classes of the source with this digest."""
+    """One fit of the codec, on the first classes of the source with this digest."""
 
     source_digest: str
     classes: int
 
 
 def part(metadata: Json, name: str) -> Json:
-    """The object called ``name``; an empty one where there is none, or something else."""
+    """The object called ``name``; empty if it is missing or not an object."""
     found: object = metadata.get(name)
     return found if isinstance(found, dict) else {}
 

@@ -1,7 +1,7 @@
-"""The raw images behind a ``.drr`` file: found again by the name and the digests that it records.
+"""Find the raw images of a ``.drr`` file again, by the name and the digests that it records.
 
-A file may come from anywhere, so no text of it is ever opened as a path. Where a folder lies, the
-user's own machine remembers, or it lies at hand, or the user says it.
+A file may come from anywhere, so drrpack never opens text from it as a path. The user's machine
+remembers where a folder is; otherwise the folder is beside the file, or the user names it.
 """
 
 from __future__ import annotations
@@ -105,14 +105,14 @@ def remember(source: Source) -> None:
 def open_originals(
     reader: Reader, given: Path | None, split: Split, *, trusted: bool = False
 ) -> Originals:
-    """Open what was encoded, and check ``split`` of it.
+    """Open the folders that were encoded, and check their ``split``.
 
-    Each folder must hold the very images that were encoded, as their digest shows. ``given`` is
-    where one of them is now; others are looked for as `_find` does. ``trusted``: paths that the
-    file itself names may be opened, as files of before do.
+    Each folder must hold exactly the images that were encoded; their digest shows it. ``given`` is
+    the present place of one folder; `_find` looks for the others. ``trusted``: paths that an older
+    file names may be opened.
 
     Raises:
-        SourceError: a folder is gone or not to be found, has changed, or lacks the split.
+        SourceError: a folder can't be found, has changed, or lacks the split.
     """
     option = "`test=DIR`" if split == "test" else "`source=DIR`"
     records = _records(reader)
@@ -123,7 +123,7 @@ def open_originals(
 
 
 def untrusted_paths(reader: Reader, given: Path | None) -> list[str]:
-    """The paths that a file of before names for folders that are to be found in no other way."""
+    """The paths that an older file names for folders that can't be found in another way."""
     records = _records(reader)
     if given is not None and len(records) == 1:
         return []
@@ -162,7 +162,7 @@ def _open_part(
 
 
 def _without_folder(reader: Reader, kept: SourceRecord, how: Opening, split: Split) -> Source:
-    """The source of a record that lies in no folder: one that can be opened by its name."""
+    """The source of a record without a folder, which is opened by the name of its kind."""
     source = None if kept.kind is None else reopened(kept.kind, how)
     if source is not None and source.digest(split) == kept.digests.get(split):
         return source
@@ -210,7 +210,7 @@ def _listed(folder: Path, kept: SourceRecord, split: Split) -> bool:
 
 
 def _missing(kept: SourceRecord, path: Path | None) -> str:
-    """What is known of a folder that is not to be found."""
+    """Say where a folder was looked for without success."""
     if path is not None:
         return f"the images it was made from are not at {path} any more"
     if kept.path is not None:
@@ -257,7 +257,7 @@ def _check_fit(reader: Reader, found: Originals) -> None:
 
 
 def _refuse_training_images(reader: Reader, source: Source, split: Split) -> None:
-    """An accuracy on what the memory was made of would say nothing."""
+    """Raise SourceError for training images, on which an accuracy would mean nothing."""
     digest = source.digest(split)
     known = [kept.digests.get("train") for kept in _records(reader)]
     if digest in known:
@@ -272,7 +272,7 @@ def _records(reader: Reader) -> Sequence[SourceRecord]:
 
 
 def recorded_reading(reader: Reader) -> Reading:
-    """How the memory's images were read, its --size above all: other images are read so as well."""
+    """How the memory's images were read, above all their size; other images are read alike."""
     reading = Reading()
     for kept in _records(reader):
         reading = reading.or_as(kept.reading)

@@ -1,4 +1,4 @@
-"""A picture of what a memory holds: reconstructions, the originals above them where they are."""
+"""A picture of reconstructions, with the originals above them if they can be found."""
 
 from __future__ import annotations
 

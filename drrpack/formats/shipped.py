@@ -67,7 +67,7 @@ def _layouts(section: Section) -> Json:
 
 
 def key(section: Section) -> str:
-    """What names a model: the digest of its section but for the layout of streams."""
+    """The name of a model: the digest of its section without the layout of streams."""
     config = {k: v for k, v in section.config.items() if k != STREAMS}
     text = json.dumps(config, sort_keys=True, separators=(",", ":")).encode()
     return section_digest(section.version, text, section.data)

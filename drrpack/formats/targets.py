@@ -1,4 +1,4 @@
-"""The labels of the items of a `DRRDataset`: those of the file, until a program sets others."""
+"""The labels of the items of a `DRRDataset`, which a program may replace."""
 
 from __future__ import annotations
 

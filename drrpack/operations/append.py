@@ -1,4 +1,4 @@
-"""New classes for a ``.drr`` file that is there: what ``drrpack append`` does."""
+"""Add classes or images to an existing ``.drr`` file: the work of ``drrpack append``."""
 
 from __future__ import annotations
 
@@ -33,8 +33,10 @@ DEFAULT_MINUTES = {"cpu": 10.0, "cuda": 3.0}  # of tuning: the model has been fi
 
 @dataclass(frozen=True)
 class Appended:
-    """The sizes of the file with the entropy model as it was and tuned, in bytes; the smaller has
-    been written. Without tuning there is but one."""
+    """Sizes of the file in bytes, with the old entropy model and with the fine-tuned one.
+
+    The smaller file was written. ``tuned_bytes`` is None if nothing was fine-tuned.
+    """
 
     path: Path
     kept_bytes: int
@@ -62,23 +64,24 @@ def append(
 ) -> Appended:
     """Add classes to a ``.drr`` file: the next phase of class-incremental learning.
 
-    The VQ-VAE stays as it is, so old codes stay what they were. The entropy model is tuned on old
-    and new codes and everything coded anew, unless the file comes out smaller without.
+    The VQ-VAE does not change, so old codes stay the same. The entropy model is fine-tuned on old
+    and new codes, and all images are coded again, unless the old entropy model makes the smaller
+    file.
 
     Args:
         memory: the file to add to.
         source: images of new classes, as for `drrpack.encode`.
-        keep_entropy_model: code the new images with the entropy model that is there.
-        extend: add images to classes that the file has already.
-        epochs, minutes: how long to tune the entropy model; by default 10 minutes on a CPU and 3
-            on a GPU.
-        size, depth, value_range, max_megapixels: as for `drrpack.encode`; by default as the images
-            of the file were read.
+        keep_entropy_model: code the new images with the file's entropy model as it is.
+        extend: add images to classes that the file already has.
+        epochs, minutes: how long to fine-tune the entropy model; by default 10 minutes on a CPU
+            and 3 on a GPU.
+        size, depth, value_range, max_megapixels: as for `drrpack.encode`; by default the values
+            with which the images of the file were read.
         device, seed, skip_bad, class_names, test, report: as for `drrpack.encode`.
 
     Raises:
         FormatError, OutputError, SourceError, OptionError: each names the path and the fix.
-        DrrError: what was coded does not decode to the same codes; the file is as it was then.
+        DrrError: the streams do not decode to the same codes; the file is unchanged then.
     """
     report, path = heard(report), Path(memory)
     place = choose_device(device)
@@ -107,9 +110,9 @@ def _budget(epochs: int | None, minutes: float | None, keep: bool, device: str) 
 
 @float_arithmetic()
 def carry_out(reader: Reader, plan: AppendPlan, report: Report) -> Appended:
-    """Encode the new images, tune the entropy model on all codes, keep the smaller file.
+    """Encode the new images, fine-tune the entropy model on all codes, keep the smaller file.
 
-    The file must be held by `changing` meanwhile.
+    The caller must hold the file's lock (`changing`).
     """
     options, codec = plan.options, plan.codec
     classes, choice = _classes_and_raw(reader, plan)
@@ -130,7 +133,7 @@ def carry_out(reader: Reader, plan: AppendPlan, report: Report) -> Appended:
 
 
 def _classes_and_raw(reader: Reader, plan: AppendPlan) -> tuple[list[str], RawChoice]:
-    """All classes of the file to come, and which raw exemplars it keeps of the new ones."""
+    """All classes of the new file, and the raw exemplars that it keeps of the new images."""
     source = plan.source
     new = [name for name in source.classes if name not in reader.classes]
     classes = [*reader.classes, *new]
@@ -149,7 +152,7 @@ def _with_classes(reader: Reader, plan: AppendPlan, classes: list[str], encoded:
 
 
 def _kept(reader: Reader, plan: AppendPlan, content: Memory, fresh: Sequence[Codes]) -> Memory:
-    """New streams by the models that are there; the old ones stay as they are."""
+    """Code the new images with the file's models; copy the old streams."""
     try:
         made = plan.codec.compress(fresh)
     except MessageError:  # too few plain images for so short a class: all streams, laid out anew
@@ -175,8 +178,7 @@ def _together(
 def _tuned(
     reader: Reader, plan: AppendPlan, content: Memory, every: list[Codes], report: Report
 ) -> Memory:  # fmt: skip
-    """All streams by an entropy model that was fitted further on all codes (the paper, section
-    4)."""
+    """Code all images with an entropy model that was fine-tuned on all codes (paper, section 4)."""
     options, codec = plan.options, plan.codec
     fit_plan = FitPlan(options.budget, options.device, options.seed, checkpoints=plan.checkpoints)
     filled = [codes for codes in every if len(codes)]

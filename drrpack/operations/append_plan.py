@@ -1,4 +1,4 @@
-"""What ``append`` is about to do: its options, and what can be checked before the work."""
+"""The plan of ``append``: its options, and all checks that can be made before the work."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class AppendOptions:
 
 @dataclass(frozen=True)
 class AppendPlan:
-    """What is about to be done; reported before the work starts."""
+    """What ``append`` is going to do; reported before the work starts."""
 
     source: Source
     options: AppendOptions
@@ -48,7 +48,7 @@ class AppendPlan:
 
     @property
     def checkpoints(self) -> Path:
-        """The folder beside the file from which an interrupted tuning goes on."""
+        """The folder beside the file with the checkpoints of an interrupted fine-tuning."""
         return beside(self.options.memory, ".fit")
 
 
@@ -90,7 +90,7 @@ def _check(reader: Reader, source: Source, options: AppendOptions) -> None:
 
 
 def _refuse_twins(reader: Reader, new: Sequence[str], source: Source) -> None:
-    """Raise OptionError where a new class looks like one of the file's."""
+    """Raise OptionError if the name of a new class looks like that of a class in the file."""
     there = {look(name): name for name in reader.classes}
     for name in new:
         twin = there.get(look(name))

@@ -1,4 +1,4 @@
-"""What each way of keeping a user's images costs and gives: what ``drrpack compare`` does."""
+"""Compare a memory with image formats on a user's images: the work of ``drrpack compare``."""
 
 from __future__ import annotations
 
@@ -46,26 +46,30 @@ def compare(
     test: LabelledDataset | None = None,
     report: Report | None = None,
 ) -> Comparison:
-    """Measure what raw images, PNG, JPEG, WebP, AVIF and a memory cost and give for these images.
+    """Compare a memory with raw images, PNG, JPEG, WebP and AVIF: bytes, PSNR, SSIM and speed.
 
-    Of image files only what is particular to an image counts, of a memory all its models. A sheet
-    is one file of all images of a class, side by side, and counts as a whole.
+    A memory counts with all its models. An image file counts without the headers and tables that
+    all files share. A sheet is one picture that holds all images of a class side by side; it
+    counts whole.
 
     Args:
         source: labelled pictures, as for `drrpack.encode`.
-        classes: compare on some classes alone, as for `drrpack.export`.
-        sample: measure on about so many images; by default 1000, and fewer of more than 64x64.
+        classes: use only these classes, as for `drrpack.export`.
+        sample: measure on about this many images; by default 1000, fewer if the images are larger
+            than 64x64.
         size, depth, value_range, max_megapixels: how pictures become pixels, as for
             `drrpack.encode`.
-        train: train a small classifier on what each choice gives back, and test it on raw images.
-        epochs, width, seeds: of each classifier, filters of its first block, and how many of them.
-        train_at: train on what takes so many bytes an image, too.
-        work: keep accuracies in this folder, and take those that are there.
-        chart: draw PSNR and accuracy over bytes into this .png.
-        codec: compare this ``.drr`` file's codec, not drrpack's own.
+        train: train a small classifier on the decoded images of each format, and test it on raw
+            images.
+        epochs, width, seeds: epochs of each classifier, filters in its first block, and how many
+            classifiers to train for each format.
+        train_at: also train at these sizes, in bytes an image.
+        work: keep measured accuracies in this folder, and reuse those that it already has.
+        chart: plot PSNR and accuracy over bytes into this .png.
+        codec: use the codec of this ``.drr`` file instead of the one that comes with drrpack.
         device: ``"auto"``, ``"cpu"`` or ``"cuda"``.
         class_names, test: names for the labels of a dataset, and a dataset that is its test split.
-        report: called with a `Step` for each choice that is measured, and with the comparison
+        report: called with a `Step` for each format that is measured, and with the comparison
             before the chart is drawn.
 
     Raises:

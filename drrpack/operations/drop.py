@@ -1,4 +1,4 @@
-"""Classes taken out of a ``.drr`` file: what ``drrpack drop`` does."""
+"""Remove classes from a ``.drr`` file: the work of ``drrpack drop``."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from drrpack.trainers.incremental.selection import few, named_class
 def drop(
     memory: Pathlike, classes: str | Sequence[str], *, report: Report | None = None
 ) -> Written:
-    """Take classes out of a ``.drr`` file; the others stay as they are, and keep their order.
+    """Remove classes from a ``.drr`` file; the other classes and their order do not change.
 
     Args:
         memory: the file to change.
-        classes: the names of the classes that go, or one name.
+        classes: the names of the classes to remove, or one name.
         report: called with events while the work goes on.
 
     Raises:
-        OptionError: a class is not there, or none would be left.
+        OptionError: the file lacks one of the classes, or would have no class left.
         FormatError, OutputError: the file can't be read, or another process is changing it.
     """
     path, wanted = Path(memory), [classes] if isinstance(classes, str) else classes
@@ -40,7 +40,7 @@ def drop(
 
 
 def _name(path: Path, names: Sequence[str], wanted: str) -> str:
-    """The class that is wanted, as the file spells it."""
+    """The file's spelling of a class name."""
     number = named_class(names, wanted)
     if number is None:
         raise OptionError(

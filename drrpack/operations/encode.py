@@ -1,4 +1,4 @@
-"""Labelled pictures -> ``mem.drr``: what ``drrpack encode`` does, from source to checked file."""
+"""Labelled pictures -> ``mem.drr``: the work of ``drrpack encode``, from source to checked file."""
 
 from __future__ import annotations
 
@@ -78,42 +78,45 @@ def encode(
 ) -> Stats:
     """Turn labelled pictures into a ``.drr`` file; returns the account of its bytes.
 
-    A fit that was interrupted goes on where it was when the same call is made again.
+    Pictures become RGB with 8 bits a channel; transparency is dropped, not blended. After an
+    interruption the same call continues the fit.
 
     Args:
         source: an image folder, a folder with ``train/`` and ``test/``, a CIFAR folder,
             ``"digits"``, or a dataset of ``(image, label)``; see
             `drrpack.formats.sources.source.open_source`.
-        output: the file to write; ``force`` overwrites one that is there.
+        output: the file to write; ``force`` overwrites an existing file.
         size: resize every image to ``size`` x ``size`` pixels.
-        depth, value_range: what is white, or black and white, in grey pictures of more than 8 bits.
-        max_megapixels: read pictures of up to so many megapixels, by default 89.
-        fit: fit a codec: ``"scratch"``, ``"finetune"`` (the one taken, further) or ``"decoder"``
-            (the decoder alone of the one taken). ``"no"`` takes it as it is.
+        depth, value_range: bit depth, or the values of black and white, of greyscale pictures with
+            more than 8 bits.
+        max_megapixels: refuse pictures of more megapixels than this; by default 89.
+        fit: ``"scratch"`` fits a new codec, ``"finetune"`` continues to fit the existing codec, and
+            ``"decoder"`` only its decoder. ``"no"`` uses the codec as it is.
         family: of the codec that is fitted from scratch: ``"small"`` (the default), meant for
             images of up to 48 pixels a side, ``"medium"`` for up to 128, or another one of
             `drrpack.core.families`.
-        fit_classes: fit on the first so many classes, by default half of them.
+        fit_classes: fit on this many classes, the first ones; by default on half of the classes.
         epochs, minutes: how long to fit; ``epochs`` counts for each network, ``minutes`` for all.
-        codec: the ``.drr`` file whose codec is taken instead of the one that comes with drrpack.
+        codec: the ``.drr`` file whose codec to use instead of the one that comes with drrpack.
         entropy: ``"bitswap"``, ``"context"``, or ``"auto"`` for the one that makes the smaller
             file.
         quality: rate/distortion trade-off, 0 to 100; 100 always takes the nearest code. By default
             that of ``codec``, or 75.
-        raw_per_class, raw_select: keep so many images of each class as they are, chosen by
-            ``"herding"`` (near the mean of the class) or at ``"random"``.
-        decoder_only: leave the encoder out: the file is smaller, and nothing can be appended.
+        raw_per_class, raw_select: also keep this many raw images of each class, chosen by
+            ``"herding"`` (they represent the mean of the class) or at ``"random"``.
+        decoder_only: leave the VQ-VAE's encoder out: the file is smaller, but nothing can be
+            appended to it.
         thin: leave out models that come with drrpack.
         device: ``"auto"``, ``"cpu"`` or ``"cuda"``.
-        seed: of initial weights, batches and noise.
-        download: fetch ``"cifar10"`` or ``"cifar100"`` into the folder ``source`` first.
+        seed: random seed of initial weights, batches and noise.
+        download: download ``"cifar10"`` or ``"cifar100"`` into the folder ``source`` first.
         skip_bad: leave out files that can't be read as pictures.
         class_names, test: names for the labels of a dataset, and a dataset that is its test split.
         report: called with events while the work goes on.
 
     Raises:
         SourceError, OptionError, FormatError, OutputError: each names what was found and the fix.
-        DrrError: what was coded does not decode to the same codes; nothing is written then.
+        DrrError: the streams do not decode to the same codes; nothing is written then.
     """
     report, output = heard(report), Path(output)
     place = choose_device(device)
@@ -163,7 +166,7 @@ def carry_out(plan: EncodePlan, report: Report | None = None) -> Path:
 
     Raises:
         OutputError: another process is writing to that place.
-        DrrError: what was coded does not decode to the same codes; nothing is written then.
+        DrrError: the streams do not decode to the same codes; nothing is written then.
     """
     with replacing(plan.options.output):  # first, or another's work or this one's is in vain
         return _encode(plan, heard(report))
@@ -222,8 +225,9 @@ def obtain_codecs(
 ) -> tuple[list[Codec], Json]:
     """The codecs to choose from, all with one VQ-VAE, and how they were fitted.
 
-    A Bit-Swap that is fitted beside the context model that chooses the codes is none of them: its
-    file would lack what more images of this quality are encoded with. ``every`` fits it, too.
+    A context model may choose the codes. A Bit-Swap that was fitted beside it is left out then,
+    because its file would lack the model that chooses the codes of appended images.
+    ``every`` fits Bit-Swap, too.
     """
     options = plan.options
     taken, log = list(plan.taken.codecs), plan.taken.fit
@@ -251,14 +255,14 @@ def obtain_codecs(
 
 
 def _quality(codecs: Sequence[Codec], options: EncodeOptions) -> int:
-    """By which the codes are chosen; the best without an option where nothing can choose."""
+    """The quality by which codes are chosen; by default 100 if no model can choose codes."""
     if options.quality is None and prices_of(codecs) is None:
         return BEST
     return _wanted_quality(codecs, options)
 
 
 def _wanted_quality(codecs: Sequence[Codec], options: EncodeOptions) -> int:
-    """The one of the option, or else of the file whose codec is taken, or else the default."""
+    """The quality of the option, or else of the codec's file, or else the default."""
     kept = [codec.quality for codec in codecs if codec.quality is not None]
     return options.quality if options.quality is not None else [*kept, DEFAULT_QUALITY][0]
 
@@ -270,7 +274,7 @@ def _wanted(codecs: list[Codec], options: EncodeOptions) -> list[Codec]:
 def _smallest(
     codecs: list[Codec], codes: list[Codes], options: EncodeOptions, report: Report
 ) -> tuple[Codec, dict[str, int]]:
-    """The codec that makes the smaller file, and what each of several would take."""
+    """The codec that makes the smallest file, and the bytes that each of several would take."""
     if len(codecs) == 1:
         return codecs[0], {}
     report(Step("entropy models", 0, len(codecs)))
@@ -286,12 +290,12 @@ def _smallest(
 
 
 def _seen_classes(log: Json, source: Source) -> int:
-    """How many of the source's classes the codec was fitted on: its first ones, or none."""
+    """How many of the source's classes the codec was fitted on; these are the first ones."""
     return int(log.get("classes", 0)) if log.get("source_digest") == source.digest() else 0
 
 
 def _origin(plan: EncodePlan, log: Json) -> Json:
-    """Where the images came from, so that the originals and the test split can be found again."""
+    """The record of the source, by which its originals and test split can be found again."""
     options = plan.options
     kept = [originals.record(plan.source)]
     raw = {"per_class": options.raw_per_class, "select": options.raw_select}

@@ -1,4 +1,4 @@
-"""What ``encode`` is about to do: its options, and what can be checked before the work."""
+"""The plan of ``encode``: its options, and all checks that can be made before the work."""
 
 from __future__ import annotations
 
@@ -58,9 +58,9 @@ class EncodeOptions:
 
 @dataclass(frozen=True)
 class Taken:
-    """The codecs that are taken over from files, all with one VQ-VAE; none for a fit from scratch.
+    """The codecs that come from files, all with one VQ-VAE; empty for a fit from scratch.
 
-    ``kinds`` are those of their entropy models, ``fit`` says how the networks were fitted.
+    ``kinds`` are the kinds of their entropy models; ``fit`` records how the networks were fitted.
     """
 
     codecs: tuple[Codec, ...] = ()
@@ -70,7 +70,7 @@ class Taken:
 
 @dataclass(frozen=True)
 class EncodePlan:
-    """What is about to be done; reported before the work starts."""
+    """What ``encode`` is going to do; reported before the work starts."""
 
     source: Source
     options: EncodeOptions
@@ -79,8 +79,10 @@ class EncodePlan:
 
     @property
     def checkpoints(self) -> Path:
-        """The folder beside the output from which an interrupted fit goes on; hidden, so that it is
-        no class where the output lies in the source."""
+        """The folder beside the output with the checkpoints of an interrupted fit.
+
+        Its name is hidden, so that it does not count as a class if the output lies in the source.
+        """
         return beside(self.options.output, ".fit")
 
 
@@ -108,7 +110,7 @@ def plan_encode(options: EncodeOptions) -> EncodePlan:
 
 
 def _check_values(options: EncodeOptions) -> None:
-    """Raise OptionError for what no file and no source could mend."""
+    """Raise OptionError for values that are wrong whatever the files contain."""
     if options.raw_per_class < 0 or options.raw_select not in SELECTIONS:
         raise OptionError(
             "`raw_per_class` must be 0 or more and `raw_select` one of "
@@ -181,7 +183,7 @@ def take_codecs(options: EncodeOptions) -> Taken:
 
 
 def _check_entropy(options: EncodeOptions, taken: Taken) -> None:
-    """Whether there will be the entropy model that is asked for, and one that chooses codes."""
+    """Raise OptionError if the requested entropy model, or one that chooses codes, is missing."""
     wanted, quality, kinds = options.entropy, options.quality, list(taken.kinds)
     if options.fit in ("scratch", "finetune"):
         kinds = ["context", "bitswap"] if wanted == "auto" else [wanted]

@@ -1,4 +1,4 @@
-"""Reconstructions as other programs want them: an image folder, or arrays in an ``.npz`` file."""
+"""Export reconstructions for other programs: an image folder or arrays in an ``.npz`` file."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Format = Literal["png", "webp", "npz"]
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written: a folder of pictures or a file of arrays, and how much is in it."""
+    """The folder of pictures or the file of arrays that was written, and its numbers of images."""
 
     path: Path
     format: Format
@@ -49,22 +49,22 @@ def export(
 ) -> Exported:
     """Write the reconstructions of a ``.drr`` file without loss, for other programs.
 
-    Nothing is there before all of it is.
+    The output appears only when it is complete.
 
     Args:
         memory: the path or the address of the file; or a `DRRDataset`, whose ``targets`` and
             ``classes`` a program may have set.
-        output: the folder to make, with ``output/class/00000.png`` in it; or a file ``NAME.npz``
+        output: the folder to create, with ``output/class/00000.png`` in it; or a file ``NAME.npz``
             with ``images`` (N, H, W, 3) uint8, ``labels`` (N,) int64 and ``classes`` (C,).
-        format: ``"png"``, ``"webp"`` or ``"npz"``; by default npz where the name ends so, or png.
-        classes: some classes alone, as names and numbers in a list or as text:
-            ``"cat,dog"``, ``"20"`` for the first 20, ``"50:70"``.
+        format: ``"png"``, ``"webp"`` or ``"npz"``; by default npz for a name in .npz, else png.
+        classes: export only these classes: a list of names and numbers, or a text such as
+            ``"cat,dog"``, ``"20"`` for the first 20, or ``"50:70"``.
         device: ``"auto"``, ``"cpu"`` or ``"cuda"``.
         report: called with a `Step` as images are written.
 
     Raises:
-        OptionError, OutputError: another format; a place where it can't be written.
-        UnsafeError: a class whose name would lead out of the folder.
+        OptionError, OutputError: the format is unknown, or the output can't be written.
+        UnsafeError: the name of a class would lead out of the folder.
         FormatError: the file can't be read.
     """
     report, target = heard(report), Path(output)
@@ -97,7 +97,7 @@ def _opened(
 
 
 def check_place(output: Path, kind: str) -> None:
-    """Find out before anything is decoded whether ``output`` can be made.
+    """Check before anything is decoded that ``output`` can be made.
 
     Raises:
         OptionError, OutputError: as `export`.
@@ -117,7 +117,7 @@ def check_place(output: Path, kind: str) -> None:
 
 
 def _is_there(path: Path) -> bool:
-    """Whether anything has this name; a link that leads nowhere has it, too."""
+    """Whether anything has this name; a broken link counts."""
     try:
         path.lstat()
     except (FileNotFoundError, NotADirectoryError):

@@ -1,4 +1,4 @@
-"""Figures that are measured once, while encoding, and kept in the file's metadata."""
+"""Figures that are measured once, while encoding, and stored in the file's metadata."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def measure(
     fit_classes: int,
     held_out: Sequence[Pixels],
 ) -> Json:
-    """PSNR on held-out images, and what order-0 coding and lzma make of the codes.
+    """PSNR on held-out images, and the bits per code of order-0 coding and lzma.
 
     ``held_out`` are the images of `held_out_rows`, class by class.
     """
@@ -34,7 +34,7 @@ def measure(
 
 
 def references(codes: Sequence[Codes]) -> dict[str, dict[str, float]]:
-    """What order-0 coding and lzma make of the codes, in bits per code, by level."""
+    """Bits per code of order-0 coding and lzma, by level."""
     levels = {
         "top": np.concatenate([c.top.reshape(-1) for c in codes]),
         "bottom": np.concatenate([c.bottom.reshape(-1) for c in codes]),
@@ -69,10 +69,10 @@ def _quality(codec: Codec, images: Pixels, where: str) -> Json:
 
 
 def held_out_rows(source: Source, fit_classes: int) -> dict[int, NDArray[np.int64]]:
-    """Which training images of which classes PSNR is measured on, as fitting never saw them.
+    """The training images, by class, that fitting never sees and PSNR is measured on.
 
-    They are of classes beyond the first ``fit_classes``, or a few that are kept back. Where a test
-    split serves there are none.
+    They belong to classes after the first ``fit_classes``, or are a few that are kept back. There
+    are none if PSNR is measured on the test split.
     """
     counts = source.images_per_class
     if fit_classes < len(counts):
@@ -87,7 +87,7 @@ def held_out_rows(source: Source, fit_classes: int) -> dict[int, NDArray[np.int6
 def _measured_on(
     source: Source, fit_classes: int, held_out: Sequence[Pixels]
 ) -> tuple[Pixels, str]:
-    """Images that fitting never saw, and what they are in words."""
+    """Images that fitting never saw, and a description of them."""
     count = len(source.classes)
     if fit_classes < count:
         where = f"training images of {count - fit_classes} unseen classes"
@@ -101,8 +101,10 @@ def _measured_on(
 
 
 def kept_back(count: int, source: Source, fit_classes: int) -> NDArray[np.bool_]:
-    """Which of ``count`` images to fit on are kept back: a few, where no class and no test split is
-    unseen."""
+    """Which of ``count`` images are kept back from fitting.
+
+    A few are, if there is neither an unseen class nor a test split.
+    """
     if fit_classes < len(source.classes) or source.has_test or count < 2:
         return np.zeros(count, dtype=bool)
     every = max(2, round(1 / HELD_OUT_SHARE))

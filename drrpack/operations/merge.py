@@ -1,4 +1,4 @@
-"""Several ``.drr`` files put into one: what ``drrpack merge`` does."""
+"""Merge several ``.drr`` files into one: the work of ``drrpack merge``."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ def merge(
     force: bool = False,
     report: Report | None = None,
 ) -> Written:
-    """Put the classes of several ``.drr`` files, which one codec has made, into one file.
+    """Write the classes of several ``.drr`` files, which one codec has made, into one file.
 
     Args:
-        memories: the files, in the order that their classes will have; one that is named twice
-            counts once.
-        output: the file to write; ``force`` overwrites one that is there.
+        memories: the files, in the order of their classes in the new file; a file that is named
+            twice counts once.
+        output: the file to write; ``force`` overwrites an existing file.
         report: called with events while the work goes on.
 
     Raises:
-        OptionError: other codecs, other sizes of images, or a class that several files have.
+        OptionError: the files have different codecs or image sizes, or share a class.
         FormatError, OutputError: a file can't be read, or the output can't be written.
     """
     paths, target = list(dict.fromkeys(Path(path) for path in memories)), Path(output)

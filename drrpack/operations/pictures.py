@@ -1,4 +1,4 @@
-"""The training pictures of a source, each class of which is loaded once and encoded once."""
+"""The training pictures of a source: each class is loaded once and encoded once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from drrpack.trainers.incremental import exemplars
 
 
 class Pictures:
-    """Loads each class of a source once, and forgets it when it has been taken."""
+    """Loads each class of a source once, and drops its pixels after they have been taken."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
@@ -32,14 +32,14 @@ class Pictures:
         return images
 
     def take(self, number: int) -> Pixels:
-        """The pictures of a class (n, H, W, 3), for the only time."""
+        """The pictures of a class (n, H, W, 3); each class can be taken once."""
         kept = self._kept.pop(number, None)
         return self.source.load(number) if kept is None else kept
 
 
 @dataclass(frozen=True)
 class RawChoice:
-    """Which raw exemplars a file keeps: so many of each class, chosen in this way."""
+    """How many raw exemplars of each class a file keeps, and how they are chosen."""
 
     per_class: int
     select: exemplars.Selection
@@ -49,7 +49,7 @@ class RawChoice:
 
 @dataclass
 class Encoded:
-    """What one pass over the pictures gives, class by class."""
+    """The results of one pass over the pictures, class by class."""
 
     codes: list[Codes] = field(default_factory=list)
     raw: list[RawRecord] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""What several operations do before their work: tidying up, choosing classes, asking for trust."""
+"""Steps that several operations take before their work: tidy up, choose classes, ask for trust."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ Trust: TypeAlias = bool | Callable[[Sequence[str]], bool]
 
 
 def tidy(output: Path, report: Report) -> None:
-    """Remove what killed runs left where ``output`` is about to be written, and tell of it."""
+    """Remove leftovers of killed runs from the folder of ``output``, and report them."""
     for path in remove_leftovers(output.parent):
         report(Notice(f"removed {path}, left behind by a run that was killed"))
 
 
 def tell_of(source: Source, report: Report) -> None:
-    """Tell what of a source was left out, and what may not be as it was meant."""
+    """Report what was left out of a source, and what may be a mistake in it."""
     for bad in source.bad:
         report(Notice(f"left out {bad.path}: {bad.reason}"))
     for remark in source.remarks:
@@ -38,14 +38,14 @@ def tell_of(source: Source, report: Report) -> None:
 
 
 def chosen_classes(names: Sequence[str], wanted: Classes, report: Report) -> list[int]:
-    """Numbers of the classes that are wanted, all of them for None.
+    """Numbers of the selected classes; of all classes for None.
 
-    Text is read as on the command line: names with commas between them, ``"20"`` for the first 20,
-    ``"50:70"`` for a range; a notice tells how it was taken where that could be otherwise. A list
-    has names and numbers.
+    Text has the form of the command line: names with commas between them, ``"20"`` for the first
+    20, ``"50:70"`` for a range. If a text has two meanings, a notice says which one was taken. A
+    list has names and numbers.
 
     Raises:
-        OptionError: a class that is not there, one that is named twice, or none at all.
+        OptionError: a class does not exist or is named twice, or no class is selected.
     """
     if wanted is None or isinstance(wanted, str):
         taken = how_taken(names, wanted)
@@ -73,14 +73,16 @@ def _number(names: Sequence[str], wanted: str | int) -> int:
 
 
 def trusted(reader: Reader, source: Path | None, trust: Trust) -> bool:
-    """Whether the paths that an early file names may be opened. A function is asked, with these
-    paths, if there are any."""
+    """Whether the paths that an older file names may be opened.
+
+    If there are such paths and ``trust`` is a function, it is called with them and decides.
+    """
     paths = untrusted_paths(reader, source)
     return bool(paths) and (trust(paths) if callable(trust) else trust)
 
 
 def budget(epochs: int | None, minutes: float | None, default_minutes: float) -> Budget:
-    """How long to fit, by two arguments of which one may be given; raises OptionError."""
+    """How long to fit, from ``epochs`` or ``minutes``; raises OptionError if both are given."""
     if epochs is not None and minutes is not None:
         raise OptionError(
             "`epochs` and `minutes` exclude each other: give one of them", option="minutes"

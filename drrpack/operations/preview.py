@@ -1,4 +1,4 @@
-"""A picture of originals and reconstructions: what ``drrpack preview`` does."""
+"""Draw originals and reconstructions: the work of ``drrpack preview``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from drrpack.operations.preparing import Pathlike, Trust, trusted
 
 @dataclass(frozen=True)
 class Previewed:
-    """The picture that was written, and where the originals in it came from, in words."""
+    """The picture that was written, and a sentence on where its originals came from."""
 
     path: Path
     originals: str
@@ -31,20 +31,20 @@ def preview(
     force: bool = False,
     trust: Trust = False,
 ) -> Previewed:
-    """Draw images as they were and as they come out of a ``.drr`` file.
+    """Draw original images above their reconstructions from a ``.drr`` file.
 
     Args:
         memory: the path or the address of the file.
         output: the picture to write, in the format that its name ends in (.png, .jpg or .webp);
-            ``force`` overwrites one that is there.
-        source: where the originals are now, if they have moved.
+            ``force`` overwrites an existing file.
+        source: the folder that holds the originals now, if it has moved.
         rows, columns: how many classes to show, and how many images of each.
-        trust: whether paths that an early file itself names may be opened to look for originals; a
-            function is called with these paths, and answers.
+        trust: whether to open paths that an older file names, to look for originals; or a function
+            that is called with these paths and decides.
 
     Raises:
         OptionError, OutputError: the picture can't be written there, or not in that format.
-        SourceError: ``source`` is given and is not what the file was made from.
+        SourceError: the file was not made from the given ``source``.
         FormatError: the file can't be read.
     """
     target = Path(output)

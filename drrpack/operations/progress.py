@@ -1,4 +1,4 @@
-"""What operations tell while they work: one protocol, which every long operation takes."""
+"""Progress reports of operations: the events, and the protocol of functions that receive them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Choice:
-    """The entropy model that was taken, and the bytes that each would take, streams included."""
+    """The chosen entropy model, and the bytes that each would take, streams included."""
 
     taken: str
     sizes: dict[str, int]
@@ -31,7 +31,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class RunStarted:
-    """The next of several trainings begins: which one, and where its results will be."""
+    """One of several trainings begins: which one, and the folder of its results."""
 
     method: str
     classes: int
@@ -51,18 +51,18 @@ Event: TypeAlias = (
 
 
 class Report(Protocol):
-    """Called with an event whenever there is something to tell.
+    """A function that operations call with events.
 
-    An event is a frozen dataclass: `Step` counts, `Notice` is a sentence, a plan comes before the
-    work and says what is about to be done, and networks that are fitted or trained have events of
-    their own. A function that does not know an event should pass over it.
+    An event is a frozen dataclass. `Step` counts, `Notice` is a sentence, a plan comes before the
+    work and describes it, and fits and trainings have events of their own. A function should ignore
+    events that it does not know.
     """
 
     def __call__(self, event: Event, /) -> None: ...
 
 
 def heard(report: Report | None) -> Report:
-    """``report``; without one, warnings become Python's and all else is left out."""
+    """``report``, or by default a function that turns warnings into Python warnings only."""
     return _warn if report is None else report
 
 

@@ -1,4 +1,4 @@
-"""Streams coded once more: the same codes, another layout."""
+"""Code the same codes again, with another layout of streams."""
 
 from __future__ import annotations
 
@@ -17,11 +17,14 @@ from drrpack.operations.edit import check_one_codec
 
 
 def in_one_layout(readers: Sequence[Reader], device: torch.device) -> list[Memory]:
-    """The content of each file of one codec, coded anew where they lay out their streams otherwise:
-    how suits the number of images in their classes.
+    """The contents of files of one codec, with one layout of streams.
+
+    If the layouts differ, all streams are coded again, with a layout that suits the number of
+    images in their classes.
 
     Raises:
-        OptionError: other codecs or other sizes of images; the message says how they differ.
+        OptionError: the files have different codecs or image sizes; the message says how they
+            differ.
     """
     memories = [reader.memory() for reader in readers]
     check_one_codec({Path(reader.path): one for reader, one in zip(readers, memories, strict=True)})
@@ -55,8 +58,11 @@ def all_codes(reader: Reader, codec: Codec) -> list[Codes]:
 
 
 def coded(memory: Memory, codec: Codec, codes: Sequence[Codes]) -> Memory:
-    """``memory`` with the streams that ``codec`` makes of the codes of each class, laid out to suit
-    them; the VQ-VAE stays, and what was left out of the file is left out again where it can be."""
+    """``memory`` with streams that ``codec`` makes from the codes of each class.
+
+    The layout of the streams suits these classes. The VQ-VAE stays the same. Models that the file
+    left out are left out again where that is possible.
+    """
     filled = [number for number, each in enumerate(codes) if len(each)]
     codec, made = lay_out(codec, [codes[number] for number in filled])
     _, entropy_model = sections(codec)

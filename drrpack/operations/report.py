@@ -1,4 +1,4 @@
-"""``drrpack.report``: runs of ``train`` on one page."""
+"""Show training runs on one page: the work of ``drrpack report``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Reported:
 
     path: Path
     results: list[Result]
-    doubles: list[Result]  # runs that were found twice, and count once
+    doubles: list[Result]  # repetitions of runs in ``results``, which do not count
 
 
 def report(
@@ -28,17 +28,18 @@ def report(
     *,
     memory: AnyPath | None = None,
 ) -> Reported:
-    """Put runs on one page: curves, tables, memory, classes, pictures.
+    """Show training runs on one HTML page: curves, tables, memory, classes and images.
 
     Args:
-        runs: folders of `drrpack.train`, or of several of them, or files result.json.
-        output: the page; a name in .png gives the curves alone.
-        memory: show pictures from this .drr file, or address, as well.
+        runs: folders that `drrpack.train` made, folders of such folders, or result.json files.
+        output: the page; a name that ends in .png gives only the curves.
+        memory: also show images from this .drr file or address.
 
     Raises:
-        SourceError: there is no result, or one can't be read. OptionError: results that may not
-            share a table, or none that is complete. OutputError, and what reading ``memory``
-            raises.
+        SourceError: a place holds no result, or a result can't be read.
+        OptionError: the results can't share a table, or none is complete.
+        OutputError: the page can't be written.
+        FormatError: ``memory`` can't be read.
     """
     places = [Path(p) for p in ([runs] if isinstance(runs, str | Path) else list(runs))]  # type: ignore[arg-type]
     path, (results, doubles) = Path(output), without_doubles(find_results(places))

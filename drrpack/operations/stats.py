@@ -1,4 +1,4 @@
-"""Where every byte of a ``.drr`` file goes, and what it buys: what ``drrpack stats`` shows."""
+"""Account for the bytes of a ``.drr`` file: the work of ``drrpack stats``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from drrpack.formats.layout import AnyPath
 
 
 def stats(memory: AnyPath) -> Stats:
-    """Account for every byte of the ``.drr`` file at a path or an address.
+    """Sizes of all parts, bits per code and PSNR of the ``.drr`` file at a path or an address.
 
     Raises:
         FormatError: the file is missing or damaged, see `drrpack.core.errors`.

@@ -1,4 +1,4 @@
-"""``drrpack.train``: the class-incremental protocol on a ``.drr`` file, tested on raw images."""
+"""Train class-incrementally on a ``.drr`` file: the work of ``drrpack train``."""
 
 from __future__ import annotations
 
@@ -51,41 +51,45 @@ def train(
     resume: bool = False,
     report: Report | None = None,
 ) -> list[Result]:
-    """Train and test a classifier phase by phase; docs/training.md says what is measured.
+    """Train and test a classifier phase by phase; docs/training.md explains the figures.
 
-    ``out`` gets result.json, accuracy.png and a checkpoint for each phase; several runs get a
-    folder each in it, and summary.json.
+    The folder ``out`` receives result.json, accuracy.png and a checkpoint for each phase. Several
+    runs get a folder each in it, and a summary.json.
 
     Args:
         memory: the .drr file, or its address.
         out: the folder for results.
-        method: its name, ``package.module:Class`` for one in a file of your own, or the class.
-        options: values of the method's options by name; text is read as on the command line.
-        ceiling: train the ceiling ``ub`` beside it, where the raw training images are at hand.
-        phases: equal steps after the base; several numbers are several runs.
-        base: classes of phase 0; half of them by default.
-        classes: only some: names, or as ``--classes`` takes them (``"20"``, ``"50:70"``).
-        class_order: ``"file"``, a number to shuffle by, a JSON file of all names, or all names.
+        method: its name, ``package.module:Class`` for a method of your own, or the class itself.
+        options: values of the method's options by name; a text is parsed as on the command line.
+        ceiling: also train the upper bound ``ub``, if the raw training images can be found.
+        phases: number of phases after the base, which add equally many classes; several numbers
+            make several runs.
+        base: number of classes in phase 0; by default half of the classes.
+        classes: use only these classes: a list of names, or a text such as ``"cat,dog"``, ``"20"``
+            for the first 20, or ``"50:70"``.
+        class_order: ``"file"``, a seed to shuffle by, a JSON file with all names, or all names.
         recipe: ``"fast"``, or ``"paper"`` for 200 epochs.
-        epochs, width: instead of the recipe's; width 64 is ResNet-18.
-        seed, seeds: the first seed, and how many runs with seeds from there on.
-        budget_mb: megabytes (of 1,000,000 bytes) that the method may keep in all.
-        exemplars: raw images of a class that a method like ``er`` keeps without a budget.
-        test: a folder of raw test images, where the source does not have them.
-        source: where the originals are now, if they have moved.
-        trust: whether folders that the file itself names may be read, or a function that is asked.
+        epochs, width: replace those of the recipe; 64 is the usual width of ResNet-18.
+        seed, seeds: the first seed, and the number of seeds; each seed makes a run.
+        budget_mb: megabytes (1,000,000 bytes) that the method may keep in total.
+        exemplars: raw images of each class that a method such as ``er`` keeps without a budget.
+        test: a folder of raw test images, if the source has none.
+        source: the folder that holds the originals now, if it has moved.
+        trust: whether to read folders that the file itself names; or a function that is called
+            with these paths and decides.
         test_view: ``"both"`` also tests on images that went through the codec.
         compiled: run the network through torch.compile.
         device: ``"auto"``, ``"cpu"`` or ``"cuda"``.
-        resume: go on after the last finished phase.
+        resume: continue after the last finished phase.
         report: called with events while the work goes on; see `drrpack.operations.progress`.
 
     Returns:
-        A result for each run: for each number of phases and seed the method, then its ceiling.
+        A result for each run: for each number of phases and seed that of the method, then that of
+        the upper bound.
 
     Raises:
-        OptionError, SourceError, FormatError, OutputError, MethodError: each with its fix. What
-            any run would be refused for is raised before the first of them trains.
+        OptionError, SourceError, FormatError, OutputError, MethodError: each names the fix. All
+            runs are checked before the first of them trains.
     """
     tell, place = heard(report), choose_device(device)
     kind = get_method(method)
@@ -124,7 +128,7 @@ def _open(
     device: torch.device,
     tell: Report,
 ) -> MemoryData:
-    """The chosen classes of a file, and the raw images behind them."""
+    """The chosen classes of a file, and their raw images."""
     moved = None if source is None else Path(source)
     with Reader(memory) as reader:
         chosen = chosen_classes(reader.classes, classes, tell)

@@ -1,4 +1,4 @@
-"""How far a ``.drr`` file can be trusted: checks from a quick look to decoding all of it."""
+"""Check a ``.drr`` file, up to decoding all of it: the work of ``drrpack verify``."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ class Checked:
     raw_decoded: int | None = None  # images
 
     def to_json(self) -> Json:
-        """What was checked, without what was not."""
+        """The checks that were made."""
         return {name: count for name, count in asdict(self).items() if count is not None}
 
 
 @dataclass(frozen=True)
 class Verified:
-    """A file that is sound, as far as it was checked; what is not sound raises FormatError."""
+    """The checks that a file has passed; a file that fails one raises FormatError instead."""
 
     path: str
     depth: str  # "quick", "sections", "full", or "sample 2/10"
@@ -70,19 +70,19 @@ def verify(
     sample: str | None = None,
     report: Report | None = None,
 ) -> Verified:
-    """Check a ``.drr`` file, and tell what was checked.
+    """Check a ``.drr`` file; returns what was checked.
 
     Args:
         memory: the path or the address of the file.
         depth: ``"quick"`` for the structure and the CRC of each record; ``"sections"`` for the
-            sha256 of each section as well; ``"full"`` decodes every stream to the digest of its
-            codes, and every raw image, too.
-        sample: decode one part of the classes alone: ``"1/10"`` is the first of ten parts.
+            sha256 of each section as well; ``"full"`` also decodes every stream, compares the
+            digest of its codes, and decodes every raw image.
+        sample: also decode one part of the classes: ``"1/10"`` is the first of ten parts.
         report: called with a `Step` while streams are decoded.
 
     Raises:
-        FormatError: the first thing that is wrong, by its kind; see `drrpack.core.errors`.
-        OptionError: there is no such depth or part.
+        FormatError: a check failed; the subclass says which kind, see `drrpack.core.errors`.
+        OptionError: ``depth`` or ``sample`` is not valid.
     """
     if depth not in get_args(Depth):
         known = ", ".join(get_args(Depth))
@@ -117,7 +117,7 @@ def _part(text: str) -> tuple[int, int]:
 def _decode(
     reader: Reader, sample: tuple[int, int], checked: Checked, report: Callable[[Step], None]
 ) -> Checked:
-    """Decode the classes of this part; reading codes compares them with their digests."""
+    """Decode the classes of this part; `read_codes` compares the codes with their digests."""
     import torch  # the other checks need none of it
 
     from drrpack.formats.memory import load_codec, read_codes

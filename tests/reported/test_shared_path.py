@@ -146,7 +146,7 @@ def test_on_another_machine(
     (tmp_path / "inbox").mkdir()
     path = made.rename(tmp_path / "inbox" / "mem.drr")
     remembered.write_bytes(b"{}")
-    refusal = rf"{path}: found no folder 'first' .* say where they are with --source DIR"
+    refusal = rf"{path}: found no folder 'first' .* say where they are with `source=DIR`"
     with pytest.raises(SourceError, match=refusal):
         found_in(path)
     with Reader(path) as reader, pytest.raises(SourceError, match="`test=DIR`"):
@@ -178,7 +178,7 @@ def test_one_of_two_folders_is_given(made: Path, home: Path, tmp_path: Path) -> 
 def test_a_known_folder_that_is_not_what_it_was(made: Path, home: Path, change: str) -> None:
     if change == "gone":
         (home / "first").rename(home / "second")
-        refusal = rf"not at {home / 'first'} any more; say where they are with --source DIR"
+        refusal = rf"not at {home / 'first'} any more; say where they are with `source=DIR`"
     else:
         next((home / "first/train/2").iterdir()).unlink()
         refusal = rf"{home / 'first'}: its train images are not those that {made}"

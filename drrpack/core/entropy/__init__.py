@@ -1,4 +1,4 @@
-"""Entropy models, one file a kind; importing this package makes those that come along known."""
+"""Entropy models, one file for each kind; importing this package registers those of drrpack."""
 
 from drrpack.core.entropy import bitswap, context, table
 

@@ -2,12 +2,12 @@
 
 Each level of codes has its own chain of latents ``z[0] ... z[7]``. The model generates downwards,
 ``p(z[7]) p(z[6] | z[7]) ... p(codes | z[0])``, and infers upwards, ``q(z[0] | codes)
-q(z[1] | z[0]) ...``. Bit-Swap walks up that chain, popping each latent with q before pushing what
-it explains with p, so that the stack never owes more than one latent.
+q(z[1] | z[0]) ...``. Bit-Swap goes up that chain. It pops each latent with q before it pushes the
+variable below with p, so it never borrows the bits of more than one latent.
 
-Unlike the reference: codes are categories and not ordered numbers; they are coded in phases, each
-seeing the ones before; the bottom level is conditioned on the top, which is decoded first; and
-every network is integer-exact (`drrpack.core.exact`).
+This differs from the reference in four ways: codes are categories and not ordered numbers; they
+are coded in phases, each conditioned on earlier phases; the bottom level is conditioned on the top
+level, which is decoded first; and every network is exact in integers (`drrpack.core.exact`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Codecs made of codecs: the ways in which entropy models put their parts together.
+"""Codecs made of other codecs, from which entropy models are built.
 
-The model is craystack (Townsend et al., "HiLLoC: Lossless Image Compression with Hierarchical
-Latent Variable Models", ICLR 2020), whose ``substack``, ``repeat`` and ``BBANS`` these are.
+They correspond to ``substack``, ``repeat`` and ``BBANS`` in craystack (Townsend et al., "HiLLoC:
+Lossless Image Compression with Hierarchical Latent Variable Models", ICLR 2020).
 """
 
 from __future__ import annotations

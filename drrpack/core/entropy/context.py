@@ -1,7 +1,7 @@
-"""The context model: grids of codes <-> bits by what stands around each code, without latents.
+"""The context model: grids of codes <-> bits, each code predicted from its neighbours.
 
-It is the likelihood in phases of `drrpack.core.entropy.phased` and nothing else, so it can also
-tell what each code would cost: codes are chosen by that (`drrpack.core.rdoq`).
+It is the likelihood of `drrpack.core.entropy.phased` without latents. So it can also give the
+price of each code, by which `drrpack.core.rdoq` chooses codes.
 """
 
 from __future__ import annotations

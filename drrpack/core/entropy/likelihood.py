@@ -1,4 +1,4 @@
-"""The parts of a likelihood in phases: its sizes, what it sees of a place, and its networks."""
+"""The parts of a likelihood in phases: its sizes, its inputs at a position, and its networks."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What every entropy model can do, and which kinds of them there are.
+"""The interface of entropy models, and the registry of their kinds.
 
 A new kind is one file: a class with the members of `EntropyModel`, under the decorator `register`.
-Files name it in the config of their section, so nothing else has to know it.
+Files name the kind in the config of their section, so no other module has to know it.
 """
 
 from __future__ import annotations

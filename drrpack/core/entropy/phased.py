@@ -1,8 +1,8 @@
-"""What Bit-Swap and the context model share: the likelihood of codes, phase by phase.
+"""The likelihood of codes, phase by phase, which Bit-Swap and the context model share.
 
-Codes are categories. Their likelihood is factorised in phases (`drrpack.core.phases`); the bottom
-level is conditioned on the top; all layers are those of `drrpack.core.exact`. Such a likelihood
-alone is the context model; in Bit-Swap a chain of latents stands above it.
+Codes are categories. Their likelihood is factorised into phases (`drrpack.core.phases`); the bottom
+level is conditioned on the top; all layers are those of `drrpack.core.exact`. The context model is
+this likelihood alone; Bit-Swap adds a chain of latents above it.
 """
 
 from __future__ import annotations
@@ -207,7 +207,7 @@ class LevelNetwork(nn.Module):
         """Codes (streams, images, H, W) as the networks take them: (streams * images, H, W)."""
         return torch.from_numpy(codes).reshape(-1, *codes.shape[2:]).to(self.device)
 
-    # what is stored beside the layers: of latents, and there are none
+    # parameters of latents, which are stored beside the layers; this base class has no latents
 
     @property
     def last_size(self) -> int:

@@ -1,7 +1,7 @@
-"""Bit-Swap and the context model as values, and as the sections that a file holds.
+"""Bit-Swap and the context model as values and as sections of a file.
 
-Both are stored in the same way, and told apart by the number of their latents: ``docs/format.md``
-specifies versions 1.0 and 2.0.
+Both are stored in the same way and differ in their number of latents. ``docs/format.md`` specifies
+versions 1.0 and 2.0.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The section of any entropy model: the model itself, and how the streams by it are laid out."""
+"""The section of an entropy model of any kind: the model and the layout of its streams."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The table: each code by how often it occurs at its level, whatever stands around it.
+"""The table: an order-0 model, which codes each code by its frequency at its level.
 
-Networks say what codes of the images that they were fitted on look like. Where images are few or
-strange, a table of their own frequencies, two bytes a code, may be all that pays.
+Networks predict codes of images like those that they were fitted on. For few or unusual images a
+table of frequencies, which takes two bytes a code, can make the smaller file.
 """
 
 from __future__ import annotations

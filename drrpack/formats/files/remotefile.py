@@ -1,4 +1,4 @@
-"""A ``.drr`` file at an address: ``https://``, ``s3://``, ``memory://``, all that fsspec knows."""
+"""A ``.drr`` file at an address of any kind that fsspec knows, such as ``https://`` or ``s3://``."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def open_stored(path: AnyPath) -> StoredFile:
 
 
 class RemoteFile(StoredFile):
-    """A file behind fsspec: each read fetches its range of bytes, and nothing else.
+    """A file that fsspec opens: each read fetches only its range of bytes.
 
-    Its identity is the address, the size, and what the server says of its version.
+    Its identity is the address, the size, and the version that the server reports.
 
     Raises:
         OptionError: fsspec, or what it needs for this kind of address, is not installed.
@@ -89,7 +89,7 @@ _first_pid = os.getpid()
 
 
 def _not_found(path: str, error: FileNotFoundError) -> MissingError | ReadError:
-    """What was really wrong: over HTTP fsspec says "not found" of whatever happens."""
+    """The real cause of an error, because over HTTP fsspec reports every error as "not found"."""
     why = error.__cause__
     status = getattr(why, "status", None)
     if isinstance(status, int) and status not in _GONE:

@@ -1,4 +1,4 @@
-"""A split whose pictures are all in memory, as those of CIFAR and of datasets are."""
+"""A split whose pictures are all in memory; CIFAR and datasets of a program have such splits."""
 
 from __future__ import annotations
 

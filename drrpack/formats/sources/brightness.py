@@ -1,4 +1,4 @@
-"""From whatever a file's samples are to RGB of 8 bits: what is black in them, and what is white."""
+"""Convert pixels of any kind to 8-bit RGB: find the values of black and white."""
 
 from __future__ import annotations
 
@@ -109,15 +109,17 @@ def _first(tag: object) -> int:
 def to_rgb(
     image: Image.Image, samples: Samples, reading: Reading
 ) -> tuple[Image.Image, float | None]:
-    """Any mode as RGB: deep samples scaled to 8 bits, grey repeated, palettes looked up, alpha
-    dropped.
+    """A picture of any mode as 8-bit RGB, and its largest value.
 
-    Alpha is dropped and not blended, as torchvision's ImageFolder does. Refused are samples of
-    which nobody knows what is white (signed or 32-bit integers, floats), unless ``reading`` says,
-    and modes that Pillow can't convert.
+    Deep samples are scaled to 8 bits, grey is repeated, palettes are looked up. An alpha channel is
+    dropped, not blended, as by torchvision's ImageFolder: a transparent pixel keeps its colour.
 
-    Beside it the largest value, where ``reading`` says what is white or might have had to: of
-    samples that use a part of their bits, perhaps. Of all others None.
+    The largest value is None unless ``reading`` gives the value of white, or the samples may use
+    only a part of their bits.
+
+    Raises:
+        NotReadable: Pillow can't convert the mode; or the samples are signed integers, 32-bit
+            integers or floats, and ``reading`` does not give their value of white.
     """
     if samples is COLOURS_16:
         if reading.levels is not None:

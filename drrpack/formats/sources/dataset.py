@@ -1,4 +1,4 @@
-"""A dataset of a program as a source: pairs of an image and a label, such as torchvision gives."""
+"""A dataset of a program as a source: pairs of image and label, as torchvision's datasets give."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An image folder as a source: every picture is read once on opening, so that all is known."""
+"""An image folder as a source; opening it reads every picture once and finds all faults."""
 
 from __future__ import annotations
 

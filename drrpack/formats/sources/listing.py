@@ -1,7 +1,7 @@
-"""What a folder of images holds by name and size alone: enough to know it, without a picture read.
+"""Recognise a folder of images by the names and sizes of its files, without reading pictures.
 
-Beside a file, or in the folder where one works, a folder may have the name of a file's source and
-be another. Its listing tells in a moment; the digests of the pictures still have the last word.
+A folder beside a file or in the working folder may have the name of the file's source but other
+content. Comparing listings is fast; the digests of the pictures are still compared afterwards.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def listings(root: Path) -> dict[str, str]:
     It is taken over ``drrpack-listing-1`` and a zero byte, then for each file the length of its
     path as 8 bytes little-endian, its path, and its size as 8 bytes little-endian. Files, paths and
     their order are those of `Source.digest`, with files that are no pictures. Empty where the
-    folder is none of a source.
+    folder is not that of a source.
     """
     try:
         return {split: _digest(files) for split, files in kind_of(root).files(root)}

@@ -1,4 +1,4 @@
-"""What every kind of picture source has in common: how it is found, opened and listed."""
+"""The interface of all kinds of picture sources: how a source is recognised, opened and listed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From one picture file to RGB pixels, or to the reason why it can't be read."""
+"""Read a picture file as RGB pixels, or say why it can't be read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the pictures of a source become pixels, where their files leave it open."""
+"""The user's choices on how pictures become pixels: size, brightness range and size limit."""
 
 from __future__ import annotations
 
@@ -13,16 +13,18 @@ DEPTH_MAX = 32  # bits: no format that is read has integers of more
 
 @dataclass(frozen=True)
 class Reading:
-    """What a user says about all pictures of a source. A file records it, so that other pictures
-    can be read in the same way."""
+    """The user's choices for all pictures of a source.
 
-    size: int | None = None  # bring every picture to size x size
-    depth: int | None = None  # what is deeper than 8 bits holds unsigned integers of so many
-    value_range: tuple[float, float] | None = None  # or what is black and what is white there
+    A file records them, so that other pictures can be read in the same way.
+    """
+
+    size: int | None = None  # resize every picture to size x size
+    depth: int | None = None  # bit depth of pictures with more than 8 bits
+    value_range: tuple[float, float] | None = None  # or their values of black and white
     max_megapixels: float | None = None  # a larger picture may be a bomb; Pillow's limit if None
 
     def check(self) -> Reading:
-        """This very reading; raises OptionError where it can't be carried out."""
+        """Return this reading unchanged; raises OptionError if a value is not valid."""
         if self.size is not None and self.size < 1:
             raise OptionError(
                 f"`size={self.size}`: expected 1 or more pixels, such as `size=32`", option="size"
@@ -80,7 +82,7 @@ class Reading:
         )
 
     def to_json(self) -> Json:
-        """For the metadata of a file; what was not said is left out, but for the size."""
+        """The choices made, and the size in any case, for the metadata of a file."""
         said: Json = {"size": self.size}
         if self.depth is not None:
             said["depth"] = self.depth

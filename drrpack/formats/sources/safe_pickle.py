@@ -1,8 +1,8 @@
-"""Pickles of lists, dicts, text and numpy arrays, read so that they can do nothing else.
+"""Read pickles of lists, dicts, text and numpy arrays without running any code from them.
 
-What a pickle may call is a short list of stand-ins, and what it may make is held to a few times its
-own size: a pickle of nine bytes can ask for a memo of a gigabyte, one of a megabyte can make copies
-of its longest string a hundred thousand times.
+A pickle may call only a short list of stand-ins, and it may take only a few times its own size in
+memory. Without that limit a pickle of nine bytes can ask for a memo of a gigabyte, and a pickle of
+a megabyte can copy its longest string a hundred thousand times.
 """
 
 from __future__ import annotations

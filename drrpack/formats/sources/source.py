@@ -1,4 +1,4 @@
-"""Labelled pictures as a source to encode, or to test on, whatever their kind."""
+"""Labelled pictures of any kind, as a source to encode or to test on."""
 
 from __future__ import annotations
 
@@ -150,9 +150,10 @@ def open_source(
     ``splits``: those to open, where they are there; the others are listed but not decoded.
     ``keep_bytes``: pixels up to this many bytes stay in memory, more are decoded again.
 
-    Grey, palette, 16-bit, CMYK and alpha become RGB as ``brightness.to_rgb`` says, EXIF's
-    orientation is applied, and of several frames the first is taken. Hidden files are ignored.
-    Raises SourceError, naming the file and the fix, and OptionError for a number that can't be.
+    ``brightness.to_rgb`` converts grey, palette, 16-bit and CMYK pictures to RGB. Transparency is
+    dropped, not blended. EXIF's orientation is applied. Only the first of several frames is used.
+    Hidden files are ignored. Raises SourceError, which names the file and the fix, and OptionError
+    for a number that is out of range.
     """
     reading = Reading(size, depth, value_range, max_megapixels)
     return open_as(source, Opening(reading, skip_bad, splits, keep_bytes, class_names, test))

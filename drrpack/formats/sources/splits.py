@@ -1,4 +1,4 @@
-"""What the readers of image sources have in common: the two splits and their fingerprint."""
+"""The splits of a picture source and their digest, which all kinds of sources share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be learned from what each way of keeping images gives back."""
+"""Train classifiers on the decoded images of each format, and measure their accuracy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The chart of a comparison: quality, and what can be learned, over bytes."""
+"""The chart of a comparison: PSNR and accuracy over bytes."""
 
 from __future__ import annotations
 

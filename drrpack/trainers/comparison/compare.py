@@ -1,4 +1,4 @@
-"""What each way of keeping images costs and gives, on the user's own: ``drrpack compare``."""
+"""Measure bytes, quality and speed of each format on the user's images: ``drrpack compare``."""
 
 from __future__ import annotations
 
@@ -27,11 +27,9 @@ from drrpack.trainers.incremental.results import versions
 
 WHOLE = "DRR"  # the memory that holds all its models
 QUALITIES = (100, 75, 50)  # of a memory
-SAMPLE = 1000  # images to measure on, where they are small
-SHEET_SHARE = 4  # sheets are measured on so many times as many, as they hold whole classes
-SHEET_PIXELS = (
-    1 << 22
-)  # and, where images are large, on so many pixels: AVIF takes seconds for them
+SAMPLE = 1000  # images to measure on, if they are small
+SHEET_SHARE = 4  # sheets hold whole classes, so they are measured on this many times more images
+SHEET_PIXELS = 1 << 22  # the limit for large images, in pixels: AVIF takes seconds for them
 CONTAINER_BYTES = 4000  # HDF5, digests and seal: see docs/format.md
 CLASS_BYTES = 50  # a row of the index and a name
 Report = Callable[[Step | Notice], None]
@@ -176,9 +174,11 @@ def compare(
 
 
 def measured(rival: Rival, sample: Sample, targets: Sequence[float]) -> list[Choice]:
-    """A family of files: its curve, and the largest that take no more than each target in bytes an
-    image, beyond the curve where that is too short. Sizes grow with quality but for a few bytes, so
-    bisection finds them."""
+    """A family of files: its curve, and for each target the best quality that takes no more bytes.
+
+    Targets are in bytes an image; qualities may lie beyond the curve. Sizes grow with quality (to
+    within a few bytes), so bisection finds these qualities.
+    """
     known = {float(quality): _file(rival, quality, sample) for quality in rival.curve}
     for target in targets:
         below = [quality for quality in known if known[quality].image_bytes <= target]

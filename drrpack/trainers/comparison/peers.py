@@ -1,9 +1,8 @@
-"""Image files as a memory would use them: one an image, or sheets of a class.
+"""Image files as rivals of a memory: one file for each image, or sheets of a class.
 
-Of a file of one image only what is particular to it counts: a program that keeps thousands of
-images of one size and quality writes their common headers once. A sheet counts as the whole file
-that it is. Every encoder has the setting that is smallest for its PSNR, within what a user would
-wait for.
+A file of one image counts without its headers, because a program that keeps thousands of images of
+one size and quality would write these headers once. A sheet counts as a whole file. Every encoder
+uses the settings that make the smallest file at its PSNR, within a reasonable time.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What to make of a comparison: who wins at a size, and from how many images on a memory pays."""
+"""The verdict: which format wins at a size, and from how many images on a memory is smaller."""
 
 from __future__ import annotations
 
@@ -34,8 +34,10 @@ def equal_quality(rivals: Sequence[Choice], size: float) -> float | None:
 
 
 def pays_from(memory: Choice, rivals: Sequence[Choice]) -> int | None:
-    """From how many images on a memory is smaller than files of the same PSNR; None: never, or its
-    PSNR is none that the files have."""
+    """From how many images on a memory is smaller than files of the same PSNR.
+
+    None if it never is, or if the files do not reach its PSNR.
+    """
     assert memory.psnr_db is not None
     size = equal_bytes(rivals, memory.psnr_db)
     if size is None or size <= memory.image_bytes:

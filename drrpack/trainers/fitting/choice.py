@@ -1,4 +1,4 @@
-"""What entropy models would make of codes before any is coded, and which is the smallest."""
+"""Estimate the bytes that entropy models would take for some codes, and choose the smallest."""
 
 from __future__ import annotations
 
@@ -19,8 +19,11 @@ CODES_AT_ONCE = 20_480  # in one call of the networks: 256 images of 32x32, 5 of
 def smallest(
     codecs: Sequence[Codec], sample: Codes, images: int, model_bytes: Callable[[Codec], int]
 ) -> tuple[Codec, dict[str, int]]:
-    """The codec whose streams and entropy model take the fewest bytes together for so many images
-    like those of ``sample``; and how many that are, by the kind of each codec."""
+    """The codec whose streams and entropy model together take the fewest bytes.
+
+    The bytes are those of ``images`` images like those of ``sample``. Also returns the bytes for
+    each codec, by the kind of its entropy model.
+    """
     sizes = [round(images * expected_bytes(codec, sample)) + model_bytes(codec) for codec in codecs]
     kinds = [codec.entropy.kind for codec in codecs]
     return codecs[sizes.index(min(sizes))], dict(zip(kinds, sizes, strict=True))

@@ -1,4 +1,4 @@
-"""Fitting a codec on images: VQ-VAE, then entropy models on its codes, then its decoder on them."""
+"""Fit a codec on images: the VQ-VAE, then entropy models on its codes, then the decoder on them."""
 
 from __future__ import annotations
 

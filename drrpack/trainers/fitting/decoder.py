@@ -1,7 +1,7 @@
-"""Fitting the decoder of a VQ-VAE on the codes that will be stored; encoder and codebooks stay.
+"""Fit the decoder of a VQ-VAE on the codes that will be stored; encoder and codebooks stay.
 
-A VQ-VAE is fitted with the nearest codes. Those that `drrpack.core.rdoq` chooses are others, and a
-decoder that has seen them makes better images of them at no byte more.
+A VQ-VAE is fitted with the nearest codes, but `drrpack.core.rdoq` chooses other codes. A decoder
+that has seen these makes better images from them without additional bytes.
 """
 
 from __future__ import annotations

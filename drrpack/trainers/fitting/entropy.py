@@ -1,4 +1,4 @@
-"""Fitting entropy models on the codes of a VQ-VAE: the context model, then Bit-Swap."""
+"""Fit entropy models on the codes of a VQ-VAE: the context model, then Bit-Swap."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Fitting a small classifier whose activations tell what matters in an image.
+"""Fit the small classifier behind the perceptual loss.
 
-A replay memory is judged by what can be learned from it. So the VQ-VAE is fitted not on pixels
-alone but on what a classifier of the codec's own fitting classes sees in them: the perceptual loss
-of Johnson et al., ECCV 2016, by a network that has seen nothing else.
+A replay memory is judged by the accuracy of classifiers trained on it. So the VQ-VAE is fitted not
+only on pixels but also on the features of a classifier: the perceptual loss of Johnson et al., ECCV
+2016. The classifier is trained only on the classes that the codec is fitted on.
 """
 
 from __future__ import annotations

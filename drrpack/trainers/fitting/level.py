@@ -1,4 +1,4 @@
-"""Fitting one level of an entropy model on codes, quantisation-aware throughout.
+"""Fit one level of an entropy model on codes, with quantised weights from the first step.
 
 Paper section 6.1 and appendix B.
 """

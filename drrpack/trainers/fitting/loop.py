@@ -1,4 +1,4 @@
-"""The loop that fits both networks: a budget in epochs or minutes, checkpoints, progress."""
+"""The loop that fits any network: a budget in epochs or minutes, checkpoints, progress."""
 
 from __future__ import annotations
 
@@ -142,9 +142,9 @@ def fit(
 ) -> dict[str, float]:
     """Run ``task`` over shuffled batches of ``data`` until ``budget`` is spent; returns a log.
 
-    With a ``checkpoint`` path the state is kept there each minute, and a run whose ``fingerprint``
-    matches goes on from it. Batches and noise come from ``seed`` and the step alone, so with a
-    budget in epochs a resumed run takes the very steps an undisturbed one would.
+    With a ``checkpoint`` path the state is saved there each minute, and a run with the same
+    ``fingerprint`` continues from it. Batches and noise depend only on ``seed`` and the step, so
+    with a budget in epochs a resumed run takes the same steps as an uninterrupted one.
     """
     per_epoch = max(1, len(data) // batch_size)
     step, before = _restore(task, checkpoint, fingerprint)

@@ -1,9 +1,9 @@
-"""Fitted networks with narrower embeddings, as nearly the same as can be.
+"""Give fitted networks narrower embeddings, with the least possible change.
 
-A codebook of the paper's 64 dimensions uses some eight of them, and all that it feeds pays for 64:
-most weights of an entropy model stand right behind its embedding. Up to the next non-linearity all
-is linear, a product of two matrices, and its singular vectors give the nearest product of lower
-rank (Eckart and Young, 1936). What is lost, a short fit brings back.
+A codebook of the paper's 64 dimensions uses about eight of them, but every layer that reads it pays
+for 64; most weights of an entropy model are in the layers after its embedding. Up to the next
+non-linearity the network is linear, a product of two matrices. Singular vectors give the nearest
+product of lower rank (Eckart and Young, 1936). A short fit recovers what is lost.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What to fit, for how long, and where an interrupted fit goes on from."""
+"""The plan of a fit: which networks, how long, and where its checkpoints are."""
 
 from __future__ import annotations
 

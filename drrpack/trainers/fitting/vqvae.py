@@ -1,4 +1,4 @@
-"""Fitting the VQ-VAE on images, then freezing it (paper section 6.1)."""
+"""Fit the VQ-VAE on images, then freeze it (paper section 6.1)."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from drrpack.trainers.fitting.loop import NetworkTask, State
 
 PEAK_LEARNING_RATE = 8e-4  # the paper's constant 3e-4 is for 1400 epochs; a budget wants a schedule
 TUNING_RATE = 3e-4  # of a network that is fitted already
-# First a plain autoencoder, so that k-means sees meaningful vectors: for so many steps, or for a
-# share of the budget where that is sooner.
+# The fit starts with a plain autoencoder, so that k-means sees meaningful vectors: for this many
+# steps or this share of the budget, whichever ends sooner.
 CONTINUOUS_STEPS = 100
 CONTINUOUS_SHARE = 0.1
 CODEBOOK_BATCHES = 16  # that k-means runs on
-GRID_FROM = 0.5  # of the budget: from there on weights are rounded as they will be stored
-FEATURES_FROM = 0.5  # and what a classifier sees counts beside pixels
+GRID_FROM = 0.5  # share of the budget after which weights are rounded as they will be stored
+FEATURES_FROM = 0.5  # share of the budget after which the perceptual loss is added
 FEATURES_WEIGHT = 0.4
 
 
 class VQVAEFit(NetworkTask):
     """The `FitTask` of the lossy codec; batches are uint8 images (B, H, W, 3).
 
-    A network that is ``fitted`` already goes on from its weights and codebooks: all that comes late
-    in a fit counts from the first step.
+    If the network is already ``fitted``, it starts from its weights and codebooks, and everything
+    that comes late in a fit from scratch applies from the first step.
     """
 
     stage = "VQ-VAE"

@@ -1,4 +1,4 @@
-"""A buffer of raw exemplars of old classes, as replay methods keep it from phase to phase."""
+"""A buffer of raw exemplars of old classes, which replay methods keep from phase to phase."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a class-incremental method is given in each phase: images, trainings, room for bytes."""
+"""What a class-incremental method works with in each phase: images, trainings, the byte budget."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from drrpack.trainers.learning.watch import TrainingLog, TrainReport
 
 @dataclass(frozen=True)
 class PhaseContext:
-    """One phase as a method sees it. Labels are positions in ``seen``, from 0."""
+    """The interface of a method to one phase. Labels are positions in ``seen``, from 0."""
 
     phase: int  # 0 is the base
     seen: tuple[int, ...]  # classes of all phases so far, in class order
@@ -149,13 +149,12 @@ class PhaseContext:
         Args:
             images, labels: (N, H, W, 3) uint8 and (N,) int64, positions in ``seen``.
             network: what to start from; a new one by default. It is not changed.
-            loss: of the copy and a batch: a tensor, or named terms whose sum is the loss and whose
-                means are reported. Cross-entropy by default.
-            parameters: which of the copy's parameters are trained, as a function of it; all by
-                default.
+            loss: a function of the copy and a batch. It returns a tensor, or named terms whose sum
+                is the loss and whose means are reported. Cross-entropy by default.
+            parameters: a function of the copy that returns the parameters to train; all by default.
             optimiser: makes the optimiser from parameters and recipe; the recipe's SGD by default.
-            recipe: another than the run's.
-            epochs: stretch the recipe to so many.
+            recipe: used instead of the run's recipe.
+            epochs: stretch the recipe to this number of epochs.
             stage: names a training beside the phase's first, such as a balanced fine-tuning. It
                 has batches of its own, and progress and the result's ``loss_terms`` show its name.
 
@@ -181,7 +180,7 @@ class PhaseContext:
         return NetworkClassifier(trained.network, self.device)
 
     def stage_seed(self, stage: str) -> int:
-        """The seed of a training: the phase's own for the first, others are drawn by name."""
+        """The seed of a training: that of the phase, or one drawn by the name of the stage."""
         if not stage:
             return self.seed
         digest = hashlib.sha256(f"{self.seed} {stage}".encode()).digest()

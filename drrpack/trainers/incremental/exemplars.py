@@ -1,4 +1,4 @@
-"""Choosing exemplars: some images of a class that stand for all of it."""
+"""Choose exemplars: some images of a class that represent all of it."""
 
 from __future__ import annotations
 

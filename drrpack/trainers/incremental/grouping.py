@@ -1,4 +1,4 @@
-"""Which runs repeat one another, and what others differ in: only the former have a mean."""
+"""Group runs that differ only in their seeds; a mean covers the runs of one group."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from drrpack.trainers.incremental.results import Result
 
 @dataclass(frozen=True)
 class Group:
-    """Runs of one method that differ in their seeds alone."""
+    """Runs of one method that differ only in their seeds."""
 
     method: str
     phases: int  # after the base
@@ -36,9 +36,9 @@ def heading(column: str) -> str:
 
 
 def grouped(results: Iterable[Result]) -> list[Group]:
-    """Runs by all that decides them but the seed, each seed once, in the order in which they come.
+    """Runs grouped by all settings except the seed, in their order; each seed counts once.
 
-    Raises OptionError where they may not stand side by side.
+    Raises OptionError if the runs can't be compared.
     """
     runs, _ = without_doubles(results)
     by_key: dict[str, list[Result]] = {}
@@ -58,10 +58,10 @@ def grouped(results: Iterable[Result]) -> list[Group]:
 
 
 def without_doubles(results: Iterable[Result]) -> tuple[list[Result], list[Result]]:
-    """Results of which none repeats another to the seed, and those that were left out for it.
+    """Results without repetitions of the same settings and seed, and the repetitions.
 
-    Of doubles the first stays, or the first that was also tested through the codec: that changes
-    nothing else.
+    Of equal results the first stays, or the first that was also tested through the codec, which
+    changes no other figure.
     """
     kept: dict[tuple[str, int | None], Result] = {}
     doubles = []
@@ -123,8 +123,8 @@ def _or_dash(value: object) -> str:
     return "-" if value is None else str(value)
 
 
-# What the accuracy of a run on raw test images follows from. The view through the codec and the
-# number of threads are not among it: they leave the training as it is, but for rounding.
+# All settings that affect the accuracy of a run on raw test images. The test through the codec and
+# the number of threads are not among them: they do not change the training, except for rounding.
 SETTINGS: dict[str, Callable[[Result], str]] = {
     "options": _options,
     "data": lambda run: run.config.data[:8],

@@ -1,4 +1,4 @@
-"""A ``.drr`` file and the raw images behind it, as the protocol wants its data."""
+"""The data of the protocol from a ``.drr`` file and its raw images."""
 
 from __future__ import annotations
 

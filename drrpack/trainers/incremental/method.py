@@ -50,7 +50,7 @@ State = dict[str, Any]  # tensors, numbers, strings, None, and lists and dicts o
 
 
 class Method(ABC):
-    """A way to train a classifier phase by phase; see the head of this file."""
+    """A way to train a classifier phase by phase; the docstring of this module explains it."""
 
     name: ClassVar[str]
     needs: ClassVar[frozenset[Need]]
@@ -65,18 +65,18 @@ class Method(ABC):
 
     @abstractmethod
     def train_phase(self, context: PhaseContext) -> Classifier:
-        """Train on what the phase offers; returns a classifier of all ``context.seen``."""
+        """Train on the data of the phase; returns a classifier of all ``context.seen``."""
 
     @abstractmethod
     def memory_bytes(self, context: PhaseContext) -> Mapping[str, int]:
-        """Bytes kept to go on with after this phase, by part; called after ``train_phase``."""
+        """Bytes that the method keeps after this phase, by part; called after ``train_phase``."""
 
     def least(self, context: PhaseContext, label: int) -> tuple[Mapping[str, int], float] | None:
-        """The least that can be kept of a class: parts that are kept whatever there is of images,
-        and the bytes of one image. None: a budget does not bind the method.
+        """The least that the method can keep of a class.
 
-        Asked of each class in the phase that adds it, before any phase has been trained, so that
-        too small a budget is refused then.
+        Returns the parts that it keeps in any case, and the bytes of one image; None if a budget
+        does not apply to the method. It is called for each class in the phase that adds it, before
+        any training, so that too small a budget is refused at once.
         """
         return None
 
@@ -85,10 +85,12 @@ class Method(ABC):
         return {}
 
     def load_state_dict(self, state: State, context: PhaseContext) -> None:
-        """Take up what ``state_dict`` gave after the phase of ``context``, which can make a network
-        to load weights into."""
+        """Restore the ``state_dict`` saved after the phase of ``context``.
+
+        ``context`` can make a network to load weights into.
+        """
         if state:
             raise MethodError(
-                f"the method {self.name!r} keeps a state and can't take it up again: found no "
+                f"the method {self.name!r} keeps a state and can't restore it: found no "
                 "load_state_dict beside its state_dict; write one"
             )

@@ -1,4 +1,4 @@
-"""Options of a method: a frozen dataclass, whose values come from text or from Python."""
+"""Options of a method: a frozen dataclass, with values from the command line or from Python."""
 
 from __future__ import annotations
 
@@ -19,14 +19,17 @@ _WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0"
 
 @dataclass(frozen=True)
 class MethodOptions:
-    """Base of the options of a method: fields of bool, int, float, str, a `Literal` of strings, or
-    one of these or None, each with a default. ``__post_init__`` may raise ValueError for values
-    that are out of range.
+    """Base class of the options of a method.
+
+    Each field has a default and is a bool, int, float, str, a `Literal` of strings, or one of these
+    or None. ``__post_init__`` may raise ValueError for values that are out of range.
     """
 
     def recorded(self) -> dict[str, Value]:
-        """What settings, results and checkpoints hold: every value, save those that an option made
-        for runs of before has (see `option`)."""
+        """The values that settings, results and checkpoints record.
+
+        These are all values, except those that equal the ``before`` of an `option`.
+        """
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         before = {field.name: field.metadata.get(_BEFORE) for field in dataclasses.fields(self)}
         return {
@@ -37,20 +40,22 @@ class MethodOptions:
 
 
 def option(default: float, *, before: float) -> float:
-    """A field for what was a constant once: with the value ``before`` a run is the same as one from
-    before there was the option, and goes on from its checkpoints. New options need none of this.
+    """A field that replaces an earlier constant ``before``.
+
+    With this value a run equals runs from before the option existed, and continues from their
+    checkpoints. New options do not need this.
     """
     made: float = dataclasses.field(default=default, metadata={_BEFORE: before})
     return made
 
 
 def parse_settings(settings: Iterable[str]) -> dict[str, str]:
-    """``temperature=2`` and the like, as of ``--set``, by name; raises OptionError."""
+    """Values by name from texts such as ``temperature=2``, as of ``--set``; raises OptionError."""
     found: dict[str, str] = {}
     for text in settings:
         name, equals, value = text.partition("=")
         if not equals or not name.strip():
-            raise OptionError(f"--set {text}: found no '=' behind a name; say --set NAME=VALUE")
+            raise OptionError(f"--set {text}: found no '=' after a name; say --set NAME=VALUE")
         if name.strip() in found:
             raise OptionError(f"--set {text}: {name.strip()} was set before; set it once")
         found[name.strip()] = value.strip()

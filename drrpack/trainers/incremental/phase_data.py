@@ -1,4 +1,4 @@
-"""The images of an experiment, as the protocol and its methods ask for them."""
+"""The interface through which the protocol and its methods get images."""
 
 from __future__ import annotations
 

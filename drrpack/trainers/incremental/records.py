@@ -1,4 +1,4 @@
-"""A finished phase as its checkpoint keeps it."""
+"""A finished phase, as stored in its checkpoint."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class PhaseRecord:
 
 @dataclass(frozen=True)
 class FinishedPhase:
-    """A phase that was carried out: its record, and what goes on from it."""
+    """A finished phase: its record, and the state that the next phase starts from."""
 
     record: PhaseRecord
     weights: State  # of the classifier

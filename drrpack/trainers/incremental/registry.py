@@ -1,4 +1,4 @@
-"""Methods by name: those of the tree, and those of users by ``package.module:Class``."""
+"""Find methods: those of drrpack by name, those of users by ``package.module:Class``."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Runs as one page: curves, the paper's tables, accuracy against memory, pictures.
-
-The page holds all it shows: it loads nothing and sends nothing.
-"""
+"""Runs on one self-contained page: curves, the paper's tables, accuracy against memory, images."""
 
 from __future__ import annotations
 
@@ -58,7 +55,7 @@ def find_results(places: Iterable[Path]) -> list[Result]:
 
 
 def complete(results: Sequence[Result]) -> list[Result]:
-    """Those that have all their phases; raises OptionError where there is none."""
+    """The results that have all their phases; raises OptionError if there are none."""
     done = [result for result in results if result.complete]
     if not done:
         raise OptionError("none of these runs is complete yet; go on with `drrpack train --resume`")

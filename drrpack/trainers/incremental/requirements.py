@@ -1,6 +1,6 @@
-"""What a run will need, looked at before its first training: nobody waits hours for a refusal.
+"""Check before the first training all that a run will need, so that no run fails after hours.
 
-It follows from what a method declares: its `Need`s, and `Method.least` where there is a budget.
+The method declares its needs: its `Need`s and, if there is a budget, `Method.least`.
 """
 
 from __future__ import annotations

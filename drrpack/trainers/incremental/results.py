@@ -1,4 +1,4 @@
-"""What a run measured, as result.json holds it."""
+"""The result of a run, as result.json holds it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from drrpack.trainers.incremental.records import Confusion, PhaseRecord
 class PhaseResult:
     """One phase; accuracies in percent of the raw test images of all classes seen.
 
-    What results of earlier versions lack, and what is measured on demand, may be None.
+    Figures that earlier versions did not record, or that are measured only on demand, may be None.
     """
 
     phase: int
@@ -113,7 +113,7 @@ _METHOD_PARTS = ("options", "method_from")
 
 @dataclass(frozen=True)
 class Result:
-    """A run, after all its phases or some. Figures are in percent, sizes in bytes."""
+    """The result of a run after some or all of its phases; figures in percent, sizes in bytes."""
 
     method: str
     recipe: str
@@ -147,7 +147,7 @@ class Result:
         return value
 
     def newest_at_end(self) -> Newest | None:
-        """How the classes of the last phase fare; None where an old result lacks what it takes."""
+        """Figures of the classes of the last phase; None if an old result lacks the data."""
         last, groups = self.phases[-1], self.config.groups
         if last.newest is not None or not self.confusion or len(groups) < len(self.phases):
             return last.newest
@@ -193,7 +193,7 @@ _ABSENT: Json = {  # what results of earlier versions may lack
 
 
 def _known(kind: type[PhaseResult | RunConfig | Result], found: Json) -> Json:
-    """Of what a file holds, what a dataclass has a field for."""
+    """The values in a file for which a dataclass has a field."""
     names = {one.name for one in fields(kind)}
     return {name: value for name, value in found.items() if name in names}
 
@@ -263,7 +263,7 @@ def device_name(device: torch.device) -> str:
 
 
 def versions() -> dict[str, str]:
-    """The versions that decide a result."""
+    """The versions of the software that affects a result."""
     try:
         drrpack = metadata.version("drrpack")
     except metadata.PackageNotFoundError:  # run from a checkout that is not installed

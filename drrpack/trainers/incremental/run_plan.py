@@ -1,4 +1,4 @@
-"""What a run of the protocol is going to do, worked out before it does anything."""
+"""The plan of a run of the protocol, made before the run starts."""
 
 from __future__ import annotations
 

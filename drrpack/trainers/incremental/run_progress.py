@@ -1,4 +1,4 @@
-"""What a run of the protocol tells while it is under way."""
+"""Progress reports of a run of the protocol."""
 
 from __future__ import annotations
 

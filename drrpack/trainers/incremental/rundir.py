@@ -28,11 +28,14 @@ SETTINGS, PHASES, RESULT = "settings.json", "phases", "result.json"
 
 
 def check_run(out: Path, settings: Json, resume: bool) -> None:
-    """Check that a run can have its folder: a new one, or one of these very settings.
+    """Check that a run can use its folder: a new one, or one of a run with the same settings.
 
-    Writes nothing. Raises OutputError for a folder with something else in it, or where none can be
-    made, and OptionError for a run with other settings. Resuming where nothing has been started
-    starts, and a run that never finished a phase holds no other back.
+    Writes nothing. Resuming in an empty folder starts a run. A run that never finished a phase does
+    not block another one.
+
+    Raises:
+        OutputError: the folder holds something else, or can't be made.
+        OptionError: the folder holds a run with other settings.
     """
     present = _present(out)
     if set(present) <= {SETTINGS}:
@@ -49,10 +52,9 @@ def check_run(out: Path, settings: Json, resume: bool) -> None:
 
 @contextmanager
 def open_run(out: Path, settings: Json) -> Iterator[None]:
-    """Make the folder of a run that `check_run` has let pass; no other process may enter it
-    meanwhile.
+    """Create and lock the folder of a run after `check_run`.
 
-    Raises OutputError where it can't be made, or another process is at it.
+    Raises OutputError if it can't be created, or another process uses it.
     """
     with changing(make_folder(out)):
         for folder in (out, out / PHASES):
@@ -63,7 +65,7 @@ def open_run(out: Path, settings: Json) -> Iterator[None]:
 
 
 def _present(out: Path) -> list[str]:
-    """What a folder holds; raises OutputError where there is none and none can be made."""
+    """The content of a folder; raises OutputError if the folder neither exists nor can be made."""
     try:
         return [path.name for path in out.iterdir() if not is_hidden(path)]
     except FileNotFoundError:
@@ -78,7 +80,7 @@ def _present(out: Path) -> list[str]:
 
 
 def _check_settings(out: Path, before: Json, now: Json) -> None:
-    """Raise OptionError that names each setting which is not as the run was started with."""
+    """Raise OptionError, which names each setting that differs from those of the earlier run."""
     before, now = _flat(before), _flat(now)
     different = [
         f"{name} was {_short(before.get(name))} and is now {_short(now.get(name))}"
@@ -93,7 +95,7 @@ def _check_settings(out: Path, before: Json, now: Json) -> None:
 
 
 def phase_path(folder: Path, key: Json) -> Path:
-    """Where the checkpoint of a phase lies: its name holds a digest of all that decides it."""
+    """The path of a phase's checkpoint; its name holds a digest of all settings that affect it."""
     text = json.dumps(key, sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
     return folder / f"{key['method']}-{len(key['seen']):04d}-{digest}.pt"
@@ -102,7 +104,7 @@ def phase_path(folder: Path, key: Json) -> Path:
 def save_phase(path: Path, finished: FinishedPhase) -> None:
     """Keep a finished phase.
 
-    Raises MethodError where its weights or state hold what a checkpoint can't give back.
+    Raises MethodError if its weights or state hold objects that a checkpoint can't restore.
     """
     check_state("the classifier's state_dict", finished.weights)
     check_state("the method's state_dict", finished.state)
@@ -125,7 +127,7 @@ def load_phase(path: Path) -> FinishedPhase | None:
 
 
 def drop_weights(path: Path) -> None:
-    """Leave only the record of a phase: once the next is safe, 45 MB a phase serve no one."""
+    """Drop the 45 MB of weights of a phase and keep its record, once the next phase is saved."""
     finished = load_phase(path)
     if finished is not None and (finished.weights or finished.state):
         save_phase(path, finished.record_alone)
@@ -138,7 +140,7 @@ def write_json(path: Path, content: Json) -> None:
 
 
 def _flat(settings: Json, prefix: str = "") -> Json:
-    """Nested settings under dotted names, so that a message names the very one."""
+    """Nested settings under dotted names, so that a message can name each of them."""
     flat: Json = {}
     for name, value in settings.items():
         if isinstance(value, dict):

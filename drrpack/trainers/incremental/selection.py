@@ -16,13 +16,13 @@ NAME_PREFIX = "name:"  # before what is a name and neither a count nor a range
 
 
 def select_classes(names: Sequence[str], wanted: str | Sequence[str] | None) -> list[int]:
-    """Numbers of the classes that ``wanted`` asks for: ``20``, ``50:70``, names with commas, or a
-    list of names.
+    """Numbers of the classes that ``wanted`` selects.
 
-    What is the name of a class is that class, whatever else it might mean; ``name:20`` is a name
-    alone. `how_taken` puts into words what was ambiguous.
+    ``wanted`` is a number of classes (``20``), a range (``50:70``), names with commas between them,
+    or a list of names. If the text is the name of a class, it selects that class, whatever else it
+    might mean; ``name:20`` is always a name. `how_taken` describes how an ambiguous text was taken.
 
-    Raises OptionError for a class that is not there, and for a choice of none.
+    Raises OptionError for a class that does not exist, and if no class is selected.
     """
     if wanted is None:
         return list(range(len(names)))
@@ -42,8 +42,10 @@ def select_classes(names: Sequence[str], wanted: str | Sequence[str] | None) -> 
 
 
 def _span(names: Sequence[str], wanted: str) -> range | None:
-    """The classes that a count or a range stands for, none if it goes beyond them; None where
-    ``wanted`` is something else."""
+    """The classes of a count or a range.
+
+    Empty if it goes beyond the classes; None if ``wanted`` is neither a count nor a range.
+    """
     first, colon, last = wanted.partition(":")
     if wanted == ":" or not all(part == "" or part.isdecimal() for part in (first, last)):
         return None
@@ -53,7 +55,7 @@ def _span(names: Sequence[str], wanted: str) -> range | None:
 
 
 def _listed(names: Sequence[str], wanted: str) -> list[int]:
-    """Classes by their names, with commas between them and perhaps within them."""
+    """Classes by their names, which are separated by commas and may contain commas."""
     found, pieces = [], wanted.split(",")
     longest = 1 + max(name.count(",") for name in names)
     while pieces:
@@ -91,8 +93,10 @@ def _each_named(names: Sequence[str], wanted: Sequence[str]) -> list[int]:
 
 
 def how_taken(names: Sequence[str], wanted: str | None) -> str | None:
-    """How `select_classes` takes what may be a name and something else, and how to say the other;
-    None where there is but one way."""
+    """How `select_classes` takes an ambiguous text, and how to write the other meaning.
+
+    None if the text has only one meaning.
+    """
     if wanted is None:
         return None
     alone, span = named_class(names, wanted), _span(names, wanted)
@@ -119,14 +123,14 @@ def how_taken(names: Sequence[str], wanted: str | None) -> str | None:
 
 
 def _other(names: Sequence[str], span: range) -> str:
-    """A way to write a range that is the name of no class."""
+    """A spelling of a range that is not also the name of a class."""
     start, stop = span.start, span.stop
     ways = [f"{start}:{stop}", f"{start:02}:{stop}", f"{start:03}:{stop}"]
     return next((way for way in ways if named_class(names, way) is None), ways[0])
 
 
 def named_class(names: Sequence[str], wanted: str) -> int | None:
-    """As `find_class`, for what a user types: the name may stand behind ``name:``."""
+    """As `find_class`, for text from a user: the name may follow ``name:``."""
     number = find_class(names, wanted)
     if number is None and wanted.startswith(NAME_PREFIX):
         return find_class(names, wanted.removeprefix(NAME_PREFIX).strip())
@@ -134,7 +138,7 @@ def named_class(names: Sequence[str], wanted: str) -> int | None:
 
 
 def few(names: Sequence[str]) -> str:
-    """The first names, quoted and escaped: those of a foreign file may hold anything."""
+    """The first names, quoted and escaped, because names in a file may hold any character."""
     return f"{', '.join(map(repr, names[:5]))}{', …' if names[5:] else ''}"
 
 
@@ -183,7 +187,7 @@ def _shuffled(count: int, seed: str) -> list[int]:
 
 
 def _as_listed(names: Sequence[str], listed: Sequence[str], called: str) -> list[int]:
-    """The classes as a file lists them; raises OptionError that names what is wrong with it."""
+    """The classes in the order of a list; raises OptionError, which names its faults."""
     numbers = {name: find_class(names, name) for name in listed}
     order = [number for name in listed if (number := numbers[name]) is not None]
     wrong = {

@@ -1,4 +1,4 @@
-"""The settings of a run: all that decides it, beside the data."""
+"""The settings of a run: everything that affects its result, except the data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tells the label of an image: a trained network."""
+"""Classifiers: trained networks that predict the labels of images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a classifier's network is: a way from images to features, and from those to logits."""
+"""The interface of a classifier's network: images to features, and features to logits."""
 
 from __future__ import annotations
 

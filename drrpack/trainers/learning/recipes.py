@@ -1,4 +1,4 @@
-"""How a classifier is trained: the paper's recipe to the letter, and a fast one."""
+"""Training recipes of classifiers: the paper's, exactly as published, and a fast one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from drrpack.core.errors import OptionError
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that decides a training but the data, the seed and the device."""
+    """Everything that affects a training except the data, the seed and the device."""
 
     name: str
     epochs: int

@@ -1,4 +1,4 @@
-"""Training one network from pixels that stay on the device as uint8."""
+"""Train one network from pixels that stay on the device as uint8."""
 
 from __future__ import annotations
 
@@ -61,20 +61,20 @@ def train_network(
     report: TrainReport | None = None,
     compiled: bool = False,
 ) -> Trained[AnyNetwork]:
-    """Train a copy of ``network`` under ``recipe``; the network that is given stays as it is.
+    """Train a copy of ``network`` by ``recipe``; the network itself does not change.
 
-    Order and augmentation come from ``seed`` alone; the global random state is left as it was.
+    Order and augmentation depend only on ``seed``; the global random state does not change.
 
     Args:
-        network: what to start from; of its head the first ``seen`` classes are opened.
+        network: the network to start from; the first ``seen`` classes of its head are opened.
         images, labels: (N, H, W, 3) uint8, and (N,) int64 in 0..seen-1.
-        loss: of the copy and a batch; cross-entropy by default. One that gives named terms is
-            their sum, and each term's mean stands in the log.
-        parameters: which parameters of the copy are trained; all by default. Batch norms move
-            their running moments in any case. The others get no gradient.
+        loss: a function of the copy and a batch; cross-entropy by default. If it returns named
+            terms, their sum is the loss, and the log holds the mean of each term.
+        parameters: which parameters of the copy are trained; all by default. The others get no
+            gradient. Batch norms update their running statistics in any case.
         optimiser: makes the optimiser. Its groups follow the recipe's learning rate, each in
             proportion to the rate that it was made with.
-        stage: what progress and the log call this training.
+        stage: the name of this training in progress reports and the log.
         compiled: run the features through torch.compile.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What a training tells of its loss: while it is under way, and when it is over."""
+"""Follow the loss of a training: progress reports, and the log of the whole training."""
 
 from __future__ import annotations
 

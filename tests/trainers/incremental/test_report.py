@@ -106,6 +106,8 @@ def test_results_are_found_once(runs: Path, tmp_path: Path) -> None:
     assert len(find_results([runs, runs / "ub-2-0", runs / "ub-2-0" / "result.json"])) == len(RUNS)
     with pytest.raises(SourceError, match=r"holds no result.json"):
         find_results([tmp_path])
+    with pytest.raises(SourceError, match=r"absent: found nothing there, expected .*check the"):
+        find_results([runs, tmp_path / "absent"])
     (tmp_path / "result.json").write_text("{}")
     with pytest.raises(SourceError, match="lacks"):
         find_results([tmp_path])

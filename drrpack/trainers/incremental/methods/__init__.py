@@ -1,6 +1,6 @@
-"""The class-incremental methods; importing this package makes them known by name.
+"""The class-incremental methods; importing this package registers them by name.
 
-What a method in a file of its own takes from drrpack is imported from here, too.
+A method outside drrpack also imports what it needs from here.
 """
 
 from drrpack.trainers.incremental.buffer import Exemplars, FixedPerClass, FixedTotal

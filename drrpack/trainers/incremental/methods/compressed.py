@@ -1,4 +1,4 @@
-"""What a user would do without a learned codec: keep every image as a small JPEG or WebP."""
+"""Replay without a learned codec: keep every image as a small JPEG or WebP file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ER: experience replay of raw exemplars, going on from the last network (Chaudhry et al. 2019)."""
+"""ER: experience replay of raw exemplars, starting from the last network (Chaudhry et al. 2019)."""
 
 from __future__ import annotations
 

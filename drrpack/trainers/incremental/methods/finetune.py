@@ -1,4 +1,4 @@
-"""Finetune: go on from the last network with the new classes alone; what forgetting costs."""
+"""Finetune: train the last network on the new classes alone; this shows forgetting."""
 
 from __future__ import annotations
 

@@ -29,10 +29,10 @@ class IBOptions(MethodOptions):
 
 @register
 class IBDRR(Method):
-    """Cross-entropy on reconstructions, as DRR, and features that are like those of raw images.
+    """Cross-entropy on reconstructions, as DRR, and features pulled to those of raw images.
 
-    Raw images are at hand for the exemplars that the memory keeps of old classes, and for all
-    images of the new ones. They never enter the cross-entropy.
+    The method uses raw images of all new classes, and the raw exemplars that the memory keeps of
+    old classes. Raw images never enter the cross-entropy.
     """
 
     name = "ib-drr"
@@ -83,15 +83,16 @@ class IBDRR(Method):
 def information_back(
     raw: Tensor, rows: Tensor, count: int, similarity_weight: float, label_smoothing: float
 ) -> Loss[Network]:
-    """L_ce + lambda L_sim on batches from ``count`` reconstructions (section 5), lambda being
-    ``similarity_weight``. The two are named terms, ``cross_entropy`` and ``similarity``.
+    """The loss L_ce + lambda L_sim on batches from ``count`` reconstructions (section 5).
+
+    lambda is ``similarity_weight``. The two named terms are ``cross_entropy`` and ``similarity``.
 
     L_sim is the negative cosine between the features of a reconstruction and those of its raw
-    image, which get no gradient, before the dense layer; the mean over those images of the batch
-    whose raw image ``raw[m]`` is at hand, that of the reconstruction ``rows[m]``. Both are flipped
-    and cropped alike. Raw images are normalised by the moments of their own batch, and leave the
-    running moments as reconstructions alone make them: most are of new classes, which a network
-    with moments between the two tells too rarely.
+    image, before the dense layer; the latter get no gradient. It is averaged over the images of the
+    batch that have a raw image: ``raw[m]`` belongs to the reconstruction ``rows[m]``. Both are
+    flipped and cropped in the same way. Batch norm normalises raw images by the statistics of their
+    own batch, and its running statistics come from reconstructions alone: most raw images show new
+    classes, and mixed statistics made the network name these too rarely.
     """
     partner = torch.full((count,), -1, device=rows.device)
     partner[rows] = torch.arange(len(rows), device=rows.device)

@@ -8,7 +8,7 @@ from drrpack.trainers.incremental.registry import register
 
 @register
 class IBDRRStar(IBDRR):
-    """Keeps no raw image, as DRR; those of the new classes are at hand anyway."""
+    """Keeps no raw images, like DRR; those of the new classes are available in their phase."""
 
     name = "ib-drr-star"
     needs = frozenset({"replayed", "raw_new"})

@@ -1,4 +1,4 @@
-"""What methods that replay codes keep: the file, or as much of it as a budget has room for."""
+"""Count what methods that replay codes keep: the file, or the part of it that fits a budget."""
 
 from __future__ import annotations
 
