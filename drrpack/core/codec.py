@@ -53,7 +53,7 @@ class Codec:
     pixels: PixelDecoder  # the same weights in integers
     entropy: EntropyModel
     layouts: Layouts  # of the streams
-    quality: int | None = None  # 0 to 100; None: nobody has said, and the nearest codes are taken
+    quality: int | None = None  # 0 to 100; None: not set, so the nearest codes are taken
     prices: Prices | None = None  # codes are chosen by: the entropy model's, or another's
     # Finds out how to choose with the first image that is encoded, where that takes long, or is
     # not known: then it raises.

@@ -67,8 +67,8 @@ def encode(level: Level, codes: Sequence[Grid], tops: Sequence[Grid] | None) -> 
         tops: for the bottom level the top codes (images, H / 2, W / 2), else None.
 
     Raises:
-        MessageError: the plain images don't pay for the first group: `StreamLayout.plain_images`
-            is too small.
+        MessageError: the plain images have too few bits for the first group to borrow:
+            `StreamLayout.plain_images` is too small.
     """
     blocks = _blocks(level, codes)
     out: list[Words] = []
@@ -114,8 +114,10 @@ def decode(
 def _refuse_impossible(
     level: Level, streams: Sequence[Words], images: Sequence[int], shape: tuple[int, int]
 ) -> None:
-    """Before memory is allocated for ``images``: every code takes bits, for even the likeliest is
-    short of certain by the room of the others."""
+    """Raise CorruptError for more images than a stream can hold, before memory is allocated.
+
+    Every code takes some bits, because no code has probability 1.
+    """
     least_bits = -math.log2(1 - (len(level.table) - 1) / 2**PRECISION)
     for words, count in zip(streams, images, strict=True):
         if count * shape[0] * shape[1] * least_bits > 32 * len(words):
@@ -123,7 +125,7 @@ def _refuse_impossible(
 
 
 def _blocks(level: Level, codes: Sequence[Grid]) -> list[slice]:
-    """Slices of streams that go side by side."""
+    """Slices of streams that are coded side by side."""
     if not codes:
         return []
     positions = level.layout.group * codes[0].shape[1] * codes[0].shape[2]
@@ -225,7 +227,7 @@ Step = Callable[[Message, int, NDArray[np.intp]], Message]
 
 
 def _climb(message: Message, counts: NDArray[np.intp], step: Step) -> Message:
-    """Apply ``step`` at 0, 1, ... to the streams that have so many steps; encoding's order."""
+    """Apply ``step`` at 0, 1, ... to the streams that have that many steps, as encoding does."""
     order = np.argsort(-counts, kind="stable")
     active, done = ans.take(message, order), ans.take(message, order[:0])
     for index in range(int(counts.max(initial=0))):
@@ -238,7 +240,7 @@ def _climb(message: Message, counts: NDArray[np.intp], step: Step) -> Message:
 
 
 def _descend(message: Message, counts: NDArray[np.intp], step: Step) -> Message:
-    """Apply ``step`` at ..., 1, 0: the mirror of `_climb`; decoding's order."""
+    """Apply ``step`` at ..., 1, 0, as decoding does: the mirror of `_climb`."""
     order = np.argsort(-counts, kind="stable")
     waiting = ans.take(message, order)
     active = ans.take(waiting, order[:0])
@@ -276,7 +278,7 @@ def choose_layout(
 
 
 def plain_images_needed(level: Level, codes: Sequence[Grid], tops: Sequence[Grid] | None) -> int:
-    """The fewest plain images, by steps of an eighth, with which every stream can pay."""
+    """The fewest plain images, in steps of an eighth, that give every stream enough bits."""
     table_bits = -np.log2(level.table / 2.0**TABLE_PRECISION)
     bits = float(np.mean([table_bits[c].sum((1, 2)).mean() for c in codes if len(c)]))
     need = 32 * ans.words_to_widen(level.layout.lanes) / bits

@@ -51,9 +51,10 @@ def with_accuracy(
     plan: TrainPlan,
     report: Report,
 ) -> Comparison:
-    """The comparison with the accuracy on raw test images of a classifier trained on raw images, on
-    what the memory gives back, and on the best files of each family that take no more bytes than
-    the memory does; and on memories and files of ``plan.sizes``.
+    """The comparison with accuracies of classifiers on raw test images.
+
+    They are trained on raw images, on the memory's reconstructions, on the best files of each
+    family that take no more bytes than the memory, and on memories and files of ``plan.sizes``.
 
     Raises:
         OptionError, SourceError: as of `tested_images`. CorruptError, WriteError: as of `accuracy`.
@@ -80,8 +81,7 @@ def with_accuracy(
 
 
 def tested_images(source: Source, classes: Sequence[int]) -> Labelled:
-    """The test images of those of ``classes`` that are learned, which is also how to find out
-    before the work whether they can be.
+    """The test images of the classes that are learned; called before the work to check them.
 
     Raises:
         OptionError: fewer than two classes. SourceError: they have no test images.
@@ -99,8 +99,11 @@ def tested_images(source: Source, classes: Sequence[int]) -> Labelled:
 
 
 def to_train(comparison: Comparison, sizes: Sequence[float] = ()) -> list[int]:
-    """Raw images, and of the memory and each lossy family the best that takes no more bytes than
-    the memory does by default, and than each of ``sizes`` in bytes an image."""
+    """The numbers of the choices to train on.
+
+    These are raw images and, of the memory and each lossy family, the best choice that takes no
+    more bytes than the memory does by default, and than each of ``sizes`` in bytes an image.
+    """
     own = comparison.memory.bytes_an_image(comparison.images)
     found = [
         largest_within(comparison, family, size)
@@ -112,14 +115,14 @@ def to_train(comparison: Comparison, sizes: Sequence[float] = ()) -> list[int]:
 
 
 def _gives(choice: Choice) -> tuple[str, str]:
-    """What decides the pixels: the files of a memory differ in their models alone."""
+    """What the pixels depend on; the files of one memory differ only in their models."""
     return choice.family.split()[0], choice.setting
 
 
 def decoded(
     choice: Choice, images: Pixels, labels: NDArray[np.int64], codecs: Sequence[Codec]
 ) -> Pixels:
-    """What ``choice`` gives back for images (n, H, W, 3), which stand class by class."""
+    """The decoded images of ``choice`` for images (n, H, W, 3), which are sorted by class."""
     if choice.family == "raw":
         return images
     if choice.family == WHOLE:
@@ -130,7 +133,7 @@ def decoded(
 
 
 def accuracy(given: Labelled, tested: Labelled, plan: TrainPlan, seed: int) -> float:
-    """Percent of ``tested`` that a classifier trained on ``given`` tells.
+    """Accuracy in percent on ``tested`` of a classifier trained on ``given``.
 
     Raises:
         WriteError: the plan's folder can't be written to. CorruptError, ReadError: it holds this

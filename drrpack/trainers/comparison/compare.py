@@ -37,7 +37,7 @@ Report = Callable[[Step | Notice], None]
 
 @dataclass(frozen=True)
 class Choice:
-    """One way to keep images: what it costs, and what comes back."""
+    """One format with its settings: bytes, quality and speed."""
 
     family: str  # "JPEG", "DRR", "DRR thin", ...
     setting: str  # "q20", ...
@@ -109,7 +109,7 @@ def default_sample(size: tuple[int, int]) -> int:
 
 @dataclass(frozen=True)
 class Sample:
-    """What is measured on: all images of some classes, as sheets keep them, and some of each."""
+    """The images that are measured: all images of some classes for sheets, and some of each."""
 
     classes: list[Pixels]  # (n, H, W, 3) each
     rows: NDArray[np.int64]  # of the images that all choices are measured on, among all of these
@@ -121,8 +121,10 @@ class Sample:
 
 
 def draw_sample(source: Source, classes: Sequence[int], count: int) -> Sample:
-    """About ``count`` training images, evenly from each of some classes that are spread evenly over
-    ``classes``: of as many as `SHEET_SHARE` and `SHEET_PIXELS` let sheets be made of."""
+    """About ``count`` training images, evenly from some classes spread evenly over ``classes``.
+
+    `SHEET_SHARE` and `SHEET_PIXELS` limit the number of these classes, of which sheets are made.
+    """
     height, width = source.image_size
     full = capacity(source.image_size)
     typical = sum(min(full, source.images_per_class[c]) for c in classes) / len(classes)
@@ -148,11 +150,11 @@ def compare(
     report: Report,
     sizes: Sequence[float] = (),
 ) -> Comparison:
-    """Measure every way to keep the images of some classes on about ``count`` of them.
+    """Measure all formats on about ``count`` images of some classes.
 
-    ``codecs`` have one VQ-VAE, each with its own entropy model; the smallest is compared. Of each
-    family of files there is the quality that takes no more bytes an image than the memory does, nor
-    than each of ``sizes``, as near below as its encoder gets.
+    ``codecs`` have one VQ-VAE, each with its own entropy model; the smallest is compared. Each
+    family of files also gets the best quality that takes no more bytes an image than the memory,
+    and than each of ``sizes``.
 
     Raises:
         OptionError: the images are smaller than the window of SSIM.

@@ -26,13 +26,13 @@ Known = set[tuple[str, tuple[int, ...]]]  # what was read of which classes
 def check_needs(
     method: Method, contexts: Sequence[PhaseContext], through_codec: bool, known: Known
 ) -> None:
-    """Raise now what any phase would raise for want of images, exemplars, an encoder or room.
+    """Raise the errors that a phase would raise if images, exemplars, encoder or room are missing.
 
-    ``contexts`` are those of all phases of a run, so classes that it does not use are not asked
-    for. What is ``known`` is not read again; what is read is added to it.
+    ``contexts`` are those of all phases of a run, so only classes in use are checked. Data that are
+    ``known`` are not read again; data that are read are added to it.
 
     Raises:
-        SourceError, OptionError, FormatError: what is missing, and how to mend it.
+        SourceError, OptionError, FormatError: what is missing, and the fix.
     """
     for context in contexts:
         _once("test", context, known, _tested)

@@ -20,7 +20,7 @@ from drrpack.trainers.incremental.settings import RunSettings
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """A run that nothing is in the way of, as far as its options tell; nothing is written yet."""
+    """A run whose options have been checked; nothing is written yet."""
 
     settings: RunSettings
     described: Json  # what settings.json holds
@@ -61,10 +61,10 @@ def plan_run(
     resume: bool = False,
     checkpoints: Path | None = None,
 ) -> PlannedRun:
-    """What a run is going to do, from its settings and the folder that it goes into.
+    """Plan a run from its settings and its folder.
 
-    A finished phase is a checkpoint, and with ``resume`` a run goes on after the last one. Runs
-    that get the same ``checkpoints`` folder share phases with the same classes, where the method
+    Each finished phase has a checkpoint, and with ``resume`` a run continues after the last one.
+    Runs with the same ``checkpoints`` folder share phases with the same classes, if the method
     allows it: 5, 10 and 25 phases have some in common.
 
     Raises OptionError and OutputError, each with the fix.
@@ -125,7 +125,7 @@ def split_phases(order: Sequence[int], base: int, phases: int) -> list[tuple[int
 def phase_seed(seed: int, seen: Sequence[int]) -> int:
     """The seed of a phase: of the run's seed and the set of classes, equal for all methods.
 
-    So two methods differ in what they learn from, not in luck.
+    So two methods differ in their training data and not by chance.
     """
     text = json.dumps([seed, sorted(seen)])
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "little")

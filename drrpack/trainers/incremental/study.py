@@ -35,10 +35,10 @@ class Job:
 def plan(
     out: Path, settings: RunSettings, phases: Sequence[int], seeds: Sequence[int], *, ceiling: bool
 ) -> list[Job]:
-    """Runs of these ``settings`` with all numbers of phases and seeds, the ceiling behind each.
+    """Runs for all numbers of phases and seeds, each followed by its ceiling.
 
-    A single one goes into ``out`` itself, its ceiling into ``out/ub``; several have folders that
-    are named after them.
+    A single run goes into ``out`` itself and its ceiling into ``out/ub``. Several runs have folders
+    with their names.
     """
     methods = [settings]
     if ceiling and settings.method.name != CEILING:
