@@ -142,7 +142,7 @@ def _source(row: Json) -> SourceRecord | None:
         listings=_texts(part(row, "listing")),
         reading=Reading.from_json(row),
         fitted=fitted,
-        kind=_text(row.get("kind")),
+        kind=_kind(row),
     )
 
 
@@ -172,8 +172,10 @@ def _names(value: object) -> tuple[str, ...] | None:
     return tuple(value)
 
 
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None
+def _kind(row: Json) -> str | None:
+    """An empty name, which no source has, for what is no name."""
+    kind: object = row.get("kind")
+    return kind if isinstance(kind, str) else "" if "kind" in row else None
 
 
 def _texts(values: Json) -> dict[str, str]:

@@ -23,10 +23,8 @@ from drrpack.formats.account import Stats
 from drrpack.formats.container import Memory
 from drrpack.formats.files.publish import replacing
 from drrpack.formats.layout import Json
-from drrpack.formats.sources.opening import path_of
 from drrpack.formats.sources.reading import Reading
 from drrpack.formats.sources.source import Given, LabelledDataset, Source
-from drrpack.formats.sources.source import download as fetch
 from drrpack.operations import figures
 from drrpack.operations.encode_plan import (
     DEFAULT_MINUTES,
@@ -37,7 +35,7 @@ from drrpack.operations.encode_plan import (
     plan_encode,
 )
 from drrpack.operations.pictures import Pictures, RawChoice, encode_pictures
-from drrpack.operations.preparing import Pathlike, budget, tell_of, tidy
+from drrpack.operations.preparing import Pathlike, budget, downloaded, tell_of, tidy
 from drrpack.operations.progress import Choice, Report, heard
 from drrpack.operations.stats import stats
 from drrpack.trainers.fitting import choice as entropy_choice
@@ -124,7 +122,7 @@ def encode(
     spent = _budget(epochs, minutes, fit, place.type)
     with replacing(output):  # before pictures are fetched and read, which may take long
         if download is not None:
-            source = _downloaded(download, source)
+            source = downloaded(download, source)
         plan = plan_encode(
             EncodeOptions(
                 source, output, place, spent, Reading(size, depth, value_range, max_megapixels),
@@ -148,16 +146,6 @@ def _budget(epochs: int | None, minutes: float | None, fit: Fit, device: str) ->
             option="epochs" if epochs is not None else "minutes",
         )
     return budget(epochs, minutes, DEFAULT_MINUTES[device])
-
-
-def _downloaded(name: str, source: Given) -> Path:
-    path = path_of(source)
-    if path is None:
-        raise OptionError(
-            f"`download={name!r}`: found a dataset, expected the folder to fetch into",
-            option="download",
-        )
-    return fetch(name, path)
 
 
 @float_arithmetic()

@@ -13,7 +13,9 @@ from drrpack.formats.class_names import find_class
 from drrpack.formats.container import Reader
 from drrpack.formats.files.publish import remove_leftovers
 from drrpack.formats.originals import untrusted_paths
-from drrpack.formats.sources.source import Source
+from drrpack.formats.sources.opening import path_of
+from drrpack.formats.sources.source import Given, Source
+from drrpack.formats.sources.source import download as fetch
 from drrpack.operations.progress import Report
 from drrpack.trainers.fitting.loop import Budget
 from drrpack.trainers.incremental.selection import few, how_taken, select_classes
@@ -81,6 +83,15 @@ def trusted(reader: Reader, source: Path | None, trust: Trust) -> bool:
     return bool(paths) and (trust(paths) if callable(trust) else trust)
 
 
+def at_least(least: int, **given: object) -> None:
+    """Raise OptionError for the first argument that is no whole number of at least ``least``."""
+    for name, value in given.items():
+        if type(value) is not int or value < least:
+            raise OptionError(
+                f"`{name}={value!r}`: expected a whole number of at least {least}", option=name
+            )
+
+
 def budget(epochs: int | None, minutes: float | None, default_minutes: float) -> Budget:
     """How long to fit, from ``epochs`` or ``minutes``; raises OptionError if both are given."""
     if epochs is not None and minutes is not None:
@@ -95,3 +106,14 @@ def budget(epochs: int | None, minutes: float | None, default_minutes: float) ->
     if epochs is not None:
         return Budget(epochs=epochs)
     return Budget(minutes=default_minutes if minutes is None else minutes)
+
+
+def downloaded(name: str, source: Given) -> Path:
+    """CIFAR, fetched into the folder ``source``; raises OptionError."""
+    path = path_of(source)
+    if path is None:
+        raise OptionError(
+            f"`download={name!r}`: found a dataset, expected the folder to fetch into",
+            option="download",
+        )
+    return fetch(name, path)

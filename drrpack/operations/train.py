@@ -8,10 +8,11 @@ from pathlib import Path
 import torch
 
 from drrpack.core.device import choose_device
+from drrpack.core.errors import OptionError
 from drrpack.core.progress import Notice
 from drrpack.formats.container import Reader
 from drrpack.formats.layout import AnyPath
-from drrpack.operations.preparing import Trust, chosen_classes, trusted
+from drrpack.operations.preparing import Trust, at_least, chosen_classes, trusted
 from drrpack.operations.progress import Report, RunStarted, heard
 from drrpack.trainers.incremental.memory_data import MemoryData
 from drrpack.trainers.incremental.methods import Method, get_method
@@ -92,6 +93,8 @@ def train(
             runs are checked before the first of them trains.
     """
     tell, place = heard(report), choose_device(device)
+    counts = list(phases) if isinstance(phases, Sequence) else [phases]
+    _check_numbers(counts, seeds=seeds, exemplars=exemplars)
     kind = get_method(method)
     data = _open(memory, classes, test, source, trust, place, tell)
     settings = RunSettings(
@@ -110,13 +113,25 @@ def train(
     if ceiling and kind.name != CEILING and not data.has_raw:
         tell(Notice("the raw training images can't be found: no ceiling beside this result"))
         ceiling = False
-    counts = [phases] if isinstance(phases, int) else list(phases)
     jobs = plan(Path(out), settings, counts, range(seed, seed + seeds), ceiling=ceiling)
 
     def before(job: Job, planned: PlannedRun) -> None:
         tell(_started(jobs, job, planned))
 
     return study(data, jobs, Path(out), resume=resume, before=before, report=tell)
+
+
+def _check_numbers(phases: Sequence[int], **others: int) -> None:
+    """Raise OptionError for numbers of runs, phases or exemplars that make none, or one twice."""
+    at_least(1, **others)
+    for count in phases:
+        at_least(0, phases=count)
+    if not phases or len(set(phases)) < len(phases):
+        raise OptionError(
+            f"`phases={list(phases)!r}`: expected a number, or several that differ, such as "
+            "`phases=[5, 10]`",
+            option="phases",
+        )
 
 
 def _open(

@@ -11,8 +11,11 @@ from typing import Any
 import pytest
 
 from drrpack.core.errors import OptionError, OutputError
+from drrpack.core.progress import Notice
+from drrpack.operations import preparing
+from drrpack.operations.progress import Event, RunStarted
 from drrpack.operations.report import report
-from drrpack.operations.train import Event, Notice, RunStarted, train
+from drrpack.operations.train import train
 from drrpack.trainers.incremental.methods import METHODS
 from drrpack.trainers.incremental.results import Result
 from drrpack.trainers.incremental.run_progress import RunProgress
@@ -23,12 +26,12 @@ TINY: dict[str, Any] = {"epochs": 1, "width": 2, "device": "cpu"}
 
 
 @pytest.fixture(scope="module")
-def several(digits_drr: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Any]]:
+def several(fitted_drr: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Any]]:
     """A folder of four runs of four classes, and the results and events that they gave."""
     out, events = tmp_path_factory.mktemp("several") / "runs", list[Event]()
     classes = ["7", "2", "0", "9"]
     results = train(
-        digits_drr, out, phases=[1, 2], base=2, classes=classes, class_order=["0", "2", "7", "9"],
+        fitted_drr, out, phases=[1, 2], base=2, classes=classes, class_order=["0", "2", "7", "9"],
         seed=3, report=events.append, **TINY,
     )  # fmt: skip
     return out, [results, events]
@@ -117,7 +120,7 @@ def test_folders_that_a_file_names_are_asked_for(
         asked.append(paths)
         return trusted
 
-    monkeypatch.setattr(module, "untrusted_paths", lambda reader, source: ["somewhere"])
+    monkeypatch.setattr(preparing, "untrusted_paths", lambda reader, source: ["somewhere"])
     monkeypatch.setattr(module, "MemoryData", data)
     for trust in (answer, trusted):
         with pytest.raises(Opened):

@@ -118,6 +118,9 @@ def _pixels(image: object, where: str, reading: Reading) -> tuple[Pixels, float 
     """An image as (H, W, 3) uint8 RGB, and its largest value where it has more than 8 bits; raises
     SourceError for anything but what is `EXPECTED`."""
     picture = image if isinstance(image, Image.Image) else Image.fromarray(_array(image, where))
+    if 0 in picture.size:
+        width, height = picture.size
+        raise SourceError(f"{where}: found an image of {width} x {height}; expected pixels")
     try:
         rgb, peak = to_rgb(picture, samples_of(picture), reading)
     except NotReadable as error:

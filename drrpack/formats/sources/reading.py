@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from math import isfinite
 
 from drrpack.core.errors import OptionError
-from drrpack.formats.layout import Json
+from drrpack.formats.layout import MAX_SIDE, Json
 
 DEPTH_MAX = 32  # bits: no format that is read has integers of more
 
@@ -28,6 +28,12 @@ class Reading:
         if self.size is not None and self.size < 1:
             raise OptionError(
                 f"`size={self.size}`: expected 1 or more pixels, such as `size=32`", option="size"
+            )
+        if self.size is not None and (type(self.size) is not int or self.size > MAX_SIDE):
+            raise OptionError(
+                f"`size={self.size!r}`: expected a whole number of pixels, {MAX_SIDE} at most, as "
+                "in `size=32`",
+                option="size",
             )
         if self.depth is not None and self.value_range is not None:
             raise OptionError(
