@@ -21,7 +21,7 @@ from drrpack.core.streams import StreamLayout
 from drrpack.formats import memory
 from drrpack.formats.account import account
 from drrpack.formats.container import Memory, Reader, write
-from drrpack.operations.verify import Depth, verify
+from drrpack.operations.verify import verify
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -74,12 +74,12 @@ def test_a_file_by_a_table(file: Path) -> None:
         figures = account(reader)
     for codes, wanted in zip(found.values(), made_up(), strict=True):
         assert codes.digest == wanted.digest
-    assert figures["entropy_model"] == "table"
+    assert figures.entropy_model == "table"
     everything = Codes.concat(made_up())
     bits = sum(entropy_bits(grid) for grid in everything.grids)
     overhead = 8 * 6 * 2 * len(COUNTS) + 32 * 2 * len(COUNTS)  # a head and a last word a stream
-    assert bits < 8 * figures["bytes"]["payload"] < 1.002 * bits + overhead
-    assert verify(file, Depth("full"))["sound"]
+    assert bits < 8 * figures.bytes.payload < 1.002 * bits + overhead
+    assert verify(file, "full").sound
     assert DRRDataset(file).to_numpy()[0].shape == (96, 32, 32, 3)
 
 
