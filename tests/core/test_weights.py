@@ -35,9 +35,11 @@ from drrpack.core.pixels import ActivationBits
 from drrpack.core.section import Section
 from drrpack.core.streams import StreamLayout
 from drrpack.core.vqvae import VQVAEConfig
-from drrpack.core.weights import pack_vqvae, unpack_vqvae
+from drrpack.core.weights import pack_vqvae, stored_stride, unpack_vqvae
 
 BITS = ActivationBits(top=5, joined=5, residual=6, hidden=(6, 7), upsampled=(6,))
+LARGER = replace(SMALL_VQVAE, stride=8)
+LARGER_BITS = replace(BITS, upsampled=(6, 5))
 LAYOUTS = Levels(StreamLayout(31, 4, 16), StreamLayout(7))
 
 Config = dict[str, Any]
@@ -67,19 +69,27 @@ def packed_table() -> Section:
 
 
 def packed_vqvae(config: VQVAEConfig = SMALL_VQVAE) -> Section:
-    return as_read(pack_vqvae(small_vqvae(config=config), BITS))
+    return as_read(pack_vqvae(small_vqvae(config=config), bits_of(config)))
+
+
+def bits_of(config: VQVAEConfig) -> ActivationBits:
+    return LARGER_BITS if config == LARGER else BITS
 
 
 # --- round trips ---
 
 
-@pytest.mark.parametrize("sizes", [SMALL_VQVAE, HALVES], ids=["integers", "halves"])
-def test_a_vqvae_comes_back(sizes: VQVAEConfig) -> None:
+@pytest.mark.parametrize(
+    ("sizes", "version"), [(HALVES, "1.0"), (SMALL_VQVAE, "2.0"), (LARGER, "3.0")]
+)
+def test_a_vqvae_comes_back(sizes: VQVAEConfig, version: str) -> None:
     network = small_vqvae(config=sizes)
     model = packed_vqvae(sizes)
-    assert model.version == ("2.0" if sizes.weight_bits else "1.0")
+    assert model.version == version
+    assert model.config.get("stride") == (8 if sizes == LARGER else None)
     again, bits = unpack_vqvae(model)
-    assert bits == BITS and again.config == sizes
+    assert bits == bits_of(sizes) and again.config == sizes
+    assert stored_stride(model) == sizes.stride
     state = again.state_dict()
     stored = 0
     for name, tensor in network.state_dict().items():
@@ -163,6 +173,7 @@ Unpack = Callable[[Section], object]
 KINDS: dict[str, tuple[Callable[[], Section], Unpack, Any]] = {
     "vqvae 1.0": (lambda: packed_vqvae(HALVES), unpack_vqvae, SMALL_VQVAE),
     "vqvae 2.0": (packed_vqvae, unpack_vqvae, SMALL_VQVAE),
+    "vqvae 3.0": (lambda: packed_vqvae(LARGER), unpack_vqvae, LARGER),
     "bitswap 1.0": (first_bitswap, unpack_entropy, SMALL),
     "bitswap 2.0": (packed, unpack_entropy, SMALL),
     "context 2.0": (lambda: packed(CONTEXT), unpack_entropy, CONTEXT),
@@ -201,9 +212,9 @@ def test_blobs_of_another_size_are_refused(kind: str) -> None:
 
 
 def sizes(kind: str) -> list[str]:
-    """The names of the numbers in a config; the first versions have no grids."""
-    config = asdict(KINDS[kind][2])
-    return [name for name in config if not (name in GRIDS and kind.endswith("1.0"))]
+    """The names of the numbers in a config; the first versions have no grids, nor a stride."""
+    absent = {"1.0": (*GRIDS, "stride"), "2.0": ("stride",)}.get(kind.split()[1], ())
+    return [name for name in asdict(KINDS[kind][2]) if name not in absent]
 
 
 BAD = [-1, 0, 4097, 10**18, "8", "", None, [8], {}, True, False, float("nan"), float("inf")]
@@ -311,6 +322,34 @@ def test_bad_activation_bits_are_refused(bad: object) -> None:
     refused("vqvae 2.0", {**config, "activation_bits": bad}, blob)
     without = {k: v for k, v in bits.items() if k != "hidden"}
     refused("vqvae 2.0", {**config, "activation_bits": without}, blob)
+
+
+@pytest.mark.parametrize("upsampled", [6, [], [6], [6, 17], [6, "5"], [6, 5, 4]])
+def test_bad_activation_bits_of_doublings_are_refused(upsampled: object) -> None:
+    config, blob = made("vqvae 3.0")
+    assert config["activation_bits"]["upsampled"] == [6, 5]
+    bits = {**config["activation_bits"], "upsampled": upsampled}
+    refused("vqvae 3.0", {**config, "activation_bits": bits}, blob)
+
+
+@pytest.mark.parametrize("upsampled", [[6], [6, 5]])
+def test_the_first_versions_have_one_doubling_before_the_last(upsampled: object) -> None:
+    config, blob = made("vqvae 2.0")
+    bits = {**config["activation_bits"], "upsampled": upsampled}
+    refused("vqvae 2.0", {**config, "activation_bits": bits}, blob)
+
+
+@pytest.mark.parametrize("version", ["1.0", "2.0"])
+def test_a_stride_has_no_meaning_in_the_first_versions(version: str) -> None:
+    config, blob = made(f"vqvae {version}")
+    again, _ = unpack_vqvae(Section(version, {**config, "stride": 8}, blob))
+    assert again.config.stride == 4
+
+
+@pytest.mark.parametrize("stride", [1, 12, 32, 64])
+def test_strides_that_no_network_has_are_refused(stride: int) -> None:
+    config, blob = made("vqvae 3.0")
+    refused("vqvae 3.0", {**config, "stride": stride}, blob)
 
 
 @pytest.mark.parametrize("hidden", [[], [3], [3, 3, 3]])
