@@ -22,7 +22,7 @@ import torch
 from made_by import made_by
 
 from drrpack import DRRDataset
-from drrpack.core.rdoq import with_quality
+from drrpack.core.codec import with_quality
 from drrpack.formats.account import account
 from drrpack.formats.container import Reader
 from drrpack.formats.memory import load_codec
@@ -50,7 +50,7 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True)
     given = parser.parse_args()
     dataset, source = DRRDataset(given.memory), open_source(given.source, splits=["train"])
-    figures = account(dataset.reader)
+    figures = account(dataset.reader).to_json()
     fit = dataset.reader.metadata["fit"]
     unseen = range(fit["classes"], len(dataset.classes))
     starts = np.searchsorted(dataset.targets, np.arange(len(dataset.classes)))

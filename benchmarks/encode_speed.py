@@ -33,7 +33,9 @@ from torchvision.transforms.functional import pil_to_tensor
 
 from drrpack.core import codec as codecs
 from drrpack.core import streams
-from drrpack.core.rdoq import DEFAULT_QUALITY, with_quality
+from drrpack.core.codec import with_quality
+from drrpack.core.codes import Levels
+from drrpack.core.rdoq import DEFAULT_QUALITY
 from drrpack.formats.container import Reader
 from drrpack.formats.memory import load_codec
 from drrpack.formats.sources.source import open_source
@@ -83,11 +85,7 @@ def main() -> None:
             streams.choose_layout(codec.bottom, bottoms, tops),
         ),
     )
-    levels = [
-        replace(level, layout=layout)
-        for level, layout in zip((codec.top, codec.bottom), layouts, strict=True)
-    ]
-    codec = replace(codec, top=levels[0], bottom=levels[1])
+    codec = replace(codec, layouts=Levels(*layouts))
     top = timed("code, top", lambda: streams.encode(codec.top, tops, None))
     bottom = timed("code, bottom", lambda: streams.encode(codec.bottom, bottoms, tops))
     made = [
@@ -108,7 +106,7 @@ def main() -> None:
         timed("peer: ImageFolder of JPEG files", lambda: sum(len(x) for x, _ in loader))
     _report(
         given.output,
-        codec.bitswap.config.kind,
+        codec.entropy.kind,
         sum(map(len, images)),
         sum(source.images_per_class),
         seconds,

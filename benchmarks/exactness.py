@@ -25,8 +25,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from drrpack.core.codec import ClassCodes, ClassStreams, Codec
-from drrpack.core.exact import IntConv2d, IntLinear
+from drrpack.core.codec import ClassStreams, Codec
+from drrpack.core.codes import Codes
+from drrpack.core.dense import IntLinear
+from drrpack.core.exact import IntConv2d
 from drrpack.formats.container import Reader
 from drrpack.formats.memory import load_codec, read_codes
 from drrpack.trainers.incremental.results import versions
@@ -73,11 +75,11 @@ def _codec(path: Path, carrier: torch.dtype, device: torch.device = CPU) -> Code
         return load_codec(reader, device, carrier)
 
 
-def _codes(path: Path, codec: Codec) -> list[ClassCodes]:
+def _codes(path: Path, codec: Codec) -> list[Codes]:
     with Reader(path) as reader:
         last = range(len(reader.classes) - CLASSES, len(reader.classes))
         every = read_codes(reader, codec, last)
-    return [ClassCodes(c.top[:IMAGES], c.bottom[:IMAGES]) for c in every.values()]
+    return [c.take(slice(IMAGES)) for c in every.values()]
 
 
 def _conditions() -> Iterator[tuple[int, int, bool, bool, torch.dtype]]:
@@ -95,7 +97,7 @@ def _conditions() -> Iterator[tuple[int, int, bool, bool, torch.dtype]]:
 
 
 def _condition(
-    path: Path, codes: list[ClassCodes], streams: list[ClassStreams],
+    path: Path, codes: list[Codes], streams: list[ClassStreams],
     batch: int, threads: int, channels_last: bool, mkldnn: bool, carrier: torch.dtype,
 ) -> dict[str, Any]:  # fmt: skip
     start = time.monotonic()
@@ -141,7 +143,7 @@ def _running(batch: int, threads: int, channels_last: bool, mkldnn: bool) -> Ite
         torch.set_num_threads(before)
 
 
-def _other_settings(path: Path, codes: list[ClassCodes], streams: list[ClassStreams]) -> bool:
+def _other_settings(path: Path, codes: list[Codes], streams: list[ClassStreams]) -> bool:
     """In a process that has set dtypes, devices, precision and errors for itself."""
     torch.set_default_dtype(torch.bfloat16)
     torch.set_float32_matmul_precision("medium")
@@ -170,7 +172,7 @@ def _second_process(path: Path, streams: list[ClassStreams]) -> bool:
         kept.unlink()
 
 
-def _child(codec: Codec, codes: list[ClassCodes], kept: Path) -> None:
+def _child(codec: Codec, codes: list[Codes], kept: Path) -> None:
     with np.load(kept) as arrays:
         words = [arrays[name] for name in arrays.files]
     pairs = zip(words[::2], words[1::2], codes, strict=True)
@@ -179,7 +181,7 @@ def _child(codec: Codec, codes: list[ClassCodes], kept: Path) -> None:
     sys.exit(0 if equal and _same(codec.compress(codes), streams) else 1)
 
 
-def _gpu(path: Path, codes: list[ClassCodes], streams: list[ClassStreams]) -> bool | str:
+def _gpu(path: Path, codes: list[Codes], streams: list[ClassStreams]) -> bool | str:
     if not torch.cuda.is_available():
         return "not measured: no GPU"
     codec = _codec(path, torch.float64, torch.device("cuda"))
@@ -187,7 +189,7 @@ def _gpu(path: Path, codes: list[ClassCodes], streams: list[ClassStreams]) -> bo
     return _equal(decoded, codes) and _same(codec.compress(codes), streams)
 
 
-def _equal(found: list[ClassCodes], wanted: list[ClassCodes]) -> bool:
+def _equal(found: list[Codes], wanted: list[Codes]) -> bool:
     pairs = zip(found, wanted, strict=True)
     return all(np.array_equal(a.flat, b.flat) for a, b in pairs)
 

@@ -21,7 +21,8 @@ import torch
 from made_by import made_by
 
 from drrpack.core.codec import assemble
-from drrpack.core.weights import unpack_bitswap, unpack_vqvae
+from drrpack.core.entropy.sections import unpack_entropy
+from drrpack.core.weights import unpack_vqvae
 from drrpack.formats.container import Chunk, Reader, write
 from drrpack.formats.dataset import DRRDataset
 from drrpack.formats.files.plainfile import PlainFile
@@ -52,7 +53,7 @@ def main() -> None:
 
 def _measure(path: Path) -> dict[str, float]:
     with Reader(path) as reader:
-        structure = reader._opened()[1]
+        structure = reader.structure
         places = [
             e for name, e in structure.extents.items() if name.endswith(("config", "weights"))
         ]
@@ -63,7 +64,7 @@ def _measure(path: Path) -> dict[str, float]:
         for extent in places:
             file.read(extent.offset, extent.size)
         network, bits = unpack_vqvae(vqvae)
-        assemble(network, bits, *unpack_bitswap(entropy), CPU)
+        assemble(network, bits, *unpack_entropy(entropy), CPU)
 
     return {
         "reading the models, ms": _milliseconds(models),

@@ -30,12 +30,13 @@ from made_by import made_by
 from numpy.typing import NDArray
 
 from drrpack.core import ans
-from drrpack.core.codec import ClassCodes, lay_out
-from drrpack.core.streams import TABLE_PRECISION
+from drrpack.core.codec import lay_out
+from drrpack.core.codes import Codes
+from drrpack.core.frequencies import TABLE_PRECISION
 from drrpack.formats.container import Reader
 from drrpack.formats.memory import load_codec, read_codes
 
-Codes = NDArray[np.int64]
+Symbols = NDArray[np.int64]
 LANES = 64
 # at its smallest, and told that codes are of two bytes
 LZMA_FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "lc": 0, "lp": 1}]
@@ -66,8 +67,8 @@ def main() -> None:
         every = list(read_codes(reader, codec, classes).values())
     tables = {"top": codec.top.table, "bottom": codec.bottom.table}
     levels = {
-        "top": np.concatenate([c.top.reshape(-1) for c in every]),
-        "bottom": np.concatenate([c.bottom.reshape(-1) for c in every]),
+        "top": np.concatenate([c.top.reshape(-1) for c in every]).astype(np.int64),
+        "bottom": np.concatenate([c.bottom.reshape(-1) for c in every]).astype(np.int64),
     }
     rows = [ours(codec, every)]
     for name, coder in coders().items():
@@ -90,7 +91,7 @@ def _by_image(row: Row, codes: float) -> dict[str, float | None]:
     return {name: None if rate is None else rate / codes for name, rate in rates.items()}
 
 
-def ours(codec: Any, every: list[ClassCodes]) -> Row:
+def ours(codec: Any, every: list[Codes]) -> Row:
     """The whole of it: networks, tables and rANS."""
     codec, _ = lay_out(codec, every)
     shape = every[0].top.shape[1:]
@@ -103,15 +104,15 @@ def ours(codec: Any, every: list[ClassCodes]) -> Row:
     assert all(np.array_equal(a.flat, b.flat) for a, b in zip(every, found, strict=True))
     codes = sum(c.flat.size for c in every)
     size = sum(32 * (len(s.top) + len(s.bottom)) for s in made)
-    name = f"drrpack, {codec.bitswap.config.kind}"
+    name = f"drrpack, {codec.entropy.kind}"
     return Row(name, size / codes, codes / max(1e-9, both - decoding), codes / decoding)
 
 
 # A coder takes codes and a table of 512 frequencies, and gives bytes and what decodes them.
-Coder = Callable[[Codes, NDArray[np.uint32]], tuple[int, Callable[[], Codes] | None]]
+Coder = Callable[[Symbols, NDArray[np.uint32]], tuple[int, Callable[[], Symbols] | None]]
 
 
-def row_of(name: str, coder: Coder, levels: dict[str, Codes], tables: dict[str, Any]) -> Row:
+def row_of(name: str, coder: Coder, levels: dict[str, Symbols], tables: dict[str, Any]) -> Row:
     size, seconds, codes = 0, [0.0, 0.0], 0
     decodes = True
     for level, data in levels.items():
@@ -151,20 +152,20 @@ def coders() -> dict[str, Coder]:
     return found
 
 
-def static(data: Codes, table: NDArray[np.uint32]) -> tuple[int, Callable[[], Codes]]:
+def static(data: Symbols, table: NDArray[np.uint32]) -> tuple[int, Callable[[], Symbols]]:
     padded = np.concatenate([data, np.zeros(-len(data) % LANES, np.int64)]).reshape(1, -1)
     codec = ans.table_codec(table, padded.shape[1], TABLE_PRECISION)
     message = codec.push(ans.empty(1, LANES), padded)
     words = ans.flatten(message)
 
-    def decode() -> Codes:
+    def decode() -> Symbols:
         _, found = codec.pop(ans.unflatten(words, LANES))
         return found.reshape(-1)[: len(data)]
 
     return 4 * len(words[0]), decode
 
 
-def adaptive(data: Codes, table: NDArray[np.uint32]) -> tuple[int, None]:
+def adaptive(data: Symbols, table: NDArray[np.uint32]) -> tuple[int, None]:
     """The ideal length: every code by the counts of those before it (Laplace), which no coder of
     this kind can beat; nothing is coded, so nothing is timed."""
     counts, bits = np.ones(len(table)), 0.0
@@ -175,24 +176,24 @@ def adaptive(data: Codes, table: NDArray[np.uint32]) -> tuple[int, None]:
     return round(bits / 8), None
 
 
-def _lzma(data: Codes, table: NDArray[np.uint32]) -> tuple[int, Callable[[], Codes]]:
+def _lzma(data: Symbols, table: NDArray[np.uint32]) -> tuple[int, Callable[[], Symbols]]:
     told: dict[str, Any] = {"format": lzma.FORMAT_RAW, "filters": LZMA_FILTERS}
     packed = lzma.compress(data.astype("<u2").tobytes(), **told)
     return len(packed), lambda: _codes(lzma.decompress(packed, **told))
 
 
-def _zstd(data: Codes, table: NDArray[np.uint32]) -> tuple[int, Callable[[], Codes]]:
+def _zstd(data: Symbols, table: NDArray[np.uint32]) -> tuple[int, Callable[[], Symbols]]:
     import zstandard
 
     packed = zstandard.ZstdCompressor(level=19).compress(data.astype("<u2").tobytes())
     return len(packed), lambda: _codes(zstandard.ZstdDecompressor().decompress(packed))
 
 
-def _codes(data: bytes) -> Codes:
+def _codes(data: bytes) -> Symbols:
     return np.frombuffer(data, "<u2").astype(np.int64)
 
 
-def _constriction(data: Codes, table: NDArray[np.uint32]) -> tuple[int, Callable[[], Codes]]:
+def _constriction(data: Symbols, table: NDArray[np.uint32]) -> tuple[int, Callable[[], Symbols]]:
     import constriction
 
     p = table.astype(np.float32) / float(table.sum())
@@ -205,7 +206,7 @@ def _constriction(data: Codes, table: NDArray[np.uint32]) -> tuple[int, Callable
     ), lambda: constriction.stream.stack.AnsCoder(words).decode(model, len(data)).astype(np.int64)
 
 
-def _craystack(data: Codes, table: NDArray[np.uint32]) -> tuple[int, Callable[[], Codes]]:
+def _craystack(data: Symbols, table: NDArray[np.uint32]) -> tuple[int, Callable[[], Symbols]]:
     from craystack import rans
 
     padded = np.concatenate([data, np.zeros(-len(data) % LANES, np.int64)]).reshape(-1, LANES)
@@ -216,7 +217,7 @@ def _craystack(data: Codes, table: NDArray[np.uint32]) -> tuple[int, Callable[[]
         message = rans.push(message, start, length, TABLE_PRECISION)
     words = rans.flatten(message)
 
-    def decode() -> Codes:
+    def decode() -> Symbols:
         state, rows = rans.unflatten(words, (LANES,)), []
         for _ in padded:
             point, drop = rans.pop(state, TABLE_PRECISION)

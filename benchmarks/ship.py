@@ -22,13 +22,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from drrpack.core.codec import ClassCodes, Codec
-from drrpack.core.rdoq import with_quality
+from drrpack.core.codec import Codec, with_quality
+from drrpack.core.codes import Codes
+from drrpack.core.section import Section
 from drrpack.formats import memory, shipped
-from drrpack.formats.container import Memory, Section, write
+from drrpack.formats.container import Memory, write
 from drrpack.formats.sources.source import Source
 from drrpack.operations.encode import obtain_codecs
-from drrpack.operations.encode_plan import EncodeOptions, Event, Fit, plan_encode
+from drrpack.operations.encode_plan import EncodeOptions, Fit, plan_encode
+from drrpack.operations.pictures import Pictures
+from drrpack.operations.progress import Event
 from drrpack.trainers.comparison.compare import QUALITIES
 from drrpack.trainers.comparison.quality import psnr_db, ssim
 from drrpack.trainers.fitting.choice import bits_of_codes
@@ -57,7 +60,7 @@ def main() -> None:
             codec=given.codec, fit=fit, force=True,
         )
     )  # fmt: skip
-    codecs, log = obtain_codecs(plan, _print, every=True)
+    codecs, log = obtain_codecs(plan, _print, Pictures(plan.source), every=True)
     publish(codecs, log, plan.source, plan.fit_classes, given.output / given.name, given.figures)
     shutil.rmtree(plan.checkpoints)
 
@@ -66,7 +69,7 @@ def publish(
     codecs: list[Codec], log: Json, source: Source, fit_classes: int, place: Path, report: Path
 ) -> None:
     """Write the files ``place``-KIND.drr, the context model's first, and the figures."""
-    codecs = sorted(codecs, key=lambda codec: codec.bitswap.config.kind != "context")
+    codecs = sorted(codecs, key=lambda codec: codec.entropy.kind != "context")
     found = {
         "fit": log,
         "bytes": _write(place, codecs, source, log),
@@ -83,15 +86,13 @@ def figures(source: Source, fit_classes: int, codecs: list[Codec], quality: int)
     codecs, out = with_quality(codecs, quality), Json()
     for name, classes in groups.items():
         images = np.concatenate([source.load(c)[:EACH] for c in classes])
-        codes: ClassCodes = codecs[0].encode(images)
+        codes: Codes = codecs[0].encode(images)
         decoded = codecs[0].decode(codes, source.image_size)
         out[name] = {
             "images": len(images),
             "psnr_db": psnr_db(images, decoded),
             "ssim": ssim(images, decoded),
-            "bits_per_code": {
-                codec.bitswap.config.kind: bits_of_codes(codec, codes) for codec in codecs
-            },
+            "bits_per_code": {codec.entropy.kind: bits_of_codes(codec, codes) for codec in codecs},
         }
     return out
 
@@ -100,7 +101,7 @@ def _write(place: Path, codecs: list[Codec], source: Source, log: Json) -> Json:
     sizes = {}
     for number, codec in enumerate(codecs):
         vqvae, entropy_model = memory.sections(codec)
-        kind = codec.bitswap.config.kind
+        kind = codec.entropy.kind
         sizes[kind] = {"vqvae": len(vqvae.data), "entropy_model": len(entropy_model.data)}
         if number:  # the first file has it
             vqvae = Section(shipped.VERSION, {"sha256": shipped.key(vqvae)}, b"")

@@ -29,8 +29,10 @@ from torchvision.datasets import ImageFolder
 from drrpack.formats.container import Reader
 from drrpack.trainers.incremental.memory_data import MemoryData
 from drrpack.trainers.incremental.selection import select_classes
-from drrpack.trainers.learning.classifier import PIXEL_MEAN, PIXEL_STD, epoch_batches, new_network
+from drrpack.trainers.learning.batches import PIXEL_MEAN, PIXEL_STD, epoch_batches
+from drrpack.trainers.learning.network import new_network
 from drrpack.trainers.learning.recipes import get_recipe
+from drrpack.trainers.learning.resnet import ResNet18
 
 Batches = Iterable[tuple[Tensor, Tensor]]
 
@@ -81,7 +83,8 @@ def main() -> None:
 
 
 def _seconds(batches: Batches, *, train: bool, classes: int, width: int) -> float:
-    network = new_network(classes, width, 0).to(memory_format=torch.channels_last).train()
+    network = new_network(lambda: ResNet18(classes, width), 0)
+    network.to(memory_format=torch.channels_last).train()
     optimiser = torch.optim.SGD(network.parameters(), lr=0.1)
     start = time.monotonic()
     for images, labels in batches:

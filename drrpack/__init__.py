@@ -1,4 +1,8 @@
-"""drrpack: a labelled image folder as one small file, from which a classifier can be trained."""
+"""drrpack stores a labelled image folder as one small file, and trains classifiers from that file.
+
+Each command of ``drrpack`` is a function here: ``encode``, ``append``, ``drop``, ``merge``,
+``stats``, ``verify``, ``preview``, ``export``, ``compare``, ``train`` and ``report``.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ if TYPE_CHECKING:
         ExactnessError,
         FormatError,
         MessageError,
+        MethodError,
         MissingError,
         OptionError,
         OutputError,
@@ -20,6 +25,17 @@ if TYPE_CHECKING:
         WriteError,
     )
     from drrpack.formats.dataset import DRRDataset
+    from drrpack.operations.append import append
+    from drrpack.operations.compare import compare
+    from drrpack.operations.drop import drop
+    from drrpack.operations.encode import encode
+    from drrpack.operations.export import export
+    from drrpack.operations.merge import merge
+    from drrpack.operations.preview import preview
+    from drrpack.operations.report import report
+    from drrpack.operations.stats import stats
+    from drrpack.operations.train import train
+    from drrpack.operations.verify import verify
 
 __version__ = "0.1.0"
 
@@ -30,6 +46,7 @@ __all__ = [
     "ExactnessError",
     "FormatError",
     "MessageError",
+    "MethodError",
     "MissingError",
     "OptionError",
     "OutputError",
@@ -39,6 +56,17 @@ __all__ = [
     "VersionError",
     "WriteError",
     "__version__",
+    "append",
+    "compare",
+    "drop",
+    "encode",
+    "export",
+    "merge",
+    "preview",
+    "report",
+    "stats",
+    "train",
+    "verify",
 ]
 
 
@@ -48,8 +76,14 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module 'drrpack' has no attribute {name!r}")
     from importlib import import_module
 
-    home = "drrpack.formats.dataset" if name == "DRRDataset" else "drrpack.core.errors"
-    return getattr(import_module(home), name)
+    return getattr(import_module(_home(name)), name)
+
+
+def _home(name: str) -> str:
+    """The module that a public name comes from; an operation has one of its own name."""
+    if name == "DRRDataset":
+        return "drrpack.formats.dataset"
+    return "drrpack.core.errors" if name.endswith("Error") else f"drrpack.operations.{name}"
 
 
 def __dir__() -> list[str]:

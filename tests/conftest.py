@@ -1,4 +1,9 @@
-"""What many tests share: a small image folder and the ``.drr`` file made of it, once a session."""
+"""What many tests share: a small image folder and ``.drr`` files made of it, once a session.
+
+`digits_drr` is what a user gets by default: the codec that comes along, with its context model, at
+quality 75. A test takes it unless it is about something else. `bitswap_drr` holds the same images
+by Bit-Swap. A test of what must hold for both takes `each_drr`.
+"""
 
 from __future__ import annotations
 
@@ -44,15 +49,35 @@ def digits_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def digits_drr(digits_folder: Path) -> Path:
-    """The folder as a ``.drr`` file; read only, as all tests share it."""
+    """The folder as a ``.drr`` file, by all defaults; read only, as all tests share it."""
     from tiny_memory import encode_tiny
 
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # networks this small lose more time between threads than in them
-    try:
-        return encode_tiny(digits_folder, digits_folder.parent / "digits.drr", epochs=8)
-    finally:
-        torch.set_num_threads(threads)
+    return encode_tiny(digits_folder, digits_folder.parent / "digits.drr", fit="no")
+
+
+@pytest.fixture(scope="session")
+def bitswap_drr(digits_folder: Path) -> Path:
+    """The same by Bit-Swap: a codec of a few kilobytes, with the nearest codes; read only, too."""
+    from tiny_memory import GOLDEN_BITSWAP, encode_tiny
+
+    return encode_tiny(digits_folder, digits_folder.parent / "bitswap.drr", codec=GOLDEN_BITSWAP)
+
+
+@pytest.fixture(scope="session")
+def fitted_drr(digits_folder: Path) -> Path:
+    """The same by a codec that was fitted to the first five classes; read only, too."""
+    from tiny_memory import encode_tiny
+
+    return encode_tiny(digits_folder, digits_folder.parent / "fitted.drr", epochs=8)
+
+
+@pytest.fixture(scope="session", params=["context", "bitswap"])
+def each_drr(request: pytest.FixtureRequest, digits_drr: Path) -> Path:
+    """The one and the other."""
+    if request.param == "context":
+        return digits_drr
+    found: Path = request.getfixturevalue("bitswap_drr")
+    return found
 
 
 @pytest.fixture

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
+import torch
 
-from drrpack.trainers.incremental.methods.base import Labelled
+from drrpack.trainers.incremental import protocol
+from drrpack.trainers.incremental.methods import Method, get_method
+from drrpack.trainers.incremental.options import make_options
+from drrpack.trainers.incremental.phase_data import Labelled
+from drrpack.trainers.incremental.results import Result
+from drrpack.trainers.incremental.run_progress import Report
+from drrpack.trainers.incremental.settings import RunSettings
+from drrpack.trainers.learning.recipes import get_recipe
 
 datasets = pytest.importorskip("sklearn.datasets")
 
@@ -68,7 +78,39 @@ class DigitsData:
         return images // 64 * 64, labels
 
 
-def without_times(result: dict[str, Any]) -> dict[str, Any]:
+def small_settings(method: str | type[Method], **changes: Any) -> RunSettings:
+    """Settings of a small run, by the names that `drrpack.train` has for them."""
+    given = SMALL | changes
+    recipe = get_recipe(given.pop("recipe", "fast"), given.pop("epochs"), given.pop("width"))
+    order, kind = given.pop("class_order"), get_method(method)
+    options = make_options(kind.Options, kind.name, given.pop("options", {}))
+    device = torch.device(given.pop("device"))
+    return RunSettings(
+        method=kind,
+        options=options,
+        recipe=recipe,
+        device=device,
+        class_order=None if order is None else tuple(order),
+        **given,
+    )
+
+
+def run(
+    data: Any,
+    method: str | type[Method],
+    *,
+    out: Path,
+    resume: bool = False,
+    checkpoints: Path | None = None,
+    report: Report | None = None,
+    **changes: Any,
+) -> Result:
+    """A small run of the protocol."""
+    settings = small_settings(method, **changes)
+    return protocol.run(data, settings, out, resume=resume, checkpoints=checkpoints, report=report)
+
+
+def without_times(result: Result) -> Result:
     """A result less what differs from run to run."""
-    phases = [{k: v for k, v in phase.items() if k != "seconds"} for phase in result["phases"]]
-    return {k: v for k, v in result.items() if k != "wall_seconds"} | {"phases": phases}
+    phases = [replace(phase, seconds=0.0) for phase in result.phases]
+    return replace(result, wall_seconds=0.0, phases=phases)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from typing import Any, TypeVar
@@ -14,14 +14,21 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from drrpack.core import ans
-from drrpack.core.entropy.code_model import BitSwap, BitSwapConfig, LevelModel
-from drrpack.core.exact import IntConv2d, IntConvTranspose2d, IntLinear, freeze, int_layers
-from drrpack.core.streams import Level, StreamLayout, frequency_table
+from drrpack.core.codes import LEVELS, Codes, Levels
+from drrpack.core.dense import IntLinear
+from drrpack.core.entropy.bitswap import BitSwapConfig, BitSwapLevel
+from drrpack.core.entropy.context import ContextConfig
+from drrpack.core.entropy.phased import LevelNetwork, PhasedConfig, PhasedNetwork
+from drrpack.core.entropy.phased_section import PhasedModel
+from drrpack.core.exact import IntConv2d, IntConvTranspose2d
+from drrpack.core.freezing import freeze, int_layers
+from drrpack.core.frequencies import Frequencies, frequency_table, frequency_tables, tables_to_bytes
+from drrpack.core.section import Section
+from drrpack.core.streams import Level, StreamLayout
 from drrpack.core.vqvae import VQVAE, VQVAEConfig
 from drrpack.core.vqvae import freeze as freeze_vqvae
-from drrpack.core.weights import Model
 
-Codes = NDArray[np.int64]
+Grid = NDArray[np.int64]
 T = TypeVar("T")
 
 SMALL = BitSwapConfig(
@@ -33,7 +40,14 @@ SMALL = BitSwapConfig(
     width=8,
     latent_width=8,
 )
-CONTEXT = replace(SMALL, latents=0, weight_bits=6)
+
+
+def without_latents(config: BitSwapConfig, **changes: int) -> ContextConfig:
+    """The context model of the same sizes."""
+    return ContextConfig(**{**asdict(config), "latents": 0, **changes})
+
+
+CONTEXT = without_latents(SMALL, weight_bits=6)
 SMALL_VQVAE = VQVAEConfig(channels=16, residual_channels=8, embedding=8, codebook_size=32)
 
 HALVES = replace(SMALL_VQVAE, weight_bits=0, codebook_bits=0)  # as version 1.0 holds it
@@ -67,27 +81,31 @@ def filled_message(
     return ans.unflatten(parts, lanes)
 
 
-def small_bitswap(
-    seed: int = 0, config: BitSwapConfig = SMALL, carrier: torch.dtype = torch.float32
-) -> BitSwap:
+def small_network(
+    seed: int = 0, config: PhasedConfig = SMALL, carrier: torch.dtype = torch.float32
+) -> PhasedNetwork:
     """A frozen network whose weights are random, and large enough to matter in every output."""
     torch.manual_seed(seed)
-    network = BitSwap(config)
+    network = config.network()
     with torch.no_grad():
         for module in network.modules():
             if isinstance(module, IntConv2d):
                 module.bias.normal_(std=0.3)
         for model in (network.top, network.bottom):
-            model.last.normal_(std=0.5)
+            if isinstance(model, BitSwapLevel):
+                model.last.normal_(std=0.5)
     freeze(network, carrier)
     return network
 
 
+def small_model(codes: Codes, config: PhasedConfig = SMALL) -> PhasedModel:
+    """The entropy model of a `small_network`, with the tables of some codes."""
+    return small_network(config=config).model(frequency_tables(codes, config.codebook_size))
+
+
 def first_version(
-    network: BitSwap,
-    tables: Mapping[str, NDArray[np.uint32]],
-    layouts: Mapping[str, StreamLayout],
-) -> Model:
+    network: PhasedNetwork, tables: Levels[Frequencies], layouts: Levels[StreamLayout]
+) -> Section:
     """Version 1.0 of an entropy model, which drrpack reads and no longer writes."""
     parts = []
     for layer in int_layers(network).values():
@@ -98,16 +116,16 @@ def first_version(
             parts.append(arrays["shift"].astype("i1").tobytes())
     for level in (network.top, network.bottom):
         parts.append(level.last_integers().astype("<i2").tobytes())
-    parts += [tables[name].astype("<u2").tobytes() for name in ("top", "bottom")]
+    parts.append(tables_to_bytes(tables))
     sizes = asdict(network.config)
     del sizes["weight_bits"]
-    streams = {name: asdict(layouts[name]) for name in ("top", "bottom")}
-    return Model("1.0", {**sizes, "streams": streams}, b"".join(parts))
+    streams = {name: asdict(layouts[name]) for name in LEVELS}
+    return Section("1.0", {**sizes, "streams": streams}, b"".join(parts))
 
 
 def structured_codes(
     classes: list[int], shape: tuple[int, int], size: int, seed: int = 0
-) -> list[Codes]:
+) -> list[Grid]:
     """For each class (images, H, W) codes: a few favourites, and neighbours that repeat."""
     rng = np.random.default_rng(seed)
     out = []
@@ -122,7 +140,7 @@ def structured_codes(
 
 
 def level_of(
-    model: LevelModel, codes: list[Codes], plain: int, group: int = 2, lanes: int = 4
+    model: LevelNetwork, codes: list[Grid], plain: int, group: int = 2, lanes: int = 4
 ) -> Level:
     """A level whose table comes from the codes themselves."""
     table = frequency_table(np.concatenate(codes), model.config.codebook_size)

@@ -19,17 +19,23 @@ import numpy as np
 import pytest
 import torch
 from process_settings import SETTINGS
-from small_models import Codes, convolutions_run, small_bitswap, structured_codes
+from small_models import Grid, convolutions_run, small_network, structured_codes
 from torch import Tensor
 
 from drrpack.core import streams
 from drrpack.core.ans import Words
-from drrpack.core.entropy.code_model import BitSwap, BitSwapConfig
+from drrpack.core.codes import Levels
+from drrpack.core.entropy.bitswap import BitSwapConfig
+from drrpack.core.entropy.context import ContextConfig
+from drrpack.core.entropy.phased import PhasedNetwork
+from drrpack.core.entropy.phased_section import PhasedModel
+from drrpack.core.entropy.sections import pack_entropy, unpack_entropy
 from drrpack.core.errors import CorruptError
-from drrpack.core.exact import IntConv2d, exact_arithmetic, freeze, move
+from drrpack.core.exact import IntConv2d, exact_arithmetic
+from drrpack.core.freezing import freeze, move
+from drrpack.core.frequencies import frequency_table
 from drrpack.core.probability import Categorical
-from drrpack.core.streams import Level, StreamLayout, frequency_table
-from drrpack.core.weights import pack_bitswap, unpack_bitswap
+from drrpack.core.streams import Level, StreamLayout
 
 CLASSES = 20
 IMAGES = int(os.environ.get("DRRPACK_EXACTNESS_IMAGES", "0"))
@@ -42,7 +48,7 @@ PLAIN = {  # images, enough for the first group
 SHAPES = {"top": (4, 4), "bottom": (8, 8)}
 # A level by Bit-Swap, and by its context alone: one kind of network with latents or without.
 NAMES = ["top", "bottom", "context top", "context bottom"]
-CONFIGS = {"bitswap": BitSwapConfig(), "context": BitSwapConfig(latents=0, weight_bits=6)}
+CONFIGS = {"bitswap": BitSwapConfig(), "context": ContextConfig(weight_bits=6)}
 
 
 @dataclass(frozen=True)
@@ -52,37 +58,37 @@ class Case:
     kind: str
     name: str
     group: int
-    codes: list[Codes]
-    tops: list[Codes] | None
+    codes: list[Grid]
+    tops: list[Grid] | None
     layout: StreamLayout
 
-    def level(self, network: BitSwap) -> Level:
+    def level(self, network: PhasedNetwork) -> Level:
         model = getattr(network, self.name)
         table = frequency_table(np.concatenate(self.codes), model.config.codebook_size)
         return Level(model, table, self.layout)
 
-    def network(self, carrier: torch.dtype = torch.float32) -> BitSwap:
+    def network(self, carrier: torch.dtype = torch.float32) -> PhasedNetwork:
         return network_of(carrier, self.kind)
 
-    def encode(self, network: BitSwap) -> list[Words]:
+    def encode(self, network: PhasedNetwork) -> list[Words]:
         return streams.encode(self.level(network), self.codes, self.tops)
 
     def decode(
-        self, network: BitSwap, coded: list[Words], only: slice = slice(None)
-    ) -> list[Codes]:
+        self, network: PhasedNetwork, coded: list[Words], only: slice = slice(None)
+    ) -> list[Grid]:
         counts = [len(c) for c in self.codes[only]]
         tops = None if self.tops is None else self.tops[only]
         return streams.decode(self.level(network), coded[only], counts, SHAPES[self.name], tops)
 
-    def check(self, network: BitSwap, coded: list[Words], only: slice = slice(None)) -> None:
+    def check(self, network: PhasedNetwork, coded: list[Words], only: slice = slice(None)) -> None:
         found = self.decode(network, coded, only)
         for a, b in zip(found, self.codes[only], strict=True):
             np.testing.assert_array_equal(a, b)
 
 
 @lru_cache(maxsize=32)
-def network_of(carrier: torch.dtype = torch.float32, kind: str = "bitswap") -> BitSwap:
-    return small_bitswap(config=CONFIGS[kind], carrier=carrier)
+def network_of(carrier: torch.dtype = torch.float32, kind: str = "bitswap") -> PhasedNetwork:
+    return small_network(config=CONFIGS[kind], carrier=carrier)
 
 
 def case_of(where: str, group: int) -> Case:
@@ -173,16 +179,15 @@ def test_coding_does_not_depend_on_what_the_process_has_set(
     """A network that is stored and loaded within the setting codes and reads the same words."""
     case, coded = written
     level = case.level(case.network())
-    parts = (
-        {"top": level.table, "bottom": level.table},
-        {"top": level.layout, "bottom": level.layout},
-    )
-    stored = pack_bitswap(case.network(), *parts)
+    model = case.network().model(Levels(level.table, level.table))
+    stored = pack_entropy(model, Levels(level.layout, level.layout))
     with SETTINGS[setting](), convolutions_run():
-        network = unpack_bitswap(stored)[0]
+        again, _ = unpack_entropy(stored)
+        assert isinstance(again, PhasedModel)
+        network = again.network
         case.check(network, coded)
-        again = case.encode(network)
-    for a, b in zip(again, coded, strict=True):
+        words = case.encode(network)
+    for a, b in zip(words, coded, strict=True):
         np.testing.assert_array_equal(a, b)
 
 
@@ -254,7 +259,7 @@ def test_cuda_and_the_cpu_read_each_other(
     written: tuple[Case, list[Words]], carrier: torch.dtype
 ) -> None:
     case, coded = written
-    there = small_bitswap(config=CONFIGS[case.kind], carrier=carrier)
+    there = small_network(config=CONFIGS[case.kind], carrier=carrier)
     move(there, "cuda")
     case.check(there, coded)
     for a, b in zip(case.encode(there), coded, strict=True):
@@ -272,14 +277,14 @@ def ordinary(layer: IntConv2d, x: Tensor) -> Tensor:
 
 
 @pytest.fixture
-def floats(monkeypatch: pytest.MonkeyPatch) -> Iterator[BitSwap]:
-    network = small_bitswap(config=BitSwapConfig())
+def floats(monkeypatch: pytest.MonkeyPatch) -> Iterator[PhasedNetwork]:
+    network = small_network(config=BitSwapConfig())
     freeze(network)
     monkeypatch.setattr(IntConv2d, "forward", ordinary)  # IntLinear inherits it
     yield network
 
 
-def lost(case: Case, network: BitSwap, coded: list[Words], only: slice = slice(None)) -> bool:
+def lost(case: Case, network: PhasedNetwork, coded: list[Words], only: slice = slice(None)) -> bool:
     try:
         case.check(network, coded, only)
     except (CorruptError, AssertionError):
@@ -288,7 +293,7 @@ def lost(case: Case, network: BitSwap, coded: list[Words], only: slice = slice(N
 
 
 @pytest.mark.parametrize("name", ["top", "bottom"])
-def test_ordinary_floats_lose_the_codes(name: str, floats: BitSwap) -> None:
+def test_ordinary_floats_lose_the_codes(name: str, floats: PhasedNetwork) -> None:
     case = case_of(name, 7)
     with convolutions_run():
         coded = case.encode(floats)
@@ -301,7 +306,7 @@ def test_ordinary_floats_lose_the_codes(name: str, floats: BitSwap) -> None:
     assert any(outcomes)
 
 
-def frequencies(network: BitSwap, batch: int) -> Tensor:
+def frequencies(network: PhasedNetwork, batch: int) -> Tensor:
     """Of some codes in a late phase of 256 images, in batches of ``batch``."""
     codes = torch.from_numpy(structured_codes([256], (4, 4), 512)[0])
     model = network.top
@@ -326,7 +331,7 @@ def test_the_probabilities_are_equal_in_any_batch() -> None:
         assert torch.equal(frequencies(network_of(), 256), whole)
 
 
-def test_the_probabilities_of_ordinary_floats_are_not(floats: BitSwap) -> None:
+def test_the_probabilities_of_ordinary_floats_are_not(floats: PhasedNetwork) -> None:
     with convolutions_run():
         whole = frequencies(floats, 256)
         one_by_one = frequencies(floats, 1)

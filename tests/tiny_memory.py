@@ -1,9 +1,10 @@
-"""A real ``.drr`` file of scikit-learn's digits by tiny networks: the whole way, in seconds."""
+"""Real ``.drr`` files of scikit-learn's digits in seconds: by tiny networks or a given codec."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,21 +15,14 @@ import torch
 from PIL import Image
 from small_models import SMALL_VQVAE
 
-from drrpack.core.entropy.code_model import BitSwapConfig
+from drrpack.core.entropy.bitswap import BitSwapConfig
+from drrpack.core.families import FAMILIES, Family
 from drrpack.operations import encode as encoding
 from drrpack.operations.encode_plan import EncodeOptions, plan_encode
-from drrpack.trainers.fitting import (
-    entropy_model as fit_bitswap,
-)
-from drrpack.trainers.fitting import (
-    features as fit_features,
-)
-from drrpack.trainers.fitting import (
-    vqvae as fit_vqvae,
-)
-from drrpack.trainers.fitting.codec import FitPlan
 from drrpack.trainers.fitting.loop import Budget
+from drrpack.trainers.fitting.plan import FitPlan, FitSizes
 
+GOLDEN_BITSWAP = Path(__file__).parent / "golden" / "bitswap.drr"
 TRAIN, TEST, SIDE = 30, 8, 32  # pictures of each digit, and pixels
 TINY_BITSWAP = BitSwapConfig(
     codebook_size=32,
@@ -42,7 +36,12 @@ TINY_BITSWAP = BitSwapConfig(
 # A stream of 30 images must have images that Bit-Swap codes: few lanes are soon paid for. A larger
 # group means fewer calls of the networks, which is what tests wait for.
 TINY_WIDTHS = ((4, 2),)  # images of a group, lanes
-TINY_PLAN = partial(FitPlan, vqvae=SMALL_VQVAE, entropy=(TINY_BITSWAP,))
+TINY_SIZES = FitSizes(features_width=2, vqvae_batch=16, entropy_batch=128)  # more, smaller steps
+TINY_PLAN = partial(FitPlan, vqvae=SMALL_VQVAE, entropy=(TINY_BITSWAP,), sizes=TINY_SIZES)
+TINY_FAMILIES = {
+    "small": Family("small", 48, SMALL_VQVAE),
+    "medium": Family("medium", 128, replace(SMALL_VQVAE, stride=8)),
+}
 
 
 def write_digits(folder: Path, train: int = TRAIN, test: int = TEST, side: int = SIDE) -> Path:
@@ -63,11 +62,21 @@ def tiny_networks() -> Iterator[None]:
     """Within it `drrpack.operations.encode` fits networks of this file's size."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(encoding, "FitPlan", TINY_PLAN)
+        for name, family in TINY_FAMILIES.items():
+            patch.setitem(FAMILIES, name, family)
         patch.setattr("drrpack.core.streams.WIDTHS", TINY_WIDTHS)
-        patch.setattr(fit_vqvae, "BATCH_SIZE", 16)  # more steps, each a small one
-        patch.setattr(fit_bitswap, "BATCH_SIZE", 128)
-        patch.setattr(fit_features, "WIDTH", 2)
         yield
+
+
+@contextmanager
+def one_thread_alone() -> Iterator[None]:
+    """Networks this small lose more time between threads than in them."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def options_for(source: Path, output: Path, epochs: int = 1, **more: Any) -> EncodeOptions:
@@ -77,6 +86,6 @@ def options_for(source: Path, output: Path, epochs: int = 1, **more: Any) -> Enc
 
 
 def encode_tiny(source: Path, output: Path, epochs: int = 1, **more: Any) -> Path:
-    """What ``drrpack encode`` does, with tiny networks."""
-    with tiny_networks():
-        return encoding.encode(plan_encode(options_for(source, output, epochs, **more)))
+    """What ``drrpack encode`` does; where it fits networks they are tiny."""
+    with tiny_networks(), one_thread_alone():
+        return encoding.carry_out(plan_encode(options_for(source, output, epochs, **more)))

@@ -22,7 +22,7 @@ from workbench import make_bench, parser, report
 from drrpack.core.errors import DrrError
 from drrpack.formats.container import Reader
 from drrpack.formats.layout import LEVELS
-from drrpack.operations.verify import Depth, verify
+from drrpack.operations.verify import verify
 
 
 def main() -> None:
@@ -50,7 +50,7 @@ def main() -> None:
 
 def _noticed(path: Path) -> bool:
     try:
-        verify(path, Depth("full"))
+        verify(path, "full")
     except DrrError as error:
         assert str(path) in str(error)
         return True
@@ -92,7 +92,7 @@ def _flips(path: Path, places: Iterator[int] | range, seed: int) -> dict[str, in
 
 def _records(reader: Reader) -> list[tuple[int, int, int, str]]:
     """Start and end in the file, row and level of every stream."""
-    base = reader._opened()[1].extents["streams"].offset
+    base = reader.structure.extents["streams"].offset
     found = []
     for number, row in enumerate(reader.index):
         start = base + int(row["offset"])

@@ -23,11 +23,11 @@ from drrpack.core import streams  # noqa: E402
 from drrpack.formats.container import Reader, write  # noqa: E402
 from drrpack.formats.files.publish import changing  # noqa: E402
 from drrpack.operations import encode as encoding  # noqa: E402
-from drrpack.operations.append import AppendOptions, append, plan_append  # noqa: E402
+from drrpack.operations.append import append  # noqa: E402
 from drrpack.operations.edit import drop, merge  # noqa: E402
 from drrpack.operations.encode_plan import EncodeOptions, plan_encode  # noqa: E402
 from drrpack.operations.recode import in_one_layout  # noqa: E402
-from drrpack.operations.verify import Depth, verify  # noqa: E402
+from drrpack.operations.verify import verify  # noqa: E402
 from drrpack.trainers.fitting.loop import Budget  # noqa: E402
 
 CPU = torch.device("cpu")
@@ -68,22 +68,18 @@ def make_bench(place: Path) -> Bench:
 def encode(bench: Bench, folder: str, output: Path) -> None:
     source, budget = bench.folders[folder], Budget(epochs=1)
     options = EncodeOptions(source, output, CPU, budget, codec=bench.codec, raw_per_class=2)
-    encoding.encode(plan_encode(options), lambda _: None)
+    encoding.carry_out(plan_encode(options))
 
 
 Change = Callable[[Bench, Path], None]
 
 
 def _append(bench: Bench, place: Path) -> None:
-    options = AppendOptions(
-        place / "mem.drr", bench.folders["third"], CPU, Budget(epochs=1), keep_entropy_model=True
-    )
-    append(plan_append(options), lambda _: None)
+    append(place / "mem.drr", bench.folders["third"], keep_entropy_model=True, device="cpu")
 
 
 def _tune(bench: Bench, place: Path) -> None:
-    options = AppendOptions(place / "mem.drr", bench.folders["third"], CPU, Budget(epochs=1))
-    append(plan_append(options), lambda _: None)
+    append(place / "mem.drr", bench.folders["third"], epochs=1, device="cpu")
 
 
 def _drop(bench: Bench, place: Path) -> None:
@@ -115,7 +111,7 @@ def state_of(path: Path) -> str:
     """The fingerprint of a file that is sound to its last stream, or that there is none."""
     if not path.exists():
         return "none"
-    verify(path, Depth("full"))
+    verify(path, "full")
     with Reader(path) as reader:
         return reader.fingerprint
 

@@ -1,4 +1,4 @@
-"""The command line: one file a command, each a thin shell around one call into the library."""
+"""The command line: each command is one file that parses, calls one operation and prints."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from drrpack.core.errors import DrrError, WriteError
 
 app = typer.Typer(
     name="drrpack",
-    help="A labelled image folder as one small file, from which a classifier can be trained.",
+    help="Store a labelled image folder as one small file, and train classifiers from that file.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -54,7 +54,7 @@ def _options(
 
 
 def run() -> int:
-    """Run the command line and return its exit code; errors that drrpack knows take one message."""
+    """Run the command line and return its exit code; print one message for a known error."""
     make_printable()
     try:
         app()
@@ -66,7 +66,7 @@ def run() -> int:
     except BrokenPipeError:  # as in `drrpack stats mem.drr | head`
         sys.stderr.close()
         return 1
-    except OSError as error:  # above all of a screen that is a file on a full disk
+    except OSError as error:  # usually stdout is redirected to a file on a full disk
         _let_go_of_output()
         fail(f"input or output failed: {error}")
         return WriteError.exit_code
@@ -74,6 +74,6 @@ def run() -> int:
 
 
 def _let_go_of_output() -> None:
-    """What could not be written would be tried once more when Python ends."""
-    with suppress(OSError, ValueError):  # ValueError: no file behind it
+    """Redirect stdout to the null device, or Python would try to flush it again at exit."""
+    with suppress(OSError, ValueError):  # ValueError: stdout has no file descriptor
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

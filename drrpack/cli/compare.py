@@ -4,32 +4,38 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from drrpack.cli import places
 from drrpack.cli.picture_options import Depth, MaxMegapixels, Size, ValueRange
 
+if TYPE_CHECKING:
+    from drrpack.operations.progress import Report
+
 
 def compare(
     source: Annotated[
         Path,
         typer.Argument(
-            help="SRC/class/*.png, a folder with train/ and test/, or CIFAR.", parser=places.path
+            help="The images, in a folder of any kind that encode takes, or the word digits.",
+            parser=places.path,
         ),
     ],
     classes: Annotated[
         str | None,
         typer.Option(
-            help="Of some classes alone: names (cat,dog), the first 20, 50:100; name:20 is a name."
+            help="Use only these classes: names (cat,dog), the first N (20) or a range (50:100). "
+            "name:20 means the class named 20."
         ),
     ] = None,
     sample: Annotated[
         int | None,
         typer.Option(
             min=1,
-            help="Measure on about so many images; 1000 by default, and fewer of more than 64x64.",
+            help="Measure on about this many images; 1000 by default, fewer if the images are "
+            "larger than 64x64.",
         ),
     ] = None,
     size: Size = None,
@@ -38,96 +44,103 @@ def compare(
     max_megapixels: MaxMegapixels = None,
     budget_mb: Annotated[
         float | None,
-        typer.Option(help="Say what fits into so many megabytes (of 1,000,000 bytes) in all."),
+        typer.Option(help="Also show how many images fit into this many MB (1,000,000 bytes)."),
     ] = None,
     train: Annotated[
         bool,
-        typer.Option("--train", help="Train a small classifier on each; test it on raw images."),
+        typer.Option(
+            "--train",
+            help="Train a small classifier on the decoded images of each format; test it on raw "
+            "images.",
+        ),
     ] = False,
-    epochs: Annotated[int, typer.Option(min=1, help="Of each classifier.")] = 16,
-    width: Annotated[int, typer.Option(min=1, help="Filters of its first block.")] = 8,
-    seeds: Annotated[int, typer.Option(min=1, help="Classifiers for each choice.")] = 1,
+    epochs: Annotated[int, typer.Option(min=1, help="Epochs of each classifier.")] = 16,
+    width: Annotated[
+        int, typer.Option(min=1, help="Filters in the first block of the classifier.")
+    ] = 8,
+    seeds: Annotated[
+        int, typer.Option(min=1, help="How many classifiers to train for each format.")
+    ] = 1,
     train_at: Annotated[
-        str, typer.Option(help="Train on what takes so many bytes an image, too: 60,120,240.")
+        str,
+        typer.Option(
+            help="Also train at these sizes, in bytes an image (60,120,240): each format at its "
+            "best quality within the size."
+        ),
     ] = "",
     work: Annotated[
         Path | None,
         typer.Option(
-            help="Keep accuracies in this folder, and take those that are there.",
+            help="Keep measured accuracies in this folder, and reuse those that it already has.",
             parser=places.path,
         ),
     ] = None,
     chart: Annotated[
         Path | None,
-        typer.Option(help="Draw PSNR and accuracy over bytes into this .png.", parser=places.path),
+        typer.Option(help="Plot PSNR and accuracy over bytes into this .png.", parser=places.path),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
     codec: Annotated[
         Path | None,
-        typer.Option(help="Compare this .drr file's codec, not drrpack's own.", parser=places.path),
+        typer.Option(
+            help="Use the codec of this .drr file instead of the one that comes with drrpack.",
+            parser=places.path,
+        ),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
 ) -> None:
-    """Tell what raw images, PNG, JPEG, WebP, AVIF and a memory cost and give for your images.
+    """Compare a .drr file with raw images, PNG, JPEG, WebP and AVIF: bytes and quality.
 
-    Of image files only what is particular to an image counts, of a memory all its models. A sheet
-    is one file of all images of a class, side by side, and counts as a whole.
+    A .drr file counts with all its models. An image file counts without the
+    headers and tables that all files share. A sheet is one picture that holds
+    all images of a class side by side; it counts whole.
     """
-    from drrpack.cli import interrupts, screen
-    from drrpack.formats import shipped
-    from drrpack.formats.container import Reader
-    from drrpack.formats.memory import load_codec
-    from drrpack.formats.sources.source import open_source
-    from drrpack.trainers.comparison import chart as compare_chart
-    from drrpack.trainers.comparison import compare as comparing
-    from drrpack.trainers.comparison.accuracy import TrainPlan, tested_images, with_accuracy
+    from drrpack.cli import interrupts
+    from drrpack.operations.compare import compare as run
 
     _check_budget(budget_mb)
     if chart is not None:
         interrupts.makes(chart)
-        compare_chart.check(chart)
-    place = screen.choose_device(device)
-    plan = TrainPlan(place, epochs, width, seeds, sizes=_sizes(train_at), work=_folder(work))
-    found = open_source(
-        source, size=size, depth=depth, value_range=value_range, max_megapixels=max_megapixels,
-        splits=["train", "test"] if train else ["train"],
+    run(
+        source, classes=classes, sample=sample, size=size, depth=depth, value_range=value_range,
+        max_megapixels=max_megapixels, train=train, epochs=epochs, width=width, seeds=seeds,
+        train_at=_sizes(train_at), work=work, chart=chart, codec=codec, device=device,
+        report=_told(budget_mb, as_json),
     )  # fmt: skip
-    screen.warn_of(found)
-    chosen = screen.choose_classes(found.classes, classes)
-    if train:
-        tested_images(found, chosen)  # what can't be learned is refused before it is measured
-    files = shipped.paths() if codec is None else [codec]
-    codecs = []
-    for path in files:
-        with Reader(path) as reader:
-            codecs.append(load_codec(reader, place, encoder=True))
 
-    def report(what: str) -> None:
-        typer.echo(what, err=as_json)
 
-    count = comparing.default_sample(found.image_size) if sample is None else sample
-    comparison = comparing.compare(found, codecs, chosen, count, report, plan.sizes)
-    if train:
-        comparison = with_accuracy(comparison, found, codecs, chosen, plan, report)
-    if as_json:
-        typer.echo(json.dumps(comparison.to_json()))
-    else:
-        screen.print_comparison(comparison, budget_mb)
-    if chart is not None:  # last: the figures are safe should the disk be full
-        compare_chart.draw(comparison, chart)
+def _told(budget_mb: float | None, as_json: bool) -> Report:
+    """A report that prints each step, and the figures as soon as they are measured."""
+    from drrpack.cli import screen
+    from drrpack.cli.telling import tell
+    from drrpack.core.progress import Notice, Step
+    from drrpack.operations.progress import Event
+    from drrpack.trainers.comparison.compare import Comparison
+
+    def report(event: Event) -> None:
+        match event:
+            case Step():
+                typer.echo(event.stage, err=as_json)
+            case Notice(warning=False):
+                typer.echo(event.text, err=as_json)
+            case Comparison() if as_json:
+                typer.echo(json.dumps(event.to_json()))
+            case Comparison():
+                screen.print_comparison(event, budget_mb)
+            case _:
+                tell(event)
+
+    return report
 
 
 def _check_budget(megabytes: float | None) -> None:
+    """Raise OptionError unless the budget is a finite number above zero."""
     from drrpack.core.errors import OptionError
 
     if megabytes is not None and not 0 < megabytes * 1e6 < float("inf"):
-        raise OptionError(f"--budget-mb {megabytes:g}: say megabytes above 0, as in 1.5")
-
-
-def _folder(path: Path | None) -> Path | None:
-    from drrpack.formats.files.places import make_folder
-
-    return None if path is None else make_folder(path)
+        raise OptionError(
+            f"`budget_mb={megabytes:g}`: say megabytes above 0, as in 1.5", option="budget_mb"
+        )
 
 
 def _sizes(text: str) -> list[float]:

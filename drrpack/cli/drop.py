@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -13,30 +12,15 @@ from drrpack.cli import places
 
 def drop(
     memory: Annotated[Path, typer.Argument(help="The .drr file to change.", parser=places.path)],
-    classes: Annotated[list[str], typer.Argument(help="Names of the classes that go.")],
+    classes: Annotated[list[str], typer.Argument(help="Names of the classes to remove.")],
 ) -> None:
-    """Take classes out of a .drr file; the others stay as they are, and keep their order."""
-    from drrpack.cli import interrupts, screen
-    from drrpack.formats.container import Reader, write
-    from drrpack.formats.files.publish import changing
-    from drrpack.operations.edit import drop as without
+    """Remove classes from a .drr file; the other classes and their order do not change."""
+    from drrpack.cli import interrupts
+    from drrpack.cli.telling import tell
+    from drrpack.cli.terminal import note
+    from drrpack.core.wording import counted
+    from drrpack.operations.drop import drop as run
 
     interrupts.makes(memory)
-    screen.tidy(memory)
-    with changing(memory):
-        with Reader(memory) as reader:
-            before = reader.memory()
-        names = [_name(memory, before.classes, wanted) for wanted in classes]
-        size = write(memory, without(memory, before, names), overwrite=True)
-    screen.note(f"{memory}: {len(before.classes) - len(set(names))} classes, {size:,} bytes")
-
-
-def _name(memory: Path, names: Sequence[str], wanted: str) -> str:
-    """The class that is wanted, as the file spells it."""
-    from drrpack.core.errors import OptionError
-    from drrpack.trainers.incremental.selection import few, named_class
-
-    number = named_class(names, wanted)
-    if number is None:
-        raise OptionError(f"{memory} has no class {wanted!r}; it has {len(names)}: {few(names)}")
-    return names[number]
+    made = run(memory, classes, report=tell)
+    note(f"{memory}: {counted(made.classes, 'class')}, {made.file_bytes:,} bytes")

@@ -1,15 +1,15 @@
-"""Ctrl-C and SIGTERM: the run ends there and then with 130, and nothing half-written is left.
+"""Ctrl-C and SIGTERM end the run at once with exit code 130 and leave nothing half-written.
 
-The handler raises nothing. An exception out of a handler gets lost where a library catches what it
-should not, as numpy and torch do while they are imported: the run would go on. So the handler
-undoes what is unfinished and ends the process. Where the main thread is inside a call that does not
-come back, a thread does; and where the undoing hangs, a second signal ends it.
+The handler raises no exception. numpy and torch catch all exceptions while they are imported, so an
+exception from the handler could get lost there, and the run would continue. Instead the handler
+undoes unfinished work and ends the process. If the main thread is inside a call that does not
+return, a second thread does this. If undoing hangs, a second signal ends the process.
 
-What has been finished is not called interrupted: once the command's output is in place, or the
-command has ended, the process ends with the exit code of that.
+Finished work does not count as interrupted: if the command's output is in place, or the command has
+ended, the process ends with the corresponding exit code.
 
-This module imports next to nothing: whatever comes before `install` is killed in Python's own way,
-with a traceback. That is the start of the interpreter, before the first line of drrpack.
+This module imports as little as possible. A signal that comes before `install`, while the
+interpreter starts, ends Python in its usual way, with a traceback.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ if TYPE_CHECKING:
 
 EXIT_CODE = 130
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-GRACE_SECONDS = 2.0  # for the main thread to come to its handler; most calls take far less
+GRACE_SECONDS = 2.0  # time for the main thread to reach its handler; most calls take far less
 
 
 class _Run:
-    """What a signal finds out about the run: one for the process, while `install` holds."""
+    """The state that the signal handler needs; there is one for the process after `install`."""
 
     def __init__(self) -> None:
         self.pid = os.getpid()
         self.before = [signal.getsignal(number) for number in SIGNALS]
         self.reader, self.writer = os.pipe()
-        self.ending = False  # a signal has come, and its consequences are under way
+        self.ending = False  # a signal has come, and the process is about to end
         self.exit_code: int | None = None  # of the command, once it has ended
         self.output: str | None = None
         self.output_before: tuple[int, ...] | None = None
@@ -50,7 +50,7 @@ _run: _Run | None = None
 
 
 def install() -> None:
-    """Take over both signals, for the rest of the process or until `uninstall`."""
+    """Handle both signals, for the rest of the process or until `uninstall`."""
     global _run
     if _run is not None:
         return
@@ -64,7 +64,7 @@ def install() -> None:
 
 
 def uninstall() -> None:
-    """Give the signals back, where the process goes on after a command, as tests do."""
+    """Restore the earlier handlers, if the process continues after a command, as in tests."""
     global _run
     if _run is None:
         return
@@ -77,14 +77,14 @@ def uninstall() -> None:
 
 
 def makes(output: str | os.PathLike[str]) -> None:
-    """Say which file or folder the command puts in place as the last of its work."""
+    """Register the file or folder that the command puts in place at the end of its work."""
     if _run is not None:
         _run.output = os.fspath(output)
         _run.output_before = _identity(_run.output)
 
 
 def ended(exit_code: int) -> None:
-    """Say that the command has ended: a signal can't change its exit code any more."""
+    """Register that the command has ended, so that a signal can't change its exit code."""
     if _run is not None:
         _run.exit_code = exit_code
 
@@ -97,7 +97,7 @@ def _handle(*_: object) -> None:
 
 
 def _watch(reader: int) -> None:
-    """Wait for signals, whose numbers Python writes here even when the main thread can't act."""
+    """Wait for signals; Python writes their numbers to this pipe even if the main thread hangs."""
     os.read(reader, 1)
     time.sleep(GRACE_SECONDS)
     if _run is not None and _run.reader == reader and not _run.ending:
@@ -109,7 +109,7 @@ def _watch(reader: int) -> None:
 
 
 def _end(run: _Run) -> NoReturn:
-    """Undo what is unfinished and end the process, from whichever thread, whatever it is at."""
+    """Undo unfinished work and end the process, from any thread and at any moment."""
     run.ending = True
     if run.exit_code is not None:
         os._exit(run.exit_code)
@@ -120,7 +120,7 @@ def _end(run: _Run) -> NoReturn:
 
 
 def _tell(text: str) -> None:
-    """Past Python's own streams, whose locks the interrupted code may hold."""
+    """Write to stderr without Python's streams, whose locks the interrupted code may hold."""
     with suppress(OSError):
         os.write(2, f"{text}\n".encode("ascii", "backslashreplace"))
 

@@ -1,4 +1,4 @@
-"""Where ``drrpack`` starts: signals are taken over before anything large is imported."""
+"""The entry point of ``drrpack``: it installs signal handlers before it imports large modules."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def main() -> None:
     except ImportError as error:  # Windows
         sys.exit(f"error: {error}")
     interrupts.install()
-    code = 1  # of an error that drrpack does not know: Python shows where it comes from
+    code = 1  # the exit code of an unknown error, for which Python prints a traceback
     try:
         from drrpack.cli.app import run
 

@@ -12,28 +12,25 @@ from drrpack.cli import places
 
 def merge(
     memories: Annotated[
-        list[Path], typer.Argument(help="The .drr files, made by one codec.", parser=places.path)
+        list[Path],
+        typer.Argument(
+            help="The .drr files; one codec must have made them all.", parser=places.path
+        ),
     ],
     output: Annotated[
         Path, typer.Option("--output", "-o", help="The .drr file to write.", parser=places.path)
     ],
-    force: Annotated[bool, typer.Option("--force", help="Overwrite the output.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Overwrite the output if it exists.")
+    ] = False,
 ) -> None:
-    """Put the classes of several .drr files into one."""
-    from contextlib import ExitStack
-
-    from drrpack.cli import interrupts, screen
-    from drrpack.formats.container import Reader, check_output, write
-    from drrpack.formats.files.publish import replacing
-    from drrpack.operations.edit import merge as merged
-    from drrpack.operations.recode import in_one_layout
+    """Write the classes of several .drr files into one new file."""
+    from drrpack.cli import interrupts
+    from drrpack.cli.telling import tell
+    from drrpack.cli.terminal import note
+    from drrpack.core.wording import counted
+    from drrpack.operations.merge import merge as run
 
     interrupts.makes(output)
-    check_output(output, overwrite=force)
-    screen.tidy(output)
-    with replacing(output), ExitStack() as stack:
-        readers = [stack.enter_context(Reader(path)) for path in dict.fromkeys(memories)]
-        contents = in_one_layout(readers, screen.choose_device("cpu"))
-        together = merged(dict(zip(dict.fromkeys(memories), contents, strict=True)))
-        size = write(output, together, overwrite=force)
-    screen.note(f"{output}: {len(together.classes)} classes, {size:,} bytes")
+    made = run(memories, output, force=force, report=tell)
+    note(f"{output}: {counted(made.classes, 'class')}, {made.file_bytes:,} bytes")

@@ -1,4 +1,4 @@
-"""The options that say how pictures become pixels, alike in all commands that read some."""
+"""The options that say how pictures become pixels; all commands that read pictures share them."""
 
 from __future__ import annotations
 
@@ -6,14 +6,25 @@ from typing import Annotated
 
 import typer
 
-Size = Annotated[int | None, typer.Option(help="Resize every image to SIZE x SIZE.")]
+Size = Annotated[int | None, typer.Option(help="Resize every image to SIZE x SIZE pixels.")]
 Depth = Annotated[
-    int | None, typer.Option(help="Grey pictures of more than 8 bits hold integers of N bits.")
+    int | None,
+    typer.Option(
+        help="Bit depth of greyscale pictures with more than 8 bits: white is 2^DEPTH - 1."
+    ),
 ]
 ValueRange = Annotated[
     tuple[float, float] | None,
-    typer.Option("--range", metavar="BLACK WHITE", help="Or: the values of black and of white."),
+    typer.Option(
+        "--range",
+        metavar="BLACK WHITE",
+        help="Alternative to --depth: the pixel values of black and of white.",
+    ),
 ]
 MaxMegapixels = Annotated[
-    float | None, typer.Option(help="Read pictures of up to so many megapixels; 89 by default.")
+    float | None,
+    typer.Option(
+        help="Refuse pictures of more megapixels than this, as possible decompression bombs; 89 "
+        "by default."
+    ),
 ]

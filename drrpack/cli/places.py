@@ -1,4 +1,4 @@
-"""Paths and addresses on the command line, as parsers of options and arguments."""
+"""Parse paths and addresses on the command line."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from drrpack.formats.files.addresses import is_address
 
 
 def path(text: str | Path) -> Path:
-    """A path on this machine; raises OptionError for an address, of which pathlib makes another."""
+    """A path on this machine; raises OptionError for an address, which pathlib would change."""
     if is_address(text):
         raise OptionError(
             f"{text}: found an address, expected a path: download the file first; stats, verify, "
@@ -19,5 +19,5 @@ def path(text: str | Path) -> Path:
 
 
 def path_or_address(text: str | Path) -> str:
-    """A file that is only read: an address as it was given, or a path."""
+    """The place of a file that is only read: an address unchanged, or a path."""
     return str(text) if is_address(text) else str(Path(text))

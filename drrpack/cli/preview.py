@@ -19,23 +19,24 @@ def preview(
     ],
     source: Annotated[
         Path | None,
-        typer.Option(help="Where the originals are now, if they have moved.", parser=places.path),
+        typer.Option(
+            help="The folder that holds the original images now, if it has moved.",
+            parser=places.path,
+        ),
     ] = None,
-    rows: Annotated[int, typer.Option(min=1, help="Classes to show.")] = 8,
-    columns: Annotated[int, typer.Option(min=1, help="Images of each class.")] = 8,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite the output.")] = False,
+    rows: Annotated[int, typer.Option(min=1, help="How many classes to show.")] = 8,
+    columns: Annotated[int, typer.Option(min=1, help="How many images of each to show.")] = 8,
+    force: Annotated[
+        bool, typer.Option("--force", help="Overwrite the output if it exists.")
+    ] = False,
 ) -> None:
-    """Draw images as they were and as they come out of a .drr file."""
+    """Draw original images above their reconstructions from a .drr file."""
     from drrpack.cli import interrupts, screen
-    from drrpack.formats.container import check_output
-    from drrpack.formats.dataset import DRRDataset
-    from drrpack.formats.preview import picture_format, preview_grid, save_picture
+    from drrpack.operations.preview import preview as run
 
     interrupts.makes(output)
-    check_output(output, overwrite=force)
-    picture_format(output)  # refused before anything is decoded
-    dataset = DRRDataset(memory)
-    trusted = screen.trust(dataset.reader, source)
-    grid, where = preview_grid(dataset, source, rows, columns, trusted=trusted)
-    save_picture(grid, output, overwrite=force)
-    screen.note(f"{output}: {where}")
+    made = run(
+        memory, output, source=source, rows=rows, columns=columns, force=force,
+        trust=screen.ask_to_trust(memory),
+    )  # fmt: skip
+    screen.note(f"{output}: {made.originals}")

@@ -1,12 +1,11 @@
-"""Progress bars of the two long commands."""
+"""Show the reports of operations: progress bars, and lines above them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from types import TracebackType
-from typing import Any
 
-from rich.console import RenderableType
+from rich.console import Console, RenderableType
 from rich.progress import (
     BarColumn,
     Progress,
@@ -17,19 +16,21 @@ from rich.progress import (
 )
 
 from drrpack.cli.screen import duration, table
+from drrpack.cli.telling import tell
 from drrpack.cli.terminal import console, show_cursor
+from drrpack.core.progress import Step
 from drrpack.formats.files.unfinished import undone_by
-from drrpack.operations.encode_plan import Choice, Event
+from drrpack.operations.progress import Event
 from drrpack.trainers.fitting.loop import FitProgress
 from drrpack.trainers.incremental.run_progress import RunProgress
 
 
 class _Display(Progress):
-    """Progress bars, and above them the accuracies so far, by classes seen."""
+    """Progress bars, below a table of the accuracies so far, by classes seen."""
 
-    def __init__(self, *columns: ProgressColumn, **options: Any) -> None:
+    def __init__(self, *columns: ProgressColumn, console: Console) -> None:
         self.accuracies: dict[str, dict[int, float]] = {}  # of each run, by classes seen
-        super().__init__(*columns, **options)
+        super().__init__(*columns, console=console)
 
     def get_renderables(self) -> Iterable[RenderableType]:
         if self.accuracies:
@@ -42,7 +43,7 @@ class _Display(Progress):
 
 
 class Bars:
-    """Progress bars, one a stage, in the order in which stages report."""
+    """One progress bar for each stage, in the order in which the stages report."""
 
     def __init__(self) -> None:
         self._bars = _Display(
@@ -71,8 +72,10 @@ class Bars:
             self._hidden_cursor.__exit__()
 
     def move(self, stage: str, fraction: float, detail: str, finished: str) -> None:
-        """Set a stage's bar; stages before it are complete then, and say what is true ``finished``:
-        a stage need not report its last step."""
+        """Set the bar of a stage, and complete the bars of earlier stages.
+
+        A completed bar shows ``finished``, because a stage need not report its last step.
+        """
         if not self._tasks:
             self._hidden_cursor.__enter__()
             self._bars.start()  # not before: bars that never move would leave an empty line
@@ -87,34 +90,38 @@ class Bars:
             self._bars.update(task, completed=1.0, detail=self._finished[stage])
 
     def count(self, stage: str, done: int, total: int) -> None:
-        """Set a stage's bar to so many of so many."""
+        """Set the bar of a stage to ``done`` out of ``total``."""
         self.move(stage, done / max(1, total), f"{done}/{total}", f"{total}/{total}")
 
-    def encoding(self, event: Event) -> None:
-        """Show a report of `drrpack.operations.encode.encode`."""
-        if isinstance(event, FitProgress):
-            figures = _fit_figures(event)
-            detail = f"epoch {event.epoch}, {figures}, {duration(event.seconds_left)} left"
-            self.move(event.stage, event.fraction, detail, figures)
-        elif isinstance(event, Choice):
-            sizes = (f"{kind} {size:,}" for kind, size in event.sizes.items())
-            detail = f"bytes with streams: {', '.join(sizes)}"
-            console.print(f"entropy model: {event.taken}; {detail}")
-        else:
-            self.count(event.stage, event.done, event.total)
+    def __call__(self, event: Event) -> None:
+        """Show an event of an operation."""
+        match event:
+            case FitProgress():
+                figures = _fit_figures(event)
+                detail = f"epoch {event.epoch}, {figures}, {duration(event.seconds_left)} left"
+                self.move(event.stage, event.fraction, detail, figures)
+            case RunProgress():
+                self.training(event)
+            case Step():
+                self.count(event.stage, event.done, event.total)
+            case _:
+                tell(event)
 
     def training(self, event: RunProgress) -> None:
-        """Show a report of `drrpack.trainers.incremental.protocol.run`."""
+        """Show the progress of `drrpack.trainers.incremental.protocol.run`."""
         detail = f"phase {event.phase}/{event.phases}, {event.classes_seen} classes"
         if event.accuracy is not None and console.is_terminal:
             of_run = self._bars.accuracies.setdefault(self.run, {})
             of_run[event.classes_seen] = event.accuracy
-        elif event.accuracy is not None:  # a log keeps lines
+        elif event.accuracy is not None:  # in a log file, print a line for each phase
             console.print(f"{detail}: accuracy {event.accuracy:.2f} %")
         finished = detail
         detail += f", epoch {event.epoch}/{event.epochs}"
+        if event.stage:
+            detail += f", {event.stage}"
         if event.loss is not None:
             detail += f", loss {event.loss:.3f}"
+        detail += "".join(f", {name} {value:.3f}" for name, value in event.terms.items())
         if event.seconds_left is not None:
             detail += f", {duration(event.seconds_left)} left"
         self.move(self.run, event.fraction, detail, finished)

@@ -12,40 +12,39 @@ from drrpack.cli import places
 
 def report(
     runs: Annotated[
-        list[Path], typer.Argument(help="Folders of `drrpack train --out`.", parser=places.path)
+        list[Path],
+        typer.Argument(
+            help="Folders that `drrpack train --out` made, or folders of them.",
+            parser=places.path,
+        ),
     ],
     output: Annotated[
         Path,
         typer.Option(
             "--output",
             "-o",
-            help="The page; a name in .png gives the curves alone.",
+            help="The HTML page to write; a name that ends in .png gives only the curves.",
             parser=places.path,
         ),
     ] = Path("report.html"),
     memory: Annotated[
         str | None,
         typer.Option(
-            help="Show pictures from this .drr file, or address, as well.",
+            help="Also show images from this .drr file or address.",
             parser=places.path_or_address,
         ),
     ] = None,
 ) -> None:
-    """Put runs on one page: curves, tables, memory, classes, pictures."""
+    """Show training runs on one HTML page: curves, tables, memory, classes and images."""
     from drrpack.cli import interrupts, screen
-    from drrpack.trainers.incremental.grouping import without_doubles
-    from drrpack.trainers.incremental.report import complete, find_results, write_report
-    from drrpack.trainers.incremental.results import plot
+    from drrpack.core.wording import counted
+    from drrpack.operations.report import report as report_on
 
     interrupts.makes(output)
-    results, doubles = without_doubles(find_results(runs))
-    for double in doubles:
+    page = report_on(runs, output, memory=memory)
+    for double in page.doubles:
         screen.warn(
-            f"found {double['method']}, {len(double['phases']) - 1} phases, seed "
-            f"{double.get('seed')} twice, equal in all that decides it: it counts once"
+            f"found {double.method}, {counted(double.phase_count, 'phase')}, seed {double.seed} "
+            "twice with the same settings: it counts once"
         )
-    if output.suffix.lower() == ".png":
-        plot(complete(results), output)
-    else:
-        write_report(results, output, memory)
-    screen.note(f"{len(results)} runs in {output}")
+    screen.note(f"{counted(len(page.results), 'run')} in {output}")

@@ -1,14 +1,11 @@
-"""What the commands show: notes and tables. Only the command line prints."""
+"""The tables that commands print. Only the command line prints."""
 
 from __future__ import annotations
 
-import statistics
 import sys
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
-import torch
 import typer
 from rich.table import Table
 
@@ -16,68 +13,30 @@ from drrpack.cli.escape import harmless
 from drrpack.cli.terminal import console, shown
 from drrpack.cli.terminal import note as note
 from drrpack.cli.terminal import warn as warn
-from drrpack.core.errors import OptionError
-from drrpack.formats.account import account
-from drrpack.formats.container import Reader
-from drrpack.formats.files.publish import remove_leftovers
-from drrpack.formats.layout import AnyPath
-from drrpack.formats.originals import untrusted_paths
-from drrpack.formats.sources.source import Source
 from drrpack.trainers.comparison.compare import Comparison
 from drrpack.trainers.comparison.verdict import in_words, within
-from drrpack.trainers.incremental.grouping import Result, differing, grouped, heading
-from drrpack.trainers.incremental.results import METRICS, curve
-from drrpack.trainers.incremental.results import table as result_rows
-from drrpack.trainers.incremental.selection import few, how_taken, select_classes
-from drrpack.trainers.incremental.study import by_phases
+
+if TYPE_CHECKING:
+    from drrpack.formats.account import Stats
 
 
-def warn_of(source: Source) -> None:
-    """What of a source was left out, and what may not be as it was meant."""
-    for bad in source.bad:
-        warn(f"left out {bad.path}: {bad.reason}")
-    for remark in source.remarks:
-        warn(remark)
+def ask_to_trust(memory: str) -> Callable[[Sequence[str]], bool]:
+    """A function that asks the user whether to open paths that a file names.
 
+    It answers no if nobody can be asked, because stdin or stdout is not a terminal.
+    """
 
-def tidy(output: Path) -> None:
-    """Remove what killed runs left where ``output`` is about to be written, and say so."""
-    for path in remove_leftovers(output.parent):
-        warn(f"removed {path}, left behind by a run that was killed")
+    def answer(paths: Sequence[str]) -> bool:
+        if not (sys.stdin.isatty() and sys.stdout.isatty()):
+            return False
+        places = ", ".join(map(harmless, paths))
+        return typer.confirm(f"{memory} says that its images lie in {places}. Read them there?")
 
-
-def trust(reader: Reader, source: Path | None) -> bool:
-    """Whether the paths that a file names may be opened: asked where somebody can answer."""
-    paths = untrusted_paths(reader, source)
-    if not paths or not (sys.stdin.isatty() and sys.stdout.isatty()):
-        return False
-    places = ", ".join(map(harmless, paths))
-    return typer.confirm(f"{reader.path} says that its images lie in {places}. Read them there?")
-
-
-def choose_device(name: str) -> torch.device:
-    """The device called ``name``; ``auto`` takes a CUDA device where there is one."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name not in ("cpu", "cuda"):
-        raise OptionError(f"--device {name}: say auto, cpu or cuda")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise OptionError("--device cuda: PyTorch finds no CUDA device here; say --device cpu")
-    return torch.device(name)
-
-
-def choose_classes(names: Sequence[str], wanted: str | None) -> list[int]:
-    """Numbers of the classes that ``--classes`` asks for; says how it was taken where that could
-    be otherwise."""
-    chosen = select_classes(names, wanted)
-    taken = how_taken(names, wanted)
-    if taken is not None:
-        warn(taken)
-    return chosen
+    return answer
 
 
 def duration(seconds: float) -> str:
-    """``1:02:03`` or ``2:03``."""
+    """Seconds as ``1:02:03`` or ``2:03``."""
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
@@ -91,75 +50,79 @@ def table(title: str, *columns: str) -> Table:
     return made
 
 
-def print_stats(path: AnyPath) -> None:
-    """The tables of ``drrpack stats``."""
-    with Reader(path) as reader:
-        figures = account(reader)
-    note(f"{path}: format {figures['format_version']}, {figures['images']} images")
-    for made in (_bytes_table(figures), _memory_table(figures), _codes_table(figures)):
+def print_stats(found: Stats) -> None:
+    """Print the tables of ``drrpack stats``."""
+    note(f"{found.path}: format {found.format_version}, {found.images} images")
+    for made in (_bytes_table(found), _memory_table(found), _codes_table(found)):
         console.print(made)
-    note(_quality_line(figures))
+    note(_quality_line(found))
 
 
-def _bytes_table(figures: dict[str, Any]) -> Table:
+def _bytes_table(found: Stats) -> Table:
     made = table("Every byte", "part", "bytes", "bytes/image", "share")
-    names = {
-        "payload": "payload (streams)", "vqvae": "VQ-VAE", "entropy_model": _entropy_model(figures),
-        "raw": "raw exemplars", "container": "index and container", "file": "file",
-    }  # fmt: skip
-    total, images = figures["bytes"]["file"], max(1, figures["images"])
-    for name, label in names.items():
-        size = figures["bytes"][name]
+    rows = (
+        ("payload (streams)", found.bytes.payload),
+        ("VQ-VAE", found.bytes.vqvae),
+        (_entropy_model(found), found.bytes.entropy_model),
+        ("raw exemplars", found.bytes.raw),
+        ("index and container", found.bytes.container),
+        ("file", found.bytes.file),
+    )
+    for number, (label, size) in enumerate(rows, 1):
         made.add_row(
-            label, f"{size:,}", f"{size / images:.1f}", f"{100 * size / total:.1f} %",
-            end_section=name == "container",
+            label, f"{size:,}", f"{size / max(1, found.images):.1f}",
+            f"{100 * size / found.bytes.file:.1f} %", end_section=number == len(rows) - 1,
         )  # fmt: skip
     return made
 
 
-def _memory_table(figures: dict[str, Any]) -> Table:
+def _memory_table(found: Stats) -> Table:
     made = table("Memory (the paper's table 3)", "method", "exemplars MB", "assistant models MB")
-    raw, parts, images = figures["raw_bytes"], figures["bytes"], figures["images"]
-    models = f"{parts['vqvae'] / 1e6:.2f} (VQ-VAE) + "
-    models += f"{parts['entropy_model'] / 1e6:.2f} ({_entropy_model(figures)})"
-    made.add_row(f"UB, {images} raw images", f"{raw / 1e6:.2f}", "0")
-    kept = parts["payload"] + parts["container"] + parts["raw"]
+    parts, images = found.bytes, found.images
+    models = f"{parts.vqvae / 1e6:.2f} (VQ-VAE) + "
+    models += f"{parts.entropy_model / 1e6:.2f} ({_entropy_model(found)})"
+    made.add_row(f"UB, {images} raw images", f"{found.raw_bytes / 1e6:.2f}", "0")
+    kept = parts.payload + parts.container + parts.raw
     made.add_row(f"DRR, {images} images", f"{kept / 1e6:.2f}", models)
     return made
 
 
-def _codes_table(figures: dict[str, Any]) -> Table:
+def _codes_table(found: Stats) -> Table:
     made = table(
-        "Bits per code (the paper's table 4)", "level", _entropy_model(figures),
+        "Bits per code (the paper's table 4)", "level", _entropy_model(found),
         "order-0 entropy", "lzma",
     )  # fmt: skip
-    for name, label in (("top", "top"), ("bottom", "bottom"), ("all", "top & bottom")):
-        bits = figures["bits_per_code"][name]
-        made.add_row(label, *(_number(bits[key]) for key in ("coded", "order0", "lzma")))
+    levels = found.bits_per_code
+    for label, bits in (
+        ("top", levels.top), ("bottom", levels.bottom), ("top & bottom", levels.all)
+    ):  # fmt: skip
+        made.add_row(label, *map(_number, (bits.coded, bits.order0, bits.lzma)))
     return made
 
 
-def _entropy_model(figures: dict[str, Any]) -> str:
-    return {"bitswap": "Bit-Swap", "context": "context model"}[figures["entropy_model"]]
+def _entropy_model(found: Stats) -> str:
+    known = {"bitswap": "Bit-Swap", "context": "context model", "table": "frequency table"}
+    return known.get(found.entropy_model, found.entropy_model)
 
 
 def _number(value: float | None) -> str:
     return "not measured" if value is None else f"{value:.4f}"
 
 
-def _quality_line(figures: dict[str, Any]) -> str:
-    each = figures["bytes_per_image"]
-    size = beside_raw(figures["bytes"]["file"], figures["raw_bytes"])
-    psnr = figures["psnr_db"]
-    quality = "not measured" if psnr is None else f"{psnr:.2f} dB on {figures['psnr_on']}"
+def _quality_line(found: Stats) -> str:
+    each = found.bytes_per_image
+    size = beside_raw(found.bytes.file, found.raw_bytes)
+    quality = (
+        "not measured" if found.psnr_db is None else f"{found.psnr_db:.2f} dB on {found.psnr_on}"
+    )
     return (
-        f"{each['payload']:.1f} bytes an image, {each['total']:.1f} with models and container; "
+        f"{each.payload:.1f} bytes an image, {each.total:.1f} with models and container; "
         f"{size}; PSNR {quality}"
     )
 
 
 def beside_raw(size: int, raw: int) -> str:
-    """How large a file of ``size`` bytes is, beside the ``raw`` bytes of its pixels."""
+    """Compare the ``size`` of a file with the ``raw`` size of its pixels, both in bytes."""
     if raw == 0:
         return "no pixels to compare it with"
     if f"{size / raw:.1f}" == "1.0":
@@ -170,7 +133,7 @@ def beside_raw(size: int, raw: int) -> str:
 
 
 def print_comparison(comparison: Comparison, budget_mb: float | None) -> None:
-    """What each choice costs and gives, and who wins."""
+    """Print bytes, quality and speed of each format, and which format wins."""
     images, (height, width) = comparison.images, comparison.image_size
     made = table(
         f"{images} images of {height}x{width}, measured on {comparison.sample}",
@@ -184,7 +147,7 @@ def print_comparison(comparison: Comparison, budget_mb: float | None) -> None:
             choice.name, f"{size:.1f}", f"{size * images / 1e6:.2f}",
             "lossless" if choice.psnr_db is None else f"{choice.psnr_db:.2f}", f"{choice.ssim:.4f}",
             *("-" if rate is None else f"{rate:,.0f}" for rate in rates),
-            "-" if choice.accuracy is None else _plus_minus(choice.accuracy, choice.accuracy_std),
+            "-" if choice.accuracy is None else plus_minus(choice.accuracy, choice.accuracy_std),
         )  # fmt: skip
     console.print(made)
     for line in in_words(comparison, comparison.memory):
@@ -195,100 +158,8 @@ def print_comparison(comparison: Comparison, budget_mb: float | None) -> None:
             note(f"within {budget_mb:g} MB of {family}: {fits}")
 
 
-def print_codec_classes(known: dict[str, list[str]]) -> None:
-    """Whether the codec had seen classes that come after the base; nothing where that is not
-    known."""
-    if not known:
-        return
-    fitted, later = known["fitted"], known["after_base"]
-    if later:
-        warn(
-            f"the codec was fitted on {len(fitted)} of these classes, {len(later)} of which come "
-            f"after the base ({few(later)}): it has seen them before their phase. For a codec of "
-            "the base alone, fit it on those classes, or take --class-order file with a base of "
-            f"{len(fitted)}"
-        )
-    elif fitted:
-        note(f"the codec was fitted on {len(fitted)} classes, all of the base")
-    else:
-        note("the codec was fitted on other classes than these")
-
-
-def print_results(results: Sequence[Result], out: Path) -> None:
-    """Tables of phases, a table of averages, and what lies where; deviations are over seeds."""
-    for count, group in by_phases(results):
-        groups = grouped(group)
-        title = f"Accuracy on raw test images, %, {count} phases"
-        names = (one.name(differing(groups)) for one in groups)
-        phases = table(title, "classes seen", *names)
-        columns = [curve(one.runs)[1] for one in groups]  # (seeds, phases)
-        for number, entry in enumerate(group[0]["phases"]):
-            phases.add_row(
-                str(entry["classes_seen"]),
-                *(_spread(column[:, number].tolist()) for column in columns),
-            )
-        console.print(phases)
-    headings = [_HEADINGS.get(metric, metric) for metric in METRICS]
-    settings = differing(grouped(results))
-    shown = [heading(name) for name in settings]
-    summary = table("Summary", "method", "phases", *shown, *headings, "memory MB")
-    rows = result_rows(results)
-    for row in rows:
-        spreads = [(row[m], row[f"{m}_std"]) for m in METRICS]
-        cells = ["-" if mean is None else _plus_minus(mean, std) for mean, std in spreads]
-        megabytes = f"{row['memory_bytes'] / 1e6:.2f}"
-        named = row["method"], str(row["phases"]), *(row[name] for name in settings)
-        summary.add_row(*named, *cells, megabytes)
-    console.print(summary)
-    for count, group in by_phases([r for r in results if "through_codec" in r]):
-        console.print(_through_codec(count, group))
-    last = {row["method"]: row["last_accuracy"] for row in rows}
-    if {"drr", "ub"} <= set(last) and results[0]["config"]["budget_bytes"] is None:
-        note(price_of_compression(last["ub"] - last["drr"]))
-    what = "result" if (out / "result.json").exists() else "summary"
-    note(f"{what}: {out / what}.json\nplot: {out / 'accuracy.png'}")
-
-
-def price_of_compression(points: float) -> str:
-    """What ``points`` of accuracy between ub and drr in the last phase say."""
-    if round(points, 2) <= 0:
-        above = f"{-points:.2f} points above" if round(points, 2) < 0 else "as good as"
-        return (
-            f"drr keeps every image, and is {above} ub in the last phase: a price of compression "
-            "does not show here"
-        )
-    return (
-        f"drr keeps every image, so its distance to ub, {points:.2f} points in the last phase, "
-        "is the price of compression"
-    )
-
-
-def _through_codec(count: int, results: Sequence[Result]) -> Table:
-    made = table(
-        f"Accuracy on test images that went through the codec, %, {count} phases",
-        "method", "average", "with base", "last",
-    )  # fmt: skip
-    groups = grouped(results)
-    for group in groups:
-        keys = ("average_accuracy", "average_accuracy_with_base", "last_accuracy")
-        columns = [[r["through_codec"][key] for r in group.runs] for key in keys]
-        cells = ["-" if None in column else _spread(column) for column in columns]
-        made.add_row(group.name(differing(groups)), *cells)
-    return made
-
-
-def _spread(values: Sequence[float]) -> str:
-    return _plus_minus(statistics.fmean(values), statistics.stdev(values) if values[1:] else None)
-
-
-def _plus_minus(mean: float, deviation: float | None) -> str:
+def plus_minus(mean: float, deviation: float | None) -> str:
+    """A mean and, if there is one, its standard deviation."""
     if deviation is None:
         return f"{mean:.2f}"
     return f"{mean:.2f} {shown('±', '+-')} {deviation:.2f}"
-
-
-_HEADINGS = {
-    "average_accuracy": "average",
-    "average_accuracy_with_base": "with base",
-    "last_accuracy": "last",
-}

@@ -15,20 +15,15 @@ def stats(
     ],
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
-    """Account for every byte of a .drr file."""
+    """Show where the bytes of a .drr file go, its bits per code and its PSNR."""
+    from drrpack.operations.stats import stats as run
+
+    found = run(memory)
     if json:
-        _print_json(memory)
+        from json import dumps
+
+        typer.echo(dumps(found.to_json(), indent=2))
         return
     from drrpack.cli import screen
 
-    screen.print_stats(memory)
-
-
-def _print_json(memory: str) -> None:
-    from json import dumps
-
-    from drrpack.formats.account import account
-    from drrpack.formats.container import Reader
-
-    with Reader(memory) as reader:
-        typer.echo(dumps(account(reader), indent=2))
+    screen.print_stats(found)

@@ -1,4 +1,4 @@
-"""The two streams that commands print on: what can be shown there, in which colours, how wide."""
+"""The two streams that commands print on: their encoding, colours and width."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sys
 from rich.console import Console, ConsoleDimensions
 
 from drrpack.cli.escape import harmless
+from drrpack.cli.spelling import spelled
 
 _NO_LIMIT = 10_000  # columns: wider than any table, and no more than rich lays out at once
 
@@ -42,15 +43,17 @@ errors = _Stream(stderr=True)
 
 
 def make_printable() -> None:
-    """Let both streams write what their encoding lacks as escapes: a class name or a path is no
-    reason to fail after the work is done."""
+    """Make both streams write characters that their encoding lacks as escapes.
+
+    So a class name or a path can't make a command fail after its work is done.
+    """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
 def shown(text: str, plain: str) -> str:
-    """``text``, or ``plain`` where the output can't encode it: an escape would widen a column."""
+    """``text``, or ``plain`` if the output can't encode it; an escape would widen a column."""
     try:
         text.encode(console.encoding)
     except UnicodeEncodeError:
@@ -59,21 +62,21 @@ def shown(text: str, plain: str) -> str:
 
 
 def show_cursor() -> None:
-    """Leave a terminal as it was before progress bars; past rich, whose locks may be held."""
+    """Show the cursor that progress bars hide; without rich, whose locks may be held."""
     if console.is_terminal and not console.is_dumb_terminal:
         os.write(sys.stdout.fileno(), b"\n\x1b[?25h")
 
 
 def note(text: str) -> None:
-    """A plain line."""
-    console.print(harmless(text), soft_wrap=True)
+    """Print a line."""
+    console.print(harmless(spelled(text)), soft_wrap=True)
 
 
 def warn(text: str) -> None:
-    """A line that should not be missed, on the error stream."""
-    errors.print(f"warning: {harmless(text)}", style="yellow", soft_wrap=True)
+    """Print a warning on the error stream."""
+    errors.print(f"warning: {harmless(spelled(text))}", style="yellow", soft_wrap=True)
 
 
 def fail(text: str) -> None:
-    """Why the command ends without having done its work."""
-    errors.print(f"error: {harmless(text)}", style="red", soft_wrap=True)
+    """Print why the command failed, on the error stream."""
+    errors.print(f"error: {harmless(spelled(text))}", style="red", soft_wrap=True)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from drrpack.cli import places
+from drrpack.core.errors import OptionError
 
 
 def train(
@@ -25,106 +26,138 @@ def train(
     method: Annotated[
         str,
         typer.Option(
-            help="drr, ib-drr, ib-drr-star: on reconstructions, and with information back. ub: on "
-            "all raw images. finetune, er, er-jpeg, er-webp: without a memory of codes."
+            help="drr trains on reconstructions; ib-drr and ib-drr-star add information back; ub "
+            "trains on all raw images; finetune, er, er-jpeg and er-webp use no codes. "
+            "package.module:Class is a method of your own; Python looks for the module in the "
+            "current folder first."
         ),
     ] = "drr",
+    options: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="Set an option of the method, such as similarity_weight=0.01 of ib-drr. Give "
+            "--set once for each option.",
+        ),
+    ] = None,
     ceiling: Annotated[
-        bool, typer.Option(help="Train the ceiling ub as well, into OUT/ub.")
+        bool, typer.Option(help="Also train the upper bound ub, into OUT/ub.")
     ] = True,
     phases: Annotated[
-        str, typer.Option(help="Equal steps after the base; 5,10,25 runs all three.")
+        str,
+        typer.Option(
+            help="Number of phases after the base, which add equally many classes; 5,10,25 makes "
+            "a run for each."
+        ),
     ] = "10",
     base: Annotated[
-        int | None, typer.Option(help="Classes of phase 0; half of them by default.")
+        int | None,
+        typer.Option(help="Number of classes in phase 0; by default half of the classes."),
     ] = None,
     classes: Annotated[
         str | None,
         typer.Option(
-            help="Use some classes alone: names (cat,dog), the first 20, 50:70; name:20 is a name."
+            help="Use only these classes: names (cat,dog), the first N (20) or a range (50:70). "
+            "name:20 means the class named 20."
         ),
     ] = None,
     class_order: Annotated[
-        str, typer.Option(help="file, a number to shuffle by, or a JSON file of class names.")
+        str,
+        typer.Option(
+            help="Order in which the classes arrive: file (as stored), a seed to shuffle by, or a "
+            "JSON file with a list of class names."
+        ),
     ] = "file",
-    recipe: Annotated[str, typer.Option(help="fast, or paper: 200 epochs of SGD.")] = "fast",
-    epochs: Annotated[int | None, typer.Option(help="Instead of the recipe's.")] = None,
+    recipe: Annotated[
+        str,
+        typer.Option(
+            help="fast (30 epochs, one-cycle schedule) or paper (200 epochs of SGD, as published)."
+        ),
+    ] = "fast",
+    epochs: Annotated[
+        int | None, typer.Option(help="Epochs of each phase, instead of the recipe's.")
+    ] = None,
     width: Annotated[
-        int | None, typer.Option(help="Filters of the first block; 64 is ResNet-18.")
+        int | None,
+        typer.Option(
+            help="Filters in the first block of the network, instead of the recipe's; 64 is the "
+            "usual ResNet-18."
+        ),
     ] = None,
     seed: Annotated[
-        int, typer.Option(min=0, max=2**31 - 1, help="Of weights, batches and augmentation.")
+        int,
+        typer.Option(
+            min=0, max=2**31 - 1, help="Random seed of weights, batches and augmentation."
+        ),
     ] = 0,
     seeds: Annotated[
-        int, typer.Option(min=1, help="So many runs, from --seed on: mean and deviation.")
+        int,
+        typer.Option(
+            min=1,
+            help="Repeat the run with this many seeds, starting at --seed; tables show mean and "
+            "standard deviation.",
+        ),
     ] = 1,
     budget_mb: Annotated[
         float | None,
-        typer.Option(help="Keep no more megabytes (of 1,000,000 bytes) than this in all."),
+        typer.Option(help="Let the method keep at most this many MB (1,000,000 bytes) in total."),
     ] = None,
     exemplars: Annotated[
-        int, typer.Option(min=1, help="Raw images of a class that er keeps without a budget.")
+        int,
+        typer.Option(
+            min=1, help="Raw images of each class that er keeps, if there is no --budget-mb."
+        ),
     ] = 20,
     test: Annotated[
         Path | None,
-        typer.Option(
-            help="Raw test images, where the source does not have them.", parser=places.path
-        ),
+        typer.Option(help="Folder of raw test images, if the source has none.", parser=places.path),
     ] = None,
     source: Annotated[
         Path | None,
-        typer.Option(help="Where the originals are now, if they have moved.", parser=places.path),
+        typer.Option(
+            help="The folder that holds the original images now, if it has moved.",
+            parser=places.path,
+        ),
     ] = None,
     test_view: Annotated[
-        str, typer.Option(help="raw, or both: also on test images that went through the codec.")
+        str,
+        typer.Option(
+            help="Test on raw images (raw), or also on test images that went through the codec "
+            "(both)."
+        ),
     ] = "raw",
     compiled: Annotated[
         bool, typer.Option("--compile", help="Run the network through torch.compile.")
     ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from the last finished phase.")
+        bool,
+        typer.Option("--resume", help="Continue the run in OUT after its last finished phase."),
     ] = False,
 ) -> None:
-    """Run the class-incremental protocol on a .drr file, tested on raw images."""
-    from drrpack.cli import screen
+    """Train a classifier class-incrementally on a .drr file, and test it on raw images."""
+    from drrpack.cli import screen, training_screen
     from drrpack.cli.progress import Bars
-    from drrpack.formats.container import Reader
-    from drrpack.trainers.incremental.memory_data import MemoryData
-    from drrpack.trainers.incremental.run_plan import PlannedRun
-    from drrpack.trainers.incremental.selection import order_classes
-    from drrpack.trainers.incremental.study import Job, numbers, plan, study
-
-    place = screen.choose_device(device)
-    with Reader(memory) as reader:
-        chosen = screen.choose_classes(reader.classes, classes)
-        trusted = screen.trust(reader, source)
-    data = MemoryData(
-        memory, numbers=chosen, test=test, source=source, trusted=trusted, device=place
-    )
-    if ceiling and method != "ub" and not data.has_raw:
-        screen.warn("the raw training images are not at hand: no ceiling beside this result")
-        ceiling = False
-    wanted = range(seed, seed + seeds)
-    jobs = plan(out, method, numbers(phases, "--phases"), wanted, ceiling=ceiling)
+    from drrpack.operations.train import train as train_on
+    from drrpack.trainers.incremental.options import parse_settings
 
     with Bars() as bars:
-
-        def announce(job: Job, planned: PlannedRun) -> None:
-            if job == jobs[0]:
-                screen.print_codec_classes(planned.codec_classes)
-            bars.run = f"{job.method} {job.phases}/{job.seed}" if len(jobs) > 2 else job.method
-            screen.note(
-                f"{job.method}: {len(chosen)} classes, {job.phases} phases, seed {job.seed}, "
-                f"device {place}, into {job.folder}"
-            )
-
-        results = study(
-            data, jobs, out, before=announce, report=bars.training,
-            base=max(1, len(chosen) // 2) if base is None else base,
-            class_order=order_classes(data.classes, class_order), recipe=recipe, epochs=epochs,
-            width=width, device=place.type, resume=resume, exemplars_per_class=exemplars,
-            budget_bytes=None if budget_mb is None else round(budget_mb * 1e6),
-            test_view=test_view, compiled=compiled,
+        results = train_on(
+            memory, out, method=method, options=parse_settings(options or []), ceiling=ceiling,
+            phases=numbers(phases, "--phases"), base=base, classes=classes,
+            class_order=class_order, recipe=recipe, epochs=epochs, width=width, seed=seed,
+            seeds=seeds, budget_mb=budget_mb, exemplars=exemplars, test=test, source=source,
+            trust=screen.ask_to_trust(memory), test_view=test_view,
+            compiled=compiled, device=device, resume=resume,
+            report=lambda event: training_screen.show(event, bars),
         )  # fmt: skip
-    screen.print_results(results, out)
+    training_screen.print_results(results, out)
+
+
+def numbers(text: str, option: str) -> list[int]:
+    """The numbers in a text such as ``5,10,25``; raises OptionError."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() for part in parts) or len(set(parts)) < len(parts):
+        raise OptionError(f"{option} {text}: give a number, or several with commas, such as 5,10")
+    return [int(part) for part in parts]

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from drrpack.cli import places
 
 if TYPE_CHECKING:
-    from drrpack.operations.verify import Depth
+    from drrpack.core.errors import FormatError
+    from drrpack.formats.layout import Json
+    from drrpack.operations.verify import Depth, Verified
 
 
 def verify(
@@ -18,73 +20,83 @@ def verify(
         str, typer.Argument(help="The .drr file, or its address.", parser=places.path_or_address)
     ],
     quick: Annotated[
-        bool, typer.Option("--quick", help="The structure and the CRC of each record.")
+        bool,
+        typer.Option("--quick", help="Check only the structure and the CRC of each record."),
     ] = False,
     full: Annotated[
-        bool, typer.Option("--full", help="Decode every stream to the digest of its codes, too.")
+        bool,
+        typer.Option(
+            "--full", help="Also decode every stream and compare the digest of its codes."
+        ),
     ] = False,
     sample: Annotated[
-        str | None, typer.Option(help="Decode part N of T: 1/10, then 2/10, and so on.")
+        str | None,
+        typer.Option(
+            help="Also decode one part of the streams: 1/10 is the first of ten parts, 2/10 the "
+            "second."
+        ),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON, of failures as well.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print the result as JSON, also if the check fails.")
+    ] = False,
 ) -> None:
-    """Check a .drr file: by default its structure, every CRC and the sha256 of every section.
+    """Check a .drr file: its structure, every CRC and the SHA-256 of every section.
 
-    Exit codes: 0 sound, 1 failure, 2 usage, 3 corrupt, 4 version not supported, 5 unsafe, 6 input
-    or output failed, 130 interrupted.
+    Exit codes: 0 sound, 1 failure, 2 usage, 3 corrupt, 4 version not supported,
+    5 unsafe, 6 input or output failed, 130 interrupted.
     """
     from drrpack.core.errors import FormatError
 
     depth = _depth(quick, full, sample)
     try:
-        found = _checked(memory, depth, show=not json)
+        found = _checked(memory, depth, sample, show=not json)
     except FormatError as error:
         if json:
-            _print_json(
-                {
-                    "path": memory,
-                    "sound": False,
-                    "kind": type(error).__name__,
-                    "error": str(error),
-                    "exit_code": error.exit_code,
-                }
-            )
+            _print_json(_unsound(memory, error))
             sys.exit(error.exit_code)
         raise
     if json:
-        _print_json(found)
+        _print_json(found.to_json())
         return
     from drrpack.cli.terminal import note
 
-    checks = ", ".join(
-        f"{count} {what.replace('_', ' ')}" for what, count in found["checked"].items()
-    )
-    note(f"{memory}: sound ({found['depth']}: {checks}; {found['seconds']:.1f} s)")
+    counts = found.checked.to_json().items()
+    checks = ", ".join(f"{count} {what.replace('_', ' ')}" for what, count in counts)
+    note(f"{memory}: sound ({found.depth}: {checks}; {found.seconds:.1f} s)")
 
 
 def _depth(quick: bool, full: bool, sample: str | None) -> Depth:
     from drrpack.core.errors import OptionError
-    from drrpack.operations.verify import Depth, parse_sample
 
     if quick + full + (sample is not None) > 1:
         raise OptionError("--quick, --full and --sample exclude each other: give one of them")
-    if sample is not None:
-        return parse_sample(sample)
-    return Depth("quick" if quick else "full" if full else "sections")
+    return "quick" if quick else "full" if full else "sections"
 
 
-def _checked(memory: str, depth: Depth, *, show: bool) -> dict[str, Any]:
+def _checked(memory: str, depth: Depth, sample: str | None, *, show: bool) -> Verified:
     from drrpack.operations.verify import verify as run
 
-    if depth.level != "full" or not show:
-        return run(memory, depth)
+    if not show or (depth != "full" and sample is None):
+        return run(memory, depth, sample=sample)
     from drrpack.cli.progress import Bars
 
     with Bars() as bars:
-        return run(memory, depth, lambda done, total: bars.count("decoding", done, total))
+        return run(memory, depth, sample=sample, report=bars)
 
 
-def _print_json(content: dict[str, Any]) -> None:
+def _unsound(memory: str, error: FormatError) -> Json:
+    from drrpack.cli.spelling import spelled
+
+    return {
+        "path": memory,
+        "sound": False,
+        "kind": type(error).__name__,
+        "error": spelled(str(error)),
+        "exit_code": error.exit_code,
+    }
+
+
+def _print_json(content: Json) -> None:
     from json import dumps
 
     typer.echo(dumps(content, indent=2))

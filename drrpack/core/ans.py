@@ -11,6 +11,7 @@ Messages are values with one owner: an operation uses its argument up, as the ta
 place. Using an old message again fails an assertion.
 """
 
+# Long because push and its mirror drop, lanes, words and codecs fix one order of words together.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -53,8 +54,7 @@ class _Tail:
         count = np.bincount(rows, minlength=len(self.length))
         if (count > self.length).any():
             raise MessageError(
-                "an ANS message is exhausted: more was popped from it than had been pushed; "
-                "the stream is truncated or damaged, or another model wrote it"
+                "an ANS message is exhausted: more was popped from it than had been pushed"
             )
         values: U64 = self.words[rows, self.length[rows] - 1 - rank].astype(np.uint64)
         self.length = self.length - count

@@ -1,13 +1,14 @@
-"""The two codecs in a row: images -> codes -> streams, and back. Fitting is the trainers' business.
+"""The lossy and the lossless codec in sequence: images -> codes -> streams, and back.
 
-Everything is a pure function of its arguments: no files, no printing, no global random state.
+All functions depend only on their arguments: no files, no printing, no global random state. The
+trainers fit the networks.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from hashlib import sha256
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -16,43 +17,21 @@ from torch import Tensor
 
 from drrpack.core import streams
 from drrpack.core.ans import Words
-from drrpack.core.entropy.bitswap import Codes
-from drrpack.core.entropy.code_model import BitSwap
-from drrpack.core.errors import DrrError, MessageError
-from drrpack.core.exact import exact_arithmetic, freeze, move
+from drrpack.core.codes import Codes, Grid, Levels
+from drrpack.core.entropy.model import EntropyModel, Prices
+from drrpack.core.entropy.sections import Layouts
+from drrpack.core.errors import CorruptError, DrrError, MessageError
+from drrpack.core.exact import exact_arithmetic
 from drrpack.core.pixels import ActivationBits, PixelDecoder, batches, calibrate
+from drrpack.core.rdoq import BEST, thrift
 from drrpack.core.settings import float_arithmetic, own_settings
-from drrpack.core.streams import Level, StreamLayout, frequency_table
+from drrpack.core.streams import Level, StreamLayout
 from drrpack.core.vqvae import VQVAE, Choose, grid_shapes, pad, to_float
 
 Pixels = NDArray[np.uint8]
 PIXELS_AT_ONCE = 1 << 18  # in one call of the VQ-VAE: 256 small images, which takes half a gigabyte
 
 Tick = Callable[[int], None]  # told how many images have just been done
-
-
-@dataclass(frozen=True)
-class ClassCodes:
-    """The codes of one class: top (n, H/8, W/8) and bottom (n, H/4, W/4), int64."""
-
-    top: Codes
-    bottom: Codes
-
-    def __len__(self) -> int:
-        return len(self.top)
-
-    @property
-    def flat(self) -> Codes:
-        """Top, then bottom: (n, 5 T) for T top codes an image."""
-        return np.concatenate(
-            [self.top.reshape(len(self), -1), self.bottom.reshape(len(self), -1)], 1
-        )
-
-    @property
-    def digest(self) -> int:
-        """The first 64 bits of the SHA-256 of all top, then all bottom codes, 16 bits each."""
-        parts = (level.astype("<u2").tobytes() for level in (self.top, self.bottom))
-        return int.from_bytes(sha256(b"".join(parts)).digest()[:8], "little")
 
 
 @dataclass(frozen=True)
@@ -68,46 +47,72 @@ class ClassStreams:
 
 @dataclass(frozen=True)
 class Codec:
-    """A fitted and frozen pair of codecs."""
+    """A fitted and frozen VQ-VAE and entropy model, and the quality by which codes are chosen."""
 
     vqvae: VQVAE
-    bits: ActivationBits
-    bitswap: BitSwap
-    top: Level
-    bottom: Level
-    pixels: PixelDecoder
-    choose: Choose | None = None  # of other codes than the nearest: see `drrpack.core.rdoq`
-    quality: int | None = None  # by which it chooses, 0 to 100; None: nobody has said
-    context: BitSwap | None = None  # a frozen context model to choose by, where ``bitswap`` is none
+    pixels: PixelDecoder  # the same weights in integers
+    entropy: EntropyModel
+    layouts: Layouts  # of the streams
+    quality: int | None = None  # 0 to 100; None: not set, so the nearest codes are taken
+    prices: Prices | None = None  # codes are chosen by: the entropy model's, or another's
+    # Finds out how to choose with the first image that is encoded, where that takes long, or is
+    # not known: then it raises.
+    choosing: Callable[[], Choose | None] | None = None
 
     @property
     def device(self) -> torch.device:
-        return self.top.device
+        return self.vqvae.top.codebook.device
+
+    @property
+    def top(self) -> Level:
+        return Level(self.entropy.levels.top, self.entropy.tables.top, self.layouts.top)
+
+    @property
+    def bottom(self) -> Level:
+        return Level(self.entropy.levels.bottom, self.entropy.tables.bottom, self.layouts.bottom)
+
+    @cached_property
+    def choose(self) -> Choose | None:
+        """How codes are chosen; None for the nearest."""
+        if self.choosing is not None:
+            return self.choosing()
+        return thrift(self.prices, self.quality)
+
+    def top_shape(self, size: tuple[int, int]) -> tuple[int, int]:
+        """The shape of the grid of top codes for images of ``size`` (H, W) pixels."""
+        return grid_shapes(*size, self.vqvae.config.stride)[0]
 
     # lossy
 
-    def encode(self, images: Pixels, tick: Tick | None = None) -> ClassCodes:
+    def encode(self, images: Pixels, tick: Tick | None = None) -> Codes:
         """Pixels uint8 (n, H, W, 3) to codes."""
         return encode_images(self.vqvae, images, tick, self.choose)
 
-    def decode(self, codes: ClassCodes, size: tuple[int, int], tick: Tick | None = None) -> Pixels:
+    def decode(self, codes: Codes, size: tuple[int, int], tick: Tick | None = None) -> Pixels:
         """Codes to pixels uint8 (n, H, W, 3) of ``size`` (H, W): the same on every machine."""
         out = np.empty((len(codes), *size, 3), dtype=np.uint8)
         with exact_arithmetic(self.device):
-            for part in batches(len(codes), _at_once(size)):
-                top, bottom = (self._tensor(c[part]) for c in (codes.top, codes.bottom))
+            for part in batches(len(codes), self._decoded_at_once(size)):
+                top, bottom = (self._tensor(grid[part]) for grid in codes.grids)
                 pixels = self.pixels(top, bottom)[:, : size[0], : size[1]]
                 out[part] = pixels.cpu().numpy()
                 if tick is not None:
                     tick(len(pixels))
         return out
 
-    def _tensor(self, codes: Codes) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(codes)).to(self.device)
+    def _decoded_at_once(self, size: tuple[int, int]) -> int:
+        """How many images of ``size`` (H, W) are decoded together: by their pixels with padding,
+        which is most of a small image where the stride is large."""
+        rows, columns = self.top_shape(size)
+        side = 2 * self.vqvae.config.stride
+        return _at_once((rows * side, columns * side))
+
+    def _tensor(self, codes: Grid) -> Tensor:
+        return torch.from_numpy(codes.astype(np.int64)).to(self.device)
 
     # lossless
 
-    def compress(self, classes: Sequence[ClassCodes]) -> list[ClassStreams]:
+    def compress(self, classes: Sequence[Codes]) -> list[ClassStreams]:
         """Codes of several classes to streams, all side by side, decoded again and compared.
 
         Raises:
@@ -126,14 +131,12 @@ class Codec:
         if wrong is not None:
             raise DrrError(
                 f"class number {wrong} did not decode to the codes it was made from: this machine "
-                "does not compute exactly; nothing was written. Try --device cpu"
+                "does not compute exactly; nothing was written. Try `device='cpu'`"
             )
         return made
 
-    def decompress(
-        self, made: Sequence[ClassStreams], top_shape: tuple[int, ...]
-    ) -> list[ClassCodes]:
-        """The inverse of `compress`; ``top_shape`` is (H/8, W/8).
+    def decompress(self, made: Sequence[ClassStreams], top_shape: tuple[int, ...]) -> list[Codes]:
+        """The inverse of `compress`; ``top_shape`` is that of an image's top codes.
 
         Raises:
             CorruptError: a stream is damaged. Not always: see `first_difference`.
@@ -144,10 +147,10 @@ class Codec:
         bottoms = streams.decode(
             self.bottom, [s.bottom for s in made], counts, (2 * rows, 2 * columns), tops
         )
-        return [ClassCodes(t, b) for t, b in zip(tops, bottoms, strict=True)]
+        return [Codes(t, b) for t, b in zip(tops, bottoms, strict=True)]
 
 
-def first_difference(made: Sequence[ClassStreams], found: Sequence[ClassCodes]) -> int | None:
+def first_difference(made: Sequence[ClassStreams], found: Sequence[Codes]) -> int | None:
     """Which of some classes, if any, was decoded to other codes than its streams were made of."""
     pairs = enumerate(zip(made, found, strict=True))
     return next((n for n, (one, codes) in pairs if one.codes_digest != codes.digest), None)
@@ -155,20 +158,21 @@ def first_difference(made: Sequence[ClassStreams], found: Sequence[ClassCodes]) 
 
 def encode_images(
     network: VQVAE, images: Pixels, tick: Tick | None = None, choose: Choose | None = None
-) -> ClassCodes:
+) -> Codes:
     """Pixels uint8 (n, H, W, 3) to codes, by a VQ-VAE alone."""
-    device = network.top.codebook.device
-    top_shape, bottom_shape = grid_shapes(*images.shape[1:3])
-    top = np.empty((len(images), *top_shape), dtype=np.int64)
-    bottom = np.empty((len(images), *bottom_shape), dtype=np.int64)
+    device, stride = network.top.codebook.device, network.config.stride
+    count, height, width, _ = images.shape
+    out = Codes.empty(grid_shapes(height, width, stride)[0], count)
     with float_arithmetic(), torch.inference_mode():
-        for part in batches(len(images), _at_once(images.shape[1:3])):
-            batch = pad(to_float(torch.from_numpy(images[part]).to(device)))
-            codes = network.encode(batch.contiguous(memory_format=torch.channels_last), choose)
-            top[part], bottom[part] = (c.cpu().numpy() for c in codes)
+        # floats, and so codes, may depend on the batch: by the size without padding, as ever
+        for part in batches(count, _at_once((height, width))):
+            batch = pad(to_float(torch.from_numpy(images[part]).to(device)), stride)
+            batch = batch.contiguous(memory_format=torch.channels_last)
+            for grid, codes in zip(out.grids, network.encode(batch, choose), strict=True):
+                grid[part] = codes.cpu().numpy()
             if tick is not None:
                 tick(len(batch))
-    return ClassCodes(top, bottom)
+    return out
 
 
 def _at_once(size: Sequence[int]) -> int:
@@ -178,51 +182,66 @@ def _at_once(size: Sequence[int]) -> int:
 
 @own_settings()
 def assemble(
-    vqvae: VQVAE, bits: ActivationBits, bitswap: BitSwap,
-    tables: dict[str, NDArray[np.uint32]], layouts: dict[str, StreamLayout],
+    vqvae: VQVAE, bits: ActivationBits, entropy: EntropyModel, layouts: Layouts,
     device: torch.device, carrier: torch.dtype | None = None,
 ) -> Codec:  # fmt: skip
-    """A codec on ``device`` from its frozen parts; float64 carries the integers on a GPU."""
+    """A codec on ``device`` from its frozen parts; float64 carries the integers on a GPU.
+
+    Raises:
+        CorruptError: the entropy model has codes that the VQ-VAE has not.
+    """
+    codes = entropy.codebook_size, vqvae.config.codebook_size
+    if codes[0] > codes[1]:
+        found = f"an entropy model of {codes[0]} codes"
+        raise CorruptError(f"found {found}, expected at most the {codes[1]} of the VQ-VAE")
     carrier = carrier or (torch.float64 if device.type == "cuda" else torch.float32)
-    freeze(bitswap, carrier)
-    move(bitswap, device)
+    entropy = entropy.on(device, carrier)
     pixels = PixelDecoder(vqvae, bits, carrier).move(device)
     vqvae = vqvae.to(device).to(memory_format=torch.channels_last)
-    top = Level(bitswap.top, tables["top"], layouts["top"])
-    bottom = Level(bitswap.bottom, tables["bottom"], layouts["bottom"])
-    return Codec(vqvae, bits, bitswap, top, bottom, pixels)
+    return Codec(vqvae, pixels, entropy, layouts, prices=entropy.prices)
 
 
 @own_settings()
-def finish(vqvae: VQVAE, bitswap: BitSwap, fitted_on: ClassCodes, device: torch.device) -> Codec:
-    """A codec from two fitted networks: scales and tables are taken from the codes they saw."""
-    sample = slice(None, None, max(1, len(fitted_on) // 512))
+def finish(vqvae: VQVAE, entropy: EntropyModel, fitted_on: Codes, device: torch.device) -> Codec:
+    """A codec from two fitted models: scales of the decoder are taken from the codes they saw."""
+    sample = fitted_on.take(slice(None, None, max(1, len(fitted_on) // 512)))
     vqvae = vqvae.cpu()
-    top, bottom = (torch.from_numpy(c[sample].copy()) for c in (fitted_on.top, fitted_on.bottom))
-    bits = calibrate(vqvae, top, bottom)
-    size = bitswap.config.codebook_size
-    tables = {
-        "top": frequency_table(fitted_on.top, size),
-        "bottom": frequency_table(fitted_on.bottom, size),
-    }
-    layouts = {name: StreamLayout(plain_images=0) for name in tables}
-    return assemble(vqvae, bits, bitswap, tables, layouts, device)
+    bits = calibrate(vqvae, *(torch.from_numpy(grid.astype(np.int64)) for grid in sample.grids))
+    nothing = StreamLayout(plain_images=0)
+    return assemble(vqvae, bits, entropy, Levels(nothing, nothing), device)
 
 
-def lay_out(codec: Codec, classes: Sequence[ClassCodes]) -> tuple[Codec, list[ClassStreams]]:
+def prices_of(codecs: Sequence[Codec]) -> Prices | None:
+    """What codes can be chosen by: the prices of the first of some codecs that has any."""
+    own = (codec.entropy.prices for codec in codecs)
+    beside = (codec.prices for codec in codecs)
+    return next((prices for prices in (*own, *beside) if prices is not None), None)
+
+
+def with_quality(codecs: Sequence[Codec], quality: int) -> list[Codec]:
+    """Codecs of one VQ-VAE that choose codes as ``quality`` says, by the prices of one of them; the
+    nearest codes where none has any."""
+    prices = prices_of(codecs)
+    kept = BEST if prices is None else quality
+    return [replace(codec, quality=kept, prices=prices, choosing=None) for codec in codecs]
+
+
+def lay_out(
+    codec: Codec, classes: Sequence[Codes], widths: Sequence[tuple[int, int]] | None = None
+) -> tuple[Codec, list[ClassStreams]]:
     """The codec with the layout of streams that suits these classes, and their streams.
+
+    ``widths`` are those of `streams.choose_layout`.
 
     Raises:
         DrrError: as `Codec.compress`.
     """
     tops = [c.top for c in classes]
     bottoms = [c.bottom for c in classes]
-    top = streams.choose_layout(codec.top, tops, None)
-    bottom = streams.choose_layout(codec.bottom, bottoms, tops)
+    top = streams.choose_layout(codec.top, tops, None, widths)
+    bottom = streams.choose_layout(codec.bottom, bottoms, tops, widths)
     while True:
-        codec = replace(
-            codec, top=replace(codec.top, layout=top), bottom=replace(codec.bottom, layout=bottom)
-        )
+        codec = replace(codec, layouts=Levels(top, bottom))
         try:
             return codec, codec.compress(classes)
         except MessageError:  # the first group could be paid for, and a later one asks for more

@@ -1,8 +1,11 @@
-"""Every error a user may meet, as one tree. Each message names what was found and the fix.
+"""All errors that users may see, in one tree. Each message names what was found and the fix.
 
-``exit_code`` is what ``drrpack`` ends with. These numbers are stable: 0 success, 1 failure, 2 usage
-(an option or a path that won't do), 3 a file that is damaged or none of ours, 4 a version that is
-not supported, 5 a file that is not safe to read, 6 input or output failed, 130 interrupted.
+``drrpack`` ends with the ``exit_code`` of an error. These numbers are stable: 0 success, 1 failure,
+2 usage (an option or a path that can't be used), 3 the file is damaged or not a .drr file, 4 its
+version is not supported, 5 it is not safe to read, 6 input or output failed, 130 interrupted.
+
+A message names an argument as Python spells it, between backticks: `size=32`. The command line
+writes ``--size 32`` in its place.
 """
 
 from __future__ import annotations
@@ -17,19 +20,26 @@ class DrrError(Exception):
 
 
 class SourceError(DrrError):
-    """The images to encode, or to test on, are not as they must be."""
+    """The images to encode or to test on can't be used."""
 
     exit_code = 2
 
 
 class OptionError(DrrError):
-    """An option, or a combination of options, that can't be carried out."""
+    """An option, or a combination of options, can't be used.
+
+    ``option`` is the name of the argument to change, or None if there are several.
+    """
 
     exit_code = 2
 
+    def __init__(self, message: str, *, option: str | None = None) -> None:
+        super().__init__(message)
+        self.option = option
+
 
 class OutputError(DrrError):
-    """The output can't be written where it was asked for."""
+    """The output can't be written to the requested place."""
 
     exit_code = 2
 
@@ -74,9 +84,17 @@ class CorruptError(FormatError):
     """The file is damaged: a checksum, a size or a record is not as it was written."""
 
 
-class MessageError(CorruptError):
-    """More was popped from an ANS message than had been pushed."""
+class MessageError(DrrError):
+    """More was popped from an ANS message than had been pushed: the bits for it have run out.
+
+    While codes are encoded, more images must start the stream; a stream for which decoding runs out
+    of bits is damaged, and is a `CorruptError`.
+    """
 
 
 class ExactnessError(DrrError):
     """Integer inference can't be exact with these weights or on this device."""
+
+
+class MethodError(DrrError):
+    """A class-incremental method breaks a rule of its interface; its author has to mend it."""

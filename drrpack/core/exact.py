@@ -1,9 +1,9 @@
-"""Networks in integers: the same bits on every machine.
+"""Networks in integers, which compute the same bits on every machine.
 
-A bits-back decoder runs the networks again, and one differing bit in one probability destroys the
-rest of a stream. Floating-point sums depend on their order, so on batch size, threads and
-hardware; sums of integers below 2**24 (float32) or 2**53 (float64) do not. Everything here is an
-integer held in a float tensor, the *carrier*:
+A bits-back decoder runs the networks again, and one wrong bit in one probability destroys the rest
+of a stream. Floating-point sums depend on their order, and so on batch size, threads and hardware;
+sums of integers below 2**24 (float32) or 2**53 (float64) do not. Every number here is an integer
+that a float tensor holds, the *carrier*:
 
 - a convolution multiplies integer activations with int8 weights; the bound of every partial sum is
   derived from the weights, for each output channel, when they are frozen or loaded;
@@ -17,9 +17,9 @@ so a fitted network and its frozen form compute the same numbers.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TypedDict, Unpack
 
 import numpy as np
 import torch
@@ -38,13 +38,30 @@ SIGNED_MAX = 511  # residual streams
 WEIGHT_BITS_MAX = 20  # fractional bits of a weight
 
 
+Arrays = dict[
+    str, NDArray[np.integer]
+]  # the integers of a layer: weight, and mostly bias and shift
+Index = tuple[slice | None, ...]
+
+
+class Limits(TypedDict, total=False):
+    """Of a layer's inputs and outputs; see `IntConv2d`."""
+
+    in_max: int
+    in_bits: int
+    out_bits: int
+    low: int
+    high: int
+    gain: float
+
+
 class _RoundHalfUp(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
+    def forward(ctx: object, x: Tensor) -> Tensor:
         return torch.floor(x + 0.5)
 
     @staticmethod
-    def backward(ctx: Any, *grad: Tensor) -> Tensor:
+    def backward(ctx: object, *grad: Tensor) -> Tensor:
         return grad[0]
 
 
@@ -54,7 +71,7 @@ def round_half_up(x: Tensor) -> Tensor:
     return out
 
 
-def _noise(*shape: int, spread: float = 1.0) -> Tensor:
+def noise(*shape: int, spread: float = 1.0) -> Tensor:
     # on the meta device PyTorch would import its compiler for a draw
     empty = torch.empty(shape, dtype=torch.float32)
     return empty if empty.is_meta else empty.normal_(std=spread)
@@ -94,7 +111,7 @@ class IntConv2d(nn.Module):
         self.low, self.high, self.padding = low, high, kernel // 2
         self.finest = WEIGHT_BITS_MAX  # coarser weights take fewer bits once they are packed
         spread = gain * math.sqrt(2.0 / (inputs * kernel * kernel))
-        self.weight = nn.Parameter(_noise(outputs, inputs, kernel, kernel, spread=spread))
+        self.weight = nn.Parameter(noise(outputs, inputs, kernel, kernel, spread=spread))
         self.bias = nn.Parameter(torch.zeros(outputs, dtype=torch.float32))
         self.frozen: tuple[Tensor, Tensor, Tensor] | None = None
 
@@ -119,8 +136,8 @@ class IntConv2d(nn.Module):
         scale = torch.exp2(self.out_bits - self.in_bits - exponent)
         return weight.clamp(-WEIGHT_MAX, WEIGHT_MAX), bias, scale
 
-    _beside: Any = (slice(None), None, None)  # one number a channel beside the sums
-    _by_output: Any = (slice(None), None, None, None)  # and beside the weights
+    _beside: Index = (slice(None), None, None)  # one number a channel beside the sums
+    _by_output: Index = (slice(None), None, None, None)  # and beside the weights
 
     def _magnitudes(self, weight: Tensor) -> Tensor:
         """What one sum can hold at most: float64 (channels, taps)."""
@@ -159,7 +176,7 @@ class IntConv2d(nn.Module):
                 "exact in float32; the weights are damaged or come from another program"
             )
 
-    def arrays(self) -> dict[str, NDArray[Any]]:
+    def arrays(self) -> Arrays:
         """The frozen integers: weight int8 (O, I, k, k), bias int32 (O,), shift int8 (O,)."""
         assert self.frozen is not None, "freeze before storing"
         weight, bias, scale = (t.cpu().double().numpy() for t in self.frozen)
@@ -171,7 +188,7 @@ class IntConv2d(nn.Module):
             "shift": shift.astype(np.int8),
         }
 
-    def load_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+    def load_arrays(self, arrays: Arrays) -> None:
         """The inverse of `arrays`; the layer is frozen then. Shapes must be those of the layer."""
         weight, bias, shift = (torch.from_numpy(arrays[k].astype(np.float64)) for k in _CONV_KEYS)
         if weight.shape != self.weight.shape or {bias.shape, shift.shape} != {self.bias.shape}:
@@ -199,7 +216,7 @@ class IntConvTranspose2d(IntConv2d):
     _by_output = (None, slice(None), None, None)
     _inside = (0, 2, 3)
 
-    def __init__(self, inputs: int, outputs: int, **options: Any) -> None:
+    def __init__(self, inputs: int, outputs: int, **options: Unpack[Limits]) -> None:
         super().__init__(inputs, outputs, 4, **options)
         self.weight = nn.Parameter(self.weight.detach().transpose(0, 1).contiguous())
 
@@ -214,114 +231,6 @@ class IntConvTranspose2d(IntConv2d):
         best = quarters.sum(2).argmax(1)
         chosen: Tensor = quarters[torch.arange(len(best), device=best.device), best]
         return chosen
-
-
-class IntLinear(IntConv2d):
-    """A dense layer of integers: (N, I) to (N, O); weights (O, I)."""
-
-    _beside = (slice(None),)
-    _by_output = (slice(None), None)
-    _inside = (1,)
-
-    def __init__(self, inputs: int, outputs: int, **options: Any) -> None:
-        super().__init__(inputs, outputs, 1, **options)
-        self.weight = nn.Parameter(self.weight.detach().flatten(1))
-
-    def _convolve(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        return F.linear(x, weight, bias)
-
-    def tables(self, embedding: Tensor) -> Tensor:
-        """What each vector of an embedding (K, D) adds to the sums, where the input holds P of them
-        side by side, (D, P) flattened: (P * (K + 1), O); row 0 of each place is of no vector.
-
-        A sum of P rows takes the place of a product with D times as many numbers.
-        """
-        assert self.frozen is not None, "freeze before looking up"
-        dim = embedding.shape[1]
-        weight = self.frozen[0].reshape(-1, dim, self.weight.shape[1] // dim)  # (O, D, P)
-        rows = torch.einsum("odp,kd->pko", weight, embedding)
-        return F.pad(rows, (0, 0, 1, 0)).reshape(-1, len(weight))
-
-    def looked_up(self, vectors: Tensor, tables: Tensor) -> Tensor:
-        """The layer's output (N, O) for the vectors with the numbers (N, P), 0 where there is none
-        and else one more than the row of the embedding; ``tables`` are from `tables`."""
-        assert self.frozen is not None, "freeze before looking up"
-        _, bias, scale = self.frozen
-        places = vectors.shape[1]
-        first = torch.arange(0, len(tables), len(tables) // places, device=vectors.device)
-        return self._rescaled(F.embedding_bag(vectors + first, tables, mode="sum") + bias, scale)
-
-
-class IntEmbedding(nn.Module):
-    """A table of int8 vectors: codes (N, ...) to integers (N, dim, ...) in [-127, 127]."""
-
-    def __init__(self, size: int, dim: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(_noise(size, dim))
-        self.frozen: Tensor | None = None
-
-    def forward(self, codes: Tensor) -> Tensor:
-        table = self.quantised() if self.frozen is None else self.frozen
-        return F.embedding(codes, table).movedim(-1, 1)
-
-    def quantised(self) -> Tensor:
-        scaled = round_half_up(self.weight * 2.0**ACTIVATION_BITS)
-        return scaled.clamp(-WEIGHT_MAX, WEIGHT_MAX)
-
-    def freeze(self, carrier: torch.dtype = torch.float32) -> None:
-        with torch.no_grad():
-            table = self.quantised() if self.frozen is None else self.frozen
-            self.frozen = table.to(carrier)
-
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """The frozen table: int8 (size, dim)."""
-        assert self.frozen is not None, "freeze before storing"
-        return {"weight": self.frozen.cpu().numpy().astype(np.int8)}
-
-    def load_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        table = torch.from_numpy(arrays["weight"].astype(np.float32))
-        if table.shape != self.weight.shape:
-            raise ExactnessError(
-                f"an embedding has shape {tuple(table.shape)} where "
-                f"{tuple(self.weight.shape)} was expected"
-            )
-        self.frozen = table
-        with torch.no_grad():
-            self.weight.copy_(table * 2.0**-ACTIVATION_BITS)
-
-
-IntLayer = IntConv2d | IntEmbedding
-
-
-def int_layers(network: nn.Module) -> dict[str, IntLayer]:
-    """All integer layers of a network by their dotted names, in order."""
-    return {n: m for n, m in network.named_modules() if isinstance(m, IntConv2d | IntEmbedding)}
-
-
-def freeze(network: nn.Module, carrier: torch.dtype = torch.float32) -> None:
-    """Freeze every integer layer, on its device, in ``carrier`` (float32 or float64)."""
-    for layer in int_layers(network).values():
-        layer.freeze(carrier)
-    network.eval().requires_grad_(False)
-
-
-def thaw(network: nn.Module) -> None:
-    """The inverse of `freeze`, so that a stored network can be fitted further; the integers that
-    fitting starts with are those that were stored."""
-    for layer in int_layers(network).values():
-        layer.frozen = None
-    network.float().train().requires_grad_(True)
-
-
-def move(network: nn.Module, device: torch.device | str) -> None:
-    """Move a frozen network with its frozen tensors."""
-    network.to(device)
-    for layer in int_layers(network).values():
-        if isinstance(layer, IntEmbedding):
-            layer.frozen = None if layer.frozen is None else layer.frozen.to(device)
-        elif layer.frozen is not None:
-            weight, bias, scale = layer.frozen
-            layer.frozen = (weight.to(device), bias.to(device), scale.to(device))
 
 
 @contextmanager

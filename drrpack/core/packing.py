@@ -1,8 +1,7 @@
-"""Integer tensors as bytes: each under the table of its own frequencies, all on one ANS message.
+"""Integer tensors as bytes: one ANS message, and a table of frequencies for each tensor.
 
-Weights on a common grid, most of them near zero, take three to four bits each this way where they
-would take eight. The message has many lanes, so that a million weights are read in a fraction of a
-second.
+Weights on a common grid, most of them near zero, take three to four bits each this way instead of
+eight. The message has many lanes, so a million weights are read in a fraction of a second.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The order in which the codes of a grid are coded: phase by phase, from coarse to fine.
 
-A grid is cut into cells of ``side`` x ``side`` positions; the positions at one place of every cell
-are a phase. The codes of a phase are coded at once, each seeing all codes of the phases before.
+A grid is divided into cells of ``side`` x ``side`` positions. Positions at the same place in their
+cells form a phase. All codes of a phase are coded at once, conditioned on all earlier phases.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -19,11 +20,10 @@ from drrpack.core.exact import (
     WEIGHT_MAX,
     IntConv2d,
     IntConvTranspose2d,
-    freeze,
-    move,
     relu,
     round_half_up,
 )
+from drrpack.core.freezing import freeze, move
 from drrpack.core.settings import float_arithmetic, skeleton
 from drrpack.core.vqvae import VQVAE, ResidualBlock
 
@@ -41,24 +41,33 @@ class ActivationBits:
     joined: int  # the upsampled top beside the embedded bottom codes
     residual: int
     hidden: tuple[int, ...]  # inside each residual block
-    upsampled: int
+    upsampled: tuple[int, ...]  # after each doubling of the sides but the last
 
     def to_json(self) -> dict[str, object]:
-        return asdict(self)
+        """As files have it: where a single scale is ``upsampled``, it stands there alone."""
+        one = len(self.upsampled) == 1
+        return {**asdict(self), "upsampled": self.upsampled[0] if one else self.upsampled}
 
     @staticmethod
-    def from_json(kept: dict[str, object]) -> ActivationBits:
+    def from_json(kept: object) -> ActivationBits:
         """The inverse of `to_json`. Raises ValueError for anything else than small integers."""
-        hidden = kept["hidden"]
-        single = [kept[name] for name in ("top", "joined", "residual", "upsampled")]
+        if not isinstance(kept, dict):
+            raise ValueError(f"activation bits are {kept!r}, expected an object")
+        hidden, upsampled = kept["hidden"], kept["upsampled"]
         if not isinstance(hidden, list | tuple):
             raise ValueError("activation bits of the residual blocks are no list")
-        for bits in (*single, *hidden):
+        upsampled = upsampled if _several(upsampled) else [upsampled]
+        single = [kept[name] for name in ("top", "joined", "residual")]
+        for bits in (*single, *hidden, *upsampled):
             if type(bits) is not int or not LEAST_BITS <= bits <= MOST_BITS:
                 found, limits = f"activation bits are {bits!r}", f"{LEAST_BITS} to {MOST_BITS}"
                 raise ValueError(f"{found}, expected {limits}")
-        top, joined, residual, upsampled = (int(str(b)) for b in single)
-        return ActivationBits(top, joined, residual, tuple(hidden), upsampled)
+        top, joined, residual = (int(str(b)) for b in single)
+        return ActivationBits(top, joined, residual, tuple(hidden), tuple(upsampled))
+
+
+def _several(upsampled: object) -> bool:
+    return isinstance(upsampled, list | tuple) and len(upsampled) > 1
 
 
 @float_arithmetic()
@@ -67,18 +76,20 @@ def calibrate(network: VQVAE, top: Tensor, bottom: Tensor) -> ActivationBits:
     """Choose the scales from the activations that codes (B, H, W) of real images cause."""
     raised = network.upsample_top(network.top.embed(top))
     joined = torch.cat([raised, network.bottom.embed(bottom)], 1)
-    first, *blocks, _, up, _, _ = network.decoder
+    first, blocks, doublings = network.decoder_layers
     hidden, residuals = [], [first(joined)]
     for block in blocks:
-        assert isinstance(block, ResidualBlock)
         hidden.append(_bits(F.relu(block.conv3(F.relu(residuals[-1]))), ACTIVATION_MAX))
         residuals.append(block(residuals[-1]))
+    raised_further = [F.relu(residuals[-1])]
+    for up in doublings[:-1]:
+        raised_further.append(F.relu(up(raised_further[-1])))
     return ActivationBits(
         top=_bits(network.top.codebook, WEIGHT_MAX),
         joined=min(_bits(raised, WEIGHT_MAX), _bits(network.bottom.codebook, WEIGHT_MAX)),
         residual=min(_bits(F.relu(r), ACTIVATION_MAX) for r in residuals),
         hidden=tuple(hidden),
-        upsampled=_bits(F.relu(up(F.relu(residuals[-1]))), ACTIVATION_MAX),
+        upsampled=tuple(_bits(x, ACTIVATION_MAX) for x in raised_further[1:]),
     )
 
 
@@ -109,22 +120,27 @@ class PixelDecoder(nn.Module):
         self.raise_top = _transposed(
             network.upsample_top, WEIGHT_MAX, bits.top, bits.joined, WEIGHT_MAX
         )
-        first, *blocks, _, up, _, out = network.decoder
+        first, blocks, doublings = network.decoder_layers
         self.first = _conv(first, WEIGHT_MAX, bits.joined, bits.residual, RESIDUAL_MAX)
         self.blocks = nn.ModuleList(
             _Block(block, bits.residual, hidden)
             for block, hidden in zip(blocks, bits.hidden, strict=True)
         )
-        self.up = _transposed(
-            up, ACTIVATION_MAX, bits.residual, bits.upsampled, ACTIVATION_MAX, low=0
+        scales = pairwise([bits.residual, *bits.upsampled])
+        self.ups = nn.ModuleList(
+            _transposed(up, ACTIVATION_MAX, *scale, ACTIVATION_MAX, low=0)
+            for up, scale in zip(doublings[:-1], scales, strict=True)
         )
-        self.out = _transposed(out, ACTIVATION_MAX, bits.upsampled, PIXEL_BITS, 2 * 2**PIXEL_BITS)
+        self.out = _transposed(
+            doublings[-1], ACTIVATION_MAX, bits.upsampled[-1], PIXEL_BITS, 2 * 2**PIXEL_BITS
+        )
         self.top_table = _table(network.top.codebook, bits.top).to(carrier)
         self.bottom_table = _table(network.bottom.codebook, bits.joined).to(carrier)
         freeze(self, carrier)
 
     def forward(self, top: Tensor, bottom: Tensor) -> Tensor:
-        """Codes (B, H/8, W/8) and (B, H/4, W/4) int64 to pixels uint8 (B, H, W, 3).
+        """Codes, top (B, H/T, W/T) and bottom (B, 2H/T, 2W/T) int64, to pixels uint8 (B, H, W, 3),
+        T being the top stride.
 
         Call inside `drrpack.core.exact.exact_arithmetic`.
         """
@@ -133,8 +149,10 @@ class PixelDecoder(nn.Module):
         hidden = self.first(torch.cat([raised, embedded], 1))
         for block in self.blocks:
             hidden = block(hidden)
-        out = self.out(self.up(relu(hidden)))
-        pixels = torch.floor((out * 255 + 2**20) * 2.0**-13).clamp_(0, 255)
+        hidden = relu(hidden)
+        for up in self.ups:
+            hidden = up(hidden)
+        pixels = torch.floor((self.out(hidden) * 255 + 2**20) * 2.0**-13).clamp_(0, 255)
         return pixels.to(torch.uint8).permute(0, 2, 3, 1)
 
     def move(self, device: torch.device) -> PixelDecoder:
@@ -147,9 +165,8 @@ class PixelDecoder(nn.Module):
 
 
 class _Block(nn.Module):
-    def __init__(self, block: nn.Module, residual: int, hidden: int) -> None:
+    def __init__(self, block: ResidualBlock, residual: int, hidden: int) -> None:
         super().__init__()
-        assert isinstance(block, ResidualBlock)
         limit = ACTIVATION_MAX
         self.conv3 = _conv(block.conv3, limit, residual, hidden, limit, low=0)
         self.conv1 = _conv(block.conv1, limit, hidden, residual, RESIDUAL_MAX)
@@ -160,9 +177,8 @@ class _Block(nn.Module):
 
 
 def _conv(
-    layer: nn.Module, in_max: int, in_bits: int, out_bits: int, high: int, low: int | None = None
+    layer: nn.Conv2d, in_max: int, in_bits: int, out_bits: int, high: int, low: int | None = None
 ) -> IntConv2d:
-    assert isinstance(layer, nn.Conv2d)
     low = -high if low is None else low
     made = skeleton(lambda: IntConv2d(
         layer.in_channels, layer.out_channels, layer.kernel_size[0],
@@ -172,9 +188,9 @@ def _conv(
 
 
 def _transposed(
-    layer: nn.Module, in_max: int, in_bits: int, out_bits: int, high: int, low: int | None = None
-) -> IntConv2d:
-    assert isinstance(layer, nn.ConvTranspose2d)
+    layer: nn.ConvTranspose2d, in_max: int, in_bits: int, out_bits: int, high: int,
+    low: int | None = None,
+) -> IntConv2d:  # fmt: skip
     low = -high if low is None else low
     made = skeleton(lambda: IntConvTranspose2d(
         layer.in_channels, layer.out_channels,

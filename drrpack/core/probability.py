@@ -1,7 +1,7 @@
 """Probabilities in integers: tables, discretised logistics and categoricals.
 
-Every interval that is coded comes from here. Nothing in it is rounded by a math library: tables are
-made with Python integers and `decimal`, and what is computed from them stays below 2**53.
+Every interval that is coded comes from here. No math library rounds anything: tables are made with
+Python integers and `decimal`, and all numbers computed from them stay below 2**53.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""What a process has set, held off: results follow from arguments, and settings stay the user's.
+"""Isolation from process settings: results depend on arguments alone, and settings do not change.
 
-A program sets a default dtype or device for its own networks, runs its loop under autocast, seeds
-the random state of its shuffles. None of that may reach what is computed here, nor may anything
-here move it. Where a setting belongs to a thread it is put back to what PyTorch and numpy come
-with for as long as it takes. The default dtype belongs to the whole process, so other threads would
-see a change: it is not touched, and whatever is made here says its dtype.
+A program may set a default dtype or device for its own networks, run its loop under autocast, or
+seed the random state of its shuffles. These settings must not affect results here, and drrpack must
+not change them. A setting of a thread is reset to the default of PyTorch or numpy while drrpack
+computes. The default dtype belongs to the whole process, so other threads would see a change:
+drrpack does not touch it, and gives a dtype wherever it makes a tensor.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from typing import Any, TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -40,7 +40,7 @@ def own_settings(device: str = "cpu") -> Iterator[None]:
 class Shared:
     """A setting of the whole process, changed while anybody is inside: threads overlap."""
 
-    def __init__(self, change: Callable[[], AbstractContextManager[Any]]) -> None:
+    def __init__(self, change: Callable[[], AbstractContextManager[object]]) -> None:
         self._change, self._guard = change, threading.Lock()
         self._inside, self._changed = 0, ExitStack()
 
@@ -76,9 +76,16 @@ def _full_precision() -> Iterator[None]:
         yield
 
 
-def _operators() -> list[Any]:
+class _Operator(Protocol):
+    """Products of one kind, as PyTorch 2.9 and later set their precision."""
+
+    fp32_precision: str
+
+
+def _operators() -> list[_Operator]:
     onednn, cuda = torch.backends.mkldnn, torch.backends.cuda
-    found = [getattr(onednn, name, None) for name in ("matmul", "conv")] + [cuda.matmul]
+    found: list[_Operator] = [cuda.matmul]
+    found += [getattr(onednn, name) for name in ("matmul", "conv") if hasattr(onednn, name)]
     return [operator for operator in found if hasattr(operator, "fp32_precision")]
 
 

@@ -1,9 +1,9 @@
 """Streams: the codes of one class at one level as one ANS message, many streams side by side.
 
-The first images of a stream are *plain*: coded by a fixed table on one lane, until the stack can
-pay for bits-back. Then the message is widened to several lanes and Bit-Swap codes groups of
-images. The stream ends narrow again. Because inference is exact, streams that were written side by
-side are read in any company, or alone.
+The first images of a stream are *plain*: a fixed table codes them on one lane, until the stack has
+enough bits for bits-back. Then the message is widened to several lanes, and the entropy model codes
+groups of images. At the end the message is narrowed again. Because inference is exact, a stream
+that was written beside others can be read alone or beside any others.
 """
 
 from __future__ import annotations
@@ -18,13 +18,15 @@ from numpy.typing import NDArray
 
 from drrpack.core import ans
 from drrpack.core.ans import Message, Words
-from drrpack.core.entropy.bitswap import Codes, group_codec
-from drrpack.core.entropy.code_model import LevelModel
+from drrpack.core.codes import Grid
+from drrpack.core.entropy.model import LevelModel
 from drrpack.core.errors import CorruptError, MessageError
 from drrpack.core.exact import exact_arithmetic
+from drrpack.core.frequencies import TABLE_PRECISION, Frequencies
 from drrpack.core.probability import PRECISION
 
-TABLE_PRECISION = 16
+Symbols = NDArray[np.int64]  # codes on their way through a codec
+
 POSITIONS_AT_ONCE = 1 << 16  # codes in one network call: bounds memory at about a gigabyte
 
 
@@ -33,7 +35,7 @@ class StreamLayout:
     """How the streams of one level are laid out; stored in the file, as decoding depends on it."""
 
     plain_images: int  # at the bottom of each stream, at least
-    group: int = 8  # images that Bit-Swap codes in one step
+    group: int = 8  # images that the model codes in one step
     lanes: int = 64
 
     def steps(self, images: int) -> int:
@@ -49,41 +51,37 @@ class Level:
     """All that codes one level: the model, the table of the plain images and the layout."""
 
     model: LevelModel
-    table: NDArray[np.uint32]  # (codebook_size,), sums to 2**TABLE_PRECISION
+    table: Frequencies
     layout: StreamLayout
 
     @property
     def device(self) -> torch.device:
-        return next(self.model.parameters()).device
+        return self.model.device
 
 
-def frequency_table(codes: NDArray[np.integer], size: int) -> NDArray[np.uint32]:
-    """Frequencies (size,) for the plain images: at least 1, ``2**TABLE_PRECISION`` in all."""
-    counts = np.bincount(codes.reshape(-1), minlength=size).astype(np.int64) + 1
-    room = (1 << TABLE_PRECISION) - size
-    table = 1 + counts * room // counts.sum()
-    table[np.argmax(table)] += (1 << TABLE_PRECISION) - table.sum()
-    frequencies: NDArray[np.uint32] = table.astype(np.uint32)
-    return frequencies
-
-
-def encode(level: Level, codes: Sequence[Codes], tops: Sequence[Codes] | None) -> list[Words]:
+def encode(level: Level, codes: Sequence[Grid], tops: Sequence[Grid] | None) -> list[Words]:
     """A stream of 32-bit words for each class.
 
     Args:
-        codes: for each class int64 (images, H, W).
+        codes: for each class uint16 (images, H, W).
         tops: for the bottom level the top codes (images, H / 2, W / 2), else None.
 
     Raises:
-        MessageError: the plain images don't pay for the first group: `StreamLayout.plain_images`
-            is too small.
+        MessageError: the plain images have too few bits for the first group to borrow:
+            `StreamLayout.plain_images` is too small.
     """
     blocks = _blocks(level, codes)
     out: list[Words] = []
     with exact_arithmetic(level.device):
         for block in blocks:
             above = None if tops is None else tops[block]
-            out += ans.flatten(_encode_block(level, codes[block], above))
+            try:
+                out += ans.flatten(_encode_block(level, codes[block], above))
+            except MessageError as error:
+                raise MessageError(
+                    f"{level.layout.plain_images} plain images start each stream, and have too few "
+                    "bits for the group after them to borrow; choose a layout with more of them"
+                ) from error
     return out
 
 
@@ -92,35 +90,42 @@ def decode(
     streams: Sequence[Words],
     images: Sequence[int],
     shape: tuple[int, int],
-    tops: Sequence[Codes] | None,
-) -> list[Codes]:
+    tops: Sequence[Grid] | None,
+) -> list[Grid]:
     """The inverse of `encode`: ``images`` codes of ``shape`` (H, W) from each stream.
 
     Raises:
         CorruptError: a stream holds less or more than that.
     """
     _refuse_impossible(level, streams, images, shape)
-    codes = [np.empty((count, *shape), dtype=np.int64) for count in images]
+    codes = [np.empty((count, *shape), dtype=np.uint16) for count in images]
     with exact_arithmetic(level.device):
         for block in _blocks(level, codes):
             above = None if tops is None else tops[block]
-            _decode_block(level, ans.unflatten(streams[block]), codes[block], above)
+            try:
+                _decode_block(level, ans.unflatten(streams[block]), codes[block], above)
+            except MessageError as error:
+                raise CorruptError(
+                    f"{error}; the stream is truncated or damaged, or another model wrote it"
+                ) from error
     return codes
 
 
 def _refuse_impossible(
     level: Level, streams: Sequence[Words], images: Sequence[int], shape: tuple[int, int]
 ) -> None:
-    """Before memory is allocated for ``images``: every code takes bits, for even the likeliest is
-    short of certain by the room of the others."""
+    """Raise CorruptError for more images than a stream can hold, before memory is allocated.
+
+    Every code takes some bits, because no code has probability 1.
+    """
     least_bits = -math.log2(1 - (len(level.table) - 1) / 2**PRECISION)
     for words, count in zip(streams, images, strict=True):
         if count * shape[0] * shape[1] * least_bits > 32 * len(words):
             raise CorruptError(f"a stream of {4 * len(words)} bytes can't hold {count} images")
 
 
-def _blocks(level: Level, codes: Sequence[Codes]) -> list[slice]:
-    """Slices of streams that go side by side."""
+def _blocks(level: Level, codes: Sequence[Grid]) -> list[slice]:
+    """Slices of streams that are coded side by side."""
     if not codes:
         return []
     positions = level.layout.group * codes[0].shape[1] * codes[0].shape[2]
@@ -128,17 +133,18 @@ def _blocks(level: Level, codes: Sequence[Codes]) -> list[slice]:
     return [slice(i, i + width) for i in range(0, len(codes), width)]
 
 
-def _encode_block(level: Level, codes: Sequence[Codes], tops: Sequence[Codes] | None) -> Message:
+def _encode_block(level: Level, codes: Sequence[Grid], tops: Sequence[Grid] | None) -> Message:
     plain, grouped = _plain_coder(level, codes[0].shape[1:]), _group_coder(level, codes, tops)
     counts, steps = _counts(level, codes)
     wide = np.flatnonzero(steps)  # the streams that have groups
 
     def push_plain(message: Message, step: int, rows: NDArray[np.intp]) -> Message:
-        return plain.push(message, np.stack([codes[r][step].reshape(-1) for r in rows]))
+        images = np.stack([codes[r][step].reshape(-1) for r in rows])
+        return plain.push(message, images.astype(np.int64))
 
     def push_group(message: Message, step: int, rows: NDArray[np.intp]) -> Message:
         part = [_group(level, codes[r], step) for r in wide[rows]]
-        return grouped(step, wide[rows]).push(message, np.stack(part))
+        return grouped(step, wide[rows]).push(message, np.stack(part).astype(np.int64))
 
     message = _climb(ans.empty(len(codes)), counts, push_plain)
     if len(wide):
@@ -148,7 +154,7 @@ def _encode_block(level: Level, codes: Sequence[Codes], tops: Sequence[Codes] | 
 
 
 def _decode_block(
-    level: Level, message: Message, codes: Sequence[Codes], tops: Sequence[Codes] | None
+    level: Level, message: Message, codes: Sequence[Grid], tops: Sequence[Grid] | None
 ) -> None:
     """Fill ``codes`` from the messages, last image first."""
     plain, grouped = _plain_coder(level, codes[0].shape[1:]), _group_coder(level, codes, tops)
@@ -175,34 +181,33 @@ def _decode_block(
         raise CorruptError("a stream holds more than its images; it is damaged")
 
 
-def _plain_coder(level: Level, shape: tuple[int, ...]) -> ans.Codec[Codes]:
+def _plain_coder(level: Level, shape: tuple[int, ...]) -> ans.Codec[Symbols]:
     return ans.table_codec(level.table, shape[0] * shape[1], TABLE_PRECISION)
 
 
 def _group_coder(
-    level: Level, codes: Sequence[Codes], tops: Sequence[Codes] | None
-) -> Callable[[int, NDArray[np.intp]], ans.Codec[Codes]]:
+    level: Level, codes: Sequence[Grid], tops: Sequence[Grid] | None
+) -> Callable[[int, NDArray[np.intp]], ans.Codec[Symbols]]:
     """The codec of step ``step`` of the streams ``rows``."""
 
-    def coder(step: int, rows: NDArray[np.intp]) -> ans.Codec[Codes]:
-        context = None
+    def coder(step: int, rows: NDArray[np.intp]) -> ans.Codec[Symbols]:
+        above = None
         if tops is not None:
-            parts = [_group(level, tops[r], step) for r in rows]
-            context = torch.from_numpy(np.concatenate(parts)).to(level.device)
-        return group_codec(
-            level.model, (len(rows), level.layout.group, *codes[0].shape[1:]), context
-        )
+            parts = np.concatenate([_group(level, tops[r], step) for r in rows])
+            above = torch.from_numpy(parts.astype(np.int64)).to(level.device)
+        _, height, width = codes[0].shape
+        return level.model.coder((len(rows), level.layout.group, height, width), above)
 
     return coder
 
 
-def _group(level: Level, codes: Codes, step: int) -> Codes:
+def _group(level: Level, codes: Grid, step: int) -> Grid:
     """The images of group ``step`` of a stream, a view."""
     start = level.layout.plain(len(codes)) + step * level.layout.group
     return codes[start : start + level.layout.group]
 
 
-def _counts(level: Level, codes: Sequence[Codes]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def _counts(level: Level, codes: Sequence[Grid]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """For each stream how many plain images and how many groups it has."""
     plain = np.array([level.layout.plain(len(c)) for c in codes], dtype=np.intp)
     steps = np.array([level.layout.steps(len(c)) for c in codes], dtype=np.intp)
@@ -222,7 +227,7 @@ Step = Callable[[Message, int, NDArray[np.intp]], Message]
 
 
 def _climb(message: Message, counts: NDArray[np.intp], step: Step) -> Message:
-    """Apply ``step`` at 0, 1, ... to the streams that have so many steps; encoding's order."""
+    """Apply ``step`` at 0, 1, ... to the streams that have that many steps, as encoding does."""
     order = np.argsort(-counts, kind="stable")
     active, done = ans.take(message, order), ans.take(message, order[:0])
     for index in range(int(counts.max(initial=0))):
@@ -235,7 +240,7 @@ def _climb(message: Message, counts: NDArray[np.intp], step: Step) -> Message:
 
 
 def _descend(message: Message, counts: NDArray[np.intp], step: Step) -> Message:
-    """Apply ``step`` at ..., 1, 0: the mirror of `_climb`; decoding's order."""
+    """Apply ``step`` at ..., 1, 0, as decoding does: the mirror of `_climb`."""
     order = np.argsort(-counts, kind="stable")
     waiting = ans.take(message, order)
     active = ans.take(waiting, order[:0])
@@ -256,11 +261,15 @@ PLAIN_SHARE = 0.05  # of a typical class
 
 
 def choose_layout(
-    level: Level, codes: Sequence[Codes], tops: Sequence[Codes] | None
+    level: Level,
+    codes: Sequence[Grid],
+    tops: Sequence[Grid] | None,
+    widths: Sequence[tuple[int, int]] | None = None,
 ) -> StreamLayout:
-    """The fastest layout whose plain images are a small part of these classes."""
+    """The fastest layout whose plain images are a small part of these classes; of ``widths``, pairs
+    of images in a group and lanes, which are `WIDTHS` by default."""
     typical = float(np.median([len(c) for c in codes])) if codes else 0.0
-    for group, lanes in WIDTHS:
+    for group, lanes in widths or WIDTHS:
         layout = StreamLayout(0, group, lanes)
         plain = plain_images_needed(replace(level, layout=layout), codes, tops)
         if plain <= PLAIN_SHARE * typical:
@@ -268,8 +277,8 @@ def choose_layout(
     return StreamLayout(plain, group, lanes)
 
 
-def plain_images_needed(level: Level, codes: Sequence[Codes], tops: Sequence[Codes] | None) -> int:
-    """The fewest plain images, by steps of an eighth, with which every stream can pay."""
+def plain_images_needed(level: Level, codes: Sequence[Grid], tops: Sequence[Grid] | None) -> int:
+    """The fewest plain images, in steps of an eighth, that give every stream enough bits."""
     table_bits = -np.log2(level.table / 2.0**TABLE_PRECISION)
     bits = float(np.mean([table_bits[c].sum((1, 2)).mean() for c in codes if len(c)]))
     need = 32 * ans.words_to_widen(level.layout.lanes) / bits

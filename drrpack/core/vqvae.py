@@ -1,7 +1,8 @@
 """Hierarchical VQ-VAE: images <-> two grids of codes (paper sections 3.1 and 4, figure 4).
 
-A 32x32 image becomes a 4x4 top and an 8x8 bottom grid of indices into two codebooks of 512.
-The network is fully convolutional, so any size goes: images are padded to a multiple of 8.
+By the paper's strides a 32x32 image becomes a 4x4 top and an 8x8 bottom grid of indices into two
+codebooks of 512. The network is fully convolutional, so any size goes: images are padded to a
+multiple of the top stride.
 """
 
 from __future__ import annotations
@@ -9,15 +10,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from drrpack.core.errors import OptionError
+from drrpack.core.quantiser import Quantiser
 from drrpack.core.settings import unfilled
 
-STRIDE = 8  # pixels of the padded image for one top code, along each side
+STRIDE = 4  # the paper's; see `VQVAEConfig.stride`
+STRIDES = (4, 8, 16)  # that a file may have
 
 
 @dataclass(frozen=True)
@@ -35,10 +40,21 @@ class VQVAEConfig:
     # it is packed, where half precision takes sixteen. 0 is half precision.
     weight_bits: int = 7
     codebook_bits: int = 8
+    stride: int = STRIDE  # pixels for one bottom code, along each side; a top code has twice that
 
     def __post_init__(self) -> None:
         if bool(self.weight_bits) != bool(self.codebook_bits):
             raise ValueError("weights and codebooks are both on a grid, or neither is")
+        if self.stride not in STRIDES:
+            raise ValueError(f"a stride of {self.stride}, expected one of {STRIDES}")
+        if self.stride != STRIDE and not self.weight_bits:  # the first version has no such stride
+            raise ValueError(f"a stride of {self.stride} goes with weights on a grid alone")
+
+    @property
+    def widths(self) -> list[int]:
+        """Channels of the image, and after each halving of its sides down to the bottom codes."""
+        halvings = self.stride.bit_length() - 1
+        return [3, self.channels // 2, *[self.channels] * (halvings - 1)]
 
 
 # Whatever a process's default dtype is: see `drrpack.core.settings`.
@@ -66,15 +82,10 @@ def _residual_stack(config: VQVAEConfig) -> list[nn.Module]:
 
 
 def _encoder_bottom(config: VQVAEConfig) -> nn.Sequential:
-    c = config.channels
-    return nn.Sequential(
-        Conv2d(3, c // 2, 4, stride=2, padding=1),
-        nn.ReLU(),
-        Conv2d(c // 2, c, 4, stride=2, padding=1),
-        nn.ReLU(),
-        Conv2d(c, c, 3, padding=1),
-        *_residual_stack(config),
-    )
+    c, halvings = config.channels, list[nn.Module]()
+    for inputs, outputs in pairwise(config.widths):
+        halvings += [Conv2d(inputs, outputs, 4, stride=2, padding=1), nn.ReLU()]
+    return nn.Sequential(*halvings, Conv2d(c, c, 3, padding=1), *_residual_stack(config))
 
 
 def _encoder_top(config: VQVAEConfig) -> nn.Sequential:
@@ -97,98 +108,19 @@ def _decoder_top(config: VQVAEConfig) -> nn.Sequential:
 
 
 def _decoder(config: VQVAEConfig) -> nn.Sequential:
-    c, d = config.channels, config.embedding
-    return nn.Sequential(
-        Conv2d(2 * d, c, 3, padding=1),
-        *_residual_stack(config),
-        ConvTranspose2d(c, c // 2, 4, stride=2, padding=1),
-        nn.ReLU(),
-        ConvTranspose2d(c // 2, 3, 4, stride=2, padding=1),
-    )
+    first = Conv2d(2 * config.embedding, config.channels, 3, padding=1)
+    layers = [first, *_residual_stack(config)]
+    for inputs, outputs in pairwise(reversed(config.widths)):
+        layers += [ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1), nn.ReLU()]
+    return nn.Sequential(*layers[:-1])  # what gives the image has no ReLU
 
 
-class Quantiser(nn.Module):
-    """Nearest-neighbour codebook (equation 1), learned by moving averages instead of equation 3.
+class DecoderLayers(NamedTuple):
+    """The layers of `VQVAE.decoder` with weights, in their order."""
 
-    ``usage`` and ``total`` are the averages: how often each code was chosen, and the sum of the
-    vectors that chose it. Only ``codebook`` (K, D) is needed once the network is frozen.
-    """
-
-    codebook: Tensor
-    usage: Tensor
-    total: Tensor
-
-    def __init__(self, size: int, dim: int, decay: float) -> None:
-        super().__init__()
-        self.decay = decay
-        for name, shape in (("codebook", (size, dim)), ("usage", (size,)), ("total", (size, dim))):
-            self.register_buffer(name, torch.empty(shape, dtype=torch.float32))
-        if not self.codebook.is_meta:  # there PyTorch would import its compiler for a draw
-            self.codebook.normal_()
-        self.start_averages()
-
-    def nearest(self, z: Tensor) -> Tensor:
-        """Indices (M,) int64 of the codes nearest to the vectors ``z`` (M, D)."""
-        return self._distances(z).argmin(1)
-
-    def _distances(self, z: Tensor) -> Tensor:
-        """Squared distances (M, K), but for the squared length of each ``z``."""
-        return self.codebook.square().sum(1) - 2 * z @ self.codebook.t()
-
-    def distances(self, z: Tensor) -> Tensor:
-        """Of feature maps (B, D, H, W) from every code: squared, (B, H, W, K), and short of the
-        squared length of each vector of ``z``, which all codes have in common."""
-        b, d, h, w = z.shape
-        return self._distances(z.permute(0, 2, 3, 1).reshape(-1, d)).view(b, h, w, -1)
-
-    def quantise(self, z: Tensor) -> Tensor:
-        """Feature maps (B, D, H, W) to codes (B, H, W) int64."""
-        b, d, h, w = z.shape
-        return self.nearest(z.permute(0, 2, 3, 1).reshape(-1, d)).view(b, h, w)
-
-    def embed(self, codes: Tensor) -> Tensor:
-        """Codes (B, H, W) to their vectors (B, D, H, W)."""
-        return F.embedding(codes, self.codebook).permute(0, 3, 1, 2)
-
-    @torch.no_grad()
-    def initialise(self, z: Tensor, generator: torch.Generator, rounds: int = 12) -> None:
-        """Set the codebook by k-means over ``z`` (M, D), M at least the number of codes."""
-        size = len(self.codebook)
-        pick = torch.randperm(len(z), generator=generator)[:size].to(z.device)
-        self.codebook.copy_(z[pick])
-        for _ in range(rounds):
-            nearest = self.nearest(z)
-            count = torch.bincount(nearest, minlength=size).to(z.dtype)
-            total = torch.zeros_like(self.codebook).index_add_(0, nearest, z)
-            filled = count > 0
-            self.codebook[filled] = total[filled] / count[filled, None]
-        self.start_averages()
-
-    def start_averages(self) -> None:
-        """Set the moving averages as if each code had been chosen once."""
-        self.usage.fill_(1.0)
-        self.total.copy_(self.codebook)
-
-    @torch.no_grad()
-    def update(self, z: Tensor, codes: Tensor, generator: torch.Generator) -> None:
-        """One step of the moving averages; a code that nobody chooses restarts at one of ``z``.
-
-        ``z`` is (M, D), ``codes`` (M,). Laplace smoothing keeps the division safe.
-        """
-        size = len(self.codebook)
-        count = torch.bincount(codes, minlength=size).to(z.dtype)
-        total = torch.zeros_like(self.codebook).index_add_(0, codes, z)
-        self.usage.lerp_(count, 1 - self.decay)
-        self.total.lerp_(total, 1 - self.decay)
-        mass = self.usage.sum()
-        smooth = (self.usage + 1e-5) / (mass + size * 1e-5) * mass
-        self.codebook.copy_(self.total / smooth[:, None])
-        dead = (self.usage < 0.02 * mass / size).nonzero()[:, 0]
-        if len(dead):
-            pick = torch.randint(len(z), (len(dead),), generator=generator).to(z.device)
-            self.codebook[dead] = z[pick]
-            self.usage[dead] = mass / size
-            self.total[dead] = z[pick] * (mass / size)
+    first: nn.Conv2d
+    blocks: list[ResidualBlock]
+    doublings: list[nn.ConvTranspose2d]  # each doubles the sides; the last gives the image
 
 
 # Codebook, feature maps (B, D, H, W), top codes where the bottom's are chosen -> codes (B, H, W)
@@ -202,9 +134,9 @@ def _nearest(quantiser: Quantiser, z: Tensor, _: Tensor | None) -> Tensor:
 class VQVAE(nn.Module):
     """The paper's lossy codec. ``encode`` gives codes, ``decode`` gives images back.
 
-    Images are float (B, 3, H, W) in [-1, 1] with H and W multiples of 8 here; ``to_float`` and
-    ``pad`` lead from pixels. Without an ``encoder`` a network only decodes, and has a third of the
-    weights.
+    Images are float (B, 3, H, W) in [-1, 1] with H and W multiples of the top stride T, which is
+    twice that of the bottom; ``to_float`` and ``pad`` lead from pixels. Without an ``encoder`` a
+    network only decodes, and has a third of the weights.
     """
 
     def __init__(self, config: VQVAEConfig | None = None, encoder: bool = True) -> None:
@@ -230,13 +162,14 @@ class VQVAE(nn.Module):
         return out
 
     def reconstruct(self, embedded_top: Tensor, embedded_bottom: Tensor) -> Tensor:
-        """Embedded codes (B, D, H/8, W/8) and (B, D, H/4, W/4) to images (B, 3, H, W)."""
+        """Embedded codes, top (B, D, H/T, W/T) and bottom (B, D, 2H/T, 2W/T), to images
+        (B, 3, H, W)."""
         joined = torch.cat([self.upsample_top(embedded_top), embedded_bottom], dim=1)
         out: Tensor = self.decoder(joined)
         return out
 
     def encode(self, images: Tensor, choose: Choose | None = None) -> tuple[Tensor, Tensor]:
-        """Images (B, 3, H, W) to codes: top (B, H/8, W/8) and bottom (B, H/4, W/4), int64.
+        """Images (B, 3, H, W) to codes: top (B, H/T, W/T) and bottom (B, 2H/T, 2W/T), int64.
 
         ``choose`` takes other codes than the nearest: see `drrpack.core.rdoq`.
 
@@ -244,7 +177,7 @@ class VQVAE(nn.Module):
         """
         if not self.has_encoder:
             raise OptionError(
-                "this codec has no encoder, as its file was written with --decoder-only; "
+                "this codec has no encoder, as its file was written with `decoder_only`; "
                 "take the file that has the whole codec"
             )
         choose = choose or _nearest
@@ -252,6 +185,15 @@ class VQVAE(nn.Module):
         top = choose(self.top, self.to_top(self.encoder_top(features)), None)
         bottom = choose(self.bottom, self.bottom_features(features, self.top.embed(top)), top)
         return top, bottom
+
+    @property
+    def decoder_layers(self) -> DecoderLayers:
+        """The layers of the decoder, by what they do."""
+        first, *others = self.decoder
+        assert isinstance(first, nn.Conv2d)
+        blocks = [layer for layer in others if isinstance(layer, ResidualBlock)]
+        doublings = [layer for layer in others if isinstance(layer, nn.ConvTranspose2d)]
+        return DecoderLayers(first, blocks, doublings)
 
     def without_encoder(self) -> VQVAE:
         """A copy that only decodes."""
@@ -289,9 +231,10 @@ def rounded(tensor: Tensor, bits: int) -> Tensor:
     return (tensor * 2.0**bits).round().clamp(-limit, limit) * 2.0**-bits
 
 
-def grid_shapes(height: int, width: int) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Shapes of the top and bottom code grids for images of ``height`` x ``width`` pixels."""
-    rows, columns = -(-height // STRIDE), -(-width // STRIDE)
+def grid_shapes(height: int, width: int, stride: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Shapes of the top and bottom code grids for images of ``height`` x ``width`` pixels, with
+    ``stride`` pixels for one bottom code along each side."""
+    rows, columns = -(-height // (2 * stride)), -(-width // (2 * stride))
     return (rows, columns), (2 * rows, 2 * columns)
 
 
@@ -300,10 +243,11 @@ def to_float(pixels: Tensor) -> Tensor:
     return pixels.permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)
 
 
-def pad(images: Tensor) -> Tensor:
-    """Repeat the last row and column of (B, 3, H, W) until both sides are multiples of 8."""
+def pad(images: Tensor, stride: int) -> Tensor:
+    """Repeat the last row and column of (B, 3, H, W) until both sides are multiples of the top
+    stride, which is twice that of the bottom, ``stride``."""
     height, width = images.shape[-2:]
-    return F.pad(images, (0, -width % STRIDE, 0, -height % STRIDE), mode="replicate")
+    return F.pad(images, (0, -width % (2 * stride), 0, -height % (2 * stride)), mode="replicate")
 
 
 def perplexity(codes: Tensor, size: int) -> float:

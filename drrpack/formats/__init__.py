@@ -1,4 +1,4 @@
-"""The ``.drr`` file, and what reads and writes it; on Linux and macOS."""
+"""Reading and writing ``.drr`` files, on Linux and macOS."""
 
 import sys
 

@@ -1,64 +1,143 @@
-"""The ledger of a ``.drr`` file: where every byte goes, and what it buys."""
+"""The account of a ``.drr`` file: bytes of all parts, bits per code and PSNR."""
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import asdict, dataclass
 
+from drrpack.core.entropy.model import kind_of
+from drrpack.core.errors import CorruptError
 from drrpack.core.vqvae import grid_shapes
+from drrpack.core.weights import stored_stride
 from drrpack.formats import metadata, shipped
 from drrpack.formats.container import Reader
+from drrpack.formats.layout import Json
 
-Figures = dict[str, Any]
+
+@dataclass(frozen=True)
+class Bytes:
+    """A file and its parts, in bytes; the parts add up to ``file``."""
+
+    file: int
+    payload: int  # streams
+    vqvae: int
+    entropy_model: int
+    raw: int  # raw exemplars
+    container: int  # index, names, metadata and HDF5 itself
 
 
-def account(reader: Reader) -> Figures:
-    """All figures of an open file, as ``drrpack stats --json`` prints them.
+@dataclass(frozen=True)
+class BytesPerImage:
+    """What an image takes: in streams alone, and of the whole file."""
 
-    ``bytes`` adds up to the file; ``bits_per_code`` sets what the streams take against order-0
-    coding and lzma; PSNR and those two were measured when the file was encoded, and are None
-    where they were not.
+    payload: float
+    total: float
+
+
+@dataclass(frozen=True)
+class Bits:
+    """Bits per code: as coded, by the order-0 entropy of the codes, and by lzma.
+
+    The latter two are None if they were not measured.
+    """
+
+    coded: float
+    order0: float | None
+    lzma: float | None
+
+
+@dataclass(frozen=True)
+class BitsPerCode:
+    """The same by level, and of both together."""
+
+    top: Bits
+    bottom: Bits
+    all: Bits
+
+
+@dataclass(frozen=True)
+class Stats:
+    """All figures of a file. PSNR was measured when it was encoded, on ``psnr_images`` images that
+    ``psnr_on`` describes; it is None where it was not."""
+
+    path: str
+    format_version: str
+    images: int
+    classes: int
+    image_size: tuple[int, int]  # (height, width)
+    entropy_model: str
+    bytes: Bytes
+    raw_bytes: int  # of the pixels
+    bytes_per_image: BytesPerImage
+    bits_per_code: BitsPerCode
+    compression_ratio: float  # raw bytes to those of the file
+    psnr_db: float | None
+    psnr_images: int
+    psnr_on: str
+
+    def to_json(self) -> Json:
+        """As ``drrpack stats --json`` prints it."""
+        found: Json = asdict(self)
+        del found["path"]
+        return {**found, "image_size": list(self.image_size)}
+
+
+def account(reader: Reader) -> Stats:
+    """All figures of an open file.
+
+    The reference bits and PSNR were measured when the file was encoded, and are None where they
+    were not.
     """
     images = int(reader.images_per_class.sum())
     height, width = reader.image_size
-    parts = reader.byte_account()
+    parts = Bytes(**reader.byte_account())
     raw_bytes = images * height * width * 3
     measured = metadata.part(reader.metadata, "figures")
-    return {
-        "format_version": reader.format_version,
-        "images": images,
-        "classes": len(reader.classes),
-        "image_size": [height, width],
-        "entropy_model": entropy_model(reader),
-        "bytes": parts,
-        "raw_bytes": raw_bytes,
-        "bytes_per_image": {
-            "payload": parts["payload"] / max(1, images),
-            "total": parts["file"] / max(1, images),
-        },
-        "bits_per_code": _bits_per_code(reader, images, metadata.part(measured, "reference_bits")),
-        "compression_ratio": raw_bytes / parts["file"],
-        "psnr_db": metadata.number(measured, "psnr_db"),
-        "psnr_images": metadata.number(measured, "psnr_images") or 0,
-        "psnr_on": str(measured.get("psnr_on", "")),
-    }
+    count = metadata.number(measured, "psnr_images")
+    return Stats(
+        path=str(reader.path),
+        format_version=reader.format_version,
+        images=images,
+        classes=len(reader.classes),
+        image_size=(height, width),
+        entropy_model=entropy_model(reader),
+        bytes=parts,
+        raw_bytes=raw_bytes,
+        bytes_per_image=BytesPerImage(
+            payload=parts.payload / max(1, images), total=parts.file / max(1, images)
+        ),
+        bits_per_code=_bits_per_code(reader, images, metadata.part(measured, "reference_bits")),
+        compression_ratio=raw_bytes / parts.file,
+        psnr_db=metadata.number(measured, "psnr_db"),
+        psnr_images=count if isinstance(count, int) else 0,
+        psnr_on=str(measured.get("psnr_on", "")),
+    )
 
 
 def entropy_model(reader: Reader) -> str:
-    """``bitswap``, or ``context`` where the model has no latents."""
-    config = shipped.whole(reader.entropy_model, reader.path).config
-    return "bitswap" if config.get("latents") else "context"
+    """The kind of the file's entropy model, such as ``context``."""
+    return kind_of(shipped.whole(reader.entropy_model, reader.path))
 
 
-def _bits_per_code(reader: Reader, images: int, reference: Figures) -> Figures:
-    (top_rows, top_columns), (rows, columns) = grid_shapes(*reader.image_size)
+def _stride(reader: Reader) -> int:
+    """The pixels of the file's images for one bottom code, along each side."""
+    try:
+        return stored_stride(shipped.whole(reader.vqvae, reader.path))
+    except CorruptError as error:
+        raise CorruptError(f"{reader.path}: {error}; take the file from a backup") from error
+
+
+def _bits_per_code(reader: Reader, images: int, reference: Json) -> BitsPerCode:
+    (top_rows, top_columns), (rows, columns) = grid_shapes(*reader.image_size, _stride(reader))
     codes = {"top": images * top_rows * top_columns, "bottom": images * rows * columns}
     sizes = {level: int(reader.index[f"{level}_bytes"].sum(dtype="int64")) for level in codes}
     codes["all"], sizes["all"] = sum(codes.values()), sum(sizes.values())
-    return {
-        level: {
-            "coded": 8 * sizes[level] / max(1, codes[level]),
-            "order0": metadata.number(metadata.part(reference, level), "order0"),
-            "lzma": metadata.number(metadata.part(reference, level), "lzma"),
-        }
-        for level in codes
-    }
+
+    def bits(level: str) -> Bits:
+        measured = metadata.part(reference, level)
+        return Bits(
+            coded=8 * sizes[level] / max(1, codes[level]),
+            order0=metadata.number(measured, "order0"),
+            lzma=metadata.number(measured, "lzma"),
+        )
+
+    return BitsPerCode(bits("top"), bits("bottom"), bits("all"))

@@ -1,4 +1,4 @@
-"""When two names mean one class: what readers and file systems take for the same."""
+"""When two names mean the same class: names that readers or file systems confuse."""
 
 from __future__ import annotations
 

@@ -11,23 +11,21 @@ each record when it reads it, so it returns what was written or raises an error.
 from __future__ import annotations
 
 import hashlib
-import os
 import zlib
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from drrpack.core.errors import FormatError
+from drrpack.core.section import Section
 from drrpack.formats import layout
-from drrpack.formats.build import build_image, section_digest
-from drrpack.formats.files.addresses import is_address
 from drrpack.formats.files.places import check_output
 from drrpack.formats.files.publish import publish
-from drrpack.formats.files.remotefile import open_stored
-from drrpack.formats.files.storedfile import StoredFile
+from drrpack.formats.hdf5.build import build_image, section_digest
+from drrpack.formats.hdf5.openfile import OpenFile
+from drrpack.formats.hdf5.structure import Structure
+from drrpack.formats.hdf5.tables import parse_classes, parse_index, parse_raw_index
 from drrpack.formats.layout import (
     AnyPath,
     Chunk,
@@ -35,14 +33,11 @@ from drrpack.formats.layout import (
     Level,
     Memory,
     RawRecord,
-    Section,
     damaged,
-    forbidden,
     parse_json,
 )
-from drrpack.formats.structure import Structure, read_structure
 
-__all__ = ["Chunk", "Memory", "RawRecord", "Reader", "Section", "check_output", "write"]
+__all__ = ["Chunk", "Memory", "RawRecord", "Reader", "check_output", "write"]
 
 _BLOCK_BYTES = 1 << 20
 
@@ -67,7 +62,7 @@ def _verify(path: Path) -> None:
 
 
 class Reader:
-    """A ``.drr`` file: its structure in memory, and everything else read when it is asked for.
+    """A ``.drr`` file: its structure stays in memory, everything else is read on demand.
 
     A reader may be used by several threads, survives a fork, and can be pickled: each process
     opens the file for itself when it first reads.
@@ -84,20 +79,15 @@ class Reader:
         fingerprint: a digest of the content, the same for copies of a file.
 
     Raises:
-        FormatError: no ``.drr`` file. MissingError: no file at all. ReadError: it can't be read.
-        VersionError: a version that this program does not know. UnsafeError: the file breaks the
-            rules of the format. CorruptError: it is damaged.
+        FormatError: the file is not a ``.drr`` file. MissingError: there is no file. ReadError: it
+            can't be read. VersionError: this program does not know its version. UnsafeError: it
+            breaks a rule of the format. CorruptError: it is damaged.
     """
 
     def __init__(self, path: AnyPath) -> None:
-        self.path: AnyPath = path if is_address(path) else Path(path)
-        file = open_stored(self.path)
-        # where it is opened again: the process may go to another folder, and others start there
-        self._place = self.path if isinstance(self.path, str) else Path(self.path).absolute()
-        structure = read_structure(file)
-        self._file: StoredFile | None = file
-        self._closed = False
-        self._structure = structure
+        self._open = OpenFile(path)
+        self.path = self._open.path
+        structure = self.structure
         self.format_version = structure.format_version
         self.creator = structure.creator
         self.image_size = structure.image_size
@@ -106,6 +96,11 @@ class Reader:
         self.index = self._read_index()
         self.raw_index = self._read_raw_index()
         self.metadata: Json = parse_json(self.path, "/metadata", self._checked("metadata"))
+
+    @property
+    def structure(self) -> Structure:
+        """Where each part of the file lies, with its version and digest."""
+        return self._open.current()[1]
 
     @property
     def images_per_class(self) -> NDArray[np.int64]:
@@ -127,7 +122,7 @@ class Reader:
     @property
     def raw_version(self) -> str | None:
         """The version of the element that holds raw images; None where there is none."""
-        return self._opened()[1].versions.get("raw")
+        return self.structure.versions.get("raw")
 
     def stream(self, row: int, level: Level) -> bytes:
         """The stream of one level of the chunk in one row of the index.
@@ -152,7 +147,7 @@ class Reader:
         return self._record("raw/data", *place, f"the record of raw images in row {row}")
 
     def _record(self, name: str, start: int, size: int, crc: int, where: str) -> bytes:
-        file, structure = self._opened()
+        file, structure = self._open.current()
         data = file.read(structure.extents[name].offset + start, size)
         found = zlib.crc32(data)
         if found != crc:
@@ -182,15 +177,15 @@ class Reader:
     @property
     def section_count(self) -> int:
         """How many parts of the file have a sha256."""
-        return len(self._opened()[1].digests)
+        return len(self.structure.digests)
 
     def byte_account(self) -> dict[str, int]:
-        """What the file's bytes are spent on: the parts add up to ``file``.
+        """The bytes of the file by part; the parts add up to ``file``.
 
-        ``payload`` is all streams, ``raw`` images kept as they are with their index, and
-        ``container`` all that is in no other part: index, names, metadata and HDF5 itself.
+        ``payload`` is all streams, ``raw`` is raw images with their index, and ``container`` is
+        everything else: index, names, metadata and HDF5 itself.
         """
-        structure = self._opened()[1]
+        structure = self.structure
         parts = {"payload": int(self.index["top_bytes"].sum(dtype=np.int64))}
         parts["payload"] += int(self.index["bottom_bytes"].sum(dtype=np.int64))
         for name in layout.MODELS:
@@ -212,7 +207,7 @@ class Reader:
 
     def check_sections(self) -> None:
         """Check the file's length and the sha256 of every section."""
-        file, structure = self._opened()
+        file, structure = self._open.current()
         if file.length() != structure.file_bytes:
             found = f"a file of {file.length()} bytes"
             raise damaged(self.path, found, f"{structure.file_bytes} bytes")
@@ -236,140 +231,61 @@ class Reader:
             self.raw_record(row)
 
     def _check_data(self, name: str) -> None:
-        """The digest of what may be too large to be read whole."""
-        extent, digest = self._opened()[1].extents[name], sha256()
+        """Check the digest of a dataset that may be too large to be read at once."""
+        extent, digest = self.structure.extents[name], sha256()
         self._hash(digest, extent.offset, extent.offset + extent.size)
         self._compare(name, digest.hexdigest())
 
     def _check_seal(self) -> None:
-        """All bytes but the seal's own, those between the sections included."""
-        structure, digest = self._opened()[1], sha256()
+        """Check the digest of all bytes except the seal, including those between the sections."""
+        structure, digest = self.structure, sha256()
         extent = structure.extents["seal"]
         self._hash(digest, 0, extent.offset)
         self._hash(digest, extent.offset + extent.size, structure.file_bytes)
-        if digest.digest() != self._read_extent("seal"):
+        if digest.digest() != self._open.read("seal"):
             raise damaged(self.path, "bytes that do not fit the file's seal", "those written")
 
     def _hash(self, digest: hashlib._Hash, start: int, end: int) -> None:
-        file = self._opened()[0]
+        file = self._open.current()[0]
         for place in range(start, end, _BLOCK_BYTES):
             digest.update(file.read(place, min(_BLOCK_BYTES, end - place)))
 
     def _read_classes(self) -> list[str]:
-        width = self._opened()[1].extents["classes"].item_bytes
-        names = np.frombuffer(self._checked("classes"), f"S{width}")
-        try:
-            classes = [bytes(name).decode("utf-8") for name in names]
-        except UnicodeDecodeError as error:
-            raise forbidden(self.path, "a class name that is not UTF-8", "UTF-8") from error
-        if not 1 <= len(classes) <= layout.MAX_CLASSES:
-            expected = f"1 to {layout.MAX_CLASSES}"
-            raise forbidden(self.path, f"{len(classes)} classes", expected)
-        if len(set(classes)) != len(classes) or "" in classes:
-            raise forbidden(self.path, "a class name that is empty or used twice", "distinct names")
-        return classes
+        width = self.structure.extents["classes"].item_bytes
+        return parse_classes(self.path, self._checked("classes"), width)
 
     def _read_index(self) -> NDArray[np.void]:
-        index = np.frombuffer(self._checked("index"), layout.INDEX)  # read-only
-        if (index["class"] >= len(self.classes)).any():
-            raise forbidden(self.path, "an index row of no class", f"below {len(self.classes)}")
-        if (index["images"] == 0).any() or index["images"].sum(dtype=np.uint64) > layout.MAX_IMAGES:
-            expected = f"at least one a row and {layout.MAX_IMAGES} in all"
-            raise forbidden(self.path, "an impossible number of images in the index", expected)
-        longest = max(int(index[f"{level}_bytes"].max(initial=0)) for level in layout.LEVELS)
-        if longest > layout.MAX_STREAM_BYTES:
-            expected = f"{layout.MAX_STREAM_BYTES} at most"
-            raise forbidden(self.path, f"a stream of {longest} bytes", expected)
-        sizes = index["top_bytes"].astype(np.int64) + index["bottom_bytes"]
-        self._check_places("streams", index["offset"], sizes)
-        return index
+        room = self.structure.extents["streams"].size
+        return parse_index(self.path, self._checked("index"), len(self.classes), room)
 
     def _read_raw_index(self) -> NDArray[np.void]:
         if self.raw_version is None:
             return np.zeros(0, layout.RAW_INDEX)
-        index = np.frombuffer(self._checked("raw/index"), layout.RAW_INDEX)  # read-only
-        if (index["class"] >= len(self.classes)).any() or (index["images"] == 0).any():
-            expected = f"classes below {len(self.classes)} and at least one image a row"
-            raise forbidden(self.path, "an impossible row in the index of raw images", expected)
-        if index["images"].sum(dtype=np.uint64) > layout.MAX_IMAGES:
-            raise forbidden(self.path, "too many raw images", f"{layout.MAX_IMAGES} at most")
-        if int(index["bytes"].max(initial=0)) > layout.MAX_STREAM_BYTES:
-            expected = f"{layout.MAX_STREAM_BYTES} at most"
-            raise forbidden(self.path, "too large a record of raw images", expected)
-        self._check_places("raw/data", index["offset"], index["bytes"].astype(np.int64))
-        return index
-
-    def _check_places(
-        self, name: str, offsets: NDArray[np.uint64], sizes: NDArray[np.int64]
-    ) -> None:
-        """All records lie inside their dataset and share no byte."""
-        limit = self._opened()[1].extents[name].size
-        start = np.minimum(offsets, np.uint64(limit + 1)).astype(np.int64)  # no overflow
-        end = start + sizes
-        order = np.lexsort((end, start))
-        expected = f"each in its own part of {limit} bytes"
-        if (end > limit).any():
-            raise forbidden(self.path, f"records of /{name} that lie outside of it", expected)
-        if (start[order][1:] < end[order][:-1]).any():
-            raise forbidden(self.path, f"records of /{name} that overlap", expected)
+        room = self.structure.extents["raw/data"].size
+        return parse_raw_index(self.path, self._checked("raw/index"), len(self.classes), room)
 
     def _model(self, name: str) -> Section:
-        version = self._opened()[1].versions[name]
-        config, weights = (self._read_extent(f"{name}/{part}") for part in ("config", "weights"))
+        version = self.structure.versions[name]
+        config, weights = (self._open.read(f"{name}/{part}") for part in ("config", "weights"))
         self._compare(name, section_digest(version, config, weights))
         return Section(version, parse_json(self.path, f"/{name}/config", config), weights)
 
     def _checked(self, name: str) -> bytes:
-        data = self._read_extent(name)
+        data = self._open.read(name)
         self._compare(name, sha256(data).hexdigest())
         return data
 
     def _compare(self, name: str, digest: str) -> None:
-        expected = self._opened()[1].digests[name]
+        expected = self.structure.digests[name]
         if digest != expected:
             raise damaged(self.path, f"sha256 {digest[:12]}... for /{name}", f"{expected[:12]}...")
 
-    def _read_extent(self, name: str) -> bytes:
-        file, structure = self._opened()
-        extent = structure.extents[name]
-        return file.read(extent.offset, extent.size)
-
-    # --- one descriptor a process ---------------------------------------------------------------
-
-    def _opened(self) -> tuple[StoredFile, Structure]:
-        """The file as this process opened it, and what lies where in it."""
-        if self._closed:
-            raise ValueError(f"{self.path}: the reader is closed")
-        file, structure = self._file, self._structure
-        if file is None or file.pid != os.getpid():
-            file = open_stored(self._place)
-            if file.identity != structure.identity:
-                structure = self._recognise(file)
-            self._structure, self._file = structure, file
-        return file, structure
-
-    def _recognise(self, file: StoredFile) -> Structure:
-        """A file in the old one's place will do if it has the same content, as a copy has."""
-        structure = read_structure(file)
-        if structure.fingerprint != self.fingerprint:
-            raise FormatError(
-                f"{self.path}: found another file than the one that was opened, expected the same "
-                "one in every process; open it again"
-            )
-        return structure
-
     def close(self) -> None:
         """Close the file; reading from it afterwards is a ValueError."""
-        self._closed = True
-        if self._file is not None:
-            self._file.close()
-        self._file = None
+        self._open.close()
 
     def __enter__(self) -> Reader:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
         self.close()
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_file": None}

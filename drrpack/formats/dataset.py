@@ -1,13 +1,12 @@
-"""`DRRDataset`: a ``.drr`` file as a map-style PyTorch dataset, decoded as it is used."""
+"""`DRRDataset`: a ``.drr`` file as a map-style PyTorch dataset, which decodes classes on demand."""
 
 from __future__ import annotations
 
-import operator
 import os
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, SupportsIndex, TypeAlias
 
 import numpy as np
 import torch
@@ -15,11 +14,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from drrpack.core.codec import ClassCodes, Codec, Pixels
+from drrpack.core.codec import Codec, Pixels
+from drrpack.core.codes import Codes
 from drrpack.core.errors import OptionError
-from drrpack.core.vqvae import grid_shapes
-from drrpack.formats.class_names import find_class
 from drrpack.formats.container import Reader
+from drrpack.formats.indices import Indices, class_numbers, item_numbers, one_number
 from drrpack.formats.memory import load_codec, read_codes
 from drrpack.formats.pixel_cache import PixelCache
 from drrpack.formats.raw import read_raw
@@ -27,39 +26,42 @@ from drrpack.formats.targets import ClassNumbers, Targets, checked_names, refuse
 
 CACHE_BYTES = 256 * 2**20  # 87,000 images of 32x32
 
-Indices: TypeAlias = Sequence[int] | Sequence[bool] | NDArray[np.integer[Any] | np.bool_] | Tensor
+# an image and its label, or a pair of images and it: whatever the transforms make of them
+Item: TypeAlias = tuple[Any, ...]
 
 
-class DRRDataset(Dataset[tuple[Any, ...]]):
-    """The images of a ``.drr`` file, as they come out of the codec.
+class DRRDataset(Dataset[Item]):
+    """The reconstructed images of a ``.drr`` file.
 
-    Items are ``(image, label)``, the image a uint8 tensor (3, H, W); ``transform`` is applied to
-    it. Pixels are the same bytes whatever the batch, the worker or the machine. Codes of a class
-    are decoded when one of its images is first asked for and stay in memory (160 bytes an image
-    of 32x32); pixels stay up to ``cache_bytes``. Threads may share a dataset; they decode one
-    after the other.
+    Items are ``(image, label)``; the image is a uint8 tensor (3, H, W), to which ``transform`` is
+    applied. Pixels are the same bytes for every batch, worker and machine. The codes of a class are
+    decoded when one of its images is first used, and stay in memory (160 bytes for an image of
+    32x32); pixels stay up to ``cache_bytes``. Threads may share a dataset; they decode one after
+    the other.
 
     With ``raw="pairs"`` the items are the raw exemplars that the file keeps: ``(raw,
     reconstruction, label)``, both images uint8 (3, H, W) and transformed.
 
     Args:
-        path: the file.
-        classes: names or numbers of the classes to read, all by default. Labels count in this
-            order, and only these streams are read.
+        path: the path or the address of the file.
+        classes: names or numbers of the classes to read, all by default. Labels follow this order,
+            and only the streams of these classes are read.
         transform, target_transform: applied to an image (3, H, W) uint8 and to a label.
         cache_bytes: how much memory decoded pixels may take; 0 decodes every time.
-        device: where the codec runs. Keep to the CPU where a `DataLoader` has workers.
-        raw: "pairs" for the raw exemplars beside their reconstructions, None for all images.
+        device: where the codec runs. Use the CPU if a `DataLoader` has workers.
+        raw: "pairs" for the raw exemplars with their reconstructions, None for all images.
 
     Attributes:
-        classes: names, in the order of the labels. class_to_idx: their labels, from that list.
-        targets: the label of every item. image_size: (H, W).
-        Items, arrays and copies in workers follow ``targets`` and ``classes`` where a program
-        changes them; what is read from the file does not depend on them.
+        classes: names, in the order of the labels.
+        class_to_idx: the label of each name in ``classes``; read only.
+        targets: the label of every item.
+        image_size: (H, W).
+        A program may change ``targets`` and ``classes``: items, arrays and copies in workers follow
+        the change. Reading the file does not depend on them.
 
     Raises:
-        FormatError, CorruptError: the file is not one of ours, or damaged (`drrpack.core.errors`).
-        OptionError: a class that the file does not have, or pairs where it keeps no raw images.
+        FormatError: the file is missing, damaged or not a .drr file (`drrpack.core.errors`).
+        OptionError: the file lacks one of the classes, or keeps no raw images for pairs.
     """
 
     def __init__(
@@ -67,8 +69,8 @@ class DRRDataset(Dataset[tuple[Any, ...]]):
         path: str | os.PathLike[str],
         *,
         classes: Sequence[str | int] | None = None,
-        transform: Callable[[Tensor], Any] | None = None,
-        target_transform: Callable[[int], Any] | None = None,
+        transform: Callable[[Tensor], object] | None = None,
+        target_transform: Callable[[int], object] | None = None,
         cache_bytes: int = CACHE_BYTES,
         device: str | torch.device = "cpu",
         raw: Literal["pairs"] | None = None,
@@ -76,24 +78,24 @@ class DRRDataset(Dataset[tuple[Any, ...]]):
         self.reader = Reader(path)
         self.transform, self.target_transform = transform, target_transform
         self.device = torch.device(device)
-        self._numbers = _class_numbers(self.reader, classes)
+        self._numbers = class_numbers(str(self.reader.path), self.reader.classes, classes)
         self._classes = [self.reader.classes[n] for n in self._numbers]
         self.image_size = self.reader.image_size
         counts = self.reader.images_per_class[self._numbers]
         self._starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
         labels = np.repeat(np.arange(len(counts)), counts)
-        # items are images: all of them in the order of the file, or those that are kept raw
-        self._items, self._raw = np.arange(len(labels)), None
+        # the image of each item, numbered as the classes are read: all, or those that are kept raw
+        self._images, self._raw = np.arange(len(labels)), None
         if raw is not None:
-            self._items, self._raw = _pairs(self.reader, self._numbers, self._starts, raw)
-        self._targets = Targets(str(self.reader.path), labels[self._items])
+            self._images, self._raw = _pairs(self.reader, self._numbers, self._starts, raw)
+        self._targets = Targets(str(self.reader.path), labels[self._images])
         self._codec: Codec | None = None
-        self._codes: dict[int, ClassCodes] = {}
+        self._codes: dict[int, Codes] = {}
         self._cache = PixelCache(len(labels), self.image_size, cache_bytes)
-        self._locks: dict[int, AbstractContextManager[Any]] = {}
+        self._locks: dict[int, AbstractContextManager[object]] = {}
 
     @property
-    def _lock(self) -> AbstractContextManager[Any]:
+    def _lock(self) -> AbstractContextManager[object]:
         """Held while anything is decoded and kept: codes and pixels are kept for all threads.
 
         One for each process, as another thread may hold it when this one forks.
@@ -109,7 +111,7 @@ class DRRDataset(Dataset[tuple[Any, ...]]):
         return self._targets.values
 
     @targets.setter
-    def targets(self, labels: Sequence[int] | NDArray[np.integer[Any]] | Tensor) -> None:
+    def targets(self, labels: Sequence[int] | NDArray[np.integer] | Tensor) -> None:
         self._targets.replace(labels)
 
     @property
@@ -132,34 +134,38 @@ class DRRDataset(Dataset[tuple[Any, ...]]):
             raise refused_numbers(str(self.reader.path))
 
     def __len__(self) -> int:
-        return len(self._items)
+        return len(self._images)
 
-    def __getitem__(self, index: int) -> tuple[Any, ...]:
+    def __getitem__(self, index: SupportsIndex) -> Item:
         try:
-            number = operator.index(index)
+            number = one_number(index)
         except TypeError as error:
-            raise TypeError(
-                f"{self.reader.path}: found an index of type {type(index).__name__}, expected one "
-                "whole number; for several images call pixels([…]) or codes([…])"
-            ) from error
+            raise TypeError(f"{self.reader.path}: {error}") from error
         return self.__getitems__([number])[0]
 
-    def __getitems__(self, indices: Indices) -> list[tuple[Any, ...]]:
+    def __getitems__(self, indices: Indices) -> list[Item]:
         """Several items by one call of the network; `DataLoader` finds this by itself."""
-        where = self._checked(indices)
-        parts = [self._transformed(self.pixels(where)), self._labels(where)]
+        items = self._items(indices)
+        parts = [self._transformed(self._pixels(self._images[items])), self._labels(items)]
         if self._raw is not None:
-            parts.insert(0, self._transformed(self._raw[where]))
+            parts.insert(0, self._transformed(self._raw[items]))
         return list(zip(*parts, strict=True))
 
-    def _transformed(self, pixels: Pixels) -> list[Any]:
+    def _items(self, indices: Indices) -> NDArray[np.int64]:
+        """The numbers of the items that a caller's indices mean, (n,): what is checked once."""
+        try:
+            return item_numbers(indices, len(self))
+        except (IndexError, TypeError) as error:
+            raise type(error)(f"{self.reader.path} has {len(self)} images; {error}") from error
+
+    def _transformed(self, pixels: Pixels) -> list[object]:
         # each a copy of its own: a view of the batch would keep and pickle all of it
         images = [torch.from_numpy(image.copy()) for image in pixels.transpose(0, 3, 1, 2)]
-        return images if self.transform is None else [self.transform(image) for image in images]
+        return [*images] if self.transform is None else [*map(self.transform, images)]
 
-    def _labels(self, items: NDArray[np.int64]) -> list[Any]:
+    def _labels(self, items: NDArray[np.int64]) -> list[object]:
         labels, change = self._targets.at(items), self.target_transform
-        return labels if change is None else [change(label) for label in labels]
+        return [*labels] if change is None else [*map(change, labels)]
 
     def pixels(self, indices: Indices) -> Pixels:
         """Decoded images uint8 (n, H, W, 3), without the transform.
@@ -169,23 +175,20 @@ class DRRDataset(Dataset[tuple[Any, ...]]):
         Raises:
             IndexError, TypeError: they are outside, or neither of the two.
         """
-        where = self._items[self._checked(indices)]
-        with self._lock:
-            missing = self._cache.missing(where)
-            if len(missing) == 0:
-                return self._cache.get(where)
-            decoded = self.codec.decode(self._class_codes(missing), self.image_size)
-            self._cache.put(missing, decoded)
-            return self._cache.merge(where, missing, decoded)
+        return self._pixels(self._images[self._items(indices)])
 
     def codes(self, indices: Indices) -> tuple[Tensor, Tensor]:
-        """The codes: top (n, H/8, W/8) and bottom (n, H/4, W/4), int64; ``indices`` as above."""
-        codes = self._class_codes(self._items[self._checked(indices)])
-        return torch.from_numpy(codes.top), torch.from_numpy(codes.bottom)
+        """The codes: top (n, H/T, W/T) and bottom (n, 2H/T, 2W/T), int64; ``indices`` as above.
+
+        H and W are rounded up to a multiple of T, 8 unless the file's codec has another stride.
+        """
+        codes = self._class_codes(self._images[self._items(indices)])
+        top, bottom = (torch.from_numpy(grid.astype(np.int64)) for grid in codes.grids)
+        return top, bottom
 
     def to_numpy(self) -> tuple[Pixels, NDArray[np.int64]]:
         """All images uint8 (N, H, W, 3) and labels (N,) int64: for Avalanche, PyCIL and others."""
-        codes = self._class_codes(self._items)
+        codes = self._class_codes(self._images)
         with self._lock:
             pixels = self.codec.decode(codes, self.image_size)
         return pixels, self._targets.array()
@@ -203,18 +206,25 @@ class DRRDataset(Dataset[tuple[Any, ...]]):
                 self._codec = load_codec(self.reader, self.device)
             return self._codec
 
-    def _class_codes(self, where: NDArray[np.int64]) -> ClassCodes:
-        labels = np.searchsorted(self._starts, where, side="right") - 1
+    def _pixels(self, images: NDArray[np.int64]) -> Pixels:
+        with self._lock:
+            missing = self._cache.missing(images)
+            if len(missing) == 0:
+                return self._cache.get(images)
+            decoded = self.codec.decode(self._class_codes(missing), self.image_size)
+            self._cache.put(missing, decoded)
+            return self._cache.merge(images, missing, decoded)
+
+    def _class_codes(self, images: NDArray[np.int64]) -> Codes:
+        labels = np.searchsorted(self._starts, images, side="right") - 1
         self._read_classes(np.unique(labels))
-        (th, tw), (bh, bw) = grid_shapes(*self.image_size)
-        top = np.empty((len(where), th, tw), dtype=np.int64)
-        bottom = np.empty((len(where), bh, bw), dtype=np.int64)
+        found = Codes.empty(self.codec.top_shape(self.image_size), len(images))
         for label in np.unique(labels):
             rows = np.flatnonzero(labels == label)
-            inside = where[rows] - self._starts[label]
-            top[rows] = self._codes[label].top[inside]
-            bottom[rows] = self._codes[label].bottom[inside]
-        return ClassCodes(top, bottom)
+            inside = images[rows] - self._starts[label]
+            for grid, codes in zip(found.grids, self._codes[label].grids, strict=True):
+                grid[rows] = codes[inside]
+        return found
 
     def _read_classes(self, labels: Iterable[int]) -> None:
         with self._lock:
@@ -223,19 +233,9 @@ class DRRDataset(Dataset[tuple[Any, ...]]):
                 return
             found = read_codes(self.reader, self.codec, [self._numbers[label] for label in new])
             for label in new:
-                self._codes[label] = self._narrow(found[self._numbers[label]])
+                self._codes[label] = found[self._numbers[label]]
 
-    def _narrow(self, codes: ClassCodes) -> ClassCodes:
-        small = np.uint16 if self.codec.bitswap.config.codebook_size <= 2**16 else np.int64
-        return ClassCodes(codes.top.astype(small), codes.bottom.astype(small))
-
-    def _checked(self, indices: Indices) -> NDArray[np.int64]:
-        try:
-            return _item_numbers(indices, len(self))
-        except (IndexError, TypeError) as error:
-            raise type(error)(f"{self.reader.path} has {len(self)} images; {error}") from error
-
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         """Decoded codes travel to spawned workers; networks and pixels are made anew there."""
         with self._lock:
             state = {**self.__dict__, "_codes": dict(self._codes)}
@@ -252,27 +252,6 @@ class DRRDataset(Dataset[tuple[Any, ...]]):
         )
 
 
-def _item_numbers(indices: Indices, count: int) -> NDArray[np.int64]:
-    """Which of ``count`` items a mask of booleans or whole numbers mean, as numpy has it."""
-    found = np.asarray(indices)
-    if found.dtype == bool:
-        if found.shape != (count,):
-            raise IndexError(f"a mask of shape {found.shape} does not fit: give one of ({count},)")
-        return np.flatnonzero(found)
-    if found.dtype.kind not in "iu" and found.size:  # an empty list has the type of floats
-        # of one uint64 among other whole numbers numpy makes floats, so each is asked by itself
-        each = found if isinstance(indices, Tensor) else np.asarray(indices, object)
-        whole = [_whole(index) for index in each.reshape(-1)]
-        if None in whole:
-            raise TypeError(f"indices must be whole numbers or booleans, not {found.dtype}")
-        found = np.array(whole, object)
-    outside = found[(found < -count) | (found >= count)]
-    if outside.size:
-        raise IndexError(f"{outside[0]} is outside")
-    where = found.astype(np.int64).reshape(-1)
-    return np.where(where < 0, where + count, where)
-
-
 def _pairs(
     reader: Reader, numbers: Sequence[int], starts: NDArray[np.int64], raw: str
 ) -> tuple[NDArray[np.int64], Pixels]:
@@ -283,36 +262,7 @@ def _pairs(
     if not sum(len(exemplars.positions) for exemplars in kept):
         raise OptionError(
             f"{reader.path}: keeps no raw exemplars of these classes; "
-            "encode with --raw-per-class 20 to keep some"
+            "encode with `raw_per_class=20` to keep some"
         )
-    where = [start + one.positions for start, one in zip(starts[:-1], kept, strict=True)]
-    return np.concatenate(where), np.concatenate([one.images for one in kept])
-
-
-def _class_numbers(reader: Reader, classes: Sequence[str | int] | None) -> list[int]:
-    """Numbers in the file of the wanted classes."""
-    if classes is None:
-        return list(range(len(reader.classes)))
-    if isinstance(classes, str):  # whose letters might be names, too
-        raise OptionError(f"{reader.path}: classes={classes!r}: give a list, [{classes!r}]")
-    out = []
-    for wanted in classes:
-        name = wanted if isinstance(wanted, str) else None
-        found = _whole(wanted) if name is None else find_class(reader.classes, name)
-        if found is None or not 0 <= found < len(reader.classes):
-            raise OptionError(
-                f"{reader.path} has no class {wanted!r}; it has {len(reader.classes)}: "
-                f"{', '.join(reader.classes[:5])}…"
-            )
-        out.append(found)
-    if len(set(out)) < len(out):
-        raise OptionError(f"{reader.path}: a class is asked for twice: {list(classes)!r}")
-    return out
-
-
-def _whole(number: Any) -> int | None:
-    """A whole number as Python's own; None for anything else, booleans included."""
-    try:
-        return None if isinstance(number, bool) else operator.index(number)
-    except TypeError:
-        return None
+    images = [start + one.positions for start, one in zip(starts[:-1], kept, strict=True)]
+    return np.concatenate(images), np.concatenate([one.images for one in kept])

@@ -1,4 +1,4 @@
-"""Names of classes as they are drawn: with a font that has their letters, or in escapes."""
+"""Draw the names of classes: with a font that has their letters, or as escapes."""
 
 from __future__ import annotations
 
@@ -83,11 +83,9 @@ def _installed(text: str) -> Font | None:
 @lru_cache(maxsize=1)
 def _font_files() -> list[Path]:
     """The fonts of this system, plain ones first, before them the one that matplotlib brings."""
-    try:
-        from matplotlib import get_data_path
-        from matplotlib.font_manager import findSystemFonts
-    except ImportError:
-        return []
+    from matplotlib import get_data_path  # slow to import, and few names need it
+    from matplotlib.font_manager import findSystemFonts
+
     own = Path(get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
     return [own, *sorted(map(Path, findSystemFonts()), key=_plainness)]
 

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from drrpack.core.errors import CorruptError, FormatError, UnsafeError
+from drrpack.core.section import Section
 
 FORMAT = "drr"
 FORMAT_VERSION = "1.0"
@@ -75,15 +76,6 @@ AnyPath = str | PathLike[str]
 
 
 @dataclass(frozen=True)
-class Section:
-    """A stored model: ``config`` says what it is and in which order ``data`` holds its tensors."""
-
-    version: str  # of this element, apart from the file's
-    config: Json
-    data: bytes
-
-
-@dataclass(frozen=True)
 class Chunk:
     """The two streams of some images of one class; a class may have several chunks, in order."""
 
@@ -91,7 +83,7 @@ class Chunk:
     images: int
     top: bytes
     bottom: bytes
-    codes_digest: int  # `drrpack.core.codec.ClassCodes.digest` of what they decode to
+    codes_digest: int  # `drrpack.core.codes.Codes.digest` of what they decode to
 
 
 @dataclass(frozen=True)

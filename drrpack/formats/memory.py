@@ -2,36 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 import torch
 
 from drrpack.core.ans import Words
-from drrpack.core.codec import ClassCodes, ClassStreams, Codec, assemble, first_difference
+from drrpack.core.codec import ClassStreams, Codec, assemble, first_difference
+from drrpack.core.codes import Codes
+from drrpack.core.entropy.sections import pack_entropy, unpack_entropy
 from drrpack.core.errors import CorruptError, DrrError, ExactnessError, VersionError
-from drrpack.core.vqvae import grid_shapes
-from drrpack.core.weights import pack_bitswap, pack_vqvae, unpack_bitswap, unpack_vqvae
+from drrpack.core.section import Section
+from drrpack.core.weights import pack_vqvae, unpack_vqvae
 from drrpack.formats import shipped
-from drrpack.formats.container import Chunk, Reader, Section
+from drrpack.formats.container import Chunk, Reader
 from drrpack.formats.encoder import decoder_alone, of_quality, with_encoder
 from drrpack.formats.layout import check_expansion
 
-__all__ = ["SECTION_VERSIONS", "chunk", "decoder_alone", "load_codec", "read_codes", "sections"]
+__all__ = ["chunk", "decoder_alone", "load_codec", "read_codes", "sections"]
 
-SECTION_VERSIONS = ("1.0", "2.0")
+VQVAE_VERSIONS = ("1.0", "2.0", "3.0")
 
 
 def sections(codec: Codec) -> tuple[Section, Section]:
     """The two model sections of a file: VQ-VAE and entropy model."""
-    levels = {"top": codec.top, "bottom": codec.bottom}
-    vqvae = pack_vqvae(codec.vqvae, codec.bits)
-    entropy = pack_bitswap(
-        codec.bitswap,
-        {name: level.table for name, level in levels.items()},
-        {name: level.layout for name, level in levels.items()},
-    )
-    return Section(*vqvae), Section(*entropy)
+    vqvae = pack_vqvae(codec.vqvae, codec.pixels.bits)
+    return vqvae, pack_entropy(codec.entropy, codec.layouts)
 
 
 def chunk(class_index: int, made: ClassStreams) -> Chunk:
@@ -67,30 +63,32 @@ def load_codec(
         VersionError: a section's version is unknown. CorruptError: a section is damaged.
         OptionError: an encoder is asked for, and there is none.
     """
-    vqvae, entropy_model = _known(reader, "VQ-VAE"), _known(reader, "entropy model")
+    vqvae = _known_vqvae(reader)
+    entropy_model = shipped.whole(reader.entropy_model, reader.path)
     if encoder and vqvae.config.get("encoder") is False:
         vqvae = with_encoder(reader, vqvae)
     try:
         network, bits = unpack_vqvae(vqvae)
-        codec = assemble(network, bits, *unpack_bitswap(entropy_model), device, carrier)
+        codec = assemble(network, bits, *unpack_entropy(entropy_model), device, carrier)
+    except VersionError as error:
+        raise VersionError(f"{reader.path}: {error}") from error
     except (CorruptError, ExactnessError) as error:
         raise CorruptError(f"{reader.path}: {error}; take the file from a backup") from error
     return of_quality(codec, reader, look=encoder)
 
 
-def _known(reader: Reader, name: str) -> Section:
-    """A model section, if this program knows its version."""
-    section = reader.vqvae if name == "VQ-VAE" else reader.entropy_model
-    section = shipped.whole(section, reader.path)
-    if section.version.split(".")[0] not in {known.split(".")[0] for known in SECTION_VERSIONS}:
+def _known_vqvae(reader: Reader) -> Section:
+    """The section of the VQ-VAE, if this program knows its version."""
+    section = shipped.whole(reader.vqvae, reader.path)
+    if section.major not in {known.split(".")[0] for known in VQVAE_VERSIONS}:
         raise VersionError(
-            f"{reader.path}: its {name} has version {section.version}, this program reads "
-            f"{' and '.join(SECTION_VERSIONS)}; update drrpack"
+            f"{reader.path}: its VQ-VAE has version {section.version}, this program reads "
+            f"{', '.join(VQVAE_VERSIONS)}; update drrpack"
         )
     return section
 
 
-def read_codes(reader: Reader, codec: Codec, classes: Iterable[int]) -> dict[int, ClassCodes]:
+def read_codes(reader: Reader, codec: Codec, classes: Iterable[int]) -> dict[int, Codes]:
     """The codes of the classes with these numbers, decoded side by side.
 
     Raises:
@@ -98,7 +96,7 @@ def read_codes(reader: Reader, codec: Codec, classes: Iterable[int]) -> dict[int
     """
     wanted = list(classes)
     rows = np.array([r for c in wanted for r in np.flatnonzero(reader.index["class"] == c)], int)
-    top_shape = grid_shapes(*reader.image_size)[0]
+    top_shape = codec.top_shape(reader.image_size)
     chosen = reader.index[rows]
     packed = int((chosen["top_bytes"].astype(np.int64) + chosen["bottom_bytes"]).sum())
     codes_an_image = 5 * top_shape[0] * top_shape[1]  # the bottom has four times as many
@@ -118,10 +116,10 @@ def read_codes(reader: Reader, codec: Codec, classes: Iterable[int]) -> dict[int
             "models are damaged, or this machine does not compute exactly; try another machine, or "
             "take the file from a backup"
         )
-    out: dict[int, list[ClassCodes]] = {c: [] for c in wanted}
+    parts: dict[int, list[Codes]] = {c: [Codes.empty(top_shape)] for c in wanted}
     for row, codes in zip(rows, decoded, strict=True):
-        out[int(reader.index["class"][row])].append(codes)
-    return {c: _join(parts, top_shape) for c, parts in out.items()}
+        parts[int(reader.index["class"][row])].append(codes)
+    return {c: Codes.concat(chunks) for c, chunks in parts.items()}
 
 
 def _streams(reader: Reader, row: int) -> ClassStreams:
@@ -132,14 +130,3 @@ def _streams(reader: Reader, row: int) -> ClassStreams:
         raise CorruptError(f"{reader.path}: class {name}: {error}") from error
     images, digest = (int(reader.index[name][row]) for name in ("images", "codes_digest"))
     return ClassStreams(images, top, bottom, digest)
-
-
-def _join(parts: Sequence[ClassCodes], shape: tuple[int, int]) -> ClassCodes:
-    """The chunks of one class, in their order; a class may have none."""
-    empty = ClassCodes(
-        np.empty((0, *shape), np.int64), np.empty((0, 2 * shape[0], 2 * shape[1]), np.int64)
-    )
-    every = [*parts] or [empty]
-    return ClassCodes(
-        np.concatenate([p.top for p in every]), np.concatenate([p.bottom for p in every])
-    )

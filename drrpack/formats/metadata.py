@@ -1,24 +1,66 @@
-"""Reading a file's metadata: notes for people, in which a file may hold anything, or nothing."""
+"""Read the metadata of a file: notes for people, which may hold anything or nothing.
+
+Each function takes the metadata as parsed from JSON. A value of the wrong type counts as missing.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import PureWindowsPath
-from typing import Any
+from typing import TypeGuard
 
 from drrpack.formats.layout import Json
+from drrpack.formats.sources.reading import Reading
 
 NEAREST = 100  # the quality of images whose codes are the nearest
 
 
+@dataclass(frozen=True)
+class SourceRecord:
+    """A folder that images of the file came from.
+
+    Attributes:
+        classes: the classes that were taken from it, in the order of the file.
+        name: what the folder was called. path: where it lay, in files of earlier versions.
+        digests: by split, of the pictures. listings: by split, of the names and sizes of files.
+        reading: how the pictures were read.
+        fitted: the classes that a fit of the codec began with, where they are recorded apart.
+        kind: the name of a source that lies in no folder.
+    """
+
+    classes: tuple[str, ...]
+    name: str | None = None
+    path: str | None = None
+    digests: Mapping[str, str] = field(default_factory=dict)
+    listings: Mapping[str, str] = field(default_factory=dict)
+    reading: Reading = field(default_factory=Reading)
+    fitted: tuple[str, ...] | None = None
+    kind: str | None = None
+
+    @property
+    def shown(self) -> str:
+        """What to call the folder in a message."""
+        return repr(self.path if self.name is None else self.name)
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """One fit of the codec, on the first classes of the source with this digest."""
+
+    source_digest: str
+    classes: int
+
+
 def part(metadata: Json, name: str) -> Json:
-    """The object called ``name``; an empty one where there is none, or something else."""
-    found: Any = metadata.get(name)
+    """The object called ``name``; empty if it is missing or not an object."""
+    found: object = metadata.get(name)
     return found if isinstance(found, dict) else {}
 
 
 def number(metadata: Json, name: str) -> float | None:
     """The number called ``name``, if it is one."""
-    found: Any = metadata.get(name)
+    found: object = metadata.get(name)
     return found if isinstance(found, int | float) and not isinstance(found, bool) else None
 
 
@@ -28,8 +70,10 @@ def quality(metadata: Json) -> int | None:
     None where that is not recorded: they are the nearest then. Raises ValueError where it is no
     such number.
     """
-    found: Any = metadata.get("quality")
-    if found is not None and (type(found) is not int or not 0 <= found <= NEAREST):
+    found: object = metadata.get("quality")
+    if found is None:
+        return None
+    if not _is_whole(found) or not 0 <= found <= NEAREST:
         raise ValueError(f"its quality is {found!r}, expected 0 to {NEAREST}")
     return found
 
@@ -42,10 +86,10 @@ def known_quality(metadata: Json) -> int | None:
         return None
 
 
-def sources(metadata: Json) -> list[Json]:
-    """The rows of ``sources``, where images came from, as far as they can be understood."""
-    rows: Any = metadata.get("sources")
-    return [row for row in rows if _is_source(row)] if isinstance(rows, list) else []
+def sources(metadata: Json) -> list[SourceRecord]:
+    """Where the images came from, as far as it can be understood."""
+    records = [_source(row) for row in _rows(metadata)]
+    return [record for record in records if record is not None]
 
 
 def fitted_classes(metadata: Json) -> list[str]:
@@ -54,53 +98,90 @@ def fitted_classes(metadata: Json) -> list[str]:
     Empty where nothing is known of them: a codec that came with drrpack, or from another file, was
     fitted on images that the file does not name.
     """
-    turns, fit = list[Json](), part(metadata, "fit")
-    while fit:
-        turns.append(fit)
-        fit = part(fit, "before")
+    fits = _fits(part(metadata, "fit"))
     found = dict[str, None]()
-    for row in sources(metadata):
-        counts = [turn["classes"] for turn in turns if _was_fitted_on(turn, row)]
+    for source in sources(metadata):
+        digest = source.digests.get("train")
+        most = max((fit.classes for fit in fits if fit.source_digest == digest), default=0)
         # a file that has lost classes since (`drop`) keeps the names of those that mattered
-        found |= dict.fromkeys(_fitted(row, row["classes"])[: max(counts, default=0)])
+        names = source.classes if source.fitted is None else source.fitted
+        found |= dict.fromkeys(names[:most])
     return list(found)
 
 
-def _was_fitted_on(fit: Json, row: Json) -> bool:
-    digest = part(row, "digest").get("train")
-    known = digest is not None and digest == fit.get("source_digest")
-    return known and type(fit.get("classes")) is int
-
-
-def _fitted(row: Json, otherwise: list[Any]) -> list[Any]:
-    names: Any = row.get("fitted", otherwise)
-    return names if isinstance(names, list) else [None]
-
-
 def shared_sources(metadata: Json) -> list[Json]:
-    """The same as a new file holds them: where a folder lay is for nobody else to know.
+    """The rows of ``sources`` as a new file holds them: it does not say where a folder lay.
 
-    Files of before record that path; its last component is all that is kept of it.
+    Files of earlier versions record that path; its last component is all that is kept of it.
     """
-    return [_without_path(row) for row in sources(metadata)]
+    return [_without_path(row) for row in _rows(metadata) if _source(row) is not None]
+
+
+def _rows(metadata: Json) -> list[Json]:
+    rows: object = metadata.get("sources")
+    return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+
+
+def _source(row: Json) -> SourceRecord | None:
+    """One row of ``sources``; None where it is not as this program writes it."""
+    classes = _names(row.get("classes"))
+    fitted = _names(row.get("fitted")) if "fitted" in row else None
+    if classes is None or ("fitted" in row and fitted is None):
+        return None
+    if not {"name", "path"} & row.keys() or not all(
+        isinstance(row.get(name, ""), str) for name in ("name", "path")
+    ):
+        return None
+    if row.get("size") is not None and not _is_whole(row["size"]):
+        return None
+    return SourceRecord(
+        classes,
+        name=row.get("name"),
+        path=row.get("path"),
+        digests=_texts(part(row, "digest")),
+        listings=_texts(part(row, "listing")),
+        reading=Reading.from_json(row),
+        fitted=fitted,
+        kind=_kind(row),
+    )
+
+
+def _fits(log: Json) -> list[_Fit]:
+    """All fits of the codec, the last one first: each log holds the one before it."""
+    found = []
+    while log:
+        digest, classes = log.get("source_digest"), log.get("classes")
+        if isinstance(digest, str) and _is_whole(classes):
+            found.append(_Fit(digest, classes))
+        log = part(log, "before")
+    return found
 
 
 def _without_path(row: Json) -> Json:
     kept = {name: value for name, value in row.items() if name != "path"}
     if "path" in row and "name" not in row:
-        kept["name"] = PureWindowsPath(
-            row["path"]
-        ).name  # which knows the separators of both worlds
+        # of Windows, as it knows the separators of both worlds
+        kept["name"] = PureWindowsPath(row["path"]).name
     return kept
 
 
-def _is_source(row: Any) -> bool:
-    return (
-        isinstance(row, dict)
-        and ("path" in row or "name" in row)
-        and all(isinstance(row.get(name, ""), str) for name in ("path", "name"))
-        and isinstance(row.get("classes"), list)
-        and all(isinstance(name, str) for name in row["classes"])
-        and all(isinstance(name, str) for name in _fitted(row, []))
-        and (row.get("size") is None or type(row["size"]) is int)
-    )
+def _names(value: object) -> tuple[str, ...] | None:
+    """A list of names; None for anything else."""
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        return None
+    return tuple(value)
+
+
+def _kind(row: Json) -> str | None:
+    """An empty name, which no source has, for what is no name."""
+    kind: object = row.get("kind")
+    return kind if isinstance(kind, str) else "" if "kind" in row else None
+
+
+def _texts(values: Json) -> dict[str, str]:
+    return {name: value for name, value in values.items() if isinstance(value, str)}
+
+
+def _is_whole(value: object) -> TypeGuard[int]:
+    """Whether a value is a whole number; True and False are not, though Python calls them int."""
+    return type(value) is int

@@ -1,7 +1,7 @@
-"""The raw images behind a ``.drr`` file: found again by the name and the digests that it records.
+"""Find the raw images of a ``.drr`` file again, by the name and the digests that it records.
 
-A file may come from anywhere, so no text of it is ever opened as a path. Where a folder lies, the
-user's own machine remembers, or it lies at hand, or the user says it.
+A file may come from anywhere, so drrpack never opens text from it as a path. The user's machine
+remembers where a folder is; otherwise the folder is beside the file, or the user names it.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from drrpack.formats import metadata, whereabouts
 from drrpack.formats.container import Reader
 from drrpack.formats.files.addresses import is_address
 from drrpack.formats.layout import Json
-from drrpack.formats.sources.listing import called, folder_name, listings
+from drrpack.formats.metadata import SourceRecord
+from drrpack.formats.sources.listing import called, listings
 from drrpack.formats.sources.reading import Reading
-from drrpack.formats.sources.source import Source, Split, open_as
+from drrpack.formats.sources.source import Opening, Source, Split, open_as, reopened
 from drrpack.formats.sources.splits import Pixels
 
 
@@ -42,7 +43,7 @@ class Originals:
     @property
     def roots(self) -> str:
         """The folders, for a message."""
-        return ", ".join(str(part.source.root) for part in self.parts)
+        return ", ".join(part.source.place for part in self.parts)
 
     def load(self, name: str) -> Pixels:
         """The images of a class (n, H, W, 3) uint8, in the order in which the file has them.
@@ -83,10 +84,12 @@ def record(source: Source) -> Json:
     digests = {"train": source.digest()}
     if source.has_test:
         digests["test"] = source.digest("test")
+    without = {} if source.root is not None else {"kind": source.kind}
     return {
-        "name": folder_name(source.root),
+        "name": source.name,
+        **without,
         "digest": digests,
-        "listing": listings(source.root),
+        "listing": {} if source.root is None else listings(source.root),
         **source.reading.to_json(),
         "classes": list(source.classes),
     }
@@ -95,22 +98,23 @@ def record(source: Source) -> Json:
 def remember(source: Source) -> None:
     """Keep in mind, on this machine, where a source lies whose `record` a file has."""
     splits: list[Split] = ["train", "test"] if source.has_test else ["train"]
-    whereabouts.remember(source.root, [source.digest(split) for split in splits])
+    if source.root is not None:
+        whereabouts.remember(source.root, [source.digest(split) for split in splits])
 
 
 def open_originals(
     reader: Reader, given: Path | None, split: Split, *, trusted: bool = False
 ) -> Originals:
-    """Open what was encoded, and check ``split`` of it.
+    """Open the folders that were encoded, and check their ``split``.
 
-    Each folder must hold the very images that were encoded, as their digest shows. ``given`` is
-    where one of them is now; others are looked for as `_find` does. ``trusted``: paths that the
-    file itself names may be opened, as files of before do.
+    Each folder must hold exactly the images that were encoded; their digest shows it. ``given`` is
+    the present place of one folder; `_find` looks for the others. ``trusted``: paths that an older
+    file names may be opened.
 
     Raises:
-        SourceError: a folder is gone or not to be found, has changed, or lacks the split.
+        SourceError: a folder can't be found, has changed, or lacks the split.
     """
-    option = "--test DIR" if split == "test" else "--source DIR"
+    option = "`test=DIR`" if split == "test" else "`source=DIR`"
     records = _records(reader)
     if not records:
         fix = "" if split == "train" else f"; say where raw test images are with {option}"
@@ -119,40 +123,60 @@ def open_originals(
 
 
 def untrusted_paths(reader: Reader, given: Path | None) -> list[str]:
-    """The paths that a file of before names for folders that are to be found in no other way."""
+    """The paths that an older file names for folders that can't be found in another way."""
     records = _records(reader)
     if given is not None and len(records) == 1:
         return []
-    places = [(kept, _find(reader, kept)) for kept in records if "path" in kept]
-    return [kept["path"] for kept, found in places if found is None or not found.is_dir()]
+    places = [(kept.path, _find(reader, kept)) for kept in records]
+    lost = [path for path, found in places if found is None or not found.is_dir()]
+    return [path for path in lost if path is not None]
 
 
-def _open_part(reader: Reader, kept: Json, given: Path | None, split: Split, trusted: bool) -> Part:
+def _open_part(
+    reader: Reader, kept: SourceRecord, given: Path | None, split: Split, trusted: bool
+) -> Part:
     """One recorded folder, or the one given in its place."""
-    option = "--test DIR" if split == "test" else "--source DIR"
-    digests = metadata.part(kept, "digest")
-    if split == "test" and split not in digests:
+    option = "`test=DIR`" if split == "test" else "`source=DIR`"
+    if split == "test" and split not in kept.digests:
         raise SourceError(
-            f"{reader.path}: the source {kept.get('name', kept.get('path'))!r} had no test/ or "
-            f"val/ when it was encoded; say where raw test images are with {option}"
+            f"{reader.path}: the source {kept.shown} had no test/ or val/ when it was encoded; "
+            f"say where raw test images are with {option}"
         )
+    how = Opening(kept.reading, skip_bad=True, splits=[split])
+    if kept.kind is not None:
+        return Part(_without_folder(reader, kept, how, split), split, kept.classes)
     path = _place(reader, kept, given, split, trusted)
     if path is None or (path != given and not path.is_dir()):
-        where = "--source DIR" if split == "train" else f"--source DIR, or others with {option}"
+        where = "`source=DIR`" if split == "train" else f"`source=DIR`, or others with {option}"
         raise SourceError(f"{reader.path}: {_missing(kept, path)}; say where they are with {where}")
     # bad pictures may have been left out when encoding; the digest tells whether the same ones
-    source = open_as(path, Reading.from_json(kept), splits=[split], skip_bad=True)
-    if source.digest(split) != digests.get(split):
+    source = open_as(path, how)
+    if source.digest(split) != kept.digests.get(split):
         raise SourceError(
-            f"{source.root}: its {split} images are not those that {reader.path} was made from; "
+            f"{source.place}: its {split} images are not those that {reader.path} was made from; "
             f"say where those are with {option}"
         )
-    whereabouts.remember(source.root, [source.digest(split)])
-    return Part(source, split, tuple(kept["classes"]))
+    if source.root is not None:
+        whereabouts.remember(source.root, [source.digest(split)])
+    return Part(source, split, kept.classes)
+
+
+def _without_folder(reader: Reader, kept: SourceRecord, how: Opening, split: Split) -> Source:
+    """The source of a record without a folder, which is opened by the name of its kind."""
+    source = None if kept.kind is None else reopened(kept.kind, how)
+    if source is not None and source.digest(split) == kept.digests.get(split):
+        return source
+    fix = "say where raw test images are with `test=DIR`"
+    if split == "train":
+        fix = "encode from a folder where the raw images are to be found again"
+    raise SourceError(
+        f"{reader.path}: its images came from {kept.shown}, which is no folder and can't "
+        f"be opened again; {fix}"
+    )
 
 
 def _place(
-    reader: Reader, kept: Json, given: Path | None, split: Split, trusted: bool
+    reader: Reader, kept: SourceRecord, given: Path | None, split: Split, trusted: bool
 ) -> Path | None:
     """Where a recorded folder should be: ``given``, unless that is another one of several."""
     if given is not None and len(_records(reader)) == 1:
@@ -162,41 +186,41 @@ def _place(
     found = _find(reader, kept, split)
     if found is not None and found.is_dir():
         return found
-    return Path(kept["path"]) if trusted and "path" in kept else given or found
+    return Path(kept.path) if trusted and kept.path is not None else given or found
 
 
-def _find(reader: Reader, kept: Json, split: Split = "train") -> Path | None:
+def _find(reader: Reader, kept: SourceRecord, split: Split = "train") -> Path | None:
     """Where a recorded folder lies on this machine, as far as that can be told without its help.
 
     A folder of its name, beside the file or where one works, must have its listing. Where it was
     last seen it may have changed: the digest of its pictures will show.
     """
-    remembered = whereabouts.find(metadata.part(kept, "digest").get(split))
+    remembered = whereabouts.find(kept.digests.get(split))
     around = [Path()] if is_address(reader.path) else [Path(reader.path).parent, Path()]
-    nearby = [path for place in around for path in called(place, kept.get("name", ""))]
+    nearby = [path for place in around for path in called(place, kept.name or "")]
     candidates = [*([] if remembered is None else [remembered]), *nearby]
     same = (path for path in candidates if _listed(path, kept, split))
     return next(same, remembered)
 
 
-def _listed(folder: Path, kept: Json, split: Split) -> bool:
+def _listed(folder: Path, kept: SourceRecord, split: Split) -> bool:
     """Whether a folder holds files of the recorded names and sizes."""
-    recorded = metadata.part(kept, "listing").get(split)
-    return isinstance(recorded, str) and listings(folder).get(split) == recorded
+    recorded = kept.listings.get(split)
+    return recorded is not None and listings(folder).get(split) == recorded
 
 
-def _missing(kept: Json, path: Path | None) -> str:
-    """What is known of a folder that is not to be found."""
+def _missing(kept: SourceRecord, path: Path | None) -> str:
+    """Say where a folder was looked for without success."""
     if path is not None:
         return f"the images it was made from are not at {path} any more"
-    if "path" in kept:
+    if kept.path is not None:
         return (
-            f"found the path {kept['path']!r} for the images it was made from, which is not opened "
-            "on the word of a file"
+            f"found the path {kept.path!r} for the images it was made from, which drrpack does "
+            "not open only because a file names it"
         )
     return (
-        f"found no folder {kept.get('name')!r} with the images it was made from, neither beside it "
-        "nor here nor where this machine has seen them"
+        f"found no folder {kept.name!r} with the images it was made from: not beside the file, "
+        "not in the current folder, and not where this machine has seen them before"
     )
 
 
@@ -215,7 +239,7 @@ def open_test(
     if given is None:
         found = open_originals(reader, moved, "test", trusted=trusted)
     else:
-        source = open_as(given, recorded_reading(reader))
+        source = open_as(given, Opening(recorded_reading(reader)))
         split: Split = "test" if source.has_test else "train"
         _refuse_training_images(reader, source, split)
         found = Originals((Part(source, split, source.classes),))
@@ -227,31 +251,31 @@ def _check_fit(reader: Reader, found: Originals) -> None:
     for part in found.parts:
         if part.source.image_size != reader.image_size:
             raise SourceError(
-                f"{part.source.root}: its images are {_size(part.source.image_size)}, those of "
+                f"{part.source.place}: its images are {_size(part.source.image_size)}, those of "
                 f"{reader.path} are {_size(reader.image_size)}; give test images of that size"
             )
 
 
 def _refuse_training_images(reader: Reader, source: Source, split: Split) -> None:
-    """An accuracy on what the memory was made of would say nothing."""
+    """Raise SourceError for training images, on which an accuracy would mean nothing."""
     digest = source.digest(split)
-    known = [metadata.part(kept, "digest").get("train") for kept in _records(reader)]
+    known = [kept.digests.get("train") for kept in _records(reader)]
     if digest in known:
         raise SourceError(
-            f"{source.root}: these are the training images that {reader.path} was made from; "
-            "give other images to test on with --test DIR"
+            f"{source.place}: these are the training images that {reader.path} was made from; "
+            "give other images to test on with `test=DIR`"
         )
 
 
-def _records(reader: Reader) -> Sequence[Json]:
+def _records(reader: Reader) -> Sequence[SourceRecord]:
     return metadata.sources(reader.metadata)
 
 
 def recorded_reading(reader: Reader) -> Reading:
-    """How the memory's images were read, its --size above all: other images are read so as well."""
+    """How the memory's images were read, above all their size; other images are read alike."""
     reading = Reading()
     for kept in _records(reader):
-        reading = reading.or_as(Reading.from_json(kept))
+        reading = reading.or_as(kept.reading)
     return reading
 
 

@@ -9,8 +9,8 @@ from drrpack.core.codec import Pixels
 
 
 class PixelCache:
-    """Decoded images up to a budget; the first that come stay, as a shuffled loader's order has
-    no memory that eviction could follow. Memory is taken as it fills.
+    """Decoded images, by their numbers, up to a budget. The first that come stay, as a shuffled
+    loader's order has no memory that eviction could follow. Memory is taken as it fills.
 
     Threads need a lock around it. A fork does not: one in the middle of `put` leaves the child a
     cache with less room.
@@ -23,16 +23,16 @@ class PixelCache:
         self.store: Pixels | None = None
         self.used = 0
 
-    def missing(self, where: NDArray[np.int64]) -> NDArray[np.int64]:
-        return np.unique(where[self.slot[where] < 0])
+    def missing(self, images: NDArray[np.int64]) -> NDArray[np.int64]:
+        return np.unique(images[self.slot[images] < 0])
 
-    def get(self, where: NDArray[np.int64]) -> Pixels:
+    def get(self, images: NDArray[np.int64]) -> Pixels:
         if self.store is None:
             return np.empty((0, *self.size, 3), dtype=np.uint8)
-        return self.store[self.slot[where]]
+        return self.store[self.slot[images]]
 
-    def put(self, where: NDArray[np.int64], pixels: Pixels) -> None:
-        count = min(len(where), self.room - self.used)
+    def put(self, images: NDArray[np.int64], pixels: Pixels) -> None:
+        count = min(len(images), self.room - self.used)
         if count <= 0:
             return
         if self.store is None:
@@ -40,14 +40,14 @@ class PixelCache:
         start = self.used
         self.used += count  # first, and the slots last: what a fork finds in between is unused
         self.store[start : start + count] = pixels[:count]
-        self.slot[where[:count]] = np.arange(start, start + count)
+        self.slot[images[:count]] = np.arange(start, start + count)
 
-    def merge(self, where: NDArray[np.int64], fresh: NDArray[np.int64], pixels: Pixels) -> Pixels:
-        """The images ``where``, of which those in ``fresh`` (sorted) are ``pixels``."""
-        out = np.empty((len(where), *self.size, 3), dtype=np.uint8)
-        place = np.searchsorted(fresh, where).clip(0, len(fresh) - 1)
-        new = fresh[place] == where
+    def merge(self, images: NDArray[np.int64], fresh: NDArray[np.int64], pixels: Pixels) -> Pixels:
+        """The pixels of ``images``; those of ``fresh``, sorted numbers, were just decoded."""
+        out = np.empty((len(images), *self.size, 3), dtype=np.uint8)
+        place = np.searchsorted(fresh, images).clip(0, len(fresh) - 1)
+        new = fresh[place] == images
         out[new] = pixels[place[new]]
         if not new.all():
-            out[~new] = self.get(where[~new])
+            out[~new] = self.get(images[~new])
         return out

@@ -1,4 +1,4 @@
-"""A picture of what a memory holds: reconstructions, the originals above them where they are."""
+"""A picture of reconstructions, with the originals above them if they can be found."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def _encoded(picture: Image.Image, path: Path) -> bytes:
     if longest is not None and max(picture.size) > longest:
         raise OptionError(
             "{}: the picture has {}x{} pixels, and a side of a {} file has {} at most; ask for "
-            "fewer --rows or --columns, or end the name in .png".format(
+            "fewer `rows` or `columns`, or end the name in .png".format(
                 path, *picture.size, format, longest
             )
         )

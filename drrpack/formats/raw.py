@@ -1,7 +1,7 @@
-"""Raw exemplars: some images of a class kept without loss, as one tall picture.
+"""Raw exemplars: some images of a class, stored without loss as one tall picture.
 
-Lossless WebP of all images of a record, one above the other, takes 6 % less than one file for each
-(1763 bytes an image of 32x32 against 1869; PNG takes 2455).
+One lossless WebP of all images of a record, one above the other, takes 6 % less than a file for
+each image (1763 instead of 1869 bytes for an image of 32x32; PNG takes 2455).
 """
 
 from __future__ import annotations

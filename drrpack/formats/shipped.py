@@ -10,16 +10,16 @@ import json
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
+from drrpack.core.entropy.sections import STREAMS
 from drrpack.core.errors import CorruptError, DrrError, OptionError, VersionError
-from drrpack.formats.build import section_digest
-from drrpack.formats.container import Reader, Section
+from drrpack.core.section import Json, Section
+from drrpack.formats.container import Reader
+from drrpack.formats.hdf5.build import section_digest
 from drrpack.formats.layout import AnyPath
 
 FOLDER = Path(str(files("drrpack"))) / "data"
 VERSION = "shipped"
-STREAMS = "streams"  # the layout of a file's own streams: a key of an entropy model's config
 
 
 def known(section: Section) -> bool:
@@ -35,11 +35,10 @@ def thin(section: Section) -> Section:
     """
     if not known(section):
         raise OptionError(
-            "--thin leaves out codecs that come with drrpack, and this one does not; "
-            "encode without it"
+            "`thin` leaves out codecs that come with drrpack, and this codec does not; "
+            "encode without `thin`"
         )
-    kept = {name: section.config[name] for name in section.config if name == STREAMS}
-    return Section(VERSION, {"sha256": key(section), **kept}, b"")
+    return Section(VERSION, {"sha256": key(section), **_layouts(section)}, b"")
 
 
 def whole(section: Section, path: AnyPath) -> Section:
@@ -59,13 +58,17 @@ def whole(section: Section, path: AnyPath) -> Section:
             "wrote it and not with this one; update drrpack"
         )
     model = _shipped(FOLDER)[digest]
-    kept = {name: section.config[name] for name in section.config if name == STREAMS}
-    return Section(model.version, {**model.config, **kept}, model.data)
+    return Section(model.version, {**model.config, **_layouts(section)}, model.data)
+
+
+def _layouts(section: Section) -> Json:
+    """Of a section's config the layouts of the file's own streams, which an entropy model has."""
+    return {name: value for name, value in section.config.items() if name == STREAMS}
 
 
 def key(section: Section) -> str:
-    """What names a model: the digest of its section but for the layout of streams."""
-    config: dict[str, Any] = {k: v for k, v in section.config.items() if k != STREAMS}
+    """The name of a model: the digest of its section without the layout of streams."""
+    config = {k: v for k, v in section.config.items() if k != STREAMS}
     text = json.dumps(config, sort_keys=True, separators=(",", ":")).encode()
     return section_digest(section.version, text, section.data)
 

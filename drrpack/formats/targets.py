@@ -1,15 +1,15 @@
-"""The labels of the items of a `DRRDataset`: those of the file, until a program sets others."""
+"""The labels of the items of a `DRRDataset`, which a program may replace."""
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
 from drrpack.core.errors import OptionError
+from drrpack.formats.indices import whole_number
 
 _RANGE = range(-(2**63), 2**63)  # of an int64
 
@@ -35,7 +35,7 @@ class Targets:
             self._list = self._labels.tolist()
         return self._list
 
-    def replace(self, given: Any) -> None:
+    def replace(self, given: object) -> None:
         """Take other labels: whole numbers, one for each item. A list is kept, anything else
         (an array, a tensor, a tuple) copied into one.
 
@@ -62,21 +62,17 @@ class Targets:
         """All labels (N,), a copy. Raises OptionError as `replace`."""
         return np.array(self.at(np.arange(len(self._labels))), dtype=np.int64)
 
-    def _check_length(self, labels: Sequence[Any]) -> None:
+    def _check_length(self, labels: Sequence[object]) -> None:
         if len(labels) != len(self._labels):
             wanted = f"{len(self._labels)}, one for each item"
             self._refuse(f"{len(labels)} targets", wanted)
 
-    def _numbers(self, labels: Sequence[Any], items: Sequence[int]) -> list[int]:
+    def _numbers(self, labels: Sequence[object], items: Sequence[int]) -> list[int]:
         out = []
         for item in items:
-            label = labels[item]
-            try:
-                number = operator.index(label)
-            except TypeError:
-                number = None
-            if number is None or isinstance(label, bool) or number not in _RANGE:
-                self._refuse(f"targets[{item}] = {label!r}", "a whole number of 64 bits")
+            number = whole_number(labels[item])
+            if number is None or number not in _RANGE:
+                self._refuse(f"targets[{item}] = {labels[item]!r}", "a whole number of 64 bits")
             out.append(number)
         return out
 
@@ -100,7 +96,7 @@ class ClassNumbers(dict[str, int]):
     __setitem__ = __delitem__ = __ior__ = _refuse
     clear = pop = popitem = setdefault = update = _refuse
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         return dict, (dict(self),)
 
 
@@ -112,7 +108,7 @@ def refused_numbers(path: str) -> OptionError:
     )
 
 
-def checked_names(path: str, names: Any) -> list[str]:
+def checked_names(path: str, names: object) -> list[str]:
     """Other names for classes; a list is kept, anything else copied into one.
 
     Raises:

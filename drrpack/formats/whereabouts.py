@@ -1,8 +1,8 @@
-"""Where folders of images lie on this machine: remembered for the user alone, in no ``.drr`` file.
+"""Remember where folders of images are on this machine; no ``.drr`` file holds these paths.
 
-A small JSON file in the user's state folder, ``sources.json``: absolute paths by the digests of
-what lay there. It helps to find images again and nothing depends on it: what can't be read counts
-as empty, and what can't be written is left out.
+A small JSON file in the user's state folder, ``sources.json``, maps digests of images to absolute
+paths. It helps to find images again, but nothing depends on it: if it can't be read, it counts as
+empty, and if it can't be written, drrpack continues without.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import platformdirs
 
@@ -61,9 +60,9 @@ def _folder() -> Path | None:
 
 
 def _read(folder: Path) -> dict[str, str]:
-    """Absolute paths by digest, the newest last; what is no such thing is left out."""
+    """Absolute paths by digest, the newest last; other content is left out."""
     try:
-        content: Any = json.loads(_bytes_of(folder / NAME))
+        content: object = json.loads(_bytes_of(folder / NAME))
     except (OSError, ValueError, RecursionError):
         return {}
     places = content.items() if isinstance(content, dict) else ()

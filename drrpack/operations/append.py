@@ -1,4 +1,4 @@
-"""New classes for a ``.drr`` file that is there: what ``drrpack append`` does."""
+"""Add classes or images to an existing ``.drr`` file: the work of ``drrpack append``."""
 
 from __future__ import annotations
 
@@ -7,240 +7,184 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-import torch
-
-from drrpack.core import codec as codecs
-from drrpack.core.codec import ClassCodes, Codec
-from drrpack.core.errors import CorruptError, MessageError, OptionError, OutputError
+from drrpack.core.codes import Codes
+from drrpack.core.device import choose_device
+from drrpack.core.errors import MessageError, OptionError
 from drrpack.core.settings import float_arithmetic
-from drrpack.core.streams import frequency_table
-from drrpack.core.vqvae import grid_shapes
-from drrpack.core.weights import unpack_bitswap
-from drrpack.formats import container, memory, metadata, originals, shipped
-from drrpack.formats.build import build_image, check_classes
-from drrpack.formats.class_names import look
+from drrpack.formats import container, memory, metadata, originals
 from drrpack.formats.container import Memory, Reader
-from drrpack.formats.files.beside import beside
 from drrpack.formats.files.publish import changing
+from drrpack.formats.hdf5.build import build_image
 from drrpack.formats.sources.reading import Reading
-from drrpack.formats.sources.source import Source, open_as
+from drrpack.formats.sources.source import Given, LabelledDataset
 from drrpack.operations import figures
+from drrpack.operations.append_plan import AppendOptions, AppendPlan, plan_append, raw_choice
 from drrpack.operations.edit import changed_metadata
-from drrpack.operations.encode import encode_classes
-from drrpack.operations.encode_plan import Report
+from drrpack.operations.pictures import Encoded, Pictures, RawChoice, encode_pictures
+from drrpack.operations.preparing import Pathlike, budget, tell_of, tidy
+from drrpack.operations.progress import Report, heard
 from drrpack.operations.recode import all_codes, coded
-from drrpack.trainers.fitting.codec import FitPlan, Log, tune_bitswap
+from drrpack.trainers.fitting.entropy import tune_entropy
 from drrpack.trainers.fitting.loop import Budget, checkpoint_folder
-from drrpack.trainers.incremental import exemplars
+from drrpack.trainers.fitting.plan import FitPlan
 
 DEFAULT_MINUTES = {"cpu": 10.0, "cuda": 3.0}  # of tuning: the model has been fitted already
 
 
 @dataclass(frozen=True)
-class AppendOptions:
-    """Which images to add to which file, and how to code them."""
-
-    memory: Path
-    source: Path
-    device: torch.device
-    budget: Budget  # of tuning Bit-Swap
-    size: int | None = None  # where nothing is said of pictures: as the file's were read
-    skip_bad: bool = False
-    extend: bool = False  # classes that exist get more images
-    keep_entropy_model: bool = False  # no tuning: only the new streams are coded
-    seed: int = 0
-    depth: int | None = None  # what is white in deep grey pictures: see `Reading`
-    value_range: tuple[float, float] | None = None
-    max_megapixels: float | None = None
-
-    @property
-    def reading(self) -> Reading:
-        """How pictures become pixels."""
-        return Reading(self.size, self.depth, self.value_range, self.max_megapixels)
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What is about to be done; shown before the work starts."""
-
-    source: Source
-    options: AppendOptions
-    fingerprint: str  # of the file
-
-    @property
-    def checkpoints(self) -> Path:
-        """The folder beside the file from which an interrupted tuning goes on."""
-        return beside(self.options.memory, ".fit")
-
-
-@dataclass(frozen=True)
 class Appended:
-    """The sizes of the file with the entropy model as it was and tuned, in bytes; the smaller has
-    been written. Without tuning there is but one."""
+    """Sizes of the file in bytes, with the old entropy model and with the fine-tuned one.
 
+    The smaller file was written. ``tuned_bytes`` is None if nothing was fine-tuned.
+    """
+
+    path: Path
     kept_bytes: int
     tuned_bytes: int | None
 
 
-def plan_append(options: AppendOptions) -> Plan:
-    """Check everything that can be checked before the work.
+def append(
+    memory: Pathlike,
+    source: Given,
+    *,
+    keep_entropy_model: bool = False,
+    extend: bool = False,
+    epochs: int | None = None,
+    minutes: float | None = None,
+    size: int | None = None,
+    depth: int | None = None,
+    value_range: tuple[float, float] | None = None,
+    max_megapixels: float | None = None,
+    device: str = "auto",
+    seed: int = 0,
+    skip_bad: bool = False,
+    class_names: Sequence[str] | None = None,
+    test: LabelledDataset | None = None,
+    report: Report | None = None,
+) -> Appended:
+    """Add classes to a ``.drr`` file: the next phase of class-incremental learning.
+
+    The VQ-VAE does not change, so old codes stay the same. The entropy model is fine-tuned on old
+    and new codes, and all images are coded again, unless the old entropy model makes the smaller
+    file.
+
+    Args:
+        memory: the file to add to.
+        source: images of new classes, as for `drrpack.encode`.
+        keep_entropy_model: code the new images with the file's entropy model as it is.
+        extend: add images to classes that the file already has.
+        epochs, minutes: how long to fine-tune the entropy model; by default 10 minutes on a CPU
+            and 3 on a GPU.
+        size, depth, value_range, max_megapixels: as for `drrpack.encode`; by default the values
+            with which the images of the file were read.
+        device, seed, skip_bad, class_names, test, report: as for `drrpack.encode`.
 
     Raises:
         FormatError, OutputError, SourceError, OptionError: each names the path and the fix.
+        DrrError: the streams do not decode to the same codes; the file is unchanged then.
     """
-    with Reader(options.memory) as reader:
-        container.check_output(options.memory, overwrite=True)
-        reading = options.reading.or_as(originals.recorded_reading(reader))
-        source = open_as(options.source, reading, skip_bad=options.skip_bad)
-        _check(reader, source, options)
-        _raw_choice(reader)
-        memory.load_codec(reader, options.device, encoder=True)
-        return Plan(source, options, reader.fingerprint)
+    report, path = heard(report), Path(memory)
+    place = choose_device(device)
+    tidy(path, report)
+    options = AppendOptions(
+        path, source, place, _budget(epochs, minutes, keep_entropy_model, place.type),
+        Reading(size, depth, value_range, max_megapixels), skip_bad=skip_bad, extend=extend,
+        keep_entropy_model=keep_entropy_model, seed=seed,
+        class_names=None if class_names is None else tuple(class_names), test=test,
+    )  # fmt: skip
+    with changing(path), Reader(path) as reader:
+        plan = plan_append(reader, options)
+        report(plan)
+        tell_of(plan.source, report)
+        return carry_out(reader, plan, report)
 
 
-def _check(reader: Reader, source: Source, options: AppendOptions) -> None:
-    known = [name for name in source.classes if name in reader.classes]
-    if known and not options.extend:
+def _budget(epochs: int | None, minutes: float | None, keep: bool, device: str) -> Budget:
+    if keep and (epochs is not None or minutes is not None):
         raise OptionError(
-            f"{reader.path} has a class {known[0]!r} already, as {source.root} does; "
-            "say --extend to add images to it"
+            "`epochs` and `minutes` have no meaning with `keep_entropy_model`",
+            option="keep_entropy_model",
         )
-    new = [name for name in source.classes if name not in known]
-    check_classes(reader.path, [*reader.classes, *new])
-    _refuse_twins(reader, new, source)
-    if source.image_size != reader.image_size:
-        sizes = ["{}x{}".format(*size) for size in (source.image_size, reader.image_size)]
-        raise OptionError(
-            f"{source.root}: its images are {sizes[0]}, those of {reader.path} are {sizes[1]}; "
-            "bring them to that size, with --size where it is square"
-        )
-
-
-def _refuse_twins(reader: Reader, new: Sequence[str], source: Source) -> None:
-    """Raise OptionError where a new class looks like one of the file's."""
-    there = {look(name): name for name in reader.classes}
-    for name in new:
-        twin = there.get(look(name))
-        if twin is not None:
-            raise OptionError(
-                f"{source.root}: found a class {name!r}, which differs from {twin!r} of "
-                f"{reader.path} only by case, outer space or Unicode form; expected distinct "
-                f"names: rename the folder, to {twin!r} where it is the same class"
-            )
+    return budget(epochs, minutes, DEFAULT_MINUTES[device])
 
 
 @float_arithmetic()
-def append(plan: Plan, report: Report) -> Appended:
-    """Carry out ``plan``: encode the new images, tune Bit-Swap on all, keep the smaller file.
+def carry_out(reader: Reader, plan: AppendPlan, report: Report) -> Appended:
+    """Encode the new images, fine-tune the entropy model on all codes, keep the smaller file.
 
-    The VQ-VAE stays as it is, so old codes stay what they were.
-
-    Raises:
-        OutputError: another process has changed the file, or is at it.
-        DrrError: what was coded does not decode to the same codes; the file is as it was then.
+    The caller must hold the file's lock (`changing`).
     """
-    options = plan.options
-    with changing(options.memory), Reader(options.memory) as reader:
-        if reader.fingerprint != plan.fingerprint:
-            raise OutputError(f"{reader.path}: another process has changed it; start again")
-        codec = memory.load_codec(reader, options.device, encoder=True)
-        fresh = encode_classes(plan.source, codec, report)
-        content = _with_classes(reader, plan, codec, fresh)
-        kept = _kept(reader, plan, codec, content, fresh)
-        outcome, smaller = Appended(len(build_image(reader.path, kept)), None), kept
-        if not options.keep_entropy_model:
-            every = _together(reader, plan, codec, content, fresh)
-            tuned = _tuned(reader, plan, codec, content, every, report)
-            tuned_bytes = len(build_image(reader.path, tuned))
-            smaller = kept if outcome.kept_bytes <= tuned_bytes else tuned
-            outcome = replace(outcome, tuned_bytes=tuned_bytes)
-        container.write(options.memory, smaller, overwrite=True)
+    options, codec = plan.options, plan.codec
+    classes, choice = _classes_and_raw(reader, plan)
+    encoded = encode_pictures(Pictures(plan.source), codec, choice, {}, report)
+    content = _with_classes(reader, plan, classes, encoded)
+    kept = _kept(reader, plan, content, encoded.codes)
+    outcome, smaller = Appended(options.memory, len(build_image(reader.path, kept)), None), kept
+    if not options.keep_entropy_model:
+        every = _together(reader, plan, content, encoded.codes)
+        tuned = _tuned(reader, plan, content, every, report)
+        tuned_bytes = len(build_image(reader.path, tuned))
+        smaller = kept if outcome.kept_bytes <= tuned_bytes else tuned
+        outcome = replace(outcome, tuned_bytes=tuned_bytes)
+    container.write(options.memory, smaller, overwrite=True)
     originals.remember(plan.source)
     shutil.rmtree(plan.checkpoints, ignore_errors=True)
     return outcome
 
 
-def _with_classes(reader: Reader, plan: Plan, codec: Codec, fresh: Sequence[ClassCodes]) -> Memory:
-    """The content with the names, the origin and the raw exemplars of the new classes."""
-    content, source = reader.memory(), plan.source
-    new = [name for name in source.classes if name not in content.classes]
-    classes = [*content.classes, *new]
-    raw_per_class, raw_select = _raw_choice(reader)
+def _classes_and_raw(reader: Reader, plan: AppendPlan) -> tuple[list[str], RawChoice]:
+    """All classes of the new file, and the raw exemplars that it keeps of the new images."""
+    source = plan.source
+    new = [name for name in source.classes if name not in reader.classes]
+    classes = [*reader.classes, *new]
     numbers = {source.classes.index(name): classes.index(name) for name in new}
-    raw = exemplars.records(
-        raw_select, raw_per_class, numbers, fresh,
-        source.load, codec.vqvae, plan.options.seed,
-    )  # fmt: skip
-    rows = [*metadata.shared_sources(content.metadata), originals.record(source)]
+    per_class, select = raw_choice(reader)
+    return classes, RawChoice(per_class, select, plan.options.seed, numbers)
+
+
+def _with_classes(reader: Reader, plan: AppendPlan, classes: list[str], encoded: Encoded) -> Memory:
+    """The content with the names, the origin and the raw exemplars of the new classes."""
+    content = reader.memory()
+    rows = [*metadata.shared_sources(content.metadata), originals.record(plan.source)]
     changed = changed_metadata(content.metadata, sources=rows)
-    return replace(content, classes=classes, raw=[*content.raw, *raw], metadata=changed)
+    raw = [*content.raw, *encoded.raw]
+    return replace(content, classes=classes, raw=raw, metadata=changed)
 
 
-def _raw_choice(reader: Reader) -> tuple[int, exemplars.Selection]:
-    """How many raw images the file keeps of each class, and how they were chosen."""
-    kept = metadata.part(reader.metadata, "raw")
-    count, select = kept.get("per_class", 0), kept.get("select", "herding")
-    if type(count) is not int or count < 0 or select not in exemplars.SELECTIONS:
-        raise CorruptError(
-            f"{reader.path}: it keeps {count!r} raw images of each class by {select!r}, expected "
-            f"a number and one of {', '.join(exemplars.SELECTIONS)}"
-        )
-    return count, select
-
-
-def _kept(
-    reader: Reader, plan: Plan, codec: Codec, content: Memory, fresh: Sequence[ClassCodes]
-) -> Memory:
-    """New streams by the models that are there; the old ones stay as they are."""
+def _kept(reader: Reader, plan: AppendPlan, content: Memory, fresh: Sequence[Codes]) -> Memory:
+    """Code the new images with the file's models; copy the old streams."""
     try:
-        made = codec.compress(fresh)
+        made = plan.codec.compress(fresh)
     except MessageError:  # too few plain images for so short a class: all streams, laid out anew
-        every = _together(reader, plan, codec, content, fresh)
-        return coded(content, codec, every)
+        return coded(content, plan.codec, _together(reader, plan, content, fresh))
     numbers = [content.classes.index(name) for name in plan.source.classes]
     chunks = [memory.chunk(n, streams) for n, streams in zip(numbers, made, strict=True)]
     return replace(content, chunks=[*content.chunks, *chunks])
 
 
 def _together(
-    reader: Reader, plan: Plan, codec: Codec, content: Memory, fresh: Sequence[ClassCodes]
-) -> list[ClassCodes]:
+    reader: Reader, plan: AppendPlan, content: Memory, fresh: Sequence[Codes]
+) -> list[Codes]:
     """All codes, old and new, class by class."""
-    every = all_codes(reader, codec)
-    (rows, columns), (high, wide) = grid_shapes(*reader.image_size)
-    empty = ClassCodes(np.empty((0, rows, columns), int), np.empty((0, high, wide), int))
+    every = all_codes(reader, plan.codec)
+    empty = Codes.empty(plan.codec.top_shape(reader.image_size))
     every += [empty] * (len(content.classes) - len(every))
     for name, codes in zip(plan.source.classes, fresh, strict=True):
         number = content.classes.index(name)
-        old = every[number]
-        every[number] = ClassCodes(
-            np.concatenate([old.top, codes.top]), np.concatenate([old.bottom, codes.bottom])
-        )
+        every[number] = Codes.concat([every[number], codes])
     return every
 
 
 def _tuned(
-    reader: Reader, plan: Plan, codec: Codec, content: Memory, every: list[ClassCodes],
-    report: Report,
+    reader: Reader, plan: AppendPlan, content: Memory, every: list[Codes], report: Report
 ) -> Memory:  # fmt: skip
-    """All streams by a Bit-Swap that was fitted further on all codes (the paper, section 4)."""
-    options = plan.options
-    network, _, layouts = unpack_bitswap(shipped.whole(reader.entropy_model, reader.path))
+    """Code all images with an entropy model that was fine-tuned on all codes (paper, section 4)."""
+    options, codec = plan.options, plan.codec
     fit_plan = FitPlan(options.budget, options.device, options.seed, checkpoints=plan.checkpoints)
     filled = [codes for codes in every if len(codes)]
-    flat = np.concatenate([codes.flat for codes in filled])
-    top_shape = grid_shapes(*reader.image_size)[0]
     with checkpoint_folder(plan.checkpoints):
-        log: Log = tune_bitswap(network, flat, top_shape, fit_plan, report)
-    tables = {
-        level: frequency_table(
-            np.concatenate([getattr(codes, level) for codes in filled]),
-            network.config.codebook_size,
-        )
-        for level in ("top", "bottom")
-    }
-    tuned = codecs.assemble(codec.vqvae, codec.bits, network, tables, layouts, options.device)
+        entropy, log = tune_entropy(codec.entropy, Codes.concat(filled), fit_plan, report)
+    tuned = replace(codec, entropy=entropy.on(options.device, codec.pixels.carrier))
     made = coded(content, tuned, every)
     known = metadata.part(made.metadata, "figures")
     measured = {**known, "reference_bits": figures.references(filled)}

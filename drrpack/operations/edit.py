@@ -1,24 +1,34 @@
-"""Memories changed as wholes: classes dropped, files merged. Streams are copied as they are."""
+"""Drop classes and merge files. Streams are copied without decoding them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
+from drrpack.core.entropy.sections import STREAMS
 from drrpack.core.errors import OptionError
+from drrpack.core.section import Section
 from drrpack.formats import metadata, shipped
 from drrpack.formats.class_names import look
-from drrpack.formats.container import Memory, Section
+from drrpack.formats.container import Memory
 from drrpack.formats.layout import Json
 
 
+@dataclass(frozen=True)
+class Written:
+    """A file that was written: how many classes it has, and its size in bytes."""
+
+    path: Path
+    classes: int
+    file_bytes: int
+
+
 def drop(path: Path, memory: Memory, names: Sequence[str]) -> Memory:
-    """The memory of ``path`` without some classes; those that stay keep their order.
+    """The memory of ``path`` without some classes; the others keep their order.
 
     Raises:
-        OptionError: a class that is not there, or none would be left.
+        OptionError: the file lacks one of the classes, or would have no class left.
     """
     unknown = [name for name in names if name not in memory.classes]
     if unknown:
@@ -48,10 +58,10 @@ def drop(path: Path, memory: Memory, names: Sequence[str]) -> Memory:
 
 
 def merge(memories: Mapping[Path, Memory]) -> Memory:
-    """One memory with the classes of all, in this order; they must have been made by one codec.
+    """One memory with the classes of all files, in this order; one codec must have made them all.
 
     Raises:
-        OptionError: other codecs, other sizes of images, or a class that several have; the message
+        OptionError: the files have different codecs or image sizes, or share a class; the message
             says how they differ.
     """
     _refuse_others(memories, lambda model: model)
@@ -80,8 +90,10 @@ def merge(memories: Mapping[Path, Memory]) -> Memory:
 
 
 def _quality(of_files: Sequence[Json]) -> Json:
-    """The best of some files, as more images should be no worse than those that are there; nothing
-    where no file says anything."""
+    """The highest quality of some files, so that appended images are no worse than the others.
+
+    Empty if no file records its quality.
+    """
     known = [metadata.known_quality(each) for each in of_files]
     if not any("quality" in each for each in of_files):
         return {}
@@ -89,10 +101,10 @@ def _quality(of_files: Sequence[Json]) -> Json:
 
 
 def check_one_codec(memories: Mapping[Path, Memory]) -> None:
-    """Refuse memories that were made by several codecs; how their streams are laid out may differ.
+    """Refuse memories of different codecs; the layouts of their streams may differ.
 
     Raises:
-        OptionError: other codecs or other sizes of images; the message says how they differ.
+        OptionError: different codecs or image sizes; the message says how they differ.
     """
     _refuse_others(memories, shipped.key)
 
@@ -118,20 +130,20 @@ def _check_alike(
             different.append(f"{what} ({_difference(one, two)})")
     if different:
         raise OptionError(
-            f"{first_path} and {path} were made by other codecs, so one can't read the streams of "
-            f"the other; they differ in the {' and the '.join(different)}. Encode with --codec of "
-            "the other file"
+            f"{first_path} and {path} were made by different codecs, so neither codec can read "
+            f"both; they differ in the {' and the '.join(different)}. Encode the images of one "
+            "file again, with the other file as `codec`"
         )
 
 
 def _difference(one: Section, two: Section) -> str:
-    """What two models differ in, in words."""
+    """Describe the difference between two models."""
     if one.version != two.version:
         return f"versions {one.version} and {two.version}"
-    names = sorted({*one.config, *two.config} - {shipped.STREAMS})
+    names = sorted({*one.config, *two.config} - {STREAMS})
     keys = [name for name in names if one.config.get(name) != two.config.get(name)]
     if not keys and one.data == two.data:
-        keys = [shipped.STREAMS]
+        keys = [STREAMS]
     if keys:
         values = f"{_short(one.config.get(keys[0]))} and {_short(two.config.get(keys[0]))}"
         return f"{keys[0]}: {values}"
@@ -143,15 +155,15 @@ def _short(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def changed_metadata(kept: Json, **changes: Any) -> Json:
-    """Metadata of a file with other classes: what was measured on all of them does not hold now."""
+def changed_metadata(kept: Json, **changes: object) -> Json:
+    """Metadata of a file whose classes have changed, without figures of the old classes."""
     measured = metadata.part(kept, "figures")
     figures = {name: measured[name] for name in measured if name != "reference_bits"}
     return {**kept, "figures": figures, **changes}
 
 
 def _sources_of(memory: Memory, classes: Sequence[str]) -> list[Json]:
-    """Where these classes came from, as far as it is recorded."""
+    """The recorded sources of some classes."""
     rows = []
     for row in metadata.shared_sources(memory.metadata):
         kept = [name for name in row["classes"] if name in set(classes)]

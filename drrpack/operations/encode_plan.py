@@ -1,25 +1,27 @@
-"""What ``drrpack encode`` is about to do: its options, and what can be checked before the work."""
+"""The plan of ``encode``: its options, and all checks that can be made before the work."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
 
 import torch
 
+from drrpack.core.codec import Codec
 from drrpack.core.errors import OptionError, SourceError
+from drrpack.core.families import FAMILIES
 from drrpack.core.rdoq import BEST
-from drrpack.formats import container, shipped
+from drrpack.formats import container, metadata, shipped
 from drrpack.formats.account import entropy_model
-from drrpack.formats.build import check_classes
 from drrpack.formats.container import Reader
 from drrpack.formats.files.beside import beside
-from drrpack.formats.layout import MAX_SIDE
+from drrpack.formats.hdf5.build import check_classes
+from drrpack.formats.layout import MAX_SIDE, Json
+from drrpack.formats.memory import load_codec
 from drrpack.formats.sources.reading import Reading
-from drrpack.formats.sources.source import Source, open_as
-from drrpack.trainers.fitting.loop import Budget, FitProgress
+from drrpack.formats.sources.source import Given, LabelledDataset, Opening, Source, open_as
+from drrpack.trainers.fitting.loop import Budget
 from drrpack.trainers.incremental.exemplars import SELECTIONS, Selection
 
 DEFAULT_MINUTES = {"cpu": 60.0, "cuda": 20.0}  # the file of 50,000 small images is worth it
@@ -32,16 +34,17 @@ Entropy = Literal["auto", "bitswap", "context"]
 class EncodeOptions:
     """What to encode, where to, and how to get the codec."""
 
-    source: Path
+    source: Given
     output: Path
     device: torch.device
     budget: Budget
-    size: int | None = None
+    reading: Reading = field(default_factory=Reading)  # how pictures become pixels
     skip_bad: bool = False
     force: bool = False
     fit_classes: int | None = None  # the first so many; default half of them, the paper's protocol
     codec: Path | None = None  # take this file's codec instead of the one that comes with drrpack
     fit: Fit = "no"  # or fit one from scratch, the one taken further, or its decoder alone
+    family: str | None = None  # that is fitted from scratch; None: the default
     entropy: Entropy = "auto"
     quality: int | None = None  # 0 to 100; None: that of ``codec``, or 75 where codes can be chosen
     seed: int = 0
@@ -49,136 +52,170 @@ class EncodeOptions:
     raw_select: Selection = "herding"
     decoder_only: bool = False  # leave the VQ-VAE's encoder out: nothing can be appended then
     thin: bool = False  # leave out models that come with drrpack
-    depth: int | None = None  # what is white in deep grey pictures: see `Reading`
-    value_range: tuple[float, float] | None = None
-    max_megapixels: float | None = None
-
-    @property
-    def reading(self) -> Reading:
-        """How pictures become pixels."""
-        return Reading(self.size, self.depth, self.value_range, self.max_megapixels)
+    class_names: tuple[str, ...] | None = None  # names for the labels of a dataset
+    test: LabelledDataset | None = None  # the test split of a dataset
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What is about to be done; shown before the work starts."""
+class Taken:
+    """The codecs that come from files, all with one VQ-VAE; empty for a fit from scratch.
+
+    ``kinds`` are the kinds of their entropy models; ``fit`` records how the networks were fitted.
+    """
+
+    codecs: tuple[Codec, ...] = ()
+    kinds: tuple[str, ...] = ()
+    fit: Json = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class EncodePlan:
+    """What ``encode`` is going to do; reported before the work starts."""
 
     source: Source
     options: EncodeOptions
+    taken: Taken
     fit_classes: int  # 0 where a codec is taken over
 
     @property
     def checkpoints(self) -> Path:
-        """The folder beside the output from which an interrupted fit goes on; hidden, so that it is
-        no class where the output lies in the source."""
+        """The folder beside the output with the checkpoints of an interrupted fit.
+
+        Its name is hidden, so that it does not count as a class if the output lies in the source.
+        """
         return beside(self.options.output, ".fit")
 
 
-@dataclass(frozen=True)
-class Step:
-    """Progress of a step that is no fit: what, and how many of how many images."""
-
-    stage: str
-    done: int
-    total: int
-
-
-@dataclass(frozen=True)
-class Choice:
-    """The entropy model that was taken, and the bytes that each would take, streams included."""
-
-    taken: str
-    sizes: dict[str, int]
-
-
-Event = FitProgress | Step | Choice
-Report = Callable[[Event], None]
-
-
-def plan_encode(options: EncodeOptions) -> Plan:
+def plan_encode(options: EncodeOptions) -> EncodePlan:
     """Check everything that can be checked before the work: output, source, codec file.
 
     Raises:
         OutputError, SourceError, OptionError, FormatError: each names the path and the fix.
     """
     container.check_output(options.output, overwrite=options.force)
-    if options.raw_per_class < 0 or options.raw_select not in SELECTIONS:
-        raise OptionError(
-            f"--raw-per-class must be 0 or more and --raw-select one of {', '.join(SELECTIONS)}, "
-            f"not {options.raw_per_class} and {options.raw_select!r}"
-        )
-    _check_entropy(options)
-    if options.thin:
-        _check_thin(options)
-    source = open_as(options.source, options.reading, skip_bad=options.skip_bad)
+    _check_values(options)
+    taken = take_codecs(options)
+    _check_entropy(options, taken)
+    opening = Opening(
+        options.reading, options.skip_bad, class_names=options.class_names, test=options.test
+    )  # fmt: skip
+    source = open_as(options.source, opening)
     if max(source.image_size) > MAX_SIDE:
         raise SourceError(
             "{}: its images are {}x{}, and a side has {} pixels at most; bring them to a smaller "
-            "size with --size".format(source.root, *source.image_size, MAX_SIDE)
+            "size with `size`".format(source.place, *source.image_size, MAX_SIDE)
         )
     check_classes(options.output, list(source.classes))
-    return Plan(source, options, _fit_classes(source, options))
+    return EncodePlan(source, options, taken, _fit_classes(source, options))
 
 
-def _check_entropy(options: EncodeOptions) -> None:
-    """Whether there will be the entropy model that is asked for, and one that chooses codes."""
-    wanted, quality = options.entropy, options.quality
-    if wanted not in get_args(Entropy):
-        raise OptionError(f"--entropy {wanted}: say one of {', '.join(get_args(Entropy))}")
-    if quality is not None and not 0 <= quality <= BEST:
-        raise OptionError(f"--quality {quality}: say 0 to {BEST}")
-    files, kinds = codec_files(options), []
-    for path in files:
+def _check_values(options: EncodeOptions) -> None:
+    """Raise OptionError for values that are wrong whatever the files contain."""
+    if options.raw_per_class < 0 or options.raw_select not in SELECTIONS:
+        raise OptionError(
+            "`raw_per_class` must be 0 or more and `raw_select` one of "
+            f"{', '.join(SELECTIONS)}, not {options.raw_per_class} and {options.raw_select!r}",
+            option="raw_per_class" if options.raw_per_class < 0 else "raw_select",
+        )
+    for name, value, known in (
+        ("entropy", options.entropy, get_args(Entropy)),
+        ("fit", options.fit, get_args(Fit)),
+    ):
+        if value not in known:
+            raise OptionError(f"`{name}={value!r}`: say one of {', '.join(known)}", option=name)
+    if options.quality is not None and not 0 <= options.quality <= BEST:
+        raise OptionError(f"`quality={options.quality}`: say 0 to {BEST}", option="quality")
+    _check_family(options)
+    _check_together(options)
+
+
+def _check_family(options: EncodeOptions) -> None:
+    if options.family is None:
+        return
+    if options.family not in FAMILIES:
+        known = ", ".join(FAMILIES)
+        raise OptionError(f"`family={options.family!r}`: say one of {known}", option="family")
+    if options.fit != "scratch":
+        raise OptionError(
+            "`family` has no meaning unless a codec is fitted from scratch, as one that is taken "
+            "is of a family already; say `fit='scratch'`, or leave it out",
+            option="family",
+        )
+
+
+def _check_together(options: EncodeOptions) -> None:
+    """Raise OptionError for options that contradict each other."""
+    if options.thin and options.decoder_only:
+        raise OptionError(
+            "`thin` leaves out the whole codec: `decoder_only` adds nothing to it",
+            option="decoder_only",
+        )
+    if options.thin and options.fit != "no":
+        raise OptionError(
+            "`thin` leaves out a codec that comes with drrpack, and one that is fitted does not "
+            "come with it; give one of the two options",
+            option="thin",
+        )
+    if options.fit == "scratch" and options.codec is not None:
+        raise OptionError(
+            "`fit='scratch'` begins from scratch; to go on from `codec` say `fit='finetune'`",
+            option="codec",
+        )
+
+
+def take_codecs(options: EncodeOptions) -> Taken:
+    """Open each file whose codec is taken over or fitted further, once.
+
+    Raises:
+        FormatError: a file can't be read. OptionError: with ``thin``, its codec can't be left out.
+    """
+    if options.fit == "scratch":
+        return Taken()
+    codecs, kinds, fit = list[Codec](), list[str](), Json()
+    for path in shipped.paths() if options.codec is None else [options.codec]:
         with Reader(path) as reader:
+            if options.thin:
+                shipped.thin(shipped.whole(reader.entropy_model, path))
+            codecs.append(load_codec(reader, options.device, encoder=True))
             kinds.append(entropy_model(reader))
+            fit = metadata.part(reader.metadata, "fit")
+    return Taken(tuple(codecs), tuple(kinds), fit)
+
+
+def _check_entropy(options: EncodeOptions, taken: Taken) -> None:
+    """Raise OptionError if the requested entropy model, or one that chooses codes, is missing."""
+    wanted, quality, kinds = options.entropy, options.quality, list(taken.kinds)
     if options.fit in ("scratch", "finetune"):
         kinds = ["context", "bitswap"] if wanted == "auto" else [wanted]
     if wanted not in ("auto", *kinds):
         raise OptionError(
-            f"--entropy {wanted}: {options.codec} holds {' and '.join(kinds)}; "
-            "leave the option out, or fit that model with --finetune"
+            f"`entropy={wanted!r}`: {options.codec} holds {' and '.join(kinds)}; "
+            "leave the option out, or fit that model with `fit='finetune'`",
+            option="entropy",
         )
     if quality is not None and quality < BEST and "context" not in kinds:
         raise OptionError(
-            f"--quality {quality}: a context model chooses the codes, and there is none here; "
-            f"leave the option out, or fit one with --finetune"
+            f"`quality={quality}`: only a context model can choose cheaper codes, and this codec "
+            "has none; leave the option out, or fit one with `fit='finetune'`",
+            option="quality",
         )
-
-
-def _check_thin(options: EncodeOptions) -> None:
-    """Whether there will be a codec that can be left out."""
-    if options.decoder_only:
-        raise OptionError("--thin leaves out the whole codec: --decoder-only adds nothing to it")
-    if options.fit != "no":
-        raise OptionError(
-            "--thin leaves out codecs that come with drrpack, and one that is fitted does not; "
-            "say one of the two"
-        )
-    for path in codec_files(options):
-        with Reader(path) as reader:
-            shipped.thin(shipped.whole(reader.entropy_model, path))
-
-
-def codec_files(options: EncodeOptions) -> list[Path]:
-    """Files whose codecs are taken over or fitted further, all with the same VQ-VAE."""
-    if options.fit == "scratch":
-        if options.codec is not None:
-            raise OptionError("--fit begins from scratch; to go on from --codec say --finetune")
-        return []
-    return shipped.paths() if options.codec is None else [options.codec]
 
 
 def _fit_classes(source: Source, options: EncodeOptions) -> int:
     if options.fit == "no":
         if options.fit_classes is not None:
-            raise OptionError("--fit-classes has no meaning unless something is fitted: see --fit")
+            raise OptionError(
+                "`fit_classes` has no meaning unless something is fitted: see `fit`",
+                option="fit_classes",
+            )
         return 0
     wanted = options.fit_classes
     if wanted is None:
         return max(1, len(source.classes) // 2)
     if not 1 <= wanted <= len(source.classes):
         raise OptionError(
-            f"--fit-classes {wanted}: {source.root} has {len(source.classes)} classes; "
-            f"say 1 to {len(source.classes)}"
+            f"`fit_classes={wanted}`: {source.place} has {len(source.classes)} classes; "
+            f"say 1 to {len(source.classes)}",
+            option="fit_classes",
         )
     return wanted

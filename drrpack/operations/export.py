@@ -1,53 +1,113 @@
-"""Reconstructions as other programs want them: an image folder, or arrays in an ``.npz`` file."""
+"""Export reconstructions for other programs: an image folder or arrays in an ``.npz`` file."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, get_args
 
 import numpy as np
+import torch
 from PIL import Image
 
+from drrpack.core.device import choose_device
 from drrpack.core.errors import OptionError, OutputError, UnsafeError, WriteError
+from drrpack.core.progress import Step
+from drrpack.formats.container import Reader
 from drrpack.formats.dataset import DRRDataset
 from drrpack.formats.files.places import check_folder, reason
 from drrpack.formats.files.publish import all_or_nothing, new_file, new_folder, replacing
+from drrpack.formats.layout import AnyPath
+from drrpack.operations.preparing import Classes, Pathlike, chosen_classes, tidy
+from drrpack.operations.progress import Report, heard
 
-FORMATS = ("png", "webp", "npz")
 IMAGES_AT_ONCE = 1024
+STAGE = "images"
 
-Tick = Callable[[int, int], None]  # images written, of how many
+Format = Literal["png", "webp", "npz"]
 
 
-def export(dataset: DRRDataset, output: Path, kind: str, tick: Tick | None = None) -> None:
-    """Write all images of ``dataset`` without loss: ``output/class/00000.png`` (or webp), or an
-    npz file with ``images`` (N, H, W, 3) uint8, ``labels`` (N,) int64 and ``classes`` (C,).
+@dataclass(frozen=True)
+class Exported:
+    """The folder of pictures or the file of arrays that was written, and its numbers of images."""
 
-    Nothing is there before all of it is.
+    path: Path
+    format: Format
+    images: int
+    classes: int
+
+
+def export(
+    memory: AnyPath | DRRDataset,
+    output: Pathlike,
+    format: Format | None = None,
+    *,
+    classes: Classes = None,
+    device: str = "auto",
+    report: Report | None = None,
+) -> Exported:
+    """Write the reconstructions of a ``.drr`` file without loss, for other programs.
+
+    The output appears only when it is complete.
+
+    Args:
+        memory: the path or the address of the file; or a `DRRDataset`, whose ``targets`` and
+            ``classes`` a program may have set.
+        output: the folder to create, with ``output/class/00000.png`` in it; or a file ``NAME.npz``
+            with ``images`` (N, H, W, 3) uint8, ``labels`` (N,) int64 and ``classes`` (C,).
+        format: ``"png"``, ``"webp"`` or ``"npz"``; by default npz for a name in .npz, else png.
+        classes: export only these classes: a list of names and numbers, or a text such as
+            ``"cat,dog"``, ``"20"`` for the first 20, or ``"50:70"``.
+        device: ``"auto"``, ``"cpu"`` or ``"cuda"``.
+        report: called with a `Step` as images are written.
 
     Raises:
-        OptionError, OutputError: another format; a place where it can't be written.
-        UnsafeError: a class whose name would lead out of the folder.
+        OptionError, OutputError: the format is unknown, or the output can't be written.
+        UnsafeError: the name of a class would lead out of the folder.
+        FormatError: the file can't be read.
     """
-    check_place(output, kind)
-    with replacing(output):
+    report, target = heard(report), Path(output)
+    place = choose_device(device)
+    kind: Format = format or ("npz" if target.suffix == ".npz" else "png")
+    check_place(target, kind)
+    tidy(target, report)
+    dataset = _opened(memory, classes, place, report)
+    with replacing(target):
         if kind == "npz":
-            _export_arrays(dataset, output, tick)
+            _export_arrays(dataset, target, report)
         else:
-            _export_folder(dataset, output, kind, tick)
+            _export_folder(dataset, target, kind, report)
+    return Exported(target, kind, len(dataset), len(dataset.classes))
+
+
+def _opened(
+    memory: AnyPath | DRRDataset, classes: Classes, device: torch.device, report: Report
+) -> DRRDataset:
+    if isinstance(memory, DRRDataset):
+        if classes is not None:
+            raise OptionError(
+                "`classes` has no meaning for a dataset, which has chosen its classes",
+                option="classes",
+            )
+        return memory
+    with Reader(memory) as reader:
+        chosen = chosen_classes(reader.classes, classes, report)
+    return DRRDataset(memory, classes=chosen, device=device, cache_bytes=0)
 
 
 def check_place(output: Path, kind: str) -> None:
-    """Find out before anything is decoded whether ``output`` can be made.
+    """Check before anything is decoded that ``output`` can be made.
 
     Raises:
         OptionError, OutputError: as `export`.
     """
-    if kind not in FORMATS:
-        raise OptionError(f"--format {kind}: say one of {', '.join(FORMATS)}")
+    if kind not in get_args(Format):
+        raise OptionError(
+            f"`format={kind!r}`: say one of {', '.join(get_args(Format))}", option="format"
+        )
     if kind == "npz" and output.suffix != ".npz":
-        raise OptionError(f"{output}: end the name in .npz for --format npz")
+        raise OptionError(f"{output}: end the name in .npz for `format='npz'`", option="output")
     try:
         if _is_there(output):
             raise OutputError(f"{output}: exists already; give another name, or remove it first")
@@ -57,7 +117,7 @@ def check_place(output: Path, kind: str) -> None:
 
 
 def _is_there(path: Path) -> bool:
-    """Whether anything has this name; a link that leads nowhere has it, too."""
+    """Whether anything has this name; a broken link counts."""
     try:
         path.lstat()
     except (FileNotFoundError, NotADirectoryError):
@@ -65,7 +125,7 @@ def _is_there(path: Path) -> bool:
     return True
 
 
-def _export_folder(dataset: DRRDataset, output: Path, kind: str, tick: Tick | None) -> None:
+def _export_folder(dataset: DRRDataset, output: Path, kind: str, report: Report) -> None:
     for name in dataset.classes:
         _check_name(dataset, name)
     dataset.preload()  # all classes side by side, several times as fast as one after the other
@@ -86,17 +146,15 @@ def _export_folder(dataset: DRRDataset, output: Path, kind: str, tick: Tick | No
                     picture = Image.fromarray(image)
                     picture.save(of_class / f"{number:05}.{kind}", lossless=True)
                 done += len(pixels)
-                if tick is not None:
-                    tick(done, len(targets))
+                report(Step(STAGE, done, len(targets)))
 
 
-def _export_arrays(dataset: DRRDataset, output: Path, tick: Tick | None) -> None:
+def _export_arrays(dataset: DRRDataset, output: Path, report: Report) -> None:
     dataset.preload()
     parts = []
     for start in range(0, len(dataset), IMAGES_AT_ONCE):
         parts.append(dataset.pixels(range(start, min(len(dataset), start + IMAGES_AT_ONCE))))
-        if tick is not None:
-            tick(start + len(parts[-1]), len(dataset))
+        report(Step(STAGE, start + len(parts[-1]), len(dataset)))
     images = np.concatenate([np.empty((0, *dataset.image_size, 3), np.uint8), *parts])
     labels = np.asarray(dataset.targets, dtype=np.int64)
     with all_or_nothing(output, output) as hidden, new_file(hidden) as descriptor:
@@ -111,5 +169,5 @@ def _check_name(dataset: DRRDataset, name: str) -> None:
         raise UnsafeError(
             f"{dataset.reader.path}: found a class called {name!r}, expected names without "
             "/ and the like; exporting it would write outside of its folder: leave it out, or "
-            "take --format npz"
+            "take `format='npz'`"
         )

@@ -1,15 +1,16 @@
-"""Figures that are measured once, while encoding, and kept in the file's metadata."""
+"""Figures that are measured once, while encoding, and stored in the file's metadata."""
 
 from __future__ import annotations
 
 import lzma
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from drrpack.core.codec import ClassCodes, Codec, Pixels
+from drrpack.core.codec import Codec, Pixels
+from drrpack.core.codes import Codes
+from drrpack.formats.layout import Json
 from drrpack.formats.sources.source import Source
 from drrpack.trainers.comparison.quality import psnr_db
 
@@ -18,14 +19,22 @@ HELD_OUT_SHARE = 0.02  # kept from fitting where nothing else is unseen
 
 
 def measure(
-    source: Source, codec: Codec, codes: Sequence[ClassCodes], fit_classes: int
-) -> dict[str, Any]:
-    """PSNR on held-out images, and what order-0 coding and lzma make of the codes."""
-    return {**_quality(source, codec, codes, fit_classes), "reference_bits": references(codes)}
+    source: Source,
+    codec: Codec,
+    codes: Sequence[Codes],
+    fit_classes: int,
+    held_out: Sequence[Pixels],
+) -> Json:
+    """PSNR on held-out images, and the bits per code of order-0 coding and lzma.
+
+    ``held_out`` are the images of `held_out_rows`, class by class.
+    """
+    images, where = _measured_on(source, fit_classes, held_out)
+    return {**_quality(codec, images, where), "reference_bits": references(codes)}
 
 
-def references(codes: Sequence[ClassCodes]) -> dict[str, dict[str, float]]:
-    """What order-0 coding and lzma make of the codes, in bits per code, by level."""
+def references(codes: Sequence[Codes]) -> dict[str, dict[str, float]]:
+    """Bits per code of order-0 coding and lzma, by level."""
     levels = {
         "top": np.concatenate([c.top.reshape(-1) for c in codes]),
         "bottom": np.concatenate([c.bottom.reshape(-1) for c in codes]),
@@ -52,34 +61,50 @@ def lzma_bits(codes: NDArray[np.integer]) -> float:
     return 8 * len(packed) / codes.size
 
 
-def _quality(
-    source: Source, codec: Codec, codes: Sequence[ClassCodes], fit_classes: int
-) -> dict[str, Any]:
-    images, where = _held_out(source, fit_classes)
+def _quality(codec: Codec, images: Pixels, where: str) -> Json:
     if len(images) == 0:
         return {"psnr_db": None, "psnr_images": 0, "psnr_on": "nothing was held out"}
-    decoded = codec.decode(codec.encode(images), source.image_size)
+    decoded = codec.decode(codec.encode(images), (images.shape[1], images.shape[2]))
     return {"psnr_db": psnr_db(images, decoded), "psnr_images": len(images), "psnr_on": where}
 
 
-def _held_out(source: Source, fit_classes: int) -> tuple[Pixels, str]:
-    """Images that fitting never saw: other classes, a test split, or a few kept back."""
+def held_out_rows(source: Source, fit_classes: int) -> dict[int, NDArray[np.int64]]:
+    """The training images, by class, that fitting never sees and PSNR is measured on.
+
+    They belong to classes after the first ``fit_classes``, or are a few that are kept back. There
+    are none if PSNR is measured on the test split.
+    """
+    counts = source.images_per_class
+    if fit_classes < len(counts):
+        each = -(-HELD_OUT // (len(counts) - fit_classes))
+        return {c: _spread(counts[c], each) for c in range(fit_classes, len(counts))}
+    if source.has_test:
+        return {}
+    back = np.split(kept_back(sum(counts), source, fit_classes), np.cumsum(counts)[:-1])
+    return {c: np.flatnonzero(rows) for c, rows in enumerate(back)}
+
+
+def _measured_on(
+    source: Source, fit_classes: int, held_out: Sequence[Pixels]
+) -> tuple[Pixels, str]:
+    """Images that fitting never saw, and a description of them."""
     count = len(source.classes)
     if fit_classes < count:
-        each = -(-HELD_OUT // (count - fit_classes))
-        parts = [_spread(source.load(c), each) for c in range(fit_classes, count)]
-        return np.concatenate(parts), f"training images of {count - fit_classes} unseen classes"
+        where = f"training images of {count - fit_classes} unseen classes"
+        return np.concatenate(held_out), where
     if source.has_test:
         each = -(-HELD_OUT // count)
-        parts = [_spread(source.load(c, "test"), each) for c in range(count)]
-        return np.concatenate(parts), "the test split"
-    images = np.concatenate([source.load(c) for c in range(count)])
-    return images[kept_back(len(images), source, fit_classes)], "images kept from fitting"
+        parts = [source.load(c, "test") for c in range(count)]
+        some = [images[_spread(len(images), each)] for images in parts]
+        return np.concatenate(some), "the test split"
+    return np.concatenate(held_out), "images kept from fitting"
 
 
 def kept_back(count: int, source: Source, fit_classes: int) -> NDArray[np.bool_]:
-    """Which of ``count`` images to fit on are kept back: a few, where no class and no test split is
-    unseen."""
+    """Which of ``count`` images are kept back from fitting.
+
+    A few are, if there is neither an unseen class nor a test split.
+    """
     if fit_classes < len(source.classes) or source.has_test or count < 2:
         return np.zeros(count, dtype=bool)
     every = max(2, round(1 / HELD_OUT_SHARE))
@@ -87,9 +112,7 @@ def kept_back(count: int, source: Source, fit_classes: int) -> NDArray[np.bool_]
     return back
 
 
-def _spread(images: Pixels, count: int) -> Pixels:
-    """At most ``count`` images, evenly spaced."""
-    if len(images) <= count:
-        return images
-    picked: Pixels = images[np.linspace(0, len(images) - 1, count).astype(int)]
+def _spread(count: int, wanted: int) -> NDArray[np.int64]:
+    """Numbers of at most ``wanted`` of ``count`` images, evenly spaced."""
+    picked: NDArray[np.int64] = np.linspace(0, count - 1, min(count, wanted)).astype(np.int64)
     return picked

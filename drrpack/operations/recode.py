@@ -1,15 +1,15 @@
-"""Streams coded once more: the same codes, another layout."""
+"""Code the same codes again, with another layout of streams."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from drrpack.core.codec import ClassCodes, Codec, lay_out
+from drrpack.core.codec import Codec, lay_out
+from drrpack.core.codes import Codes
 from drrpack.formats import shipped
 from drrpack.formats.container import Memory, Reader
 from drrpack.formats.memory import chunk, load_codec, read_codes, sections
@@ -17,11 +17,14 @@ from drrpack.operations.edit import check_one_codec
 
 
 def in_one_layout(readers: Sequence[Reader], device: torch.device) -> list[Memory]:
-    """The content of each file of one codec, coded anew where they lay out their streams otherwise:
-    how suits the number of images in their classes.
+    """The contents of files of one codec, with one layout of streams.
+
+    If the layouts differ, all streams are coded again, with a layout that suits the number of
+    images in their classes.
 
     Raises:
-        OptionError: other codecs or other sizes of images; the message says how they differ.
+        OptionError: the files have different codecs or image sizes; the message says how they
+            differ.
     """
     memories = [reader.memory() for reader in readers]
     check_one_codec({Path(reader.path): one for reader, one in zip(readers, memories, strict=True)})
@@ -39,26 +42,27 @@ def in_one_layout(readers: Sequence[Reader], device: torch.device) -> list[Memor
             for c in together.chunks
             if c.class_index in inside
         ]
-        changed.append(replace(together, **_own(memory), chunks=chunks))
+        changed.append(
+            replace(
+                memory, chunks=chunks, vqvae=together.vqvae, entropy_model=together.entropy_model
+            )
+        )
         start = inside.stop
     return changed
 
 
-def _own(memory: Memory) -> dict[str, Any]:
-    """What a memory has whatever its codec is."""
-    names = ("image_size", "classes", "metadata", "raw")
-    return {name: getattr(memory, name) for name in names}
-
-
-def all_codes(reader: Reader, codec: Codec) -> list[ClassCodes]:
+def all_codes(reader: Reader, codec: Codec) -> list[Codes]:
     """The codes of all classes, in the order of the file."""
     decoded = read_codes(reader, load_codec(reader, codec.device), range(len(reader.classes)))
     return [decoded[number] for number in range(len(reader.classes))]
 
 
-def coded(memory: Memory, codec: Codec, codes: Sequence[ClassCodes]) -> Memory:
-    """``memory`` with the streams that ``codec`` makes of the codes of each class, laid out to suit
-    them; the VQ-VAE stays, and what was left out of the file is left out again where it can be."""
+def coded(memory: Memory, codec: Codec, codes: Sequence[Codes]) -> Memory:
+    """``memory`` with streams that ``codec`` makes from the codes of each class.
+
+    The layout of the streams suits these classes. The VQ-VAE stays the same. Models that the file
+    left out are left out again where that is possible.
+    """
     filled = [number for number, each in enumerate(codes) if len(each)]
     codec, made = lay_out(codec, [codes[number] for number in filled])
     _, entropy_model = sections(codec)

@@ -1,82 +1,131 @@
-"""How far a ``.drr`` file can be trusted: checks from a quick look to decoding all of it."""
+"""Check a ``.drr`` file, up to decoding all of it: the work of ``drrpack verify``."""
 
 from __future__ import annotations
 
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, replace
+from typing import Literal, get_args
 
 import numpy as np
 
 from drrpack.core.errors import OptionError
+from drrpack.core.progress import Step
 from drrpack.formats.container import Reader
-from drrpack.formats.layout import AnyPath
+from drrpack.formats.layout import AnyPath, Json
+from drrpack.operations.progress import Report, heard
 
 IMAGES_AT_ONCE = 20_000  # decoded side by side, which is what makes it fast
 
-Tick = Callable[[int, int], None]  # images decoded, of how many
+Depth = Literal["quick", "sections", "full"]
 
 
 @dataclass(frozen=True)
-class Depth:
-    """How much to check: ``quick`` structure and CRCs; ``sections`` their sha256 as well; ``full``
-    every stream decoded to the digest of its codes, and every raw image. ``part`` of ``parts``
-    decodes every so many-th class only."""
+class Checked:
+    """How many parts of a file were checked; None where the depth leaves them out."""
 
-    level: Literal["quick", "sections", "full"] = "sections"
-    part: int = 1
-    parts: int = 1
+    sections: int | None = None  # by their sha256
+    streams: int = 0  # by their CRC
+    raw_records: int = 0
+    streams_decoded: int | None = None  # to the digest of their codes
+    raw_decoded: int | None = None  # images
 
-
-def parse_sample(text: str) -> Depth:
-    """``2/10`` as the second of ten parts; raises OptionError."""
-    match = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", text)
-    if match is None or not 1 <= int(match[1]) <= int(match[2]):
-        raise OptionError(f"--sample {text}: say which part of how many, such as 1/10")
-    return Depth("full", int(match[1]), int(match[2]))
+    def to_json(self) -> Json:
+        """The checks that were made."""
+        return {name: count for name, count in asdict(self).items() if count is not None}
 
 
-def verify(path: AnyPath, depth: Depth, tick: Tick | None = None) -> dict[str, Any]:
-    """Check a file and tell what was checked.
+@dataclass(frozen=True)
+class Verified:
+    """The checks that a file has passed; a file that fails one raises FormatError instead."""
 
-    Raises:
-        FormatError: the first thing that is wrong, by its kind; see `drrpack.core.errors`.
-    """
-    start = time.monotonic()
-    checked: dict[str, int] = {}
-    with Reader(path) as reader:
-        if depth.level != "quick":
-            reader.check_sections()
-            checked["sections"] = reader.section_count
-        reader.check_records()
-        checked["streams"] = 2 * len(reader.index)
-        checked["raw_records"] = len(reader.raw_index)
-        if depth.level == "full":
-            checked |= _decode(reader, depth, tick)
+    path: str
+    depth: str  # "quick", "sections", "full", or "sample 2/10"
+    format_version: str
+    classes: int
+    images: int
+    checked: Checked
+    seconds: float
+    sound: Literal[True] = True
+
+    def to_json(self) -> Json:
+        """As ``drrpack verify --json`` prints it."""
         return {
-            "path": str(path),
-            "sound": True,
-            "depth": depth.level if depth.parts == 1 else f"sample {depth.part}/{depth.parts}",
-            "format_version": reader.format_version,
-            "classes": len(reader.classes),
-            "images": int(reader.images_per_class.sum()),
-            "checked": checked,
-            "seconds": round(time.monotonic() - start, 3),
+            "path": self.path,
+            "sound": self.sound,
+            "depth": self.depth,
+            "format_version": self.format_version,
+            "classes": self.classes,
+            "images": self.images,
+            "checked": self.checked.to_json(),
+            "seconds": self.seconds,
         }
 
 
-def _decode(reader: Reader, depth: Depth, tick: Tick | None) -> dict[str, int]:
-    """Decode the classes of this part; reading codes compares them with their digests."""
+def verify(
+    memory: AnyPath,
+    depth: Depth = "sections",
+    *,
+    sample: str | None = None,
+    report: Report | None = None,
+) -> Verified:
+    """Check a ``.drr`` file; returns what was checked.
+
+    Args:
+        memory: the path or the address of the file.
+        depth: ``"quick"`` for the structure and the CRC of each record; ``"sections"`` for the
+            sha256 of each section as well; ``"full"`` also decodes every stream, compares the
+            digest of its codes, and decodes every raw image.
+        sample: also decode one part of the classes: ``"1/10"`` is the first of ten parts.
+        report: called with a `Step` while streams are decoded.
+
+    Raises:
+        FormatError: a check failed; the subclass says which kind, see `drrpack.core.errors`.
+        OptionError: ``depth`` or ``sample`` is not valid.
+    """
+    if depth not in get_args(Depth):
+        known = ", ".join(get_args(Depth))
+        raise OptionError(f"`depth={depth!r}`: say one of {known}", option="depth")
+    start, part = time.monotonic(), (1, 1) if sample is None else _part(sample)
+    depth = depth if sample is None else "full"
+    with Reader(memory) as reader:
+        checked = Checked(None, 2 * len(reader.index), len(reader.raw_index))
+        if depth != "quick":
+            reader.check_sections()
+            checked = replace(checked, sections=reader.section_count)
+        reader.check_records()
+        if depth == "full":
+            checked = _decode(reader, part, checked, heard(report))
+        return Verified(
+            str(memory), depth if part == (1, 1) else "sample {}/{}".format(*part),
+            reader.format_version, len(reader.classes), int(reader.images_per_class.sum()),
+            checked, round(time.monotonic() - start, 3),
+        )  # fmt: skip
+
+
+def _part(text: str) -> tuple[int, int]:
+    """``2/10`` as the second of ten parts; raises OptionError."""
+    match = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", text)
+    if match is None or not 1 <= int(match[1]) <= int(match[2]):
+        raise OptionError(
+            f"`sample={text!r}`: say which part of how many, such as 1/10", option="sample"
+        )
+    return int(match[1]), int(match[2])
+
+
+def _decode(
+    reader: Reader, sample: tuple[int, int], checked: Checked, report: Callable[[Step], None]
+) -> Checked:
+    """Decode the classes of this part; `read_codes` compares the codes with their digests."""
     import torch  # the other checks need none of it
 
     from drrpack.formats.memory import load_codec, read_codes
     from drrpack.formats.raw import read_raw
 
     codec = load_codec(reader, torch.device("cpu"))
-    counts = reader.images_per_class
-    wanted = range(depth.part - 1, len(reader.classes), depth.parts)
+    counts, (part, parts) = reader.images_per_class, sample
+    wanted = range(part - 1, len(reader.classes), parts)
     total, done, raw_images, waiting = int(counts[list(wanted)].sum()), 0, 0, 0
     together: list[int] = []
     for number in wanted:
@@ -86,7 +135,6 @@ def _decode(reader: Reader, depth: Depth, tick: Tick | None) -> dict[str, int]:
             read_codes(reader, codec, together)
             raw_images += sum(len(read_raw(reader, one).positions) for one in together)
             done, waiting, together = done + waiting, 0, []
-            if tick is not None:
-                tick(done, total)
+            report(Step("decoding", done, total))
     rows = np.isin(reader.index["class"], list(wanted))
-    return {"streams_decoded": 2 * int(rows.sum()), "raw_decoded": raw_images}
+    return replace(checked, streams_decoded=2 * int(rows.sum()), raw_decoded=raw_images)

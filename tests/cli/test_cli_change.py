@@ -155,7 +155,7 @@ def test_merge_says_how_codecs_differ(drrpack: Command, start: Path, tmp_path: P
     model = content.entropy_model
     changes = {
         "weights": ("other weights", {"data": model.data[:-1] + b"\x00"}),
-        "size": ("latents: 3 and 4", {"config": {**model.config, "latents": 4}}),
+        "size": ("latents: 0 and 4", {"config": {**model.config, "latents": 4}}),
         "version": ("versions 2.0 and 1.1", {"version": "1.1"}),
     }
     for name, (words, change) in changes.items():

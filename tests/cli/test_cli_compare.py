@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
@@ -73,16 +72,6 @@ def test_what_is_refused_before_anything_is_measured(
     split = digits_folder / "train"
     start = ("compare", split, "--codec", digits_drr, "--train")
     drrpack.refused(*start, naming=(split, "found no test split"))
-
-
-@pytest.mark.usefixtures("no_measuring")
-def test_no_matplotlib(
-    drrpack: Command, digits_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    chart = ("--chart", tmp_path / "chart.png")
-    drrpack.refused("compare", digits_folder, *chart, naming=("pip install matplotlib",))
 
 
 def test_figures_are_printed_where_drawing_fails(

@@ -64,7 +64,7 @@ def test_a_whole_run_as_a_program(digits_folder: Path, digits_drr: Path, tmp_pat
     np.testing.assert_array_equal(one.to_numpy()[0], two.to_numpy()[0])
     with Reader(output) as reader:
         reader.verify()
-        assert reader.metadata["fit"]["classes"] == 5
+        assert reader.metadata["fit"]["classes"] == 50, "of the codec that comes along"
 
 
 def test_a_run_that_fits(drrpack: Command, source: Path, tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_a_run_that_fits(drrpack: Command, source: Path, tmp_path: Path) -> None
     with tiny_networks():
         done = drrpack("encode", source, "-o", output, "--fit", "--epochs", "1", "--device", "cpu")
     assert done.code == 0, done.errors
-    assert "fitted on the first 1 classes, from scratch, 1 epochs each" in done.output
+    assert "fitted on the first 1 class, from scratch, 1 epoch each" in done.output
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mem.drr", "src"]
     dataset = DRRDataset(output)
     assert dataset.classes == ["cat", "dog"] and dataset.to_numpy()[0].shape == (6, 32, 32, 3)
@@ -250,10 +250,10 @@ def test_fit_classes_with_a_codec(
 
 
 def test_an_entropy_model_that_a_codec_lacks(
-    drrpack: Command, source: Path, place: Path, digits_drr: Path
+    drrpack: Command, source: Path, place: Path, bitswap_drr: Path
 ) -> None:
-    options = ("--codec", digits_drr, "--entropy", "context")
-    naming = ("--entropy context", digits_drr, "bitswap", "--finetune")
+    options = ("--codec", bitswap_drr, "--entropy", "context")
+    naming = ("--entropy context", bitswap_drr, "bitswap", "--finetune")
     drrpack.refused("encode", source, "-o", place / "m.drr", *options, naming=naming)
 
 

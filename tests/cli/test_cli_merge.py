@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
-def files(digits_drr: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+def files(bitswap_drr: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Two files of one codec, with other classes and other layouts of streams."""
     place = tmp_path_factory.mktemp("merge")
     made = []
@@ -28,7 +28,7 @@ def files(digits_drr: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[P
         for path in (folder / "train").iterdir():
             if path.name not in digits:
                 path.rename(place / f"{name}-{path.name}")
-        made.append(encode_tiny(folder / "train", place / f"{name}.drr", codec=digits_drr))
+        made.append(encode_tiny(folder / "train", place / f"{name}.drr", codec=bitswap_drr))
     return made[0], made[1]
 
 

@@ -12,6 +12,8 @@ import pytest
 from command import Command
 from PIL import Image
 
+from drrpack.cli.train import numbers
+from drrpack.core.errors import OptionError
 from drrpack.formats.originals import remember
 from drrpack.formats.sources.source import open_source
 
@@ -174,6 +176,8 @@ def test_without_the_source(
         (["--classes", "cat"], ["--classes cat", "'cat'"]),
         (["--class-order", "absent.json"], ["--class-order absent.json"]),
         (["--method", "magic"], ["'magic'", "drr, er, er-jpeg"]),
+        (["--set", "similarity_weight"], ["--set similarity_weight", "NAME=VALUE"]),
+        (["--set", "temperature=2"], ["'drr' has no option 'temperature'", "it has none"]),
         (["--method", "ib-drr"], ["--raw-per-class 20", "ib-drr-star"]),
         (["--budget-mb", "0.001"], ["--budget-mb 0.001", "too little"]),
         (["--phases", "5,x"], ["--phases 5,x"]),
@@ -190,6 +194,13 @@ def test_refusals(
     start = ("train", digits_drr, "--out", tmp_path / "run", "--phases", "5")
     drrpack.refused(*start, *options, naming=tuple(naming))
     assert not (tmp_path / "run" / "result.json").exists()
+
+
+@pytest.mark.parametrize("text", ["", "5,", "5,x", "-5", "5,5", "5.0"])
+def test_lists_of_numbers(text: str) -> None:
+    with pytest.raises(OptionError, match="--phases"):
+        numbers(text, "--phases")
+    assert numbers("5, 10,25", "--phases") == [5, 10, 25]
 
 
 def test_no_memory(drrpack: Command, tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def test_what_is_counted_ends_with_all_of_it(screen: io.StringIO) -> None:
 
 def test_nothing_is_left_of_a_fit_that_is_done(screen: io.StringIO) -> None:
     with Bars() as bars:
-        bars.encoding(FitProgress("VQ-VAE", 1e-6, 0, {"psnr_db": 21.5}, 98_221.0))
+        bars(FitProgress("VQ-VAE", 1e-6, 0, {"psnr_db": 21.5}, 98_221.0))
     line = last_lines(screen)[-1]
     assert "PSNR 21.5" in line and "left" not in line and "epoch 0" not in line
 
@@ -47,7 +47,7 @@ def test_nothing_is_left_of_a_fit_that_is_done(screen: io.StringIO) -> None:
 def test_nothing_is_left_of_a_run_that_is_done(screen: io.StringIO) -> None:
     event = RunProgress(2, 2, 10, 3, 4, 0.9, 0.75, 1.5, 98_221.0)
     with Bars() as bars:
-        bars.training(event)
+        bars(event)
     line = last_lines(screen)[-1]
     assert "phase 2/2, 10 classes" in line and "left" not in line and "epoch" not in line
 

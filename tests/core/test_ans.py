@@ -215,7 +215,7 @@ def test_truncated_streams_are_errors_or_show() -> None:
     x = rng.integers(0, 100, (1, 300))
     (words,) = ans.flatten(codec.push(ans.empty(), x))
     for keep in range(len(words)):
-        with pytest.raises(CorruptError):  # MessageError is one
+        with pytest.raises((CorruptError, MessageError)):
             codec.pop(ans.unflatten([words[:keep]]))
 
 
@@ -229,7 +229,7 @@ def test_a_flipped_bit_is_an_error_or_changes_symbols() -> None:
         damaged[bit // 32] ^= np.uint32(1 << bit % 32)
         try:
             message, found = codec.pop(ans.unflatten([damaged]))
-        except CorruptError:
+        except (CorruptError, MessageError):
             continue
         spare = message.tail_words.any() or (message.head != ans.HEAD_MIN).any()
         assert spare or not np.array_equal(found, x)

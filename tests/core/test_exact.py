@@ -15,13 +15,12 @@ import torch
 from numpy.typing import NDArray
 from small_models import convolutions_run
 
+from drrpack.core.dense import IntEmbedding, IntLinear
 from drrpack.core.errors import ExactnessError
 from drrpack.core.exact import (
     SUM_LIMIT,
     IntConv2d,
     IntConvTranspose2d,
-    IntEmbedding,
-    IntLinear,
     exact_arithmetic,
     round_half_up,
 )
@@ -360,7 +359,7 @@ def test_round_half_up_goes_up_at_halves() -> None:
 
 PRECISION_SETTINGS = """
 import torch
-from drrpack.core.exact import (exact_arithmetic)
+from drrpack.core.exact import exact_arithmetic
 {setting} = "{value}"
 with exact_arithmetic(torch.device("cpu")):
     pass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from drrpack.core.pixels import ActivationBits, PixelDecoder, batches, calibrate
 from drrpack.core.vqvae import VQVAE, VQVAEConfig
 
 CPU = torch.device("cpu")
+LARGER = replace(SMALL_VQVAE, stride=8)
 
 
 def random_codes(
@@ -37,14 +39,19 @@ def float_pixels(network: VQVAE, top: Tensor, bottom: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
-@pytest.mark.parametrize("config", [SMALL_VQVAE, VQVAEConfig()], ids=["small", "default"])
+@pytest.mark.parametrize(
+    "config",
+    [SMALL_VQVAE, VQVAEConfig(), LARGER, replace(SMALL_VQVAE, stride=16)],
+    ids=["small", "default", "stride 8", "stride 16"],
+)
 def test_pixels_are_close_to_the_float_decoders(seed: int, config: VQVAEConfig) -> None:
     network = small_vqvae(seed, config)
+    side = 8 * config.stride
     codes = random_codes(16, size=config.codebook_size, seed=seed + 10)
     with exact_arithmetic(CPU):
         found = decoder_of(network)(*codes)
     wanted = float_pixels(network, *codes)
-    assert found.dtype == torch.uint8 and found.shape == (16, 32, 32, 3)
+    assert found.dtype == torch.uint8 and found.shape == (16, side, side, 3)
     assert wanted.std() > 10  # there is something to be close to
     assert (found.float() - wanted).abs().mean() < 1.5
 
@@ -61,8 +68,13 @@ WAYS = [
 
 
 @pytest.mark.parametrize("carrier", [torch.float32, torch.float64])
-def test_bytes_do_not_depend_on_how_the_decoder_runs(carrier: torch.dtype) -> None:
-    network = small_vqvae(config=VQVAEConfig(codebook_size=32))
+@pytest.mark.parametrize(
+    "config", [VQVAEConfig(codebook_size=32), LARGER], ids=["default", "stride 8"]
+)
+def test_bytes_do_not_depend_on_how_the_decoder_runs(
+    config: VQVAEConfig, carrier: torch.dtype
+) -> None:
+    network = small_vqvae(config=config)
     top, bottom = random_codes(64, (2, 2))
     with exact_arithmetic(CPU), convolutions_run():
         reference = decoder_of(network)
@@ -99,12 +111,14 @@ def test_cuda_gives_the_bytes_of_the_cpu(carrier: torch.dtype) -> None:
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 5)])
-def test_any_grid_goes(shape: tuple[int, int]) -> None:
-    network = small_vqvae()
+@pytest.mark.parametrize("config", [SMALL_VQVAE, LARGER], ids=["stride 4", "stride 8"])
+def test_any_grid_goes(shape: tuple[int, int], config: VQVAEConfig) -> None:
+    network = small_vqvae(config=config)
     codes = random_codes(2, shape)
     with exact_arithmetic(CPU):
         found = decoder_of(network)(*codes)
-    assert found.shape == (2, 8 * shape[0], 8 * shape[1], 3)
+    side = 2 * config.stride
+    assert found.shape == (2, side * shape[0], side * shape[1], 3)
     assert (found.float() - float_pixels(network, *codes)).abs().mean() < 3
 
 
@@ -143,12 +157,14 @@ def test_a_residual_block_that_is_always_off_is_no_trouble(config: VQVAEConfig) 
 
 # --- the scales as JSON ---
 
-BITS = ActivationBits(top=5, joined=-8, residual=16, hidden=(3, 4), upsampled=0)
+BITS = ActivationBits(top=5, joined=-8, residual=16, hidden=(3, 4), upsampled=(0,))
 
 
 def test_scales_come_back_from_json() -> None:
-    kept = json.loads(json.dumps(BITS.to_json()))
-    assert ActivationBits.from_json(kept) == BITS
+    for bits, upsampled in ((BITS, 0), (replace(BITS, upsampled=(4, 0)), [4, 0])):
+        kept = json.loads(json.dumps(bits.to_json()))
+        assert ActivationBits.from_json(kept) == bits
+        assert kept["upsampled"] == upsampled
 
 
 @pytest.mark.parametrize("bad", [-9, 17, 10**30, "5", 5.0, float("nan"), None, [5]])

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
-from small_models import CONTEXT, small_bitswap, small_vqvae
+from small_models import CONTEXT, SMALL, small_model, small_network, small_vqvae
 from torch import Tensor
 
-from drrpack.core.entropy.bitswap import expected_bits
-from drrpack.core.rdoq import Thrift, _spacing
-from drrpack.core.vqvae import Quantiser
+from drrpack.core.codes import Codes
+from drrpack.core.entropy.context import ContextPrices
+from drrpack.core.quantiser import Quantiser
+from drrpack.core.rdoq import BEST, Thrift, _spacing, thrift
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-MODEL = small_bitswap(config=CONTEXT)
+MODEL = small_network(config=CONTEXT)
 VQVAE = small_vqvae()
 IMAGES = torch.rand(6, 3, 32, 32, generator=torch.Generator().manual_seed(1)) * 2 - 1
 
@@ -23,18 +25,18 @@ def cost(codes: tuple[Tensor, Tensor], z: tuple[Tensor, Tensor], weight: float) 
     top, bottom = codes
     _, z_bottom = z
     distance = (VQVAE.bottom.embed(bottom) - z_bottom).square().sum((1, 2, 3))
-    bits, _ = expected_bits(MODEL.bottom, bottom, top, torch.Generator())
+    bits = MODEL.bottom.expected_bits(bottom, top, torch.Generator())
     return distance + weight * _spacing(VQVAE.bottom) * bits
 
 
 def chosen(weight: float) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
     """The codes of the images, and the features that they stand for."""
     seen: list[Tensor] = []
-    thrift = Thrift(MODEL, weight)
+    chooser = Thrift(ContextPrices(MODEL), weight)
 
     def choose(quantiser: Quantiser, z: Tensor, top: Tensor | None) -> Tensor:
         seen.append(z)
-        return thrift(quantiser, z, top)
+        return chooser(quantiser, z, top)
 
     with torch.inference_mode():
         codes = VQVAE.encode(IMAGES, choose)
@@ -67,12 +69,21 @@ def test_dearer_bits_save_bits_and_cost_distance() -> None:
         codes, z = chosen(weight)
         with torch.inference_mode():
             distance = cost(codes, z, 0.0).sum()
-            bits = expected_bits(MODEL.bottom, codes[1], codes[0], torch.Generator())[0].sum()
+            bits = MODEL.bottom.expected_bits(codes[1], codes[0], torch.Generator()).sum()
         found.append((float(distance), float(bits)))
     nearest, thrifty = found
     assert thrifty[0] > nearest[0] and thrifty[1] < nearest[1]
 
 
-def test_a_model_with_latents_is_refused() -> None:
-    with pytest.raises(AssertionError, match="context model"):
-        Thrift(small_bitswap(), 0.1)
+def test_the_nearest_codes_need_no_prices() -> None:
+    prices = ContextPrices(MODEL)
+    assert thrift(prices, BEST) is None and thrift(prices, None) is None
+    assert thrift(None, 50) is None
+    half, none = thrift(prices, 50), thrift(prices, 0)
+    assert half is not None and none is not None and none.weight == 2 * half.weight
+
+
+def test_latents_hide_what_one_code_costs() -> None:
+    codes = Codes.of(*(np.zeros((1, n, n), np.int64) for n in (2, 4)))
+    assert small_model(codes, SMALL).prices is None
+    assert small_model(codes, CONTEXT).prices is not None

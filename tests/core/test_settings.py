@@ -20,26 +20,30 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from process_settings import SETTINGS
-from small_models import CONTEXT, SMALL, small_bitswap, small_vqvae, structured_codes
+from small_models import CONTEXT, SMALL, small_model, small_vqvae, structured_codes
 from torch import nn
 
 from drrpack.core import probability
-from drrpack.core.codec import ClassCodes, Codec, assemble, finish
-from drrpack.core.entropy.code_model import BitSwapConfig
+from drrpack.core.codec import Codec, assemble, finish, with_quality
+from drrpack.core.codes import Codes, Levels
+from drrpack.core.entropy.phased import PhasedConfig
+from drrpack.core.entropy.phased_section import PhasedModel
+from drrpack.core.entropy.sections import pack_entropy, unpack_entropy
 from drrpack.core.exact import exact_arithmetic
-from drrpack.core.rdoq import DEFAULT_QUALITY, with_quality
+from drrpack.core.rdoq import DEFAULT_QUALITY
+from drrpack.core.section import Section
 from drrpack.core.settings import _operators, float_arithmetic, own_settings, seeded, unfilled
 from drrpack.core.streams import StreamLayout
-from drrpack.core.weights import pack_bitswap, pack_vqvae, unpack_bitswap, unpack_vqvae
+from drrpack.core.weights import pack_vqvae, unpack_vqvae
 from drrpack.formats import shipped
 from drrpack.formats.container import Reader
-from drrpack.formats.memory import load_codec
+from drrpack.formats.memory import load_codec, sections
 
 pytestmark = pytest.mark.usefixtures("one_thread", "tables_anew")
 
 CPU = torch.device("cpu")
 PACKAGE = Path(__file__).resolve().parents[2] / "drrpack"
-LAYOUT = StreamLayout(plain_images=24, group=2, lanes=2)
+LAYOUTS = Levels(*2 * [StreamLayout(plain_images=24, group=2, lanes=2)])
 IMAGES = 28  # two groups beside the plain ones
 
 
@@ -72,21 +76,18 @@ class Outcome:
     pixels: bytes
 
 
-def outcome(codec: Codec, coded: ClassCodes | None = None) -> Outcome:
+def outcome(codec: Codec, coded: Codes | None = None) -> Outcome:
     """Of the images, and of ``coded`` instead of their codes where those are too cheap to code."""
-    levels = {name: replace(getattr(codec, name), layout=LAYOUT) for name in ("top", "bottom")}
-    codec = replace(codec, **levels)
+    codec = replace(codec, layouts=LAYOUTS)
     codes = codec.encode(images())
     coded = codes if coded is None else coded
     (made,) = codec.compress([coded])
     (found,) = codec.decompress([made], coded.top.shape[1:])
     np.testing.assert_array_equal(found.flat, coded.flat)
-    tables = {name: level.table for name, level in levels.items()}
-    entropy = pack_bitswap(codec.bitswap, tables, {name: LAYOUT for name in levels})
     return Outcome(
         codes.flat.tobytes(),
         (made.top.tobytes(), made.bottom.tobytes()),
-        (pack_vqvae(codec.vqvae, codec.bits).data, entropy.data),
+        tuple(section.data for section in sections(codec)),
         codec.decode(codes, (32, 32)).tobytes(),
     )
 
@@ -121,33 +122,31 @@ def test_the_shipped_codec_with_latents(setting: str) -> None:
 
 
 @lru_cache(maxsize=1)
-def made_up() -> ClassCodes:
+def made_up() -> Codes:
     (top,), (bottom,) = (structured_codes([IMAGES], shape, 32) for shape in ((4, 4), (8, 8)))
-    return ClassCodes(top, bottom)
+    return Codes.of(top, bottom)
 
 
 @lru_cache(maxsize=2)
-def stored(config: BitSwapConfig) -> tuple[Any, Any]:
+def stored(config: PhasedConfig) -> tuple[Section, Section]:
     """Small models as a file holds them."""
-    codec = finish(small_vqvae(), small_bitswap(config=config), made_up(), CPU)
-    tables = {"top": codec.top.table, "bottom": codec.bottom.table}
-    layouts = {"top": LAYOUT, "bottom": LAYOUT}
-    return pack_vqvae(codec.vqvae, codec.bits), pack_bitswap(codec.bitswap, tables, layouts)
+    codec = finish(small_vqvae(), small_model(made_up(), config), made_up(), CPU)
+    return pack_vqvae(codec.vqvae, codec.pixels.bits), pack_entropy(codec.entropy, LAYOUTS)
 
 
-def loaded(config: BitSwapConfig) -> Codec:
+def loaded(config: PhasedConfig) -> Codec:
     vqvae, entropy = stored(config)
-    return assemble(*unpack_vqvae(vqvae), *unpack_bitswap(entropy), CPU)
+    return assemble(*unpack_vqvae(vqvae), *unpack_entropy(entropy), CPU)
 
 
 @lru_cache(maxsize=2)
-def small_outcome(config: BitSwapConfig) -> Outcome:
+def small_outcome(config: PhasedConfig) -> Outcome:
     return outcome(loaded(config), made_up())
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
 @pytest.mark.parametrize("config", [SMALL, CONTEXT], ids=["bitswap", "context"])
-def test_small_models(config: BitSwapConfig, setting: str) -> None:
+def test_small_models(config: PhasedConfig, setting: str) -> None:
     expected = small_outcome(config)
     with SETTINGS[setting]():
         assert outcome(loaded(config), made_up()) == expected
@@ -163,7 +162,7 @@ def test_a_codec_loaded_outside_of_a_setting(setting: str) -> None:
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_what_is_finished_after_a_fit(setting: str) -> None:
     """The scales of activations come from float convolutions."""
-    parts = small_vqvae(), small_bitswap(config=CONTEXT), made_up(), CPU
+    parts = small_vqvae(), small_model(made_up(), CONTEXT), made_up(), CPU
     plain = outcome(finish(*parts), made_up())
     with SETTINGS[setting]():
         assert outcome(finish(*parts), made_up()) == plain
@@ -171,8 +170,9 @@ def test_what_is_finished_after_a_fit(setting: str) -> None:
 
 def test_a_network_loaded_in_inference_mode_can_be_fitted_further() -> None:
     with torch.inference_mode():
-        network = unpack_bitswap(stored(CONTEXT)[1])[0]
-    assert not any(one.is_inference() for one in network.parameters())
+        model, _ = unpack_entropy(stored(CONTEXT)[1])
+    assert isinstance(model, PhasedModel)
+    assert not any(one.is_inference() for one in model.network.parameters())
 
 
 # --- settings stay as they were ---

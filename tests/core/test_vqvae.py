@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from small_models import SMALL_VQVAE
 from torch import Tensor
 
-from drrpack.core.vqvae import VQVAE, Quantiser, grid_shapes, pad, perplexity, to_float
+from drrpack.core.quantiser import Quantiser
+from drrpack.core.vqvae import VQVAE, grid_shapes, pad, perplexity, to_float
 
 
 def seeded(number: int) -> torch.Generator:
@@ -24,33 +27,66 @@ def test_the_network_has_the_papers_size() -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "top", "bottom"),
+    ("stride", "size", "top", "bottom"),
     [
-        ((32, 32), (4, 4), (8, 8)),
-        ((8, 8), (1, 1), (2, 2)),
-        ((1, 1), (1, 1), (2, 2)),
-        ((30, 50), (4, 7), (8, 14)),
-        ((224, 224), (28, 28), (56, 56)),
+        (4, (32, 32), (4, 4), (8, 8)),
+        (4, (8, 8), (1, 1), (2, 2)),
+        (4, (1, 1), (1, 1), (2, 2)),
+        (4, (30, 50), (4, 7), (8, 14)),
+        (4, (224, 224), (28, 28), (56, 56)),
+        (8, (64, 64), (4, 4), (8, 8)),
+        (8, (1, 17), (1, 2), (2, 4)),
+        (8, (224, 224), (14, 14), (28, 28)),
+        (16, (128, 33), (4, 2), (8, 4)),
     ],
 )
-def test_shapes(size: tuple[int, int], top: tuple[int, int], bottom: tuple[int, int]) -> None:
-    network = VQVAE(SMALL_VQVAE)
+def test_shapes(
+    stride: int, size: tuple[int, int], top: tuple[int, int], bottom: tuple[int, int]
+) -> None:
+    network = VQVAE(replace(SMALL_VQVAE, stride=stride))
     pixels = torch.randint(256, (2, *size, 3), dtype=torch.uint8)
     with torch.inference_mode():
-        codes = network.encode(pad(to_float(pixels)))
+        codes = network.encode(pad(to_float(pixels), stride))
         images = network.decode(*codes)
-    assert grid_shapes(*size) == (top, bottom)
+    assert grid_shapes(*size, stride) == (top, bottom)
     assert (codes[0].shape, codes[1].shape) == ((2, *top), (2, *bottom))
     assert codes[0].dtype == codes[1].dtype == torch.int64
-    assert images.shape == (2, 3, 8 * top[0], 8 * top[1])
+    assert images.shape == (2, 3, 2 * stride * top[0], 2 * stride * top[1])
+
+
+@pytest.mark.parametrize("stride", [4, 8, 16])
+def test_a_code_sees_its_place(stride: int) -> None:
+    """The middle of what a changed code changes is the square that it stands for."""
+    torch.manual_seed(0)
+    network = VQVAE(replace(SMALL_VQVAE, stride=stride))
+    top, bottom = torch.zeros(1, 8, 8, dtype=torch.int64), torch.zeros(1, 16, 16, dtype=torch.int64)
+    other = bottom.clone()
+    other[0, 5, 9] = 1
+    with torch.inference_mode():
+        change = (network.decode(top, bottom) - network.decode(top, other)).abs().sum((0, 1))
+    for changed, place in ((change.sum(1), 5), (change.sum(0), 9)):
+        seen = changed.nonzero().flatten().double()
+        assert float(seen.mean()) == pytest.approx((place + 0.5) * stride - 0.5)
+
+
+@pytest.mark.parametrize("stride", [0, 2, 3, 12, 32])
+def test_other_strides_are_refused(stride: int) -> None:
+    with pytest.raises(ValueError, match=f"a stride of {stride}, expected one of"):
+        replace(SMALL_VQVAE, stride=stride)
+
+
+def test_larger_strides_are_stored_as_integers_alone() -> None:
+    with pytest.raises(ValueError, match="a stride of 8 goes with weights on a grid"):
+        replace(SMALL_VQVAE, stride=8, weight_bits=0, codebook_bits=0)
 
 
 def test_padding_repeats_the_edge() -> None:
     images = torch.rand(2, 3, 30, 50)
-    padded = pad(images)
-    expected = np.pad(images.numpy(), ((0, 0), (0, 0), (0, 2), (0, 6)), mode="edge")
-    np.testing.assert_array_equal(padded.numpy(), expected)
-    assert torch.equal(pad(padded), padded)
+    for stride, added in ((4, (2, 6)), (8, (2, 14))):
+        padded = pad(images, stride)
+        expected = np.pad(images.numpy(), ((0, 0), (0, 0), *((0, n) for n in added)), mode="edge")
+        np.testing.assert_array_equal(padded.numpy(), expected)
+        assert torch.equal(pad(padded, stride), padded)
 
 
 def test_pixels_span_minus_one_to_one() -> None:

@@ -6,7 +6,7 @@ import json
 import time
 import tracemalloc
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,59 +18,78 @@ from small_models import (
     SMALL,
     SMALL_VQVAE,
     first_version,
-    small_bitswap,
+    small_network,
     small_vqvae,
 )
 
-from drrpack.core.entropy.code_model import BitSwapConfig
-from drrpack.core.errors import CorruptError, DrrError, ExactnessError
-from drrpack.core.exact import IntEmbedding, exact_arithmetic, int_layers
+from drrpack.core.codes import Levels
+from drrpack.core.dense import IntEmbedding
+from drrpack.core.entropy.phased import PhasedConfig
+from drrpack.core.entropy.sections import pack_entropy, unpack_entropy
+from drrpack.core.entropy.table import TableModel
+from drrpack.core.errors import CorruptError, DrrError, ExactnessError, VersionError
+from drrpack.core.exact import exact_arithmetic
+from drrpack.core.freezing import int_layers
+from drrpack.core.frequencies import Tables, frequency_table
 from drrpack.core.pixels import ActivationBits
-from drrpack.core.streams import StreamLayout, frequency_table
+from drrpack.core.section import Section
+from drrpack.core.streams import StreamLayout
 from drrpack.core.vqvae import VQVAEConfig
-from drrpack.core.weights import Model, pack_bitswap, pack_vqvae, unpack_bitswap, unpack_vqvae
+from drrpack.core.weights import pack_vqvae, stored_stride, unpack_vqvae
 
-BITS = ActivationBits(top=5, joined=5, residual=6, hidden=(6, 7), upsampled=6)
-LAYOUTS = {"top": StreamLayout(31, 4, 16), "bottom": StreamLayout(7)}
+BITS = ActivationBits(top=5, joined=5, residual=6, hidden=(6, 7), upsampled=(6,))
+LARGER = replace(SMALL_VQVAE, stride=8)
+LARGER_BITS = replace(BITS, upsampled=(6, 5))
+LAYOUTS = Levels(StreamLayout(31, 4, 16), StreamLayout(7))
 
 Config = dict[str, Any]
 
 
-def tables() -> dict[str, Any]:
+def tables() -> Tables:
     rng = np.random.default_rng(0)
-    return {
-        name: frequency_table(rng.integers(0, high, 1000), SMALL.codebook_size)
-        for name, high in (("top", 32), ("bottom", 5))
-    }
+    drawn = (rng.integers(0, high, 1000) for high in (32, 5))
+    return Levels(*(frequency_table(codes, SMALL.codebook_size) for codes in drawn))
 
 
-def as_read(model: Model) -> Model:
+def as_read(model: Section) -> Section:
     """The model after its config has been JSON."""
-    return model._replace(config=json.loads(json.dumps(model.config)))
+    return replace(model, config=json.loads(json.dumps(model.config)))
 
 
-def packed_bitswap(config: BitSwapConfig = SMALL) -> Model:
-    return as_read(pack_bitswap(small_bitswap(config=config), tables(), LAYOUTS))
+def packed(config: PhasedConfig = SMALL) -> Section:
+    return as_read(pack_entropy(small_network(config=config).model(tables()), LAYOUTS))
 
 
-def first_bitswap() -> Model:
-    return as_read(first_version(small_bitswap(), tables(), LAYOUTS))
+def first_bitswap() -> Section:
+    return as_read(first_version(small_network(), tables(), LAYOUTS))
 
 
-def packed_vqvae(config: VQVAEConfig = SMALL_VQVAE) -> Model:
-    return as_read(pack_vqvae(small_vqvae(config=config), BITS))
+def packed_table() -> Section:
+    return as_read(pack_entropy(TableModel(tables()), LAYOUTS))
+
+
+def packed_vqvae(config: VQVAEConfig = SMALL_VQVAE) -> Section:
+    return as_read(pack_vqvae(small_vqvae(config=config), bits_of(config)))
+
+
+def bits_of(config: VQVAEConfig) -> ActivationBits:
+    return LARGER_BITS if config == LARGER else BITS
 
 
 # --- round trips ---
 
 
-@pytest.mark.parametrize("sizes", [SMALL_VQVAE, HALVES], ids=["integers", "halves"])
-def test_a_vqvae_comes_back(sizes: VQVAEConfig) -> None:
+@pytest.mark.parametrize(
+    ("sizes", "version"), [(HALVES, "1.0"), (SMALL_VQVAE, "2.0"), (LARGER, "3.0")]
+)
+def test_a_vqvae_comes_back(sizes: VQVAEConfig, version: str) -> None:
     network = small_vqvae(config=sizes)
     model = packed_vqvae(sizes)
-    assert model.version == ("2.0" if sizes.weight_bits else "1.0")
+    assert model.version == version
+    assert model.config.get("stride") == (8 if sizes == LARGER else None)
     again, bits = unpack_vqvae(model)
-    assert bits == BITS and again.config == sizes
+    assert bits == bits_of(sizes) and again.config == sizes
+    assert stored_stride(model) == sizes.stride
     state = again.state_dict()
     stored = 0
     for name, tensor in network.state_dict().items():
@@ -84,19 +103,21 @@ def test_a_vqvae_comes_back(sizes: VQVAEConfig) -> None:
 
 
 def test_weights_of_the_first_version_come_back() -> None:
-    network, (again, found_tables, layouts) = small_bitswap(), unpack_bitswap(first_bitswap())
-    assert again.config == SMALL
-    assert pack_bitswap(again, found_tables, layouts) == pack_bitswap(network, tables(), LAYOUTS)
+    again, layouts = unpack_entropy(first_bitswap())
+    assert again.network.config == SMALL and layouts == LAYOUTS
+    assert as_read(pack_entropy(again, layouts)) == packed()
 
 
 @pytest.mark.parametrize("carrier", [torch.float32, torch.float64])
 @pytest.mark.parametrize("sizes", [SMALL, CONTEXT], ids=["bitswap", "context"])
-def test_an_entropy_model_comes_back(sizes: BitSwapConfig, carrier: torch.dtype) -> None:
-    network, model = small_bitswap(config=sizes), packed_bitswap(sizes)
-    again, found_tables, layouts = unpack_bitswap(model, carrier)
-    assert again.config == sizes and layouts == LAYOUTS
-    for name, table in tables().items():
-        np.testing.assert_array_equal(found_tables[name], table)
+def test_an_entropy_model_comes_back(sizes: PhasedConfig, carrier: torch.dtype) -> None:
+    network, section = small_network(config=sizes), packed(sizes)
+    model, layouts = unpack_entropy(section)
+    model = model.on(torch.device("cpu"), carrier)
+    again = model.network
+    assert model.kind == sizes.kind and again.config == sizes and layouts == LAYOUTS
+    for level in ("top", "bottom"):
+        np.testing.assert_array_equal(model.tables[level], tables()[level])
     layers = int_layers(network)
     for name, layer in int_layers(again).items():
         for key, array in layer.arrays().items():
@@ -106,11 +127,21 @@ def test_an_entropy_model_comes_back(sizes: BitSwapConfig, carrier: torch.dtype)
     for level in ("top", "bottom"):
         kept = getattr(network, level).last_integers()
         np.testing.assert_array_equal(getattr(again, level).last_integers(), kept)
-    assert as_read(pack_bitswap(again, found_tables, layouts)) == model
+    assert as_read(pack_entropy(model, layouts)) == section
+
+
+def test_a_table_comes_back() -> None:
+    section = packed_table()
+    model, layouts = unpack_entropy(section)
+    assert (section.version, section.config["kind"], model.kind) == ("3.0", "table", "table")
+    assert len(section.data) == 2 * 2 * SMALL.codebook_size
+    for level in ("top", "bottom"):
+        np.testing.assert_array_equal(model.tables[level], tables()[level])
+    assert as_read(pack_entropy(model, layouts)) == section
 
 
 def test_a_bitswap_computes_what_it_did() -> None:
-    network, (again, _, _) = small_bitswap(), unpack_bitswap(packed_bitswap())
+    network, again = small_network(), unpack_entropy(packed())[0].network
     codes = torch.randint(32, (3, 4, 4))
     with exact_arithmetic(torch.device("cpu")):
         for a, b in zip(
@@ -120,23 +151,33 @@ def test_a_bitswap_computes_what_it_did() -> None:
 
 
 def test_unpacking_draws_no_random_numbers() -> None:
-    models = packed_vqvae(), packed_bitswap()
+    models = packed_vqvae(), packed()
     torch.manual_seed(5)
     before = torch.get_rng_state()
     unpack_vqvae(models[0])
-    unpack_bitswap(models[1])
+    unpack_entropy(models[1])
     assert torch.equal(torch.get_rng_state(), before)
 
 
 # --- damage ---
 
-Unpack = Callable[[Model], object]
-KINDS: dict[str, tuple[Callable[[], Model], Unpack, Any]] = {
+
+@dataclass(frozen=True)
+class TableSizes:
+    """The numbers in the config of a table."""
+
+    codebook_size: int = SMALL.codebook_size
+
+
+Unpack = Callable[[Section], object]
+KINDS: dict[str, tuple[Callable[[], Section], Unpack, Any]] = {
     "vqvae 1.0": (lambda: packed_vqvae(HALVES), unpack_vqvae, SMALL_VQVAE),
     "vqvae 2.0": (packed_vqvae, unpack_vqvae, SMALL_VQVAE),
-    "bitswap 1.0": (first_bitswap, unpack_bitswap, SMALL),
-    "bitswap 2.0": (packed_bitswap, unpack_bitswap, SMALL),
-    "context 2.0": (lambda: packed_bitswap(CONTEXT), unpack_bitswap, CONTEXT),
+    "vqvae 3.0": (lambda: packed_vqvae(LARGER), unpack_vqvae, LARGER),
+    "bitswap 1.0": (first_bitswap, unpack_entropy, SMALL),
+    "bitswap 2.0": (packed, unpack_entropy, SMALL),
+    "context 2.0": (lambda: packed(CONTEXT), unpack_entropy, CONTEXT),
+    "table 3.0": (packed_table, unpack_entropy, TableSizes()),
 }
 GRIDS = ("weight_bits", "codebook_bits")
 
@@ -147,7 +188,7 @@ def made(kind: str) -> tuple[Config, bytes]:
 
 
 def unpacked(kind: str, config: Any, blob: bytes) -> object:
-    return KINDS[kind][1](Model(kind.split()[1], config, blob))
+    return KINDS[kind][1](Section(kind.split()[1], config, blob))
 
 
 def refused(kind: str, config: Any, blob: bytes, error: type[DrrError] = CorruptError) -> None:
@@ -171,9 +212,9 @@ def test_blobs_of_another_size_are_refused(kind: str) -> None:
 
 
 def sizes(kind: str) -> list[str]:
-    """The names of the numbers in a config; the first versions have no grids."""
-    config = asdict(KINDS[kind][2])
-    return [name for name in config if not (name in GRIDS and kind.endswith("1.0"))]
+    """The names of the numbers in a config; the first versions have no grids, nor a stride."""
+    absent = {"1.0": (*GRIDS, "stride"), "2.0": ("stride",)}.get(kind.split()[1], ())
+    return [name for name in asdict(KINDS[kind][2]) if name not in absent]
 
 
 BAD = [-1, 0, 4097, 10**18, "8", "", None, [8], {}, True, False, float("nan"), float("inf")]
@@ -201,9 +242,11 @@ def test_fractions_of_channels_are_refused(kind: str) -> None:
 def test_missing_keys_and_other_shapes_of_config_are_refused(kind: str) -> None:
     config, blob = made(kind)
     for name in config:
-        refused(kind, {k: v for k, v in config.items() if k != name}, blob)
-    for other in ({}, [], "config", None, 7):
+        error = VersionError if name == "kind" else CorruptError  # of a kind that is not known
+        refused(kind, {k: v for k, v in config.items() if k != name}, blob, error)
+    for other in ([], "config", None, 7):
         refused(kind, other, blob)
+    refused(kind, {}, blob, VersionError if kind == "table 3.0" else CorruptError)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -228,7 +271,7 @@ def test_thousands_of_layers_are_refused_before_they_are_built(
     config, blob = made(kind)
     if kind == "vqvae 2.0":
         config["activation_bits"]["hidden"] = [6] * depth
-    with pytest.raises(CorruptError, match=f"{name} = {depth}, which can't be"):
+    with pytest.raises(CorruptError, match=f"{name} = {depth}, which is not valid"):
         unpacked(kind, {**config, name: depth}, blob)
 
 
@@ -281,6 +324,34 @@ def test_bad_activation_bits_are_refused(bad: object) -> None:
     refused("vqvae 2.0", {**config, "activation_bits": without}, blob)
 
 
+@pytest.mark.parametrize("upsampled", [6, [], [6], [6, 17], [6, "5"], [6, 5, 4]])
+def test_bad_activation_bits_of_doublings_are_refused(upsampled: object) -> None:
+    config, blob = made("vqvae 3.0")
+    assert config["activation_bits"]["upsampled"] == [6, 5]
+    bits = {**config["activation_bits"], "upsampled": upsampled}
+    refused("vqvae 3.0", {**config, "activation_bits": bits}, blob)
+
+
+@pytest.mark.parametrize("upsampled", [[6], [6, 5]])
+def test_the_first_versions_have_one_doubling_before_the_last(upsampled: object) -> None:
+    config, blob = made("vqvae 2.0")
+    bits = {**config["activation_bits"], "upsampled": upsampled}
+    refused("vqvae 2.0", {**config, "activation_bits": bits}, blob)
+
+
+@pytest.mark.parametrize("version", ["1.0", "2.0"])
+def test_a_stride_has_no_meaning_in_the_first_versions(version: str) -> None:
+    config, blob = made(f"vqvae {version}")
+    again, _ = unpack_vqvae(Section(version, {**config, "stride": 8}, blob))
+    assert again.config.stride == 4
+
+
+@pytest.mark.parametrize("stride", [1, 12, 32, 64])
+def test_strides_that_no_network_has_are_refused(stride: int) -> None:
+    config, blob = made("vqvae 3.0")
+    refused("vqvae 3.0", {**config, "stride": stride}, blob)
+
+
 @pytest.mark.parametrize("hidden", [[], [3], [3, 3, 3]])
 def test_activation_bits_of_another_number_of_blocks_are_refused(hidden: list[int]) -> None:
     config, blob = made("vqvae 2.0")
@@ -312,7 +383,9 @@ def test_weights_that_are_no_numbers_are_refused(kind: str) -> None:
         refused(kind, config, damaged)
 
 
-@pytest.mark.parametrize(("kind", "start"), [("bitswap 1.0", -2 * 32), ("bitswap 2.0", 0)])
+@pytest.mark.parametrize(
+    ("kind", "start"), [("bitswap 1.0", -2 * 32), ("bitswap 2.0", 0), ("table 3.0", 0)]
+)
 def test_tables_that_do_not_add_up_are_refused(kind: str, start: int) -> None:
     config, blob = made(kind)
     start %= len(blob)
@@ -327,7 +400,7 @@ def test_tables_that_do_not_add_up_are_refused(kind: str, start: int) -> None:
     refused(kind, config, before + damaged.tobytes() + after)
 
 
-@pytest.mark.parametrize("kind", ["bitswap 1.0", "bitswap 2.0", "context 2.0"])
+@pytest.mark.parametrize("kind", ["bitswap 1.0", "bitswap 2.0", "context 2.0", "table 3.0"])
 def test_random_blobs_are_errors_of_ours_or_models(kind: str) -> None:
     config, blob = made(kind)
     for seed in range(5):

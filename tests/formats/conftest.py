@@ -19,6 +19,11 @@ def dataset(digits_drr: Path) -> DRRDataset:
 
 
 @pytest.fixture(scope="module")
+def each_dataset(each_drr: Path) -> DRRDataset:
+    return DRRDataset(each_drr)
+
+
+@pytest.fixture(scope="module")
 def pixels(dataset: DRRDataset) -> NDArray[np.uint8]:
     return dataset.to_numpy()[0]
 

@@ -12,8 +12,9 @@ import h5py
 import numpy as np
 
 from drrpack.core.errors import DrrError
+from drrpack.core.section import Section
 from drrpack.formats import layout
-from drrpack.formats.container import Chunk, Memory, RawRecord, Reader, Section
+from drrpack.formats.container import Chunk, Memory, RawRecord, Reader
 
 SMALL = Memory(
     image_size=(32, 48),

@@ -30,16 +30,27 @@ from unittest import mock
 import numpy as np
 import torch
 from PIL import Image
-from small_models import first_version, small_bitswap, small_vqvae, structured_codes
+from small_models import (
+    first_version,
+    small_model,
+    small_vqvae,
+    structured_codes,
+    without_latents,
+)
 
 from drrpack.core import codec as codecs
-from drrpack.core.codec import ClassCodes, Codec
-from drrpack.core.entropy.code_model import BitSwapConfig
+from drrpack.core.codec import Codec
+from drrpack.core.codes import Codes, Levels
+from drrpack.core.entropy.bitswap import BitSwapConfig
+from drrpack.core.entropy.phased import PhasedConfig
+from drrpack.core.entropy.phased_section import PhasedModel
 from drrpack.core.errors import DrrError
+from drrpack.core.section import Section
 from drrpack.core.streams import StreamLayout
 from drrpack.core.vqvae import VQVAEConfig
-from drrpack.formats import build, layout, raw, shipped
-from drrpack.formats.container import Chunk, Memory, RawRecord, Reader, Section, write
+from drrpack.formats import layout, raw, shipped
+from drrpack.formats.container import Chunk, Memory, RawRecord, Reader, write
+from drrpack.formats.hdf5 import build
 from drrpack.formats.memory import chunk, load_codec, read_codes, sections
 from drrpack.formats.raw import read_raw
 
@@ -69,7 +80,7 @@ class Seedling:
     @staticmethod
     def of(path: Path) -> Seedling:
         with Reader(path) as reader:
-            structure = reader._opened()[1]
+            structure = reader.structure
             extents = {name: (e.offset, e.size) for name, e in structure.extents.items()}
             image = path.read_bytes()
             blocks = metadata_blocks(image)
@@ -82,7 +93,7 @@ TINY_BITSWAP = BitSwapConfig(
     codebook_size=8, latents=2, top_channels=1, bottom_channels=1, embedding=4, width=4,
     latent_width=4, prediction_width=4, blocks=1,
 )  # fmt: skip
-TINY_CONTEXT = replace(TINY_BITSWAP, latents=0, weight_bits=6)
+TINY_CONTEXT = without_latents(TINY_BITSWAP, weight_bits=6)
 TINY_VQVAE = VQVAEConfig(channels=4, residual_channels=2, embedding=4, codebook_size=8)
 
 
@@ -105,12 +116,13 @@ def large_seedlings(place: Path) -> list[Seedling]:
         codes = [codec.encode(each) for each in images]
         memory = memory_of(codec, codes, images, ["cat", "Füchse", "狐"])
         write(place / path.name, memory, overwrite=True)
-    vqvae, bitswap = small_vqvae(config=TINY_VQVAE), small_bitswap(config=TINY_CONTEXT)
+    vqvae = small_vqvae(config=TINY_VQVAE)
     counts = [1 + number % 2 for number in range(1000)]
     tops, bottoms = (structured_codes(counts, shape, 8) for shape in ((1, 1), (2, 2)))
-    codes = [ClassCodes(top, bottom) for top, bottom in zip(tops, bottoms, strict=True)]
-    seen = ClassCodes(np.concatenate(tops), np.concatenate(bottoms))
-    made, packed = codecs.lay_out(codecs.finish(vqvae, bitswap, seen, CPU), codes)
+    codes = [Codes.of(top, bottom) for top, bottom in zip(tops, bottoms, strict=True)]
+    seen = Codes.concat(codes)
+    entropy = small_model(seen, TINY_CONTEXT)
+    made, packed = codecs.lay_out(codecs.finish(vqvae, entropy, seen, CPU), codes)
     chunks = [chunk(number, each) for number, each in enumerate(packed)]
     names = [f"class {number}" for number in range(len(counts))]
     many = Memory((8, 8), names, chunks, *sections(made), {}, [])
@@ -128,39 +140,38 @@ def smooth(seed: int, count: int, side: int) -> np.ndarray:
     return np.stack([np.asarray(each) for each in large])
 
 
-def write_tiny(path: Path, config: BitSwapConfig = TINY_BITSWAP, first: bool = False) -> None:
+def write_tiny(path: Path, config: PhasedConfig = TINY_BITSWAP, first: bool = False) -> None:
     """A sound file of the smallest networks there can be: 3 classes of 3 to 18 images of 8x8, with
     the first version of the models or today's."""
     vqvae = replace(TINY_VQVAE, weight_bits=0, codebook_bits=0) if first else TINY_VQVAE
     counts = [18, 3, 13]  # Bit-Swap codes what is beyond a dozen
     tops, bottoms = (structured_codes(counts, shape, 8) for shape in ((1, 1), (2, 2)))
-    codes = [ClassCodes(top, bottom) for top, bottom in zip(tops, bottoms, strict=True)]
-    seen = ClassCodes(np.concatenate(tops), np.concatenate(bottoms))
-    codec = codecs.finish(small_vqvae(config=vqvae), small_bitswap(config=config), seen, CPU)
+    codes = [Codes.of(top, bottom) for top, bottom in zip(tops, bottoms, strict=True)]
+    seen = Codes.concat(codes)
+    codec = codecs.finish(small_vqvae(config=vqvae), small_model(seen, config), seen, CPU)
     rng = np.random.default_rng(0)
     images = [rng.integers(0, 256, (n, 8, 8, 3), dtype=np.uint8) for n in counts]
     memory = memory_of(codec, codes, images, ["cat", "Füchse", "狐"])
     if first:
         layouts = memory.entropy_model.config["streams"]
-        levels = {"top": codec.top, "bottom": codec.bottom}
+        assert isinstance(codec.entropy, PhasedModel)
         model = first_version(
-            codec.bitswap,
-            {name: level.table for name, level in levels.items()},
-            {name: StreamLayout(**layouts[name]) for name in levels},
+            codec.entropy.network,
+            codec.entropy.tables,
+            Levels(StreamLayout(**layouts["top"]), StreamLayout(**layouts["bottom"])),
         )
-        memory = replace(memory, entropy_model=Section(*model))
+        memory = replace(memory, entropy_model=model)
     write(path, memory, overwrite=True)
 
 
 def memory_of(
     codec: Codec,
-    codes: list[ClassCodes],
+    codes: list[Codes],
     images: list[np.ndarray],
     classes: list[str],
 ) -> Memory:
     """A file's content, with the first and the third image of each class raw."""
-    with mock.patch("drrpack.core.streams.WIDTHS", ((4, 1),)):
-        codec, made = codecs.lay_out(codec, codes)
+    codec, made = codecs.lay_out(codec, codes, widths=[(4, 1)])
     assert codec.bottom.layout.steps(len(codes[0])), "nothing is left for Bit-Swap"
     chunks = [chunk(number, streams) for number, streams in enumerate(made)]
     kept = [record for n, each in enumerate(images) for record in raw.pack(n, [0, 2], each[[0, 2]])]

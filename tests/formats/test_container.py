@@ -20,8 +20,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drrpack.core.errors import CorruptError, FormatError
+from drrpack.core.section import Section
 from drrpack.formats import container, layout
-from drrpack.formats.container import Chunk, Memory, Reader, Section, write
+from drrpack.formats.container import Chunk, Memory, Reader, write
 from drrpack.formats.files import storedfile
 
 
@@ -190,10 +191,10 @@ def in_fork(function: Callable[[], Any]) -> Any:
 
 def test_a_fork_opens_the_file_for_itself(small: Path) -> None:
     with Reader(small) as reader:
-        descriptor = reader._opened()[0]
+        descriptor = reader._open.current()[0]
         assert in_fork(lambda: read_streams(reader)) == streams_of(SMALL)
-        assert in_fork(lambda: reader._opened()[0].pid) != os.getpid()
-        assert reader._opened()[0] is descriptor
+        assert in_fork(lambda: reader._open.current()[0].pid) != os.getpid()
+        assert reader._open.current()[0] is descriptor
         assert read_streams(reader) == streams_of(SMALL)
 
 
@@ -218,7 +219,7 @@ def test_a_pickled_reader_carries_no_descriptor(small: Path) -> None:
     with Reader(small) as reader:
         frozen = pickle.dumps(reader)
     copy = pickle.loads(frozen)
-    assert copy._file is None
+    assert copy._open._file is None
     assert read_streams(copy) == streams_of(SMALL)
     assert copy.vqvae == SMALL.vqvae
     small.unlink()

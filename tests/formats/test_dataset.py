@@ -16,7 +16,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from drrpack import CorruptError, DRRDataset, FormatError, OptionError
-from drrpack.core.codec import ClassCodes
+from drrpack.core.codes import Codes
 from drrpack.formats import memory
 from drrpack.formats.container import Reader
 from drrpack.formats.sources.source import open_source
@@ -30,10 +30,10 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def encoded(digits_drr: Path, digits_folder: Path) -> list[ClassCodes]:
+def encoded(each_drr: Path, digits_folder: Path) -> list[Codes]:
     """The codes of every class, made anew from the pictures."""
     source = open_source(digits_folder)
-    with Reader(digits_drr) as reader:
+    with Reader(each_drr) as reader:
         codec = memory.load_codec(reader, torch.device("cpu"))
     return [codec.encode(source.load(label)) for label in range(10)]
 
@@ -58,8 +58,9 @@ def damage(path: Path, row: int, level: str = "bottom") -> None:
 # --- items ---------------------------------------------------------------------------------------
 
 
-def test_bitswap_is_in_the_streams(dataset: DRRDataset) -> None:
-    for level in (dataset.codec.top, dataset.codec.bottom):
+def test_bitswap_is_in_the_streams(bitswap_drr: Path) -> None:
+    codec = DRRDataset(bitswap_drr).codec
+    for level in (codec.top, codec.bottom):
         assert level.layout.steps(30) >= 1, "the tests below would show nothing of Bit-Swap"
 
 
@@ -113,25 +114,25 @@ def test_batches_equal_single_items(dataset: DRRDataset) -> None:
     assert dataset.__getitems__([]) == []
 
 
-def test_codes_are_those_that_were_encoded(dataset: DRRDataset, encoded: list[ClassCodes]) -> None:
-    top, bottom = dataset.codes(range(300))
+def test_codes_are_those_that_were_encoded(each_dataset: DRRDataset, encoded: list[Codes]) -> None:
+    top, bottom = each_dataset.codes(range(300))
     assert top.shape == (300, 4, 4) and bottom.shape == (300, 8, 8)
     assert top.dtype == bottom.dtype == torch.int64
     np.testing.assert_array_equal(top, np.concatenate([c.top for c in encoded]))
     np.testing.assert_array_equal(bottom, np.concatenate([c.bottom for c in encoded]))
 
 
-def test_codes_in_any_order(dataset: DRRDataset) -> None:
+def test_codes_in_any_order(each_dataset: DRRDataset) -> None:
     where = [250, 3, 3, 77]
-    for some, every in zip(dataset.codes(where), dataset.codes(range(300)), strict=True):
+    every_code = each_dataset.codes(range(300))
+    for some, every in zip(each_dataset.codes(where), every_code, strict=True):
         assert torch.equal(some, every[where])
 
 
-def test_pixels_are_the_decoded_codes(
-    dataset: DRRDataset, encoded: list[ClassCodes], pixels: NDArray[np.uint8]
-) -> None:
+def test_pixels_are_the_decoded_codes(each_dataset: DRRDataset, encoded: list[Codes]) -> None:
+    pixels = each_dataset.to_numpy()[0]
     for label, codes in enumerate(encoded):
-        decoded = dataset.codec.decode(codes, (32, 32))
+        decoded = each_dataset.codec.decode(codes, (32, 32))
         np.testing.assert_array_equal(pixels[30 * label : 30 * label + 30], decoded)
 
 
@@ -262,8 +263,8 @@ def test_a_plain_training_loop(digits_drr: Path) -> None:
 
 
 @pytest.mark.parametrize("workers", [0, 1, 8])
-def test_any_number_of_workers(digits_drr: Path, workers: int, pixels: NDArray[np.uint8]) -> None:
-    dataset = DRRDataset(digits_drr)
+def test_any_number_of_workers(each_dataset: DRRDataset, each_drr: Path, workers: int) -> None:
+    pixels, dataset = each_dataset.to_numpy()[0], DRRDataset(each_drr)
     if workers == 8:
         dataset.preload()  # as one should; with fewer each worker decodes the codes it needs
     images, labels = loaded(dataset, batch_size=50, num_workers=workers)

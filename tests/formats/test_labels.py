@@ -77,9 +77,8 @@ def test_names_end_before_the_pictures_begin(installed: list[Path], name: str) -
     assert text.endswith("...") and 90 < font.getlength(text) <= 122
 
 
-def test_accents_are_drawn_wherever_matplotlib_is() -> None:
+def test_accents_are_drawn_everywhere() -> None:
     """Pillow's own font has no more than ASCII; the one that matplotlib brings has."""
-    pytest.importorskip("matplotlib")
     text, font = drawable("naïve кот", 0, 122)
     assert text == "naïve кот"
     boxes = set()

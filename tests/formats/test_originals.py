@@ -59,8 +59,8 @@ def test_the_recorded_source(reader: Reader, folder: Path) -> None:
 def test_a_source_that_has_moved(reader: Reader, folder: Path, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     moved = folder.rename(tmp_path / "elsewhere" / "digits")
-    refused(reader, None, reader.path, folder, "--test DIR")
-    with pytest.raises(SourceError, match="--source DIR"):
+    refused(reader, None, reader.path, folder, "`test=DIR`")
+    with pytest.raises(SourceError, match="`source=DIR`"):
         open_originals(reader, None, "train")
     assert open_originals(reader, moved, "train").roots == str(moved)
     assert split_of(open_test(reader, None, moved)) == "test"
@@ -71,7 +71,7 @@ def test_a_source_that_was_never_recorded(own_drr: Path, monkeypatch: pytest.Mon
     monkeypatch.chdir(own_drr.parent)
     write(own_drr, replace(read_all(own_drr), metadata={}), overwrite=True)
     with Reader(own_drr) as reader:
-        refused(reader, None, own_drr, "does not record", "--test DIR")
+        refused(reader, None, own_drr, "does not record", "`test=DIR`")
         with pytest.raises(SourceError, match="does not record"):
             open_originals(reader, None, "train")
 
@@ -88,7 +88,7 @@ def test_a_source_that_has_changed(reader: Reader, folder: Path, change: str) ->
             first.unlink()
         else:
             first.rename(second.with_name("zzzz.png"))
-    refused(reader, None, folder, "its test images are not those", "--test DIR")
+    refused(reader, None, folder, "its test images are not those", "`test=DIR`")
     for given in (None, folder):
         with pytest.raises(SourceError, match="its train images are not those"):
             open_originals(reader, given, "train")
@@ -103,7 +103,7 @@ def test_a_source_without_a_test_split(own_drr: Path, folder: Path) -> None:
     digest = read_all(own_drr).metadata["sources"][0]["digest"]["train"]
     reader = recording(own_drr, digest={"train": digest})
     for moved in (None, folder):
-        refused(reader, None, "'digits' had no test/ or val/", "--test DIR", moved=moved)
+        refused(reader, None, "'digits' had no test/ or val/", "`test=DIR`", moved=moved)
 
 
 # --- --test DIR ----------------------------------------------------------------------------------
@@ -152,7 +152,7 @@ def test_images_are_resized_as_they_were_when_encoding(own_drr: Path, tmp_path: 
 
 
 def test_the_training_images_are_no_test(reader: Reader, folder: Path) -> None:
-    refused(reader, folder / "train", "training images that", "--test DIR")
+    refused(reader, folder / "train", "training images that", "`test=DIR`")
 
 
 def test_no_folder(reader: Reader, tmp_path: Path) -> None:

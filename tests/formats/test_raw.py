@@ -162,7 +162,7 @@ def test_pairs_in_a_loader(pairs: Path) -> None:
 
 
 def test_pairs_that_are_not_there(digits_drr: Path, pairs: Path) -> None:
-    with pytest.raises(OptionError, match="--raw-per-class 20"):
+    with pytest.raises(OptionError, match="`raw_per_class=20`"):
         DRRDataset(digits_drr, raw="pairs")
     with pytest.raises(OptionError, match="no raw exemplars of these classes"):
         DRRDataset(pairs, raw="pairs", classes=["0"])

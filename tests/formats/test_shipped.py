@@ -17,12 +17,11 @@ from drrpack.core.errors import OptionError, VersionError
 from drrpack.formats import shipped
 from drrpack.formats.container import Reader, write
 from drrpack.formats.memory import load_codec
-from drrpack.operations.append import AppendOptions, append, plan_append
+from drrpack.operations.append import append
 from drrpack.operations.edit import merge
 from drrpack.operations.encode_plan import plan_encode
 from drrpack.operations.recode import in_one_layout
-from drrpack.operations.verify import Depth, verify
-from drrpack.trainers.fitting.loop import Budget
+from drrpack.operations.verify import verify
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -91,8 +90,8 @@ def size_of(path: Path, part: str) -> int:
 
 
 def append_to(path: Path, folder: Path, keep: bool = True) -> None:
-    options = AppendOptions(path, folder, CPU, Budget(epochs=1), keep_entropy_model=keep)
-    append(plan_append(options), lambda _: None)
+    epochs = None if keep else 1
+    append(path, folder, keep_entropy_model=keep, epochs=epochs, device="cpu")
 
 
 # --- decoders alone ---
@@ -101,19 +100,19 @@ def append_to(path: Path, folder: Path, keep: bool = True) -> None:
 def test_a_decoder_alone_decodes(made: dict[str, Path]) -> None:
     np.testing.assert_array_equal(pixels(made["alone"]), pixels(made["whole"]))
     assert size_of(made["alone"], "vqvae") < size_of(made["whole"], "vqvae") / 2
-    verify(made["alone"], Depth("full"))
+    verify(made["alone"], "full")
 
 
 def test_a_decoder_alone_takes_no_images(
     comes_with_nothing: None, made: dict[str, Path], folders: dict[str, Path], tmp_path: Path
 ) -> None:
     alone = own(made["alone"], tmp_path)
-    with pytest.raises(OptionError, match=f"{alone}: it was written with --decoder-only"):
+    with pytest.raises(OptionError, match=f"{alone}: it was written with `decoder_only`"):
         append_to(alone, folders["more"])
     assert alone.read_bytes() == made["alone"].read_bytes()
     with Reader(alone) as reader, pytest.raises(OptionError, match="no encoder"):
         load_codec(reader, CPU).encode(np.zeros((1, 32, 32, 3), np.uint8))
-    with pytest.raises(OptionError, match="--decoder-only"):
+    with pytest.raises(OptionError, match="`decoder_only`"):
         encode_tiny(folders["more"], tmp_path / "other.drr", codec=alone)
 
 
@@ -123,7 +122,7 @@ def test_the_encoder_of_a_shipped_codec_is_at_hand(
     whole, alone = (own(made[kind], tmp_path) for kind in ("whole", "alone"))
     for path in (whole, alone):
         append_to(path, folders["more"])
-        verify(path, Depth("full"))
+        verify(path, "full")
     np.testing.assert_array_equal(pixels(alone), pixels(whole))
     assert size_of(alone, "vqvae") == size_of(made["alone"], "vqvae")
 
@@ -137,7 +136,7 @@ def test_a_thin_file_reads_where_its_codec_is(made: dict[str, Path]) -> None:
     for part in ("vqvae", "entropy_model"):
         assert size_of(thin, part) < 300 < size_of(whole, part)
     assert size_of(thin, "payload") == size_of(whole, "payload")
-    verify(thin, Depth("full"))
+    verify(thin, "full")
 
 
 def test_a_thin_file_names_what_is_missing(comes_with_nothing: None, made: dict[str, Path]) -> None:
@@ -155,7 +154,7 @@ def test_only_shipped_models_can_be_left_out(
     first, output = folders["first"], tmp_path / "thin.drr"
     with pytest.raises(OptionError, match="come with drrpack"):
         encode_tiny(first, output, codec=digits_drr, thin=True)
-    with pytest.raises(OptionError, match="--decoder-only adds nothing"):
+    with pytest.raises(OptionError, match="`decoder_only` adds nothing"):
         encode_tiny(first, output, codec=digits_drr, thin=True, decoder_only=True)
     with pytest.raises(OptionError, match="one that is fitted does not"):
         plan_encode(options_for(first, output, thin=True))  # before hours of fitting
@@ -168,7 +167,7 @@ def test_a_thin_file_grows(
 ) -> None:
     thin = own(made["thin"], tmp_path)
     append_to(thin, folders["more"], keep)
-    verify(thin, Depth("full"))
+    verify(thin, "full")
     np.testing.assert_array_equal(pixels(thin)[:90], pixels(made["whole"]))
     assert size_of(thin, "vqvae") < 300
     if keep:
@@ -183,6 +182,6 @@ def test_thin_and_whole_files_of_one_codec_merge(
         contents = in_one_layout([one, two], CPU)
     both = tmp_path / "both.drr"
     write(both, merge(dict(zip((thin, whole), contents, strict=True))))
-    verify(both, Depth("full"))
+    verify(both, "full")
     np.testing.assert_array_equal(pixels(both), np.concatenate([pixels(thin), pixels(whole)]))
     assert size_of(both, "vqvae") < 300

@@ -28,13 +28,15 @@ from drr_files import seal  # noqa: E402
 from mutants import CPU, TINY_BITSWAP, TINY_CONTEXT, TINY_VQVAE, memory_of  # noqa: E402
 
 from drrpack import DRRDataset, DrrError  # noqa: E402
-from drrpack.core.entropy.code_model import BitSwapConfig  # noqa: E402
-from drrpack.formats import build  # noqa: E402
+from drrpack.core.entropy.phased import PhasedConfig  # noqa: E402
+from drrpack.core.vqvae import VQVAEConfig  # noqa: E402
 from drrpack.formats.container import Reader, write  # noqa: E402
+from drrpack.formats.hdf5 import build  # noqa: E402
 from drrpack.formats.memory import decoder_alone  # noqa: E402
-from drrpack.operations.verify import Depth, verify  # noqa: E402
-from drrpack.trainers.fitting.codec import FitPlan, fit_codec  # noqa: E402
+from drrpack.operations.verify import verify  # noqa: E402
+from drrpack.trainers.fitting.codec import fit_codec  # noqa: E402
 from drrpack.trainers.fitting.loop import Budget  # noqa: E402
+from drrpack.trainers.fitting.plan import FitPlan  # noqa: E402
 
 IMAGES = 24  # of each digit: more than go without Bit-Swap
 
@@ -63,11 +65,11 @@ def main() -> None:
     (HERE / "golden.json").write_text(json.dumps(expected, indent=1) + "\n")
 
 
-def write_digits(path: Path, config: BitSwapConfig, encoder: bool = True) -> None:
+def write_digits(path: Path, config: PhasedConfig, encoder: bool, vqvae: VQVAEConfig) -> None:
     """All digits, by networks of a few kilobytes that were fitted on them for a moment."""
     torch.set_num_threads(1)
     images = digits()
-    plan = FitPlan(Budget(epochs=40), CPU, vqvae=TINY_VQVAE, entropy=(config,))
+    plan = FitPlan(Budget(epochs=40), CPU, vqvae=vqvae, entropy=(config,))
     (codec,), _ = fit_codec(np.concatenate(images), plan)
     codes = [codec.encode(each) for each in images]
     memory = memory_of(codec, codes, images, [str(digit) for digit in range(10)])
@@ -76,11 +78,13 @@ def write_digits(path: Path, config: BitSwapConfig, encoder: bool = True) -> Non
     write(path, memory)
 
 
-# models of version 2.0: Bit-Swap, context alone, and context alone with no encoder
-MODELS: dict[str, tuple[BitSwapConfig, bool]] = {
-    "bitswap": (TINY_BITSWAP, True),
-    "context": (TINY_CONTEXT, True),
-    "decoder": (TINY_CONTEXT, False),
+# models of version 2.0: Bit-Swap, context alone, and context alone with no encoder; and a VQ-VAE of
+# version 3.0, which has another stride
+MODELS: dict[str, tuple[PhasedConfig, bool, VQVAEConfig]] = {
+    "bitswap": (TINY_BITSWAP, True, TINY_VQVAE),
+    "context": (TINY_CONTEXT, True, TINY_VQVAE),
+    "decoder": (TINY_CONTEXT, False, TINY_VQVAE),
+    "stride": (TINY_CONTEXT, True, replace(TINY_VQVAE, stride=8)),
 }
 
 
@@ -88,7 +92,7 @@ def outcome(path: Path) -> dict[str, object]:
     """The digest of a file, how `verify --full` ends, and the digest of the pixels in it."""
     found: dict[str, object] = {"sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
     try:
-        verify(path, Depth("full"))
+        verify(path, "full")
     except DrrError as error:
         return {**found, "error": type(error).__name__, "exit_code": error.exit_code}
     images, labels = DRRDataset(path).to_numpy()

@@ -7,14 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from tiny_memory import write_digits
 
 from drrpack.core.errors import CorruptError
 from drrpack.formats.container import Reader, write
 from drrpack.operations import append as appending
-from drrpack.operations.append import AppendOptions, append, plan_append
-from drrpack.trainers.fitting.loop import Budget
+from drrpack.operations.append import append
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -29,10 +27,7 @@ def more(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(path: Path, source: Path, *, keep: bool = True) -> None:
-    options = AppendOptions(
-        path, source, torch.device("cpu"), Budget(epochs=1), keep_entropy_model=keep
-    )
-    append(plan_append(options), lambda _: None)
+    append(path, source, keep_entropy_model=keep, epochs=None if keep else 1, device="cpu")
 
 
 def with_metadata(path: Path, metadata: dict[str, Any]) -> None:
@@ -67,7 +62,7 @@ def test_broken_off_before_a_checkpoint_leaves_nothing(
     def broken_off(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(appending, "tune_bitswap", broken_off)
+    monkeypatch.setattr(appending, "tune_entropy", broken_off)
     with pytest.raises(KeyboardInterrupt):
         run(own_drr, more, keep=False)
     assert list(own_drr.parent.iterdir()) == [own_drr]

@@ -8,19 +8,22 @@ import signal
 import subprocess
 import sys
 import textwrap
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from PIL import Image
-from tiny_memory import encode_tiny, options_for, tiny_networks, write_digits
+from tiny_memory import encode_tiny, one_thread_alone, options_for, tiny_networks, write_digits
 
 from drrpack.core.codec import Codec
 from drrpack.core.errors import DrrError, SourceError
+from drrpack.core.progress import Step
 from drrpack.formats.container import Reader
 from drrpack.formats.originals import open_originals
 from drrpack.formats.sources.source import open_source
 from drrpack.operations import encode as encoding
-from drrpack.operations.encode_plan import Step, plan_encode
+from drrpack.operations.encode_plan import EncodePlan, plan_encode
+from drrpack.operations.progress import Event
 from drrpack.trainers.fitting.loop import FitProgress
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -34,17 +37,37 @@ def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_digits(tmp_path_factory.mktemp("few") / "digits", train=4, test=1)
 
 
-def test_what_the_file_says_of_its_making(digits_drr: Path, digits_folder: Path) -> None:
-    source = open_source(digits_folder)
-    with Reader(digits_drr) as reader:
+@dataclass(frozen=True)
+class Fitted:
+    """What was planned, a codec for the first six of ten classes, and what was told meanwhile."""
+
+    plan: EncodePlan
+    events: list[Event]
+
+
+@pytest.fixture(scope="module")
+def fitted(few: Path, tmp_path_factory: pytest.TempPathFactory) -> Fitted:
+    options = options_for(few, tmp_path_factory.mktemp("fitted") / "mem.drr", fit_classes=6)
+    made = Fitted(plan_encode(options), [])
+    with tiny_networks(), one_thread_alone():
+        assert encoding.carry_out(made.plan, made.events.append) == options.output
+    return made
+
+
+def test_what_the_file_says_of_its_making(fitted: Fitted, few: Path) -> None:
+    source = open_source(few)
+    with Reader(fitted.plan.options.output) as reader:
         kept, log = reader.metadata["sources"][0], reader.metadata["fit"]
+        figures = reader.metadata["figures"]
     digests = {"train": source.digest(), "test": source.digest("test")}
     classes = list(source.classes)
-    listing = {split: listing_of(digits_folder / split) for split in ("train", "test")}
+    listing = {split: listing_of(few / split) for split in ("train", "test")}
     where = {"name": "digits", "size": None, "classes": classes}
     assert kept == {"digest": digests, "listing": listing, **where}
-    assert (log["source_digest"], log["classes"], log["device"]) == (digests["train"], 5, "cpu")
+    assert (log["source_digest"], log["classes"], log["device"]) == (digests["train"], 6, "cpu")
     assert set(log["networks"]) == {"features", "vqvae", "bitswap_top", "bitswap_bottom"}
+    assert figures["psnr_on"] == "training images of 4 unseen classes"
+    assert figures["psnr_images"] == 4 * 4
 
 
 def listing_of(folder: Path) -> str:
@@ -58,23 +81,18 @@ def listing_of(folder: Path) -> str:
     return hashlib.sha256(b"drrpack-listing-1\0" + text).hexdigest()
 
 
-def test_stages_and_leftovers(few: Path, tmp_path: Path) -> None:
-    events: list[FitProgress | Step] = []
-    options = options_for(few, tmp_path / "mem.drr", fit_classes=10)
-    plan = plan_encode(options)
-    assert plan.fit_classes == 10 and plan.checkpoints == tmp_path / ".mem.drr.fit"
-    with tiny_networks():
-        assert encoding.encode(plan, events.append) == tmp_path / "mem.drr"
-    stages = list(dict.fromkeys(event.stage for event in events))
+def test_stages_and_leftovers(fitted: Fitted) -> None:
+    plan, output = fitted.plan, fitted.plan.options.output
+    assert plan.fit_classes == 6 and plan.checkpoints == output.parent / ".mem.drr.fit"
+    told = [e for e in fitted.events if isinstance(e, FitProgress | Step)]
+    stages = list(dict.fromkeys(event.stage for event in told))
     assert stages == [
         "features", "VQ-VAE", "bitswap top", "bitswap bottom", "codes", "streams", "figures",
     ]  # fmt: skip
-    codes = [e for e in events if isinstance(e, Step) and e.stage == "codes"]
+    codes = [e for e in fitted.events if isinstance(e, Step) and e.stage == "codes"]
     assert [event.done for event in codes] == list(range(4, 41, 4))
     assert {event.total for event in codes} == {40}
-    assert [path.name for path in tmp_path.iterdir()] == ["mem.drr"]
-    with Reader(tmp_path / "mem.drr") as reader:
-        assert reader.metadata["figures"]["psnr_on"] == "the test split"
+    assert [path.name for path in output.parent.iterdir()] == ["mem.drr"]
 
 
 def test_nothing_is_written_where_decoding_fails(
@@ -161,5 +179,5 @@ def test_sides_beyond_the_format_are_refused_before_the_work(tmp_path: Path) -> 
     place = tmp_path / "src" / "cat"
     place.mkdir(parents=True)
     Image.new("RGB", (4097, 1)).save(place / "0.png")
-    with pytest.raises(SourceError, match=r"src: its images are 1x4097, .* 4096 .*--size"):
+    with pytest.raises(SourceError, match=r"src: its images are 1x4097, .* 4096 .*`size`"):
         plan_encode(options_for(tmp_path / "src", tmp_path / "mem.drr"))

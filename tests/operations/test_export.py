@@ -14,7 +14,8 @@ from PIL import Image
 from drrpack import DRRDataset, DrrError, OptionError, OutputError
 from drrpack.core.codec import Codec
 from drrpack.core.errors import WriteError
-from drrpack.operations.export import export
+from drrpack.core.progress import Step
+from drrpack.operations.export import Exported, export
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -52,9 +53,10 @@ def refused(dataset: DRRDataset, output: Path, kind: str) -> DrrError:
 def test_all_classes_are_decoded_together(
     dataset: DRRDataset, tmp_path: Path, name: str, kind: str, decoded: list[int]
 ) -> None:
-    ticks: list[tuple[int, int]] = []
-    export(dataset, tmp_path / name, kind, lambda done, total: ticks.append((done, total)))
-    assert decoded == [3] and ticks[-1] == (90, 90)
+    events: list[Any] = []
+    made = export(dataset, tmp_path / name, kind, report=events.append)
+    assert decoded == [3] and events[-1] == Step("images", 90, 90)
+    assert made == Exported(tmp_path / name, kind, images=90, classes=3)
     assert os.listdir(tmp_path) == [name]
     expected, labels = dataset.to_numpy()
     if kind == "npz":

@@ -26,6 +26,12 @@ def source_of(root: Path, counts: dict[str, list[int]]) -> Source:
     return open_source(root)
 
 
+def held_out(source: Source, fit_classes: int) -> tuple[np.ndarray, str]:
+    """The images that are measured on, as one pass over the training pictures collects them."""
+    rows = figures.held_out_rows(source, fit_classes)
+    return figures._measured_on(source, fit_classes, [source.load(c)[rows[c]] for c in rows])
+
+
 def brightness(images: np.ndarray) -> list[int]:
     return images[:, 0, 0, 0].tolist()
 
@@ -53,14 +59,14 @@ def test_psnr_by_hand() -> None:
 
 def test_held_out_are_the_classes_not_fitted_on(tmp_path: Path) -> None:
     source = source_of(tmp_path, {"train": [2, 3, 4], "test": [1, 1, 1]})
-    images, where = figures._held_out(source, 1)
+    images, where = held_out(source, 1)
     assert brightness(images) == [2, 3, 4, 5, 6, 7, 8] and "2 unseen classes" in where
-    assert brightness(figures._held_out(source, 0)[0]) == list(range(9)), "of another codec"
+    assert brightness(held_out(source, 0)[0]) == list(range(9)), "of another codec"
 
 
 def test_held_out_is_the_test_split_where_all_is_fitted_on(tmp_path: Path) -> None:
     source = source_of(tmp_path, {"train": [2, 2], "test": [1, 3]})
-    images, where = figures._held_out(source, 2)
+    images, where = held_out(source, 2)
     assert brightness(images) == [4, 5, 6, 7] and where == "the test split"
     assert figures.kept_back(4, source, 2).tolist() == 4 * [False]
 
@@ -72,7 +78,7 @@ def test_a_few_are_kept_from_fitting_where_nothing_else_is_unseen(tmp_path: Path
     fitted, kept = every[~back], every[back]
     assert brightness(kept) == [49, 99] and len(fitted) == 118
     assert not set(brightness(kept)) & set(brightness(fitted))
-    images, where = figures._held_out(source, 2)
+    images, where = held_out(source, 2)
     np.testing.assert_array_equal(images, kept)
     assert where == "images kept from fitting"
 
@@ -80,4 +86,4 @@ def test_a_few_are_kept_from_fitting_where_nothing_else_is_unseen(tmp_path: Path
 def test_not_more_are_measured_than_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(figures, "HELD_OUT", 4)
     source = source_of(tmp_path, {"train": [1, 5, 5]})
-    assert brightness(figures._held_out(source, 1)[0]) == [1, 5, 6, 10]
+    assert brightness(held_out(source, 1)[0]) == [1, 5, 6, 10]

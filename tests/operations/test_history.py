@@ -29,14 +29,13 @@ from drrpack.core.errors import OptionError
 from drrpack.formats.container import Reader, write
 from drrpack.formats.memory import load_codec, read_codes
 from drrpack.formats.sources.source import open_source
-from drrpack.operations.append import AppendOptions, append, plan_append
+from drrpack.operations.append import append
 from drrpack.operations.edit import drop, merge
 from drrpack.operations.recode import in_one_layout
-from drrpack.trainers.fitting.loop import Budget
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-STEPS = int(os.environ.get("DRRPACK_HISTORY_STEPS", "40"))  # 10,000 in the campaign
+STEPS = int(os.environ.get("DRRPACK_HISTORY_STEPS", "20"))  # of each model; campaigns have 10,000
 STEPS_IN_A_ROW = 20
 START = 21  # pictures of a class in the file that histories begin with: some beyond the plain ones
 COUNTS = (1, 2, 7)  # pictures of a class that are added at once
@@ -47,9 +46,9 @@ counts = st.sampled_from(COUNTS)
 
 
 class Pool:
-    """Image folders of a digit each, and what the codec makes of them."""
+    """Image folders of a digit each, and what the codec of a file makes of them."""
 
-    def __init__(self, digits_drr: Path, digits_folder: Path, place: Path) -> None:
+    def __init__(self, coded: Path, digits_folder: Path, place: Path) -> None:
         self.start, self.place = place / "start.drr", place
         few = place / "start"
         for picture in sorted(digits_folder.glob("train/*/*")):
@@ -57,7 +56,7 @@ class Pool:
             folder.mkdir(parents=True, exist_ok=True)
             if len(list(folder.iterdir())) < START:
                 shutil.copy(picture, folder)
-        encode_tiny(few, self.start, codec=digits_drr)
+        encode_tiny(few, self.start, codec=coded)
         with Reader(self.start) as reader:
             layout = reader.entropy_model.config["streams"]["bottom"]
             assert layout["plain_images"] + layout["group"] <= START, layout
@@ -103,14 +102,11 @@ class History(RuleBasedStateMachine):
     def append(self, digit: str, count: int, tuned: bool) -> None:
         folder = self.pool.folder(digit, count)
         known = digit in self.expected
-        keep = not tuned
-        options = AppendOptions(
-            self.path, folder, CPU, Budget(epochs=1), extend=known, keep_entropy_model=keep
-        )
         if known:
-            with pytest.raises(OptionError, match="--extend"):
-                plan_append(AppendOptions(self.path, folder, CPU, Budget(epochs=1)))
-        append(plan_append(options), lambda _: None)
+            with pytest.raises(OptionError, match="`extend=True`"):
+                append(self.path, folder, device="cpu")
+        options: dict[str, Any] = {"epochs": 1} if tuned else {"keep_entropy_model": True}
+        append(self.path, folder, extend=known, device="cpu", **options)
         old = [self.expected[digit]] if known else []
         self.expected[digit] = np.concatenate([*old, self.pool.codes[folder]])
 
@@ -168,11 +164,11 @@ def codes_of(path: Path, name: str) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def pool(
-    digits_drr: Path, digits_folder: Path, tmp_path_factory: pytest.TempPathFactory
+    each_drr: Path, digits_folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Pool]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("drrpack.core.streams.WIDTHS", TINY_WIDTHS)
-        yield Pool(digits_drr, digits_folder, tmp_path_factory.mktemp("pool"))
+        yield Pool(each_drr, digits_folder, tmp_path_factory.mktemp("pool"))
 
 
 @pytest.mark.slow

@@ -11,13 +11,12 @@ from PIL import Image
 from tiny_memory import encode_tiny
 
 from drrpack import DRRDataset
-from drrpack.core.codec import ClassCodes
+from drrpack.core.codes import Codes
 from drrpack.formats.container import Reader
 from drrpack.formats.memory import load_codec
 from drrpack.formats.sources.source import open_source
-from drrpack.operations.append import AppendOptions, append, plan_append
-from drrpack.operations.verify import Depth, verify
-from drrpack.trainers.fitting.loop import Budget
+from drrpack.operations.append import append
+from drrpack.operations.verify import verify
 
 pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.slow]
 
@@ -38,14 +37,14 @@ def write_classes(folder: Path, numbers: range) -> Path:
 
 
 @pytest.fixture(scope="module")
-def many(digits_drr: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def many(bitswap_drr: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("many")
     folder = write_classes(place / "classes", range(MANY))
-    return encode_tiny(folder, place / "many.drr", codec=digits_drr)
+    return encode_tiny(folder, place / "many.drr", codec=bitswap_drr)
 
 
 def test_every_class_decodes_to_the_codes_of_its_images(many: Path) -> None:
-    assert verify(many, Depth("full"))["checked"]["streams_decoded"] == 2 * MANY
+    assert verify(many, "full").checked.streams_decoded == 2 * MANY
     source = open_source(many.parent / "classes")
     with Reader(many) as reader:
         assert reader.images_per_class.tolist() == list(source.images_per_class)
@@ -54,15 +53,15 @@ def test_every_class_decodes_to_the_codes_of_its_images(many: Path) -> None:
         name = source.classes[number]
         alone = DRRDataset(many, classes=[name])
         top, bottom = alone.codes(range(len(alone)))
-        found = ClassCodes(np.asarray(top), np.asarray(bottom))
+        found = Codes.of(np.asarray(top), np.asarray(bottom))
         assert found.digest == codec.encode(source.load(number)).digest
 
 
 def test_what_a_class_costs_beside_its_streams(
-    many: Path, digits_drr: Path, tmp_path: Path
+    many: Path, bitswap_drr: Path, tmp_path: Path
 ) -> None:
     few = encode_tiny(
-        write_classes(tmp_path / "few", range(FEW)), tmp_path / "few.drr", codec=digits_drr
+        write_classes(tmp_path / "few", range(FEW)), tmp_path / "few.drr", codec=bitswap_drr
     )
     with Reader(many) as large, Reader(few) as small:
         more = large.byte_account()["container"] - small.byte_account()["container"]
@@ -75,11 +74,10 @@ def test_a_class_of_one_image_more(many: Path, tmp_path: Path) -> None:
     path = tmp_path / "mem.drr"
     path.write_bytes(many.read_bytes())
     new = write_classes(tmp_path / "new", range(MANY + 2, MANY + 3))  # number 1,002 has one picture
-    options = AppendOptions(path, new, CPU, Budget(epochs=1), keep_entropy_model=True)
-    append(plan_append(options), lambda _: None)
+    append(path, new, keep_entropy_model=True, device="cpu")
     with Reader(many) as before, Reader(path) as after:
         assert after.classes == [*before.classes, f"n{MANY + 2:08}"]
         kept = after.index["codes_digest"][:MANY].tolist()
         assert kept == before.index["codes_digest"].tolist()
     assert len(DRRDataset(path, classes=[f"n{MANY + 2:08}"])) == 1
-    verify(path, Depth("full"))
+    verify(path, "full")

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from protocol_data import SMALL, DigitsData
+from protocol_data import SMALL, DigitsData, run
 from tiny_memory import TINY_PLAN
 
 from drrpack.trainers.comparison import accuracy as compare_accuracy
@@ -20,9 +20,11 @@ from drrpack.trainers.comparison.accuracy import TrainPlan
 from drrpack.trainers.fitting.codec import fit_codec
 from drrpack.trainers.fitting.loop import Budget
 from drrpack.trainers.incremental.methods import METHODS
-from drrpack.trainers.incremental.protocol import run
-from drrpack.trainers.learning.classifier import epoch_batches, train_classifier
+from drrpack.trainers.learning.batches import epoch_batches
+from drrpack.trainers.learning.network import new_network
 from drrpack.trainers.learning.recipes import PAPER, get_recipe
+from drrpack.trainers.learning.resnet import ResNet18
+from drrpack.trainers.learning.training import train_network
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -42,14 +44,14 @@ class SingleImages(DigitsData):
 def test_a_base_of_one_image(name: str, tmp_path: Path) -> None:
     settings = SMALL | {"base": 1, "phases": 1, "width": 2}
     result = run(SingleImages(8), name, out=tmp_path, **settings)
-    assert [phase["classes_seen"] for phase in result["phases"]] == [1, 10]
-    assert all(np.isfinite(phase["losses"]).all() for phase in result["phases"])
+    assert [phase.classes_seen for phase in result.phases] == [1, 10]
+    assert all(np.isfinite(phase.losses).all() for phase in result.phases)
 
 
 def test_phases_of_one_image(tmp_path: Path) -> None:
     settings = SMALL | {"base": 8, "phases": 2, "width": 2}
     result = run(SingleImages(5), "finetune", out=tmp_path, **settings)
-    assert len(result["phases"]) == 3
+    assert len(result.phases) == 3
 
 
 def test_the_two_views_are_of_the_one_image() -> None:
@@ -91,8 +93,8 @@ def test_many_images_are_trained_on_as_they_were() -> None:
     (batch,) = epoch_batches(images, torch.arange(5), get_recipe("fast", 1), 7, 0)
     generator = torch.Generator().manual_seed(7)
     assert batch.indices.tolist() == torch.randperm(5, generator=generator).tolist()
-    trained = train_classifier(
-        images, torch.arange(5), classes=5, seen=5, recipe=get_recipe("fast", 1, 4), seed=7,
-        device=torch.device("cpu"),
+    trained = train_network(
+        new_network(lambda: ResNet18(5, 4), 7), images, torch.arange(5), seen=5,
+        recipe=get_recipe("fast", 1), seed=7, device=torch.device("cpu"),
     )  # fmt: skip
-    assert np.isfinite(trained.losses).all()
+    assert np.isfinite(trained.log.losses).all()

@@ -16,12 +16,12 @@ from samples import folder, save
 
 from drrpack import DRRDataset, SourceError
 from drrpack.formats.sources.source import open_source
-from drrpack.operations.encode import encode
-from drrpack.operations.encode_plan import EncodeOptions, Plan, plan_encode
+from drrpack.operations.encode import carry_out
+from drrpack.operations.encode_plan import EncodeOptions, EncodePlan, plan_encode
 from drrpack.trainers.fitting.loop import Budget
 
 
-def plan(tmp_path: Path, name: str) -> Plan:
+def plan(tmp_path: Path, name: str) -> EncodePlan:
     """An encode that is about to start."""
     options = EncodeOptions(
         tmp_path / "src", tmp_path / name, torch.device("cpu"), Budget(epochs=1)
@@ -31,11 +31,11 @@ def plan(tmp_path: Path, name: str) -> Plan:
 
 def test_what_was_checked_is_encoded(tmp_path: Path) -> None:
     source = folder(tmp_path / "src", "cat", "dog")
-    before = DRRDataset(encode(plan(tmp_path, "before.drr"))).to_numpy()[0]
+    before = DRRDataset(carry_out(plan(tmp_path, "before.drr"))).to_numpy()[0]
     late = plan(tmp_path, "late.drr")
     save(source / "cat" / "0.png", 77)
     (source / "dog" / "1.png").unlink()
-    np.testing.assert_array_equal(DRRDataset(encode(late)).to_numpy()[0], before)
+    np.testing.assert_array_equal(DRRDataset(carry_out(late)).to_numpy()[0], before)
 
 
 @pytest.mark.parametrize("change", ["other", "gone", "cut"])

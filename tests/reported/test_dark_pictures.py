@@ -29,7 +29,7 @@ def only(root: Path, **options: object) -> NDArray[np.uint8]:
 def test_no_agreed_range(tmp_path: Path, dtype: type[np.number]) -> None:
     values = (RAMP // 2).astype(dtype)  # as a mask or a label image has them
     write_tiff(tmp_path / "cat" / "0.tif", values)
-    with pytest.raises(SourceError, match=r"0\.tif: its pixels are .* --depth BITS, or --range"):
+    with pytest.raises(SourceError, match=r"0\.tif: its pixels are .* `depth=BITS`, or `value"):
         open_source(tmp_path)
     image = only(tmp_path, value_range=(0, 127))
     assert np.abs(image[..., 0] - values / 127 * 255).max() <= 0.5
@@ -41,7 +41,7 @@ def test_few_of_16_bits(tmp_path: Path, bits: int, order: str) -> None:
     values = (RAMP * white // 255).astype(np.uint16)
     path = write_tiff(tmp_path / "cat" / "0.tif", values, order=order)
     (remark,) = open_source(tmp_path).remarks
-    assert str(path) in remark and f"--depth {bits}" in remark
+    assert str(path) in remark and f"`depth={bits}`" in remark
     source = open_source(tmp_path, depth=bits)
     assert not source.remarks
     assert np.abs(source.load(0)[0][..., 0] - values / white * 255).max() <= 0.5

@@ -103,7 +103,7 @@ def test_it_is_not_opened(
             lambda: open_test(reader, None),
             lambda: MemoryData(path),
         ):
-            with pytest.raises(SourceError, match=r"mem\.drr: .*(--source|--test) DIR"):
+            with pytest.raises(SourceError, match=r"mem\.drr: .*`(source|test)=DIR`"):
                 attempt()
     assert preview_grid(DRRDataset(path), rows=1, columns=1)[1].startswith("reconstructions only")
     assert opened and not [one for one in opened if one.startswith(str(secret))]

@@ -15,25 +15,22 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
-from protocol_data import SMALL, DigitsData
+from protocol_data import SMALL, DigitsData, run, small_settings
 from tiny_memory import encode_tiny, options_for, write_digits
 
 from drrpack.core.errors import CorruptError, OptionError, OutputError, SourceError
 from drrpack.formats.container import Reader, write
-from drrpack.operations.append import AppendOptions, plan_append
-from drrpack.operations.encode import encode
+from drrpack.operations.append import append
+from drrpack.operations.encode import carry_out
 from drrpack.operations.encode_plan import plan_encode
-from drrpack.trainers.fitting.loop import Budget
+from drrpack.trainers.incremental import context
 from drrpack.trainers.incremental.memory_data import MemoryData
-from drrpack.trainers.incremental.methods import METHODS, base
-from drrpack.trainers.incremental.protocol import run
+from drrpack.trainers.incremental.methods import METHODS
 from drrpack.trainers.incremental.study import plan, study
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 LAST = 7  # a class of the last phase
-SETTINGS = {name: value for name, value in SMALL.items() if name != "phases"}
 
 
 @pytest.fixture
@@ -41,7 +38,7 @@ def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*given: Any, **options: Any) -> None:
         raise AssertionError("a classifier was trained before all had been checked")
 
-    monkeypatch.setattr(base, "train_classifier", refuse)
+    monkeypatch.setattr(context, "train_network", refuse)
 
 
 class Lacking(DigitsData):
@@ -111,7 +108,7 @@ def test_exemplars_of_classes_that_become_old(no_training: None, tmp_path: Path)
     order = [3, 1, LAST, 0, 5, 9, 2, 6, 8, 4]
     more = {"class_order": order}
     message = refused(Lacking("exemplars"), "ib-drr", tmp_path / "run", OptionError, **more)
-    assert "'digit 7'" in message and "--raw-per-class 20" in message and "ib-drr-star" in message
+    assert "'digit 7'" in message and "`raw_per_class=20`" in message and "ib-drr-star" in message
 
 
 def test_exemplars_of_the_last_classes_are_not_asked_for(tmp_path: Path) -> None:
@@ -125,7 +122,7 @@ def test_an_encoder_for_the_test_images(no_training: None, tmp_path: Path) -> No
 @pytest.mark.parametrize("method", ["drr", "ib-drr", "ib-drr-star", "er", "er-jpeg", "er-webp"])
 def test_a_budget_that_is_too_small(method: str, no_training: None, tmp_path: Path) -> None:
     message = refused(DigitsData(8), method, tmp_path / "run", OptionError, budget_bytes=300)
-    assert "--budget-mb 0.0003 is too little" in message
+    assert "`budget_mb=0.0003` is too little" in message
 
 
 def test_a_budget_that_one_class_does_not_fit_into(no_training: None, tmp_path: Path) -> None:
@@ -150,7 +147,7 @@ def test_classes_that_are_not_in_use(base_alone: bool, tmp_path: Path) -> None:
     order = [0, 1, 2, 3, 4, 5, 6, 8, 9, LAST]
     options = SMALL | {"class_order": order, "base": 3, "phases": 0, "width": 2}
     if base_alone:
-        assert run(Lacking("test"), "drr", out=tmp_path, **options)["complete"]
+        assert run(Lacking("test"), "drr", out=tmp_path, **options).complete
     else:
         refused(Lacking("test"), "drr", tmp_path / "run", SourceError, **(options | {"base": 10}))
 
@@ -158,29 +155,28 @@ def test_classes_that_are_not_in_use(base_alone: bool, tmp_path: Path) -> None:
 def test_all_runs_of_a_study_are_checked_before_the_first(
     no_training: None, tmp_path: Path
 ) -> None:
-    jobs = plan(tmp_path / "out", "drr", [1, 3], [0, 1], ceiling=True)
+    jobs = plan(tmp_path / "out", small_settings("drr"), [1, 3], [0, 1], ceiling=True)
     with pytest.raises(SourceError, match="the raw images are gone"):  # as the ceiling needs them
-        study(Lacking("raw"), jobs, tmp_path / "out", **SETTINGS)
+        study(Lacking("raw"), jobs, tmp_path / "out")
     assert not (tmp_path / "out").exists()
     (jobs[-1].folder).mkdir(parents=True)
     (jobs[-1].folder / "notes.txt").touch()
     with pytest.raises(OutputError, match=r"no run \(notes.txt\)"):
-        study(DigitsData(8), jobs, tmp_path / "out", **SETTINGS)
+        study(DigitsData(8), jobs, tmp_path / "out")
 
 
 def test_a_damaged_checkpoint_of_a_later_run(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    jobs = plan(tmp_path, "drr", [1], [0], ceiling=True)
-    small = SETTINGS | {"width": 2}
-    study(DigitsData(8), jobs, tmp_path, **small)
+    jobs = plan(tmp_path, small_settings("drr", width=2), [1], [0], ceiling=True)
+    study(DigitsData(8), jobs, tmp_path)
     newest = max((tmp_path / "ub" / "phases").iterdir())
     newest.write_bytes(newest.read_bytes()[:100])
     for path in (tmp_path / "phases").iterdir():
         path.unlink()
-    monkeypatch.setattr(base, "train_classifier", None)
+    monkeypatch.setattr(context, "train_network", None)
     with pytest.raises(CorruptError, match="delete it and resume"):
-        study(DigitsData(8), jobs, tmp_path, resume=True, **small)
+        study(DigitsData(8), jobs, tmp_path, resume=True)
 
 
 # --- a file and the folders behind it ------------------------------------------------------------
@@ -203,25 +199,25 @@ def test_a_class_without_test_images_in_the_source(
     memory: Path, folder: Path, no_training: None, tmp_path: Path
 ) -> None:
     options = SMALL | {"class_order": None, "base": 5, "phases": 5}
-    with pytest.raises(SourceError, match=r"'7'.*--classes") as caught:
+    with pytest.raises(SourceError, match=r"'7'.*`classes`") as caught:
         run(MemoryData(memory), "drr", out=tmp_path / "run", **options)
     assert str(folder) in str(caught.value) and not (tmp_path / "run").exists()
 
 
 def test_classes_of_the_file_that_are_not_in_use(memory: Path, tmp_path: Path) -> None:
     data = MemoryData(memory, numbers=[0, 1, 2, 9])
-    options = {"base": 2, "phases": 1, "epochs": 1, "width": 2, "device": "cpu"}
-    assert run(data, "drr", out=tmp_path, **options)["complete"]  # type: ignore[arg-type]
+    options: dict[str, Any] = {"base": 2, "phases": 1, "class_order": None, "width": 2}
+    assert run(data, "drr", out=tmp_path, **options).complete
 
 
 def test_a_decoder_alone_shows_no_test_images(
-    folder: Path, digits_drr: Path, no_training: None, tmp_path: Path
+    folder: Path, bitswap_drr: Path, no_training: None, tmp_path: Path
 ) -> None:
-    alone = encode_tiny(folder, tmp_path / "alone.drr", codec=digits_drr, decoder_only=True)
+    alone = encode_tiny(folder, tmp_path / "alone.drr", codec=bitswap_drr, decoder_only=True)
     data, out = MemoryData(alone, numbers=[0, 1]), tmp_path / "run"
     message = refused(data, "drr", out, OptionError, test_view="both", base=1, phases=1,  # type: ignore[arg-type]
                       class_order=None)  # fmt: skip
-    assert str(alone) in message and "--decoder-only" in message
+    assert str(alone) in message and "`decoder_only`" in message
 
 
 @pytest.mark.slow
@@ -230,7 +226,7 @@ def test_the_encoder_of_a_codec_that_comes_with_drrpack(
     folder: Path, left_out: str, tmp_path: Path
 ) -> None:
     options = options_for(folder, tmp_path / "mem.drr", fit="no", **{left_out: True})
-    data = MemoryData(encode(plan_encode(options)), numbers=[0, 1])
+    data = MemoryData(carry_out(plan_encode(options)), numbers=[0, 1])
     images, labels = data.test_through_codec([0, 1])
     assert images.shape == (4, 32, 32, 3) and labels.tolist() == [0, 0, 1, 1]
 
@@ -241,21 +237,19 @@ def test_a_class_name_that_grows_too_long(digits_drr: Path, folder: Path, tmp_pa
     shutil.copytree(folder / "train" / "7", source / ("\u0958" * 85))
     with pytest.raises(OutputError, match="255 bytes"):
         plan_encode(options_for(source, tmp_path / "mem.drr"))
-    options = AppendOptions(digits_drr, source, torch.device("cpu"), Budget(epochs=1))
     with pytest.raises(OutputError, match="255 bytes"):
-        plan_append(options)
+        append(digits_drr, source, device="cpu")
 
 
 def test_appending_to_a_file_that_cannot_take_images(
-    folder: Path, digits_drr: Path, tmp_path: Path
+    folder: Path, bitswap_drr: Path, tmp_path: Path
 ) -> None:
     """Refused while planning, before a picture has been encoded or a fit been spoken of."""
-    alone = encode_tiny(folder, tmp_path / "alone.drr", codec=digits_drr, decoder_only=True)
+    alone = encode_tiny(folder, tmp_path / "alone.drr", codec=bitswap_drr, decoder_only=True)
     more = tmp_path / "more"
     shutil.copytree(folder / "train" / "7", more / "new")
-    options = AppendOptions(alone, more, torch.device("cpu"), Budget(epochs=1))
-    with pytest.raises(OptionError, match="--decoder-only"):
-        plan_append(options)
+    with pytest.raises(OptionError, match=r"decoder.only"):
+        append(alone, more, device="cpu")
 
 
 def test_a_file_whose_notes_append_could_not_follow(
@@ -263,10 +257,9 @@ def test_a_file_whose_notes_append_could_not_follow(
 ) -> None:
     more = tmp_path / "more"
     shutil.copytree(folder / "train" / "7", more / "new")
-    options = AppendOptions(own_drr, more, torch.device("cpu"), Budget(epochs=1))
     with Reader(own_drr) as reader:
         content = reader.memory()
     notes = {**content.metadata, "raw": {"per_class": "many"}}
     write(own_drr, replace(content, metadata=notes), overwrite=True)
     with pytest.raises(CorruptError, match="raw images of each class"):
-        plan_append(options)
+        append(own_drr, more, device="cpu")

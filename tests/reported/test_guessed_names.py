@@ -17,11 +17,13 @@ from PIL import Image
 
 from drrpack.core.errors import OutputError
 from drrpack.formats.preview import save_picture
+from drrpack.trainers.incremental.records import FinishedPhase, PhaseRecord
 from drrpack.trainers.incremental.rundir import save_phase, write_json
 
+PHASE = FinishedPhase(PhaseRecord([[1]], [], {}, 0.0), {"weight": torch.ones(2)}, {})
 WRITERS: dict[str, Callable[[Path], object]] = {
     "result.json": lambda path: write_json(path, {"accuracy": 0.5}),
-    "phase.pt": lambda path: save_phase(path, {"weights": torch.ones(2)}),
+    "phase.pt": lambda path: save_phase(path, PHASE),
     "grid.png": lambda path: save_picture(Image.new("RGB", (4, 4)), path),
 }
 

@@ -15,10 +15,13 @@ import torch
 from torch import nn
 
 from drrpack.core import packing, weights
-from drrpack.core.entropy.code_model import BitSwap, BitSwapConfig
+from drrpack.core.codes import LEVELS
+from drrpack.core.entropy.bitswap import BitSwapConfig
+from drrpack.core.entropy.sections import unpack_entropy
 from drrpack.core.errors import CorruptError
+from drrpack.core.section import Section
 from drrpack.core.vqvae import VQVAE, VQVAEConfig
-from drrpack.core.weights import Model, unpack_bitswap, unpack_vqvae
+from drrpack.core.weights import unpack_vqvae
 
 BITS = {"top": 8, "joined": 8, "residual": 8, "upsampled": 8}
 
@@ -54,11 +57,11 @@ def alike(make: Callable[[], nn.Module]) -> bytes:
     ],
 )
 def test_entropy_models(monkeypatch: pytest.MonkeyPatch, config: BitSwapConfig) -> None:
-    streams = {name: {"plain_images": 1, "group": 1, "lanes": 1} for name in weights.LEVELS}
+    streams = {name: {"plain_images": 1, "group": 1, "lanes": 1} for name in LEVELS}
     made = Allocations(monkeypatch)
-    model = Model("2.0", {**asdict(config), "streams": streams}, alike(lambda: BitSwap(config)))
+    model = Section("2.0", {**asdict(config), "streams": streams}, alike(config.network))
     with pytest.raises(CorruptError, match=r"asks for (tables of )?\d+ .* at most"):
-        unpack_bitswap(model)
+        unpack_entropy(model)
     assert made.largest == 0
 
 
@@ -68,7 +71,7 @@ def test_vqvaes(monkeypatch: pytest.MonkeyPatch) -> None:
     bits = {**BITS, "hidden": [8] * config.residual_blocks}
     whole = {**asdict(config), "activation_bits": bits, "encoder": True}
     with pytest.raises(CorruptError, match=r"asks for \d+ weights, expected \d+ at most"):
-        unpack_vqvae(Model("2.0", whole, alike(lambda: VQVAE(config))))
+        unpack_vqvae(Section("2.0", whole, alike(lambda: VQVAE(config))))
     assert made.largest == 0
 
 

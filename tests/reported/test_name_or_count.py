@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import pytest
 
-from drrpack.cli import screen
+from drrpack.cli.telling import tell
 from drrpack.core.errors import OptionError
+from drrpack.operations.preparing import chosen_classes
 from drrpack.trainers.incremental.selection import how_taken, named_class, select_classes
 
 DIGITS = [str(digit) for digit in range(10)]
@@ -67,6 +68,6 @@ def test_the_other_spelling_that_is_offered_gives_the_other_classes() -> None:
 
 
 def test_it_is_said_on_the_screen(capsys: pytest.CaptureFixture[str]) -> None:
-    assert screen.choose_classes(DIGITS, "4") == [4]
+    assert chosen_classes(DIGITS, "4", tell) == [4]
     shown = capsys.readouterr()
     assert "taken as the name" in shown.err and shown.out == ""

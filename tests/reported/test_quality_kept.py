@@ -21,13 +21,12 @@ from drrpack.formats import shipped
 from drrpack.formats.container import Memory, Reader, write
 from drrpack.formats.memory import load_codec
 from drrpack.formats.sources.source import open_source
-from drrpack.operations.append import AppendOptions, append, plan_append
+from drrpack.operations.append import append
 from drrpack.operations.edit import drop, merge
-from drrpack.operations.encode import encode
+from drrpack.operations.encode import carry_out
 from drrpack.operations.encode_plan import plan_encode
 from drrpack.trainers.comparison.compare import compare
 from drrpack.trainers.comparison.quality import psnr_db
-from drrpack.trainers.fitting.loop import Budget
 from drrpack.trainers.incremental.memory_data import MemoryData
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -71,7 +70,7 @@ def made(place: Path) -> dict[str, Path]:
 
 
 def encoded(source: Path, output: Path, **options: Any) -> Path:
-    return encode(plan_encode(options_for(source, output, **{"fit": "no", **options})))
+    return carry_out(plan_encode(options_for(source, output, **{"fit": "no", **options})))
 
 
 def codes(path: Path, name: str) -> np.ndarray:
@@ -81,8 +80,7 @@ def codes(path: Path, name: str) -> np.ndarray:
 
 
 def appended(path: Path, source: Path) -> Path:
-    options = AppendOptions(path, source, CPU, Budget(epochs=1), keep_entropy_model=True)
-    append(plan_append(options), lambda _: None)
+    append(path, source, keep_entropy_model=True, device="cpu")
     return path
 
 

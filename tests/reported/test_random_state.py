@@ -26,8 +26,7 @@ from drrpack.cli import interrupts
 from drrpack.cli.main import main
 from drrpack.formats.container import Reader
 from drrpack.formats.memory import decoder_alone, load_codec
-from drrpack.operations.append import AppendOptions, append, plan_append
-from drrpack.trainers.fitting.loop import Budget
+from drrpack.operations.append import append
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -69,12 +68,9 @@ def test_fits(change: dict[str, str], kept: Path, digits_folder: Path, tmp_path:
 
 @pytest.mark.parametrize("keep", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_append(keep: bool, own_drr: Path, digits_folder: Path) -> None:
-    options = AppendOptions(
-        own_drr, digits_folder / "test", CPU, Budget(epochs=1), extend=True,
-        keep_entropy_model=keep,
-    )  # fmt: skip
+    options: dict[str, Any] = {"keep_entropy_model": True} if keep else {"epochs": 1}
     with untouched():
-        append(plan_append(options), lambda _: None)
+        append(own_drr, digits_folder / "test", extend=True, device="cpu", **options)
 
 
 def command(*arguments: str | Path) -> None:

@@ -7,19 +7,21 @@ stands in a column.
 
 from __future__ import annotations
 
-import copy
 import json
 import re
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from drrpack.cli import screen
+from drrpack.cli import terminal, training_screen
 from drrpack.trainers.incremental.grouping import differing, grouped, without_doubles
+from drrpack.trainers.incremental.metrics import Newest, newest, summarise
 from drrpack.trainers.incremental.report import find_results, write_report
-from drrpack.trainers.incremental.results import newest, newest_at_end, plot, summarise, table
+from drrpack.trainers.incremental.results import PhaseResult, Result, ThroughCodec
+from drrpack.trainers.incremental.tables import plot, table
 
 ROOT = Path(__file__).resolve().parents[2]
 OLD = ROOT / "benchmarks" / "results" / "tin20-methods"
@@ -44,21 +46,28 @@ def outcome(seed: int, accuracies: list[float], **config: Any) -> dict[str, Any]
     }  # fmt: skip
     return {
         "method": "er", "recipe": "fast", "epochs": 3, "width": 4, "seed": seed,
-        "class_order": [0, 1, 2], "phases": phases, **summarise(phases), "wall_seconds": 3.0,
+        "class_order": [0, 1, 2], "phases": phases, "wall_seconds": 3.0,
+        **asdict(summarise([PhaseResult.from_json(phase) for phase in phases])),
         "memory_bytes": {"exemplars": 5, "total": 5}, "complete": True, "device": "cpu",
         "config": settings | config, "versions": {"drrpack": "1", "torch": "2"},
         "confusion": [[6, 2, 2], [1, 8, 1], [4, 1, 5]],
     }  # fmt: skip
 
 
-def changed(change: Change) -> dict[str, Any]:
+def result(seed: int, accuracies: list[float], change: Change = lambda outcome: None) -> Result:
+    """A run, with something of its result.json changed."""
+    found = outcome(seed, accuracies)
+    change(found)
+    return Result.from_json(found)
+
+
+def changed(change: Change) -> Result:
     """A run of another seed, in something else than that, too."""
-    other = copy.deepcopy(outcome(1, [90.0, 85.0, 80.0]))
-    change(other)
-    return other
+    return result(1, [90.0, 85.0, 80.0], change)
 
 
 CHANGES: dict[str, tuple[Change, str]] = {
+    "options": (lambda r: r["config"].update(options={"temperature": 2.0}), "temperature=2.0"),
     "data": (lambda r: r["config"].update(data="fedcba9876543210"), "fedcba98"),
     "class_order": (lambda r: r.update(class_order=[2, 0, 1]), "cat, ant, …"),
     "base": (lambda r: r["config"].update(base=2), "2"),
@@ -76,13 +85,14 @@ def test_what_decides_a_run_keeps_it_apart(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     change, shown = CHANGES[name]
-    runs = [outcome(0, [50.0, 40.0, 30.0]), changed(change)]
+    runs = [result(0, [50.0, 40.0, 30.0]), changed(change)]
     groups = grouped(runs)
     assert differing(groups) == [name] and [len(group.runs) for group in groups] == [1, 1]
     rows = table(runs)
-    assert [row["last_accuracy"] for row in rows] == [30.0, 80.0]
-    assert [row["last_accuracy_std"] for row in rows] == [None, None]
-    assert rows[0][name] != rows[1][name] and str(rows[1][name]).startswith(shown)
+    assert [row.figures["last_accuracy"].mean for row in rows] == [30.0, 80.0]
+    assert [row.figures["last_accuracy"].deviation for row in rows] == [None, None]
+    one, other = (row.settings[name] for row in rows)
+    assert one != other and other.startswith(shown)
     page = tmp_path / "page.html"
     write_report(runs, page)
     text = page.read_text("utf-8")
@@ -90,9 +100,9 @@ def test_what_decides_a_run_keeps_it_apart(
         "± the standard", ""
     )
     heading = name.replace("_", " ")
-    assert f">{heading}</button>" in text and f"er, {heading} {rows[1][name]}" in text
-    monkeypatch.setattr(screen.console, "width", 300)
-    screen.print_results(runs, tmp_path)
+    assert f">{heading}</button>" in text and f"er, {heading} {other}" in text
+    monkeypatch.setattr(terminal.console, "width", 300)
+    training_screen.print_results(runs, tmp_path)
     printed = capsys.readouterr().out
     assert heading in printed and "±" not in printed and "55.00" not in printed
 
@@ -109,7 +119,7 @@ def test_curves_in_a_picture_are_named_by_what_differs(
     )
     monkeypatch.setattr(Axes, "legend", lambda self: None)
     budget, base = CHANGES["budget"][0], CHANGES["base"][0]
-    plot([outcome(0, [50, 40, 30]), changed(budget), changed(base)], tmp_path / "a.png")
+    plot([result(0, [50, 40, 30]), changed(budget), changed(base)], tmp_path / "a.png")
     assert labels == [
         "ER, base 1, budget none, 2 phases", "ER, base 1, budget 1.5 MB, 2 phases",
         "ER, base 2, budget none, 2 phases",
@@ -117,26 +127,28 @@ def test_curves_in_a_picture_are_named_by_what_differs(
 
 
 def test_seeds_alone_make_a_mean() -> None:
-    runs = [outcome(0, [50, 40, 30]), outcome(1, [50, 42, 34])]
-    runs[1]["config"]["threads"], runs[1]["config"]["test_view"] = 8, "both"
-    (row,) = table(runs)
-    assert (row["seeds"], row["last_accuracy"]) == (2, 32.0)
-    assert set(row).isdisjoint(CHANGES), "a column where nothing differs"
+    def other(found: dict[str, Any]) -> None:
+        found["config"].update(threads=8, test_view="both")
+
+    (row,) = table([result(0, [50, 40, 30]), result(1, [50, 42, 34], other)])
+    assert (row.seeds, row.figures["last_accuracy"].mean) == (2, 32.0)
+    assert set(row.to_json()).isdisjoint(CHANGES), "a column where nothing differs"
 
 
 def test_a_run_that_is_there_twice_counts_once() -> None:
-    runs = [outcome(0, [50, 40, 30]), outcome(1, [50, 42, 34]), outcome(0, [50, 40, 30])]
+    runs = [result(0, [50, 40, 30]), result(1, [50, 42, 34]), result(0, [50, 40, 30])]
     kept, doubles = without_doubles(runs)
-    assert [run["seed"] for run in kept] == [0, 1] and [run["seed"] for run in doubles] == [0]
+    assert [run.seed for run in kept] == [0, 1] and [run.seed for run in doubles] == [0]
     (row,) = table(runs)
-    assert row["seeds"] == 2 and row["last_accuracy_std"] == pytest.approx(2.8284271)
-    seen = {**runs[0], "through_codec": {"last_accuracy": 1.0}}
+    assert row.seeds == 2
+    assert row.figures["last_accuracy"].deviation == pytest.approx(2.8284271)
+    seen = replace(runs[0], through_codec=ThroughCodec(None, None, 1.0))
     kept, _ = without_doubles([runs[0], seen])
     assert kept == [seen], "the one that tells more"
 
 
 def test_a_double_is_spoken_of_on_the_page(tmp_path: Path) -> None:
-    write_report([outcome(0, [50, 40, 30]), outcome(0, [50, 40, 30])], tmp_path / "page.html")
+    write_report([result(0, [50, 40, 30]), result(0, [50, 40, 30])], tmp_path / "page.html")
     text = (tmp_path / "page.html").read_text("utf-8")
     assert re.search("1 runs, .*; 1 that were there twice are counted once", text)
 
@@ -146,18 +158,16 @@ def test_a_double_is_spoken_of_on_the_page(tmp_path: Path) -> None:
 
 def test_new_classes_by_hand() -> None:
     # the last class of three: 5 of its 10 images are told, 8 of 30 answers name it
-    assert newest([[6, 2, 2], [1, 8, 1], [4, 1, 5]], 1) == {
-        "new_class_accuracy": 50.0,
-        "new_class_answers": pytest.approx(100 * 8 / 30),
-        "new_class_images": pytest.approx(100 * 10 / 30),
-    }
-    assert newest([[3, 1], [0, 4]], 2) == {
-        "new_class_accuracy": 87.5, "new_class_answers": 100.0, "new_class_images": 100.0,
-    }  # fmt: skip
+    assert newest([[6, 2, 2], [1, 8, 1], [4, 1, 5]], 1) == Newest(
+        new_class_accuracy=50.0,
+        new_class_answers=pytest.approx(100 * 8 / 30),
+        new_class_images=pytest.approx(100 * 10 / 30),
+    )
+    assert newest([[3, 1], [0, 4]], 2) == Newest(87.5, 100.0, 100.0)
 
 
 def test_the_page_shows_them(tmp_path: Path) -> None:
-    write_report([outcome(0, [50, 40, 30])], tmp_path / "page.html")
+    write_report([result(0, [50, 40, 30])], tmp_path / "page.html")
     text = (tmp_path / "page.html").read_text("utf-8").partition("<h2>New classes</h2>")[2]
     cells = re.findall("<td[^>]*>([^<]*)</td>", text)
     assert cells[:5] == ["er", "2", "50.00", "26.67", "33.33"]
@@ -169,13 +179,13 @@ def test_the_page_shows_them(tmp_path: Path) -> None:
 @pytest.mark.skipif(not OLD.is_dir(), reason="a checkout without benchmarks")
 def test_results_of_earlier_versions(tmp_path: Path) -> None:
     found = find_results([OLD])
-    rows = {row["method"]: row for row in table(found)}
-    assert len(found) == 24 and len(rows) == 8 and {row["seeds"] for row in rows.values()} == {3}
+    rows = {row.method: row for row in table(found)}
+    assert len(found) == 24 and len(rows) == 8 and {row.seeds for row in rows.values()} == {3}
     lasts = [
         json.loads((OLD / f"drr-5phases-seed{seed}" / "result.json").read_text())["last_accuracy"]
         for seed in range(3)
     ]
-    assert rows["drr"]["last_accuracy"] == pytest.approx(sum(lasts) / 3)
-    assert all(newest_at_end(run) is not None for run in found)
+    assert rows["drr"].figures["last_accuracy"].mean == pytest.approx(sum(lasts) / 3)
+    assert all(run.newest_at_end() is not None for run in found)
     write_report(found, tmp_path / "page.html")
     assert "24 runs, 20 classes, base 10" in (tmp_path / "page.html").read_text("utf-8")

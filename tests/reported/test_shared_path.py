@@ -21,11 +21,10 @@ from drrpack.formats.container import Reader, write
 from drrpack.formats.originals import open_originals, open_test
 from drrpack.formats.preview import preview_grid
 from drrpack.formats.sources.source import open_source
-from drrpack.operations.append import AppendOptions, append, plan_append
+from drrpack.operations.append import append
 from drrpack.operations.edit import drop, merge
 from drrpack.operations.export import export
 from drrpack.operations.recode import in_one_layout
-from drrpack.trainers.fitting.loop import Budget
 from drrpack.trainers.incremental.memory_data import MemoryData
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -61,8 +60,7 @@ def as_before(made: Path) -> Path:
 
 
 def add(path: Path, source: Path) -> Path:
-    options = AppendOptions(path, source, CPU, Budget(epochs=1), keep_entropy_model=True)
-    append(plan_append(options), lambda _: None)
+    append(path, source, keep_entropy_model=True, device="cpu")
     return path
 
 
@@ -148,10 +146,10 @@ def test_on_another_machine(
     (tmp_path / "inbox").mkdir()
     path = made.rename(tmp_path / "inbox" / "mem.drr")
     remembered.write_bytes(b"{}")
-    refusal = rf"{path}: found no folder 'first' .* say where they are with --source DIR"
+    refusal = rf"{path}: found no folder 'first' .* say where they are with `source=DIR`"
     with pytest.raises(SourceError, match=refusal):
         found_in(path)
-    with Reader(path) as reader, pytest.raises(SourceError, match="--test DIR"):
+    with Reader(path) as reader, pytest.raises(SourceError, match="`test=DIR`"):
         open_test(reader, None)
     monkeypatch.chdir(home)
     assert found_in(path) == str(home / "first"), "in the folder where one works"
@@ -180,7 +178,7 @@ def test_one_of_two_folders_is_given(made: Path, home: Path, tmp_path: Path) -> 
 def test_a_known_folder_that_is_not_what_it_was(made: Path, home: Path, change: str) -> None:
     if change == "gone":
         (home / "first").rename(home / "second")
-        refusal = rf"not at {home / 'first'} any more; say where they are with --source DIR"
+        refusal = rf"not at {home / 'first'} any more; say where they are with `source=DIR`"
     else:
         next((home / "first/train/2").iterdir()).unlink()
         refusal = rf"{home / 'first'}: its train images are not those that {made}"

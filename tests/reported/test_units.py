@@ -40,7 +40,7 @@ def test_the_papers_column_is_in_our_units(rate: str) -> None:
     assert papers(rate, "whole file") == round(whole)
     assert papers(rate, "with `--thin`") == round(PAPER_EXEMPLARS * MIB / IMAGES)
     top, bottom = 8.8376, 8.8450  # its appendix B: 16 and 64 codes of an image
-    assert papers(rate, "bits a code") == round((16 * top + 64 * bottom) / 80, 2)
+    assert papers(rate, "bits a code, both levels") == round((16 * top + 64 * bottom) / 80, 2)
 
 
 def test_nothing_stands_under_the_paper_that_it_does_not_give(rate: str) -> None:

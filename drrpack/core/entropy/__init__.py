@@ -1,0 +1,5 @@
+"""Entropy models, one file for each kind; importing this package registers those of drrpack."""
+
+from drrpack.core.entropy import bitswap, context, table
+
+__all__ = ["bitswap", "context", "table"]

@@ -2,103 +2,239 @@
 
 Each level of codes has its own chain of latents ``z[0] ... z[7]``. The model generates downwards,
 ``p(z[7]) p(z[6] | z[7]) ... p(codes | z[0])``, and infers upwards, ``q(z[0] | codes)
-q(z[1] | z[0]) ...``. Bit-Swap walks up that chain, popping each latent with q before pushing what
-it explains with p, so that the stack never owes more than one latent.
+q(z[1] | z[0]) ...``. Bit-Swap goes up that chain. It pops each latent with q before it pushes the
+variable below with p, so it never borrows the bits of more than one latent.
 
-Unlike the reference: codes are categories and not ordered numbers; they are coded in phases, each
-seeing the ones before; the bottom level is conditioned on the top, which is decoded first; and
-every network is integer-exact (`drrpack.core.exact`).
+This differs from the reference in four ways: codes are categories and not ordered numbers; they
+are coded in phases, each conditioned on earlier phases; the bottom level is conditioned on the top
+level, which is decoded first; and every network is exact in integers (`drrpack.core.exact`).
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from drrpack.core import ans
-from drrpack.core.entropy.code_model import LevelModel, Places
-from drrpack.core.exact import round_half_up
+from drrpack.core.entropy.combine import Symbols, bits_back
+from drrpack.core.entropy.likelihood import LATENT_BITS, Block
+from drrpack.core.entropy.model import register
+from drrpack.core.entropy.phased import LevelNetwork, PhasedConfig, PhasedNetwork
+from drrpack.core.entropy.phased_section import PhasedModel
+from drrpack.core.exact import WEIGHT_MAX, IntConv2d, relu, round_half_up
+from drrpack.core.frequencies import Tables
 from drrpack.core.probability import (
     BIN_MAX,
     BIN_MIN,
-    LOGIT_BITS,
     MEAN_UNIT,
     PRECISION,
+    SCALE_COUNT,
     SCALE_STEP,
     SCALE_ZERO,
-    Categorical,
     Logistic,
 )
 
-Codes = NDArray[np.int64]
-
-COUNTED = 64  # codes of an image that one step of a fit looks at: all those of a small image
-
-# --- the loss: expected bits --------------------------------------------------------------------
-
-
-def expected_bits(
-    model: LevelModel, codes: Tensor, top: Tensor | None, generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
-    """One sample of the bits that Bit-Swap needs for ``codes`` (B, H, W): the negative ELBO.
-
-    Returns the bits of the codes given the first latent, and those of the latents, each (B,).
-    The latents are rounded to the very bins that are coded.
-    """
-    context = None if model.context is None else model.context(top)
-    latents, latent_bits = [], codes.new_zeros(len(codes), dtype=torch.float32)
-    below = codes
-    for index in range(model.latents):
-        mean, scale = model.posterior(index, below, context)
-        below = _sample(mean, scale, generator)
-        latent_bits = latent_bits + _log2_mass(below, mean, scale)
-        latents.append(below)
-    for index, latent in enumerate(latents):
-        above = latents[index + 1] if index + 1 < len(latents) else None
-        latent_bits = latent_bits - _log2_mass(
-            latent, *model.prior(index, above, latent.shape, context)
-        )
-    first = latents[0] if latents else None
-    return _code_bits(model, first, codes, context, generator), latent_bits
+PARAMETER_BITS = 6  # a network's 1.0 moves a mean by eight bins: the unit of MEAN_UNIT
+# Where the scales start, as indices into the table. Equal ones let the chain start at no cost, and
+# grow as it helps; the first latent starts informative, or the model learns to do without it.
+FIRST_POSTERIOR_SCALE = 23  # 2 bins
+START_SCALE = 35  # 4.6 bins
 
 
-def _code_bits(
-    model: LevelModel,
-    latent: Tensor | None,
-    codes: Tensor,
-    context: Tensor | None,
-    generator: torch.Generator,
-) -> Tensor:
-    """Bits (B,) of the codes given the first latent, if any: an estimate that is right on average.
+@dataclass(frozen=True)
+class BitSwapConfig(PhasedConfig):
+    """Sizes of Bit-Swap. One megabyte and a half in all; the paper's takes 13.4 MiB."""
 
-    Of grids with more codes than `COUNTED` each phase counts one image in several, which stands for
-    those between.
-    """
-    apart = min(len(codes), max(1, codes[0].numel() // COUNTED))
-    first = int(torch.randint(apart, (), generator=generator))
-    numbers = model.phases.within(codes.shape[1:])
-    counted = [slice((number + first) % apart, None, apart) for number in numbers]
+    kind: ClassVar[str] = "bitswap"
 
-    def known(number: int, some: slice) -> Places:
-        beside = (None if x is None else x[some] for x in (latent, context))
-        return model.places(number, codes[some], *beside)
+    latents: int = 8  # the paper's
 
-    places = Places.join([known(n, some) for n, some in zip(numbers, counted, strict=True)])
-    wanted = [model.phases.part(codes[s], n) for n, s in zip(numbers, counted, strict=True)]
-    nats = model.logits(places) * (math.log(2) / 2**LOGIT_BITS)  # (N, K)
-    every = torch.cat([part.reshape(-1) for part in wanted])
-    spent = F.cross_entropy(nats, every, reduction="none") / math.log(2)
-    bits = torch.zeros(len(codes), dtype=torch.float32, device=codes.device)
-    for some, part in zip(
-        counted, torch.split(spent, [part.numel() for part in wanted]), strict=True
-    ):
-        bits[some] = bits[some] + apart * part.view(len(bits[some]), -1).sum(1)
-    return bits
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.latents:
+            raise ValueError("found Bit-Swap without latents, expected 1 at least")
+
+    def network(self) -> BitSwapNetwork:
+        return BitSwapNetwork(self)
+
+
+class _Network(nn.Module):
+    """Integers (B, inputs, H, W), and a context beside them, to integers (B, outputs, H, W)."""
+
+    def __init__(self, enter: IntConv2d, width: int, context: int, leave: IntConv2d) -> None:
+        super().__init__()
+        self.enter, self.leave = enter, leave
+        self.context = IntConv2d(context, width, 1) if context else None
+        self.block = Block(width)
+
+    def forward(self, x: Tensor, context: Tensor | None) -> Tensor:
+        hidden = self.enter(x)
+        if self.context is not None:
+            hidden = hidden + self.context(context)
+        out: Tensor = self.leave(relu(self.block(hidden)))
+        return out
+
+
+class BitSwapLevel(LevelNetwork):
+    """One level: the likelihood of its codes, and a chain of latents above it."""
+
+    def add_latents(self, context: int) -> int:
+        config = self.config
+        self.channels = config.bottom_channels if self.conditioned else config.top_channels
+        pairs = range(config.latents - 1)
+        self.infer = nn.ModuleList(self._between_latents(context) for _ in pairs)
+        self.infer.insert(0, self._first_posterior(context))
+        self.generate = nn.ModuleList(self._between_latents(context) for _ in pairs)
+        # of p over the last latent
+        self.last = nn.Parameter(torch.zeros(2 * self.channels, dtype=torch.float32))
+        return self.channels
+
+    def _moments(self, width: int, gain: float = 0.1) -> IntConv2d:
+        outputs = 2 * self.channels
+        return IntConv2d(width, outputs, low=-512, high=511, out_bits=PARAMETER_BITS, gain=gain)
+
+    def _first_posterior(self, context: int) -> _Network:
+        width = self.config.width
+        enter = IntConv2d(self.config.embedding, width, in_max=WEIGHT_MAX)
+        return _Network(enter, width, context, self._moments(width, gain=1.0))
+
+    def _between_latents(self, context: int) -> _Network:
+        width = self.config.latent_width
+        enter = IntConv2d(self.channels, width, in_max=-BIN_MIN, in_bits=LATENT_BITS)
+        return _Network(enter, width, context, self._moments(width))
+
+    # the distributions
+
+    def posterior(self, index: int, below: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Mean and scale of q for latent ``index``; ``below`` are the codes for index 0."""
+        if index == 0:
+            raw = self.infer[0](self.embedding(below), context)
+            return self._split(raw, FIRST_POSTERIOR_SCALE)
+        return self._split(self.infer[index](below, context), START_SCALE)
+
+    def generated(self, index: int, above: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Mean and scale of p for latent ``index``, given the latent above it."""
+        return self._split(self.generate[index](above, context), START_SCALE)
+
+    def prior(self, shape: torch.Size) -> tuple[Tensor, Tensor]:
+        """Mean and scale of p for the last latent, of ``shape`` (B, channels, H, W)."""
+        whole = self._last_rounded()[None, :, None, None].expand(shape[0], -1, *shape[2:])
+        return self._split(whole, START_SCALE)
+
+    def _split(self, raw: Tensor, start: int) -> tuple[Tensor, Tensor]:
+        """Means in eighths of a bin, and indices into the table of scales."""
+        mean, scale = raw[:, : self.channels], raw[:, self.channels :]
+        return mean, (round_half_up(scale / 4) + start).clamp(0, SCALE_COUNT - 1)
+
+    def _last_rounded(self) -> Tensor:
+        return round_half_up(self.last * 2.0**PARAMETER_BITS).clamp(-512, 511)
+
+    @property
+    def last_size(self) -> int:
+        return self.last.numel()
+
+    def last_integers(self) -> NDArray[np.int64]:
+        """The parameters of p over the last latent, (2 * channels,): means, then scales."""
+        return self._last_rounded().detach().to(torch.int64).cpu().numpy()
+
+    def load_last(self, values: NDArray[np.integer]) -> None:
+        """The inverse of `last_integers`."""
+        with torch.no_grad():
+            self.last.copy_(torch.from_numpy(values.astype(np.float32)) * 2.0**-PARAMETER_BITS)
+
+    # the loss: expected bits
+
+    def expected_bits(
+        self, codes: Tensor, above: Tensor | None, generator: torch.Generator
+    ) -> Tensor:
+        """One sample of the bits (B,) that Bit-Swap needs for codes (B, H, W): the negative ELBO.
+
+        The latents are rounded to the very bins that are coded.
+        """
+        context = self.of_top(above)
+        latents, latent_bits = self._sampled(codes, context, generator)
+        for index, (latent, upper) in enumerate(pairwise(latents)):
+            moments = self.generated(index, upper, context)
+            latent_bits = latent_bits - _log2_mass(latent, *moments)
+        latent_bits = latent_bits - _log2_mass(latents[-1], *self.prior(latents[-1].shape))
+        return self.code_bits(codes, latents[0], context, generator) + latent_bits
+
+    def _sampled(
+        self, codes: Tensor, context: Tensor | None, generator: torch.Generator
+    ) -> tuple[list[Tensor], Tensor]:
+        """A chain of latents drawn from q, and the log2 of their mass (B,)."""
+        latents, mass = list[Tensor](), codes.new_zeros(len(codes), dtype=torch.float32)
+        for index in range(self.config.latents):
+            mean, scale = self.posterior(index, latents[-1] if index else codes, context)
+            latents.append(_sample(mean, scale, generator))
+            mass = mass + _log2_mass(latents[-1], mean, scale)
+        return latents, mass
+
+    # the coder: bits back, latent after latent
+
+    def coder(self, shape: tuple[int, int, int, int], above: Tensor | None) -> ans.Codec[Symbols]:
+        """Bit-Swap for codes of ``shape`` (streams, images, H, W), after equations 9 to 11 there.
+
+        p(z[i]) is bits back with z[i + 1], up to the last latent, and p(codes) with z[0].
+        """
+        streams, images, height, width = shape
+        chain = torch.Size((streams * images, self.channels, height, width))
+        context = self.of_top(above)
+
+        def q(index: int) -> Callable[[Symbols], ans.Codec[Symbols]]:
+            def given(below: Symbols) -> ans.Codec[Symbols]:
+                x = self._latent(below, chain) if index else self.grids(below)
+                return _logistic(*self.posterior(index, x, context), streams)
+
+            return given
+
+        def p(index: int) -> Callable[[Symbols], ans.Codec[Symbols]]:
+            def given(above: Symbols) -> ans.Codec[Symbols]:
+                z = self._latent(above, chain)
+                return _logistic(*self.generated(index, z, context), streams)
+
+            return given
+
+        def p_codes(z: Symbols) -> ans.Codec[Symbols]:
+            return self.code_coder(shape, self._latent(z, chain), context)
+
+        prior = _logistic(*self.prior(chain), streams)
+        for index in range(self.config.latents - 1, 0, -1):
+            prior = bits_back(posterior=q(index), likelihood=p(index - 1), prior=prior)
+        return bits_back(posterior=q(0), likelihood=p_codes, prior=prior)
+
+    def _latent(self, z: Symbols, shape: torch.Size) -> Tensor:
+        """Bins (streams, n) as the networks take them."""
+        table = self.embedding.frozen
+        assert table is not None, "freeze the networks before coding with them"
+        return torch.from_numpy(z).view(shape).to(self.device, table.dtype)
+
+
+class BitSwapNetwork(PhasedNetwork):
+    """The networks of both levels, with latents."""
+
+    level = BitSwapLevel
+
+    def model(self, tables: Tables) -> BitSwap:
+        return BitSwap(self, tables)
+
+
+@register
+@dataclass(frozen=True)
+class BitSwap(PhasedModel):
+    """Codes by latents and by their neighbours."""
+
+    kind: ClassVar[str] = "bitswap"
+    config_type: ClassVar[type[PhasedConfig]] = BitSwapConfig
 
 
 def _bins(mean: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
@@ -123,92 +259,8 @@ def _log2_mass(z: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
     return mass.flatten(1).sum(1) / math.log(2)
 
 
-# --- the codec: one group of images, all streams at once ----------------------------------------
-
-
-def group_codec(model: LevelModel, shape: tuple[int, ...], top: Tensor | None) -> ans.Codec[Codes]:
-    """Bit-Swap for codes of ``shape`` (streams, images, H, W), after equations 9 to 11 there.
-
-    Without latents only the codes are coded, each given its context. ``top`` is the decoded top
-    level (streams * images, H / 2, W / 2) for the bottom, else None. Networks are frozen; call
-    inside `drrpack.core.exact.exact_arithmetic`.
-    """
-    streams, images, height, width = shape
-    latent_shape = torch.Size((streams * images, model.channels, height, width))
-    device = next(model.parameters()).device
-    context = None if model.context is None else model.context(top)
-
-    def posterior(index: int, below: Tensor) -> ans.Codec[Codes]:
-        return _latent_codec(*model.posterior(index, below, context), streams)
-
-    def prior(index: int, above: Tensor | None) -> ans.Codec[Codes]:
-        return _latent_codec(*model.prior(index, above, latent_shape, context), streams)
-
-    phases = model.phases.within((height, width))
-
-    def likelihood(latent: Tensor | None, known: Codes, number: int) -> ans.Codec[Codes]:
-        x = torch.from_numpy(known).reshape(-1, height, width).to(device)
-        logits = model.logits(model.places(number, x, latent, context))
-        return _code_codec(logits.view(streams, -1, logits.shape[1]))
-
-    def push_codes(message: ans.Message, codes: Codes, latent: Tensor | None = None) -> ans.Message:
-        for number in phases[::-1]:
-            part = model.phases.part(codes, number).reshape(streams, -1)
-            message = likelihood(latent, codes, number).push(message, part)
-        return message
-
-    def pop_codes(message: ans.Message, latent: Tensor | None = None) -> tuple[ans.Message, Codes]:
-        codes = np.zeros(shape, dtype=np.int64)
-        for number in phases:
-            message, popped = likelihood(latent, codes, number).pop(message)
-            part = model.phases.part(codes, number)
-            part[:] = popped.reshape(part.shape)
-        return message, codes
-
-    def as_latent(z: Codes) -> Tensor:
-        dtype = next(iter(_carriers(model)))
-        return torch.from_numpy(z).view(latent_shape).to(device, dtype)
-
-    def push(message: ans.Message, codes: Codes) -> ans.Message:
-        x = torch.from_numpy(codes).reshape(-1, height, width).to(device)
-        message, below = posterior(0, x).pop(message)
-        message = push_codes(message, codes, as_latent(below))
-        for index in range(1, model.latents):
-            latent = as_latent(below)
-            message, above = posterior(index, latent).pop(message)
-            message = prior(index - 1, as_latent(above)).push(message, below)
-            below = above
-        return prior(model.latents - 1, None).push(message, below)
-
-    def pop(message: ans.Message) -> tuple[ans.Message, Codes]:
-        message, above = prior(model.latents - 1, None).pop(message)
-        for index in range(model.latents - 1, 0, -1):
-            message, below = prior(index - 1, as_latent(above)).pop(message)
-            message = posterior(index, as_latent(below)).push(message, above)
-            above = below
-        message, codes = pop_codes(message, as_latent(above))
-        x = torch.from_numpy(codes).reshape(-1, height, width).to(device)
-        return posterior(0, x).push(message, above), codes
-
-    return ans.Codec(push, pop) if model.latents else ans.Codec(push_codes, pop_codes)
-
-
-def _carriers(model: LevelModel) -> set[torch.dtype]:
-    frozen = model.embedding.frozen
-    assert frozen is not None, "freeze the networks before coding with them"
-    return {frozen.dtype}
-
-
-def _latent_codec(mean: Tensor, scale: Tensor, streams: int) -> ans.Codec[Codes]:
-    logistic = Logistic(_rows(mean, streams), _rows(scale, streams))
+def _logistic(mean: Tensor, scale: Tensor, streams: int) -> ans.Codec[Symbols]:
+    """Latents (streams, n), of which each has a mean and a scale."""
+    rows = (x.reshape(streams, -1).to(torch.int64).cpu().numpy() for x in (mean, scale))
+    logistic = Logistic(*rows)
     return ans.intervals(logistic.count, PRECISION, logistic.interval, logistic.find)
-
-
-def _code_codec(logits: Tensor) -> ans.Codec[Codes]:
-    """Logits (streams, n, K): n codes for each stream, K to choose from."""
-    categorical = Categorical(logits)
-    return ans.intervals(logits.shape[1], PRECISION, categorical.interval, categorical.find)
-
-
-def _rows(x: Tensor, streams: int) -> NDArray[np.int64]:
-    return x.reshape(streams, -1).to(torch.int64).cpu().numpy()

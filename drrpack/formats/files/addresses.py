@@ -1,4 +1,4 @@
-"""What is an address and no path, told without importing what opens either."""
+"""Tell an address from a path, without importing the modules that open them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names for what stands beside a file for a while."""
+"""Names for temporary files and folders beside a file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _NAME_BYTES = 143  # eCryptFS has the shortest names; most file systems take 255
 
 
 def beside(path: Path, ending: str) -> Path:
-    """A hidden name beside ``path``, made of its own and ``ending``, that is not too long."""
+    """A hidden name beside ``path``: its own name and ``ending``, cut to the allowed length."""
     name = path.name
     if len(os.fsencode(f".{name}{ending}")) > _NAME_BYTES:
         name = sha256(os.fsencode(name)).hexdigest()[:32]

@@ -1,4 +1,4 @@
-"""Where a file may be written, and in words why it can't be."""
+"""Check whether a file can be written to a place, and say why it can't."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ _REASONS = {
 
 
 def check_output(path: AnyPath, *, overwrite: bool = False, need_bytes: int = 0) -> None:
-    """Find out before the work is done whether its result can be written to ``path``.
+    """Check before the work that its result can be written to ``path``.
 
     Raises:
-        OutputError: it exists already, is no regular file, or its folder is missing, may not be
-            written to, or (WriteError) has not ``need_bytes`` of free space.
+        OutputError: ``path`` exists or is not a regular file, or its folder is missing or may not
+            be written to. WriteError: fewer than ``need_bytes`` are free.
     """
     try:
         target = Path(os.path.realpath(path))
@@ -52,13 +52,15 @@ def _check_target(path: AnyPath, target: Path, overwrite: bool) -> None:
     if target.exists() and not target.is_file():
         raise OutputError(f"{path}: is a device or pipe; give the path of a file")
     if target.exists() and not overwrite:
-        raise OutputError(f"{path}: exists already; say --force to overwrite it")
+        raise OutputError(f"{path}: exists already; say `force=True` to overwrite it")
     check_folder(path, target.parent)
 
 
 def check_folder(path: AnyPath, folder: Path) -> None:
-    """Raise OutputError, about ``path``, where there is no folder ``folder``, and OSError where
-    nothing new can be put into it."""
+    """Raise OutputError, which names ``path``, if ``folder`` does not exist.
+
+    Raise OSError if nothing can be created in it.
+    """
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"{path}: there is no folder {folder}, it is a file; check the path")
     if not folder.is_dir():
@@ -69,10 +71,10 @@ def check_folder(path: AnyPath, folder: Path) -> None:
 
 
 def make_folder(path: Path) -> Path:
-    """Make a folder, and those above it, unless it is there; returns ``path``.
+    """Create a folder and its parents if they are missing; returns ``path``.
 
     Raises:
-        OutputError: it can't be made, or nothing can be put into it.
+        OutputError: the folder can't be created, or nothing can be created in it.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -98,7 +100,7 @@ def _check_space(path: AnyPath, folder: Path, need_bytes: int) -> None:
 
 
 def reason(error: OSError | ValueError) -> str:
-    """What went wrong, and what to do, in words."""
+    """A sentence that says what went wrong and what to do."""
     number = getattr(error, "errno", None)
     text = getattr(error, "strerror", None) or error
     return _REASONS.get(number or 0, f"{text}; choose another place")

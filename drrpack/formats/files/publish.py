@@ -1,4 +1,4 @@
-"""Putting a finished file in its place: all of it or nothing, whatever happens on the way."""
+"""Put a finished file in its place, atomically: readers see the old file or the whole new one."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def publish(
 ) -> None:
     """Make ``image`` the file at ``path``, after ``check`` has read it back from the disk.
 
-    Readers see the old file or the new one and nothing in between, also after a power cut. Only a
-    process that is killed outright leaves something: a hidden file, see `remove_leftovers`.
+    Readers see either the old or the new file, also after a power cut. Only a killed process leaves
+    something behind: a hidden file, see `remove_leftovers`.
 
     Raises:
         OutputError: it can't be written; nothing is left behind then, and an old file stays.
@@ -45,17 +45,17 @@ def publish(
             check(temporary)
         except DrrError as error:
             raise WriteError(
-                f"{path}: can't be written: the file read back otherwise than it was written; "
+                f"{path}: can't be written: what was read back differs from what was written; "
                 f"check the disk or choose another place ({error})"
             ) from error
 
 
 @contextmanager
 def all_or_nothing(target: Path, shown: AnyPath) -> Iterator[Path]:
-    """A hidden place beside ``target`` for a file or folder, which takes its name in the end.
+    """A hidden path beside ``target`` for a file or folder, which is renamed to it at the end.
 
     Raises:
-        WriteError: names ``shown``; the hidden place is gone then, as after any other error.
+        WriteError: names ``shown``; the hidden file is removed, as after any other error.
     """
     temporary = target.with_name(f"{_PREFIX}{secrets.token_hex(8)}{_SUFFIX}")
     with undone_by(partial(_remove, temporary)):
@@ -71,10 +71,10 @@ def all_or_nothing(target: Path, shown: AnyPath) -> Iterator[Path]:
 
 
 def write_atomic(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Let ``write`` fill a file, which takes the name ``path`` when it is whole.
+    """Let ``write`` fill a hidden file, and rename it to ``path`` when it is complete.
 
     Raises:
-        WriteError: names ``path``; what was there stays.
+        WriteError: names ``path``; an existing file stays.
     """
     with all_or_nothing(path, path) as hidden, new_file(hidden) as descriptor:
         _keep_mode(descriptor, path)
@@ -90,10 +90,10 @@ def write_atomic(path: Path, write: Callable[[IO[bytes]], object]) -> None:
 
 @contextmanager
 def new_file(path: Path) -> Iterator[int]:
-    """The descriptor of a new file, locked while it is open: that tells it from a leftover.
+    """The descriptor of a new file, locked while it is open, which tells it from a leftover.
 
-    Nobody else's file or link is ever opened in its place, so what is to be written goes through
-    the descriptor, never through the name once more.
+    Callers write through the descriptor and never open the name again, so they can't write to a
+    file or link that another program puts there.
     """
     with _locked(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW) as descriptor:
         yield descriptor
@@ -119,7 +119,7 @@ def _locked(path: Path, flags: int) -> Iterator[int]:
 
 
 def _keep_mode(descriptor: int, target: Path) -> None:
-    """A file that takes the place of another is as private as that was."""
+    """Give a new file the access mode of the file that it replaces."""
     with contextlib.suppress(OSError):  # nothing there, or a file system without modes
         os.fchmod(descriptor, stat.S_IMODE(target.stat().st_mode))
 
@@ -150,22 +150,19 @@ _NUMBER = "[0-9a-f]" * 16
 def remove_leftovers(folder: Path) -> list[Path]:
     """Remove the hidden files and folders of writers that were killed; returns what they were.
 
-    What belongs to a living process is locked, and stays; so does everything where a file system
-    has no locks.
+    The files of a running process are locked, and stay. On a file system without locks, all stay.
     """
     found = [path for end in (_SUFFIX, _CLAIM) for path in folder.glob(f"{_PREFIX}{_NUMBER}{end}")]
     return [path for path in sorted(found) if _remove_left_over(path)]
 
 
 def is_hidden(path: Path) -> bool:
-    """Whether a name is that of a file or folder which is not in its place yet, or never will, or
-    of a lock."""
+    """Whether a name is that of an unfinished file or folder, of a leftover, or of a lock."""
     return path.name.startswith(_PREFIX) and path.name.endswith((_SUFFIX, _CLAIM))
 
 
 def _remove_left_over(path: Path) -> bool:
-    """Remove what nobody has locked; the lock is held meanwhile, as the name of a claim is used
-    again."""
+    """Remove a file that nobody has locked, while holding its lock, because names are reused."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
@@ -195,10 +192,10 @@ def _remove(path: Path) -> None:
 
 @contextmanager
 def changing(path: Path) -> Iterator[None]:
-    """Hold off other processes that would change the file at ``path``; readers are free.
+    """Lock the file at ``path`` against changes by other processes; reading stays possible.
 
     Raises:
-        MissingError: there is no such file. OutputError: another process is at it already.
+        MissingError: there is no such file. OutputError: another process is changing it.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -219,14 +216,14 @@ _CLAIMED: ContextVar[frozenset[Path]] = ContextVar("claimed", default=frozenset(
 
 @contextmanager
 def replacing(path: Path) -> Iterator[None]:
-    """Hold off others that would write to ``path``, whether anything is there by now or not.
+    """Lock ``path`` against other writers, whether a file exists there or not.
 
-    Entered before the work begins it spares two processes the same work, of which the later would
-    be lost. A hidden file beside ``path`` is locked for it, and the lock ends when this process
-    does; what was there is held as by `changing`.
+    The caller takes the lock before its work, so that no second process does the same work in vain.
+    The lock is on a hidden file beside ``path`` and ends with this process; an existing file is
+    locked as by `changing`.
 
     Raises:
-        OutputError: another process is at it already, or nothing can be written there.
+        OutputError: another process is writing there, or nothing can be written there.
     """
     target = Path(os.path.realpath(path))
     if target in _CLAIMED.get():
@@ -287,7 +284,7 @@ def _is_at(descriptor: int, path: Path) -> bool:
 
 
 def _is_taken(descriptor: int, path: Path) -> bool:
-    """Lock an open file, and tell whether another process was first, or has just replaced it."""
+    """Try to lock an open file; returns True if another process holds or has replaced it."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

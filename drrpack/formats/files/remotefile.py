@@ -1,9 +1,9 @@
-"""A ``.drr`` file at an address: ``https://``, ``s3://``, ``memory://``, all that fsspec knows."""
+"""A ``.drr`` file at an address of any kind that fsspec knows, such as ``https://`` or ``s3://``."""
 
 from __future__ import annotations
 
 import os
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO, cast
 
 from drrpack.core.errors import MissingError, OptionError, ReadError
 from drrpack.formats.files.addresses import is_address
@@ -21,9 +21,9 @@ def open_stored(path: AnyPath) -> StoredFile:
 
 
 class RemoteFile(StoredFile):
-    """A file behind fsspec: each read fetches its range of bytes, and nothing else.
+    """A file that fsspec opens: each read fetches only its range of bytes.
 
-    Its identity is the address, the size, and what the server says of its version.
+    Its identity is the address, the size, and the version that the server reports.
 
     Raises:
         OptionError: fsspec, or what it needs for this kind of address, is not installed.
@@ -79,8 +79,7 @@ class RemoteFile(StoredFile):
 
     def stream(self) -> BinaryIO:
         options = {"block_size": HEAD_BYTES, "cache_type": "bytes"}
-        opened: Any = self._system.open(self._inside, "rb", **options)
-        return cast(BinaryIO, opened)
+        return cast(BinaryIO, self._system.open(self._inside, "rb", **options))
 
     def close(self) -> None:
         pass
@@ -90,7 +89,7 @@ _first_pid = os.getpid()
 
 
 def _not_found(path: str, error: FileNotFoundError) -> MissingError | ReadError:
-    """What was really wrong: over HTTP fsspec says "not found" of whatever happens."""
+    """The real cause of an error, because over HTTP fsspec reports every error as "not found"."""
     why = error.__cause__
     status = getattr(why, "status", None)
     if isinstance(status, int) and status not in _GONE:

@@ -1,4 +1,4 @@
-"""What a file is to its reader: positioned reads, and the checks that come before libhdf5."""
+"""The file interface of the reader: positioned reads, and the checks before libhdf5 sees a file."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What must be undone should the process end at once: a half-written file, a hidden cursor.
+"""A list of what to undo if the process ends suddenly: a half-written file, a hidden cursor.
 
-It imports nothing, so that it is there before anything else is.
+This module imports nothing, so that it is ready before all others.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ _undo: dict[int, Callable[[], object]] = {}
 
 
 class undone_by:
-    """While it is entered, `undo_all` calls ``undo``, which may be called at any moment and twice.
+    """A context in which `undo_all` calls ``undo``, at any moment and possibly twice.
 
-    It is no substitute for tidying up after an exception.
+    It does not replace cleaning up after an exception.
     """
 
     def __init__(self, undo: Callable[[], object]) -> None:

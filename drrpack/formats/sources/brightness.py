@@ -1,10 +1,10 @@
-"""From whatever a file's samples are to RGB of 8 bits: what is black in them, and what is white."""
+"""Convert pixels of any kind to 8-bit RGB: find the values of black and white."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import SupportsInt, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from PIL import Image
 
 from drrpack.formats.sources.reading import Reading
 
-Values: TypeAlias = NDArray[Any]
+Values: TypeAlias = NDArray[np.generic]
 
 WHITE_16 = 65535
 # A source of 16 bits whose brightest value is below a quarter of white holds, most likely, integers
@@ -65,7 +65,7 @@ def samples_of(image: Image.Image) -> Samples:
 
 
 def _of_tiff(image: Image.Image) -> Samples:
-    tags: Any = getattr(image, "tag_v2", {})
+    tags: Mapping[int, object] = getattr(image, "tag_v2", {})
     bits, kind = _first(tags.get(_BITS, 1)), _first(tags.get(_SAMPLE_FORMAT, _UNSIGNED))
     # Pillow turns min-is-white of 1 to 8 bits round and leaves deeper samples as they are
     inverted = tags.get(_PHOTOMETRIC) == _MIN_IS_WHITE
@@ -88,32 +88,38 @@ def _is_16_bit_colour(image: Image.Image) -> bool:
     return of_netpbm or any(";16" in str(tile[3]) for tile in tiles)
 
 
-def _codecs(image: Image.Image) -> set[str]:
+def _codecs(image: Image.Image) -> set[object]:
     return {tile[0] for tile in _tiles(image)}
 
 
-def _tiles(image: Image.Image) -> Sequence[Any]:
+def _tiles(image: Image.Image) -> Sequence[Sequence[object]]:
     """Pillow's notes on how the pixels of a file are to be decoded."""
-    tiles: Sequence[Any] = getattr(image, "tile", ())
+    tiles: Sequence[Sequence[object]] = getattr(image, "tile", ())
     return tiles
 
 
-def _first(tag: Any) -> int:
-    return int(tag[0] if isinstance(tag, tuple) else tag)
+def _first(tag: object) -> int:
+    """A tag's number, or the first of several."""
+    first = tag[0] if isinstance(tag, tuple) else tag
+    if not isinstance(first, SupportsInt):
+        raise NotReadable(f"has a tag {first!r}, expected a number; save it anew")
+    return int(first)
 
 
 def to_rgb(
     image: Image.Image, samples: Samples, reading: Reading
 ) -> tuple[Image.Image, float | None]:
-    """Any mode as RGB: deep samples scaled to 8 bits, grey repeated, palettes looked up, alpha
-    dropped.
+    """A picture of any mode as 8-bit RGB, and its largest value.
 
-    Alpha is dropped and not blended, as torchvision's ImageFolder does. Refused are samples of
-    which nobody knows what is white (signed or 32-bit integers, floats), unless ``reading`` says,
-    and modes that Pillow can't convert.
+    Deep samples are scaled to 8 bits, grey is repeated, palettes are looked up. An alpha channel is
+    dropped, not blended, as by torchvision's ImageFolder: a transparent pixel keeps its colour.
 
-    Beside it the largest value, where ``reading`` says what is white or might have had to: of
-    samples that use a part of their bits, perhaps. Of all others None.
+    The largest value is None unless ``reading`` gives the value of white, or the samples may use
+    only a part of their bits.
+
+    Raises:
+        NotReadable: Pillow can't convert the mode; or the samples are signed integers, 32-bit
+            integers or floats, and ``reading`` does not give their value of white.
     """
     if samples is COLOURS_16:
         if reading.levels is not None:
@@ -142,7 +148,7 @@ def _converted(image: Image.Image) -> Image.Image:
         return image.convert("RGB")
     except ValueError as error:
         raise NotReadable(
-            f"its colours are {image.mode}, of which Pillow makes no RGB; convert it to RGB"
+            f"its colours are {image.mode}, which Pillow can't convert; convert it to RGB"
         ) from error
 
 
@@ -163,7 +169,8 @@ def _levels(values: Values, samples: Samples, reading: Reading) -> tuple[float, 
         if samples.white is None:
             raise NotReadable(
                 f"its pixels are {samples.what}, which have no fixed range of brightness; say what "
-                "is white with --depth BITS, or --range BLACK WHITE, or convert it to 8 bits"
+                "is white with `depth=BITS`, or `value_range=(BLACK, WHITE)`, or convert it to "
+                "8 bits"
             )
         return 0, samples.white
     if np.isnan(values).any():
@@ -172,7 +179,7 @@ def _levels(values: Values, samples: Samples, reading: Reading) -> tuple[float, 
     if reading.depth is not None and (low < levels[0] or high > levels[1]):
         raise NotReadable(
             f"has values from {low} to {high}, expected 0 to {levels[1]} ({reading.said}); "
-            "say how many bits they have, or --range BLACK WHITE"
+            "say how many bits they have, or `value_range=(BLACK, WHITE)`"
         )
     return levels
 
@@ -191,3 +198,24 @@ def usual_depth(peak: float) -> int | None:
     if peak >= DIM:
         return None
     return next(depth for depth in USUAL_DEPTHS if peak < 1 << depth)
+
+
+def brightness_remarks(
+    where: str, deep: Sequence[tuple[str, float]], reading: Reading
+) -> Iterator[str]:
+    """What a user should hear of how bright the pictures of a source come out; ``deep`` are those
+    of more than 8 bits, by name and largest value."""
+    if reading.levels is not None:
+        if not deep:
+            yield f"{where}: no picture has more than 8 bits, so {reading.said} does nothing"
+        return
+    peak = max((peak for _, peak in deep), default=WHITE_16)
+    depth = usual_depth(peak)
+    if depth is not None:
+        named = " and ".join(name for name, _ in deep[:2])
+        yield (
+            f"{len(deep)} pictures of 16 bits, such as {named}, have no value above {peak:.0f}, "
+            f"where white is {WHITE_16}, and come out dark: if white is {2**depth - 1} say "
+            f"`depth={depth}`, for anything else `value_range=(BLACK, WHITE)`, and convert colours "
+            "to 8 bits"
+        )

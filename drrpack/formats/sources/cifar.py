@@ -5,19 +5,19 @@ from __future__ import annotations
 import hashlib
 import importlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from drrpack.core.errors import OptionError, SourceError
 from drrpack.formats.layout import MAX_CLASSES, MAX_NAME_BYTES
 from drrpack.formats.sources import safe_pickle
-from drrpack.formats.sources.pictures import fit_square
+from drrpack.formats.sources.arrays import ArraySplit
+from drrpack.formats.sources.class_folders import checked_folder
+from drrpack.formats.sources.opening import Files, Given, Opening, path_of
 from drrpack.formats.sources.safe_pickle import StoredArray
 from drrpack.formats.sources.splits import Opened, Pixels, Split, refuse_twins, shown
 
@@ -60,31 +60,35 @@ LAYOUTS = (
 )
 
 
-@dataclass(frozen=True)
-class CifarSplit:
-    """One split of CIFAR in memory: images (N, 32, 32, 3) uint8, labels (N,) int64."""
+class Cifar:
+    """A folder with the files of one of the two data sets, or one that holds such a folder."""
 
-    images: Pixels
-    labels: NDArray[np.int64]
-    class_count: int
-    size: int | None
-    hashes: tuple[tuple[bytes, bytes], ...]
+    name: str = "cifar"
+    everywhere: str | None = None
 
-    @property
-    def counts(self) -> tuple[int, ...]:
-        return tuple(np.bincount(self.labels, minlength=self.class_count).tolist())
+    def recognises(self, given: Given) -> bool:
+        path = path_of(given)
+        return path is not None and os.path.isdir(path) and find_cifar(_absolute(path)) is not None
 
-    def paths(self, class_index: int) -> list[Path]:
-        raise SourceError("CIFAR's pictures have no files of their own; expected an image folder")
+    def open(self, given: Given, how: Opening) -> Opened:
+        path = path_of(given)
+        assert path is not None
+        root = checked_folder(path)
+        found = find_cifar(root)
+        assert found is not None
+        opened = open_cifar(*found, how.reading.size, how.splits)
+        return replace(opened, root=root, name=shown(root.name))
 
-    def records(self) -> Iterator[tuple[bytes, bytes]]:
-        yield from self.hashes
+    def files(self, root: Path) -> Files:
+        found = find_cifar(root)
+        if found is not None:
+            folder, layout = found
+            for split, names in layout.files.items():
+                yield split, [(name.encode(), folder / name) for name in names]
 
-    def load(self, class_index: int) -> Pixels:
-        images: Pixels = self.images[self.labels == class_index]  # a copy, in the file's order
-        if self.size is None or self.size == SIDE:
-            return images
-        return np.stack([np.array(fit_square(Image.fromarray(i), self.size)) for i in images])
+
+def _absolute(path: Path) -> Path:
+    return Path(os.path.abspath(path))
 
 
 def find_cifar(root: Path) -> tuple[Path, Layout] | None:
@@ -128,11 +132,12 @@ def download(name: str, root: str | os.PathLike[str]) -> Path:
     layouts = {layout.name: layout for layout in LAYOUTS}
     if name not in layouts:
         raise OptionError(
-            f"--download {name}: found an unknown data set; expected one of "
-            f"{', '.join(sorted(layouts))}"
+            f"`download={name!r}`: found an unknown data set; expected one of "
+            f"{', '.join(sorted(layouts))}",
+            option="download",
         )
     folder = Path(os.path.abspath(root)) / layouts[name].folder
-    datasets: Any = importlib.import_module("torchvision.datasets")  # slow: only when asked for
+    datasets = importlib.import_module("torchvision.datasets")  # slow: only when asked for
     kind = getattr(datasets, name.upper())
     try:
         kind(os.fspath(folder.parent), download=True)
@@ -165,7 +170,7 @@ def _class_names(path: Path, layout: Layout) -> tuple[str, ...]:
 
 def _read_split(
     root: Path, layout: Layout, split: Split, class_count: int, size: int | None
-) -> CifarSplit:
+) -> ArraySplit:
     """One split from its one or five files."""
     images, labels, hashes = [], [], []
     for name in layout.files[split]:
@@ -176,11 +181,12 @@ def _read_split(
         hashes.append((name.encode(), sha256))
     planes = np.concatenate(images).reshape(-1, 3, SIDE, SIDE)
     pixels = np.ascontiguousarray(planes.transpose(0, 2, 3, 1))  # (N, 32, 32, 3)
-    return CifarSplit(pixels, np.concatenate(labels), class_count, size, tuple(hashes))
+    every = np.concatenate(labels)
+    return ArraySplit(pixels, every, class_count, size, tuple(hashes), "CIFAR's pictures")
 
 
 def _checked_batch(
-    path: Path, content: Mapping[Any, Any], layout: Layout, class_count: int
+    path: Path, content: Mapping[object, object], layout: Layout, class_count: int
 ) -> tuple[Pixels, NDArray[np.int64]]:
     """The (n, 3072) uint8 pixels and (n,) int64 labels of one file."""
     stored, labels = content.get("data"), content.get(layout.label_key)
@@ -202,7 +208,7 @@ def _pixels(stored: StoredArray) -> Pixels | None:
     return np.frombuffer(raw, np.uint8).reshape(-1, VALUES)
 
 
-def _read_dict(path: Path, layout: Layout) -> tuple[dict[Any, Any], bytes]:
+def _read_dict(path: Path, layout: Layout) -> tuple[dict[object, object], bytes]:
     """The dict pickled in a file, with text for its keys, and the sha256 of the file."""
     try:
         content = path.read_bytes()
@@ -223,4 +229,4 @@ def _damaged(path: Path, found: str, expected: str, layout: Layout) -> SourceErr
 
 
 def _fix(layout: Layout) -> str:
-    return f"fetch it again with --download {layout.name}"
+    return f"fetch it again with `download={layout.name!r}`"

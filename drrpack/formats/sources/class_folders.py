@@ -1,4 +1,4 @@
-"""Which files of a folder are pictures of which class and split; nothing is decoded here."""
+"""List the pictures of each class and split in a folder, without decoding them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def checked_folder(path: str | os.PathLike[str]) -> Path:
     except FileNotFoundError as error:
         raise SourceError(
             f"{shown(root)}: no such folder; {EXPECTED}: check the path, or fetch a data set "
-            "with --download cifar100"
+            "with `download='cifar100'`"
         ) from error
     except OSError as error:
         raise SourceError(
@@ -87,9 +87,10 @@ def _split_called(root: Path, *names: str) -> Path | None:
 
 
 def left_out(root: Path, folders: Mapping[Split, Path], classes: Sequence[str]) -> Iterator[str]:
-    """A sentence for each folder beside the training split that looks like a split, and is none.
+    """A sentence for each folder beside the training split that looks like a split but is not read.
 
-    It has folders named as the classes are. What served for tuning, beside ``test``, is known.
+    Such a folder has subfolders with the names of classes. A validation split beside ``test`` is
+    expected and gives no sentence.
     """
     if folders["train"] == root:
         return
@@ -202,8 +203,7 @@ def _looks_picture(entry: Path) -> bool:
 
 
 def _class_name(folder: Path) -> str:
-    """A folder's name as its bytes have it in UTF-8: Python reads it by the locale, which is none
-    of the memory's."""
+    """The name of a folder, decoded from its bytes as UTF-8; Python uses the locale."""
     try:
         return os.fsencode(folder.name).decode("utf-8")
     except UnicodeDecodeError as error:

@@ -1,24 +1,30 @@
-"""An image folder as a source: every picture is read once on opening, so that all is known."""
+"""An image folder as a source; opening it reads every picture once and finds all faults."""
 
 from __future__ import annotations
 
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 
 from drrpack.core.errors import SourceError
-from drrpack.formats.sources.brightness import WHITE_16, usual_depth
-from drrpack.formats.sources.class_folders import ClassFiles, find_splits, left_out, list_splits
+from drrpack.formats.sources.brightness import brightness_remarks
+from drrpack.formats.sources.class_folders import (
+    ClassFiles,
+    checked_folder,
+    find_splits,
+    left_out,
+    list_splits,
+)
+from drrpack.formats.sources.opening import Files, Given, Opening, path_of
 from drrpack.formats.sources.pictures import FORMATS, Picture, read_pictures
 from drrpack.formats.sources.reading import Reading
 from drrpack.formats.sources.splits import BadImage, Opened, Pixels, Split, SplitData, shown
 
-KEEP_BUDGET_BYTES = 2 << 30  # all of CIFAR or Tiny-ImageNet; what is larger is decoded again
 SHOWN_BAD = 5
 
 
@@ -96,10 +102,32 @@ class FolderSplit:
         return images
 
 
+class ImageFolder:
+    """A folder of pictures for each class, or a folder with the splits of one."""
+
+    name: str = "folder"
+    everywhere: str | None = None
+
+    def recognises(self, given: Given) -> bool:
+        return path_of(given) is not None
+
+    def open(self, given: Given, how: Opening) -> Opened:
+        path = path_of(given)
+        assert path is not None
+        root = checked_folder(path)
+        opened = open_folder(root, how.reading, how.skip_bad, how.splits, how.keep_bytes)
+        return replace(opened, root=root, name=shown(root.name))
+
+    def files(self, root: Path) -> Files:
+        for split, classes in list_splits(find_splits(root)).items():
+            files = [(f"{one.name}/".encode(), path) for one in classes for path in one.files]
+            yield split, [(start + os.fsencode(path.name), path) for start, path in files]
+
+
 def open_folder(
     root: Path, reading: Reading, skip_bad: bool, splits: Sequence[Split], keep_bytes: int
 ) -> Opened:
-    """List, read and check an image folder; raises SourceError, see ``sources.open_source``."""
+    """List, read and check an image folder; raises SourceError, see ``source.open_source``."""
     folders = find_splits(root)
     listing = list_splits(folders)
     classes = tuple(found.name for found in listing["train"])
@@ -122,7 +150,9 @@ def open_folder(
         opened[split] = FolderSplit(split, classes, files, image_size, reading, store)
     listed = tuple(len(found.files) for found in listing["train"])
     counts = opened["train"].counts if "train" in opened else listed
-    remarks = [*left_out(root, folders, classes), *brightness_remarks(root, every, reading)]
+    deep = [(shown(file.path), file.peak) for file in every if file.peak is not None]
+    dark = brightness_remarks(shown(root), deep, reading)
+    remarks = [*left_out(root, folders, classes), *dark]
     return Opened(classes, image_size, counts, opened, tuple(bad), tuple(remarks))
 
 
@@ -154,7 +184,7 @@ def _bad_message(bad: Sequence[BadImage], listing: Listing) -> str:
     return (
         "\n".join(lines) + f"\nfound {len(bad)} of {total} files that can't be read; expected "
         f"pictures ({', '.join(FORMATS)}): remove or replace them, or leave them out with "
-        "--skip-bad"
+        "`skip_bad=True`"
     )
 
 
@@ -168,24 +198,6 @@ def _refuse_emptied_classes(listing: Listing, checked: Checked) -> None:
                 )
 
 
-def brightness_remarks(root: Path, files: Sequence[CheckedFile], reading: Reading) -> Iterator[str]:
-    """What a user should hear of how bright the pictures come out."""
-    deep = [file for file in files if file.peak is not None]
-    if reading.levels is not None:
-        if not deep:
-            yield f"{shown(root)}: no picture has more than 8 bits, so {reading.said} does nothing"
-        return
-    peak = max((file.peak or 0 for file in deep), default=WHITE_16)
-    depth = usual_depth(peak)
-    if depth is not None:
-        named = " and ".join(shown(file.path) for file in deep[:2])
-        yield (
-            f"{len(deep)} pictures of 16 bits, such as {named}, have no value above {peak:.0f}, "
-            f"where white is {WHITE_16}, and come out dark: if white is {2**depth - 1} say "
-            f"--depth {depth}, for anything else --range BLACK WHITE, and convert colours to 8 bits"
-        )
-
-
 def _one_size(files: Sequence[CheckedFile]) -> tuple[int, int]:
     """The (height, width) all pictures share; raises SourceError where they are mixed."""
     sizes = Counter(file.size for file in files)
@@ -197,6 +209,6 @@ def _one_size(files: Sequence[CheckedFile]) -> tuple[int, int]:
         f"{shown(file.path)} ({file.size[1]} x {file.size[0]})" for file in (first, other)
     )
     raise SourceError(
-        f"found pictures of {len(sizes)} sizes, such as {named}; expected one size: give --size N "
+        f"found pictures of {len(sizes)} sizes, such as {named}; expected one size: give `size=N` "
         "to bring all to N x N pixels"
     )

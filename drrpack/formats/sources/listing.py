@@ -1,7 +1,7 @@
-"""What a folder of images holds by name and size alone: enough to know it, without a picture read.
+"""Recognise a folder of images by the names and sizes of its files, without reading pictures.
 
-Beside a file, or in the folder where one works, a folder may have the name of a file's source and
-be another. Its listing tells in a moment; the digests of the pictures still have the last word.
+A folder beside a file or in the working folder may have the name of the file's source but other
+content. Comparing listings is fast; the digests of the pictures are still compared afterwards.
 """
 
 from __future__ import annotations
@@ -9,12 +9,11 @@ from __future__ import annotations
 import hashlib
 import os
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 from drrpack.core.errors import SourceError
-from drrpack.formats.sources.cifar import find_cifar
-from drrpack.formats.sources.class_folders import find_splits, list_splits
+from drrpack.formats.sources.registry import kind_of
 from drrpack.formats.sources.splits import counted, shown
 
 
@@ -24,25 +23,12 @@ def listings(root: Path) -> dict[str, str]:
     It is taken over ``drrpack-listing-1`` and a zero byte, then for each file the length of its
     path as 8 bytes little-endian, its path, and its size as 8 bytes little-endian. Files, paths and
     their order are those of `Source.digest`, with files that are no pictures. Empty where the
-    folder is none of a source.
+    folder is not that of a source.
     """
     try:
-        return {split: _digest(files) for split, files in _files(root)}
+        return {split: _digest(files) for split, files in kind_of(root).files(root)}
     except (OSError, SourceError):
         return {}
-
-
-def _files(root: Path) -> Iterator[tuple[str, list[tuple[bytes, Path]]]]:
-    """Each split, and the relative path and the place of its files."""
-    cifar = find_cifar(root)
-    if cifar is not None:
-        folder, layout = cifar
-        for split, names in layout.files.items():
-            yield split, [(name.encode(), folder / name) for name in names]
-        return
-    for split, classes in list_splits(find_splits(root)).items():
-        files = [(f"{one.name}/".encode(), path) for one in classes for path in one.files]
-        yield split, [(start + os.fsencode(path.name), path) for start, path in files]
 
 
 def _digest(files: Iterable[tuple[bytes, Path]]) -> str:
@@ -50,11 +36,6 @@ def _digest(files: Iterable[tuple[bytes, Path]]) -> str:
     for name, path in files:
         sha.update(counted(name) + path.stat().st_size.to_bytes(8, "little"))
     return sha.hexdigest()
-
-
-def folder_name(root: Path) -> str:
-    """The last component of a path, as text that JSON takes."""
-    return shown(root.name)
 
 
 def called(folder: Path, name: str) -> list[Path]:

@@ -1,4 +1,4 @@
-"""From one picture file to RGB pixels, or to the reason why it can't be read."""
+"""Read a picture file as RGB pixels, or say why it can't be read."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def _decode(content: bytes, reading: Reading, limit: int | None) -> tuple[Pixels
     except Image.DecompressionBombError as error:
         raise NotReadable(
             f"is too large, perhaps a decompression bomb: {error} If it is none, allow for its "
-            "size with --max-megapixels N"
+            "size with `max_megapixels=N`"
         ) from error
     except NotReadable:
         raise
@@ -136,7 +136,8 @@ def _room_for(image: Image.Image, limit: int | None) -> Iterator[None]:
     if limit is not None and pixels > limit:
         raise NotReadable(
             f"is too large, perhaps a decompression bomb: {image.width} x {image.height} pixels, "
-            f"expected {limit} at most; if it is none, say --max-megapixels {-(-pixels // 10**6)}"
+            f"expected {limit} at most; if it is none, say "
+            f"`max_megapixels={-(-pixels // 10**6)}`"
         )
     with _ALONE if pixels > USUAL_PIXELS else nullcontext():
         yield

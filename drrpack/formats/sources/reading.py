@@ -1,48 +1,64 @@
-"""How the pictures of a source become pixels, where their files leave it open."""
+"""The user's choices on how pictures become pixels: size, brightness range and size limit."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from math import isfinite
-from typing import Any
 
 from drrpack.core.errors import OptionError
-from drrpack.formats.layout import Json
+from drrpack.formats.layout import MAX_SIDE, Json
 
 DEPTH_MAX = 32  # bits: no format that is read has integers of more
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What a user says of all pictures of a source. A file records it, to read them alike again."""
+    """The user's choices for all pictures of a source.
 
-    size: int | None = None  # bring every picture to size x size
-    depth: int | None = None  # what is deeper than 8 bits holds unsigned integers of so many
-    value_range: tuple[float, float] | None = None  # or what is black and what is white there
+    A file records them, so that other pictures can be read in the same way.
+    """
+
+    size: int | None = None  # resize every picture to size x size
+    depth: int | None = None  # bit depth of pictures with more than 8 bits
+    value_range: tuple[float, float] | None = None  # or their values of black and white
     max_megapixels: float | None = None  # a larger picture may be a bomb; Pillow's limit if None
 
     def check(self) -> Reading:
-        """This very reading; raises OptionError where it can't be carried out."""
+        """Return this reading unchanged; raises OptionError if a value is not valid."""
         if self.size is not None and self.size < 1:
-            raise OptionError(f"--size {self.size}: expected 1 or more pixels, such as --size 32")
+            raise OptionError(
+                f"`size={self.size}`: expected 1 or more pixels, such as `size=32`", option="size"
+            )
+        if self.size is not None and (type(self.size) is not int or self.size > MAX_SIDE):
+            raise OptionError(
+                f"`size={self.size!r}`: expected a whole number of pixels, {MAX_SIDE} at most, as "
+                "in `size=32`",
+                option="size",
+            )
         if self.depth is not None and self.value_range is not None:
-            raise OptionError("found --depth and --range, expected one: --depth N is 0 to 2^N - 1")
+            raise OptionError(
+                "found `depth` and `value_range`, expected one: `depth=N` is 0 to 2^N - 1",
+                option="depth",
+            )
         if self.depth is not None and not 1 <= self.depth <= DEPTH_MAX:
             raise OptionError(
-                f"--depth {self.depth}: expected 1 to {DEPTH_MAX} bits, such as --depth 12"
+                f"`depth={self.depth}`: expected 1 to {DEPTH_MAX} bits, such as `depth=12`",
+                option="depth",
             )
         if self.value_range is not None:
             low, high = self.value_range
             if not (isfinite(low) and isfinite(high) and low < high):
                 raise OptionError(
-                    f"--range {low:g} {high:g}: expected two numbers, that of black below that of "
-                    "white, such as --range 0 4095"
+                    f"`value_range=({low:g}, {high:g})`: expected two numbers, that of black below "
+                    "that of white, such as `value_range=(0, 4095)`",
+                    option="value_range",
                 )
         largest = self.max_megapixels
         if largest is not None and not (isfinite(largest) and largest > 0):
             raise OptionError(
-                f"--max-megapixels {largest:g}: expected millions of pixels above 0, such as "
-                "--max-megapixels 200"
+                f"`max_megapixels={largest:g}`: expected millions of pixels above 0, such as "
+                "`max_megapixels=200`",
+                option="max_megapixels",
             )
         return self
 
@@ -55,11 +71,11 @@ class Reading:
 
     @property
     def said(self) -> str:
-        """The option that names the levels, as it is given."""
+        """The argument that names the levels, for a message."""
         if self.depth is not None:
-            return f"--depth {self.depth}"
+            return f"`depth={self.depth}`"
         low, high = self.value_range or (0, 0)
-        return f"--range {low:.9g} {high:.9g}"
+        return f"`value_range=({low:.9g}, {high:.9g})`"
 
     def or_as(self, before: Reading) -> Reading:
         """What is said here and, where nothing is said, what was said before."""
@@ -72,7 +88,7 @@ class Reading:
         )
 
     def to_json(self) -> Json:
-        """For the metadata of a file; what was not said is left out, but for the size."""
+        """The choices made, and the size in any case, for the metadata of a file."""
         said: Json = {"size": self.size}
         if self.depth is not None:
             said["depth"] = self.depth
@@ -94,9 +110,9 @@ class Reading:
         return reading
 
 
-def _understood(kept: Json) -> list[dict[str, Any]]:
+def _understood(kept: Json) -> list[Json]:
     """The fields whose types are as they must be."""
-    found: list[dict[str, Any]] = []
+    found: list[Json] = []
     for name in ("size", "depth"):
         if type(kept.get(name)) is int:
             found.append({name: kept[name]})

@@ -1,8 +1,8 @@
-"""Pickles of lists, dicts, text and numpy arrays, read so that they can do nothing else.
+"""Read pickles of lists, dicts, text and numpy arrays without running any code from them.
 
-What a pickle may call is a short list of stand-ins, and what it may make is held to a few times its
-own size: a pickle of nine bytes can ask for a memo of a gigabyte, one of a megabyte can make copies
-of its longest string a hundred thousand times.
+A pickle may call only a short list of stand-ins, and it may take only a few times its own size in
+memory. Without that limit a pickle of nine bytes can ask for a memo of a gigabyte, and a pickle of
+a megabyte can copy its longest string a hundred thousand times.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import io
 import pickle
 import pickletools
-from typing import Any
 
 OPERATIONS_MAX = 2_000_000  # CIFAR-100's larger file has 350,000, and Python's objects are large
 # All that lists, dicts, text, bytes and arrays need. Left out are, among others, what makes
@@ -27,14 +26,15 @@ _PUTS = {"PUT", "BINPUT", "LONG_BINPUT"}
 _SHOWN = 80  # letters of what a file says, in a message
 
 
-def loads(content: bytes) -> Any:
+def loads(content: bytes) -> object:
     """The object; bytes for Python 2's strings.
 
     Raises:
         Exception: of many kinds, where the pickle is damaged or asks for what it must not.
     """
     _check(content)
-    return _Unpickler(content).load()
+    loaded: object = _Unpickler(content).load()
+    return loaded
 
 
 def _check(content: bytes) -> None:
@@ -55,14 +55,15 @@ def _check(content: bytes) -> None:
 class StoredArray:
     """Takes what numpy pickles of an array; numpy itself is never called by the file."""
 
-    state: tuple[Any, ...] = (None,) * 5  # version, shape, dtype, in Fortran's order or not, bytes
+    # version, shape, dtype, in Fortran's order or not, bytes
+    state: tuple[object, ...] = (None,) * 5
 
     def __setstate__(self, state: object) -> None:
         if isinstance(state, tuple) and len(state) == 5:
             self.state = state
 
     @property
-    def shape(self) -> Any:
+    def shape(self) -> object:
         return self.state[1]
 
     def bytes_of(self, kind: str) -> bytes | None:
@@ -97,7 +98,7 @@ class _Unpickler(pickle.Unpickler):
     def __init__(self, content: bytes) -> None:
         super().__init__(io.BytesIO(content), encoding="bytes")
         self._letters = len(content)  # that may still be encoded: each stands in the file once
-        self._admitted: dict[tuple[str, str], Any] = {
+        self._admitted: dict[tuple[str, str], object] = {
             ("numpy.core.multiarray", "_reconstruct"): _reconstruct,
             ("numpy._core.multiarray", "_reconstruct"): _reconstruct,  # numpy 2
             ("numpy", "ndarray"): _ArrayType,
@@ -105,7 +106,7 @@ class _Unpickler(pickle.Unpickler):
             ("_codecs", "encode"): self._encode,
         }
 
-    def find_class(self, module: str, name: str, /) -> Any:
+    def find_class(self, module: str, name: str, /) -> object:
         if (module, name) not in self._admitted:
             called = f"{module}.{name}"[:_SHOWN]
             raise pickle.UnpicklingError(f"a pickle that calls {called}; not run")

@@ -1,21 +1,26 @@
-"""Labelled pictures as a source to encode, or to test on: image folders and CIFAR."""
+"""Labelled pictures of any kind, as a source to encode or to test on."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from drrpack.core.errors import SourceError
-from drrpack.formats.sources.cifar import download, find_cifar, open_cifar
-from drrpack.formats.sources.class_folders import checked_folder
-from drrpack.formats.sources.image_folder import KEEP_BUDGET_BYTES, open_folder
+from drrpack.core.errors import OptionError, SourceError
+from drrpack.formats.sources.cifar import download
+from drrpack.formats.sources.dataset import NAME as DATASET
+from drrpack.formats.sources.opening import (
+    KEEP_BUDGET_BYTES,
+    Given,
+    LabelledDataset,
+    Opening,
+    PictureSource,
+)
 from drrpack.formats.sources.reading import Reading
+from drrpack.formats.sources.registry import kind_named, kind_of
 from drrpack.formats.sources.splits import (
     SPLITS,
     BadImage,
@@ -26,15 +31,19 @@ from drrpack.formats.sources.splits import (
     shown,
 )
 
-__all__ = ["BadImage", "Source", "Split", "download", "open_as", "open_source"]
+__all__ = [
+    "BadImage", "Given", "LabelledDataset", "Opening", "Source", "Split", "download", "open_as",
+    "open_source", "reopened",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Source:
     """Labelled pictures of one size; ``open_source`` makes it and has checked every picture."""
 
-    root: Path
-    kind: Literal["folder", "cifar"]
+    root: Path | None  # the folder; None where the pictures are in none
+    name: str  # the folder's, or what else the source is called
+    kind: str  # of `drrpack.formats.sources.registry`
     classes: tuple[str, ...]  # NFC; sorted by name for folders, in the data set's order for CIFAR
     image_size: tuple[int, int]  # (height, width)
     images_per_class: tuple[int, ...]  # of the training split
@@ -42,6 +51,11 @@ class Source:
     remarks: tuple[str, ...] = ()  # what may not be as it was meant, in words
     reading: Reading = field(default_factory=Reading)  # by which the pictures were read
     _splits: Mapping[Split, SplitData] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def place(self) -> str:
+        """Where the pictures are, for a message."""
+        return self.name if self.root is None else str(self.root)
 
     @property
     def has_test(self) -> bool:
@@ -82,23 +96,24 @@ class Source:
 
         The files of an image folder are those that ``load`` reads, class by class, sorted by
         name, with the path ``class/name`` below the split's folder (the class in NFC, the name
-        as on the disk). Those of CIFAR are the split's batch files, in their order. Neither
-        ``size`` nor times, owners and links change it. Files have been read on opening, so this
-        reads none.
+        as on the disk). Those of CIFAR are the split's batch files, in their order. A split without
+        files counts as one, of what `arrays.content_hash` takes. Neither ``size`` nor times, owners
+        and links change it, but for a dataset, which is read once, at that size. Files have been
+        read on opening, so this reads none.
         """
         return content_digest(self.classes, self._split(split).records())
 
     def _split(self, split: Split) -> SplitData:
         if split not in self._splits:
             raise SourceError(
-                f"{shown(self.root)}: found no {split} split, or it was not opened; expected the "
+                f"{shown(self.place)}: found no {split} split, or it was not opened; expected the "
                 "folders train/ and test/ (or val/), or a CIFAR folder: name one that has it"
             )
         return self._splits[split]
 
 
 def open_source(
-    path: str | os.PathLike[str],
+    source: Given,
     *,
     size: int | None = None,
     depth: int | None = None,
@@ -107,16 +122,22 @@ def open_source(
     skip_bad: bool = False,
     splits: Sequence[Split] = SPLITS,
     keep_bytes: int = KEEP_BUDGET_BYTES,
+    class_names: Sequence[str] | None = None,
+    test: LabelledDataset | None = None,
 ) -> Source:
     """Open labelled pictures and check all of them: every file is read and decoded once.
 
-    ``path`` is one of
+    ``source`` is one of
 
-    - an image folder, ``path/class/*.png`` (or any format in ``pictures.FORMATS``);
+    - an image folder, ``source/class/*.png`` (or any format in ``pictures.FORMATS``);
     - a folder with ``train/`` and perhaps ``test/`` or ``val/`` (``valid/``, ``validation/``) in
       it, each an image folder. Where both are there ``test`` is the test split and ``val`` is not
       read. Another folder that looks like a split is told of in ``remarks``;
-    - ``cifar-100-python/`` or ``cifar-10-batches-py/``, or a folder that holds one of them.
+    - ``cifar-100-python/`` or ``cifar-10-batches-py/``, or a folder that holds one of them;
+    - ``"digits"``, where there is no such folder: scikit-learn's digits;
+    - a map-style dataset of ``(image, label)``, see ``dataset.EXPECTED``: its training split.
+      ``class_names`` names its labels, by default the names in ``source.classes``, or else the
+      labels themselves; ``test`` is a dataset of the same kind for its test split.
 
     ``size``: bring every picture to size x size: the shorter side to ``size`` by Pillow's
     antialiased bicubic filter, the longer cut to the centre. Without it all must be of one size.
@@ -129,38 +150,48 @@ def open_source(
     ``splits``: those to open, where they are there; the others are listed but not decoded.
     ``keep_bytes``: pixels up to this many bytes stay in memory, more are decoded again.
 
-    Grey, palette, 16-bit, CMYK and alpha become RGB as ``brightness.to_rgb`` says, EXIF's
-    orientation is applied, and of several frames the first is taken. Hidden files are ignored.
-    Raises SourceError, naming the file and the fix, and OptionError for a number that can't be.
+    ``brightness.to_rgb`` converts grey, palette, 16-bit and CMYK pictures to RGB. Transparency is
+    dropped, not blended. EXIF's orientation is applied. Only the first of several frames is used.
+    Hidden files are ignored. Raises SourceError, which names the file and the fix, and OptionError
+    for a number that is out of range.
     """
     reading = Reading(size, depth, value_range, max_megapixels)
-    return open_as(path, reading, skip_bad=skip_bad, splits=splits, keep_bytes=keep_bytes)
+    return open_as(source, Opening(reading, skip_bad, splits, keep_bytes, class_names, test))
 
 
-def open_as(
-    path: str | os.PathLike[str],
-    reading: Reading,
-    *,
-    skip_bad: bool = False,
-    splits: Sequence[Split] = SPLITS,
-    keep_bytes: int = KEEP_BUDGET_BYTES,
-) -> Source:
-    """As `open_source`, with how pictures are read in one value."""
-    reading.check()
-    root = checked_folder(path)
-    cifar = find_cifar(root)
-    if cifar is not None:
-        opened = open_cifar(*cifar, reading.size, splits)
-    else:
-        opened = open_folder(root, reading, skip_bad, splits, keep_bytes)
+def open_as(source: Given, how: Opening) -> Source:
+    """As `open_source`, with all that is said in one value."""
+    how.reading.check()
+    kind = kind_of(source)
+    if kind.name != DATASET and (how.class_names is not None or how.test is not None):
+        given = "class_names" if how.class_names is not None else "test"
+        raise OptionError(
+            f"{source}: found `{given}`, which is for a dataset of a program; expected a folder to "
+            "have its own classes and splits: leave it out",
+            option=given,
+        )
+    return _opened(kind, source, how)
+
+
+def reopened(kind: object, how: Opening) -> Source | None:
+    """The source of a kind whose pictures are the same on every machine; None for other kinds."""
+    found = kind_named(kind) if isinstance(kind, str) else None
+    if found is None or found.everywhere is None:
+        return None
+    return _opened(found, found.everywhere, how)
+
+
+def _opened(kind: PictureSource, source: Given, how: Opening) -> Source:
+    opened = kind.open(source, how)
     return Source(
-        root=root,
-        kind="folder" if cifar is None else "cifar",
+        root=opened.root,
+        name=opened.name,
+        kind=kind.name,
         classes=opened.classes,
         image_size=opened.image_size,
         images_per_class=opened.counts,
         bad=opened.bad,
         remarks=opened.remarks,
-        reading=reading,
+        reading=how.reading,
         _splits=opened.splits,
     )

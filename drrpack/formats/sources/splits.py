@@ -1,4 +1,4 @@
-"""What the readers of image sources have in common: the two splits and their fingerprint."""
+"""The splits of a picture source and their digest, which all kinds of sources share."""
 
 from __future__ import annotations
 
@@ -56,6 +56,8 @@ class Opened:
     splits: Mapping[Split, SplitData]
     bad: tuple[BadImage, ...] = ()
     remarks: tuple[str, ...] = ()  # what a user should hear, and is no error
+    root: Path | None = None  # the folder, where it is one
+    name: str = ""  # what a file calls the source: the folder's name, or that of the kind
 
 
 def content_digest(classes: Sequence[str], records: Iterable[tuple[bytes, bytes]]) -> str:

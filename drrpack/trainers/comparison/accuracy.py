@@ -1,10 +1,10 @@
-"""What can be learned from what each way of keeping images gives back."""
+"""Train classifiers on the decoded images of each format, and measure their accuracy."""
 
 from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -13,20 +13,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from drrpack.core.codec import Codec, Pixels
+from drrpack.core.codec import Codec, Pixels, with_quality
 from drrpack.core.errors import CorruptError, OptionError, ReadError, SourceError
-from drrpack.core.rdoq import with_quality
+from drrpack.core.progress import Notice, Step
 from drrpack.core.settings import own_settings
 from drrpack.formats.files.publish import write_atomic
 from drrpack.formats.sources.source import Source
 from drrpack.trainers.comparison import peers
-from drrpack.trainers.comparison.compare import WHOLE, Choice, Comparison
+from drrpack.trainers.comparison.compare import WHOLE, Choice, Comparison, Report
 from drrpack.trainers.comparison.verdict import largest_within
 from drrpack.trainers.learning.classifier import train_classifier
 from drrpack.trainers.learning.recipes import Recipe, get_recipe
 
 CLASSES = 20  # a classifier of more tells no more, and takes longer
-Report = Callable[[str], None]
 Labelled = tuple[Pixels, NDArray[np.int64]]
 
 
@@ -52,9 +51,10 @@ def with_accuracy(
     plan: TrainPlan,
     report: Report,
 ) -> Comparison:
-    """The comparison with the accuracy on raw test images of a classifier trained on raw images, on
-    what the memory gives back, and on the best files of each family that take no more bytes than
-    the memory does; and on memories and files of ``plan.sizes``.
+    """The comparison with accuracies of classifiers on raw test images.
+
+    They are trained on raw images, on the memory's reconstructions, on the best files of each
+    family that take no more bytes than the memory, and on memories and files of ``plan.sizes``.
 
     Raises:
         OptionError, SourceError: as of `tested_images`. CorruptError, WriteError: as of `accuracy`.
@@ -62,14 +62,16 @@ def with_accuracy(
     tested = tested_images(source, classes)
     images, labels = _all_of(source, classes[-CLASSES:], "train")
     choices = list(comparison.choices)
-    for number in to_train(comparison, plan.sizes):
+    wanted = to_train(comparison, plan.sizes)
+    for done, number in enumerate(wanted):
         choice = choices[number]
-        report(choice.name)
+        report(Step(choice.name, done, len(wanted)))
         pixels = decoded(choice, images, labels, codecs)
         scores = [
             accuracy((pixels, labels), tested, plan, plan.seed + run) for run in range(plan.seeds)
         ]
-        report(f"{choice.name}: {', '.join(f'{score:.1f}' for score in scores)} %")
+        told = ", ".join(f"{score:.1f}" for score in scores)
+        report(Notice(f"{choice.name}: {told} %", warning=False))
         deviation = statistics.stdev(scores) if plan.seeds > 1 else None
         for n, each in enumerate(choices):
             if _gives(each) == _gives(choice):
@@ -79,27 +81,29 @@ def with_accuracy(
 
 
 def tested_images(source: Source, classes: Sequence[int]) -> Labelled:
-    """The test images of those of ``classes`` that are learned, which is also how to find out
-    before the work whether they can be.
+    """The test images of the classes that are learned; called before the work to check them.
 
     Raises:
         OptionError: fewer than two classes. SourceError: they have no test images.
     """
     if len(classes) < 2:
-        raise OptionError("--train needs two classes at least")
+        raise OptionError("`train=True` needs two classes at least", option="train")
     chosen = classes[-CLASSES:]
     images, labels = _all_of(source, chosen, "test")
     if not len(images):
         raise SourceError(
-            f"{source.root}: --train found no test images of the {len(chosen)} classes that are "
-            "learned; choose other --classes, or leave --train out"
+            f"{source.place}: `train=True` found no test images of the {len(chosen)} classes that "
+            "are learned; choose other `classes`, or leave `train` out"
         )
     return images, labels
 
 
 def to_train(comparison: Comparison, sizes: Sequence[float] = ()) -> list[int]:
-    """Raw images, and of the memory and each lossy family the best that takes no more bytes than
-    the memory does by default, and than each of ``sizes`` in bytes an image."""
+    """The numbers of the choices to train on.
+
+    These are raw images and, of the memory and each lossy family, the best choice that takes no
+    more bytes than the memory does by default, and than each of ``sizes`` in bytes an image.
+    """
     own = comparison.memory.bytes_an_image(comparison.images)
     found = [
         largest_within(comparison, family, size)
@@ -111,26 +115,25 @@ def to_train(comparison: Comparison, sizes: Sequence[float] = ()) -> list[int]:
 
 
 def _gives(choice: Choice) -> tuple[str, str]:
-    """What decides the pixels: the files of a memory differ in their models alone."""
+    """What the pixels depend on; the files of one memory differ only in their models."""
     return choice.family.split()[0], choice.setting
 
 
 def decoded(
     choice: Choice, images: Pixels, labels: NDArray[np.int64], codecs: Sequence[Codec]
 ) -> Pixels:
-    """What ``choice`` gives back for images (n, H, W, 3), which stand class by class."""
+    """The decoded images of ``choice`` for images (n, H, W, 3), which are sorted by class."""
     if choice.family == "raw":
         return images
-    quality = choice.options["quality"]
     if choice.family == WHOLE:
-        codec = with_quality(codecs, quality)[0]
+        codec = with_quality(codecs, int(choice.quality))[0]
         return codec.decode(codec.encode(images), (images.shape[1], images.shape[2]))
     classes = np.split(images, np.flatnonzero(np.diff(labels)) + 1)
-    return peers.LOSSY[choice.family].pack(classes, quality).images
+    return peers.LOSSY[choice.family].pack(classes, choice.quality).images
 
 
 def accuracy(given: Labelled, tested: Labelled, plan: TrainPlan, seed: int) -> float:
-    """Percent of ``tested`` that a classifier trained on ``given`` tells.
+    """Accuracy in percent on ``tested`` of a classifier trained on ``given``.
 
     Raises:
         WriteError: the plan's folder can't be written to. CorruptError, ReadError: it holds this

@@ -1,4 +1,4 @@
-"""The chart of a comparison: quality, and what can be learned, over bytes."""
+"""The chart of a comparison: PSNR and accuracy over bytes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from drrpack.core.errors import OptionError
 from drrpack.formats.container import check_output
 from drrpack.formats.files.publish import write_atomic
 from drrpack.trainers.comparison import peers
@@ -22,13 +21,9 @@ def check(path: Path) -> None:
     """Find out before anything is measured whether `draw` will be able to draw into ``path``.
 
     Raises:
-        OptionError: there is no matplotlib. OutputError: no file can be written there.
+        OutputError: no file can be written there.
     """
     check_output(path, overwrite=True)
-    try:
-        import matplotlib.figure  # noqa: F401
-    except ImportError as error:
-        raise OptionError("a chart needs matplotlib: pip install matplotlib") from error
 
 
 def draw(comparison: Comparison, path: Path) -> None:

@@ -1,24 +1,25 @@
-"""What each way of keeping images costs and gives, on the user's own: ``drrpack compare``."""
+"""Measure bytes, quality and speed of each format on the user's images: ``drrpack compare``."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from drrpack.core.codec import Codec, Pixels
+from drrpack.core.codec import Codec, Pixels, prices_of, with_quality
 from drrpack.core.errors import OptionError
-from drrpack.core.rdoq import BEST, DEFAULT_QUALITY, context_of, with_quality
+from drrpack.core.progress import Notice, Step
+from drrpack.core.rdoq import BEST, DEFAULT_QUALITY
 from drrpack.core.settings import float_arithmetic
+from drrpack.formats.layout import Json
 from drrpack.formats.memory import decoder_alone, sections
 from drrpack.formats.sources.source import Source
 from drrpack.trainers.comparison import peers
-from drrpack.trainers.comparison.peers import Packed, Rival
+from drrpack.trainers.comparison.peers import Packed, Rival, Setting
 from drrpack.trainers.comparison.quality import psnr_db, ssim
 from drrpack.trainers.comparison.sheets import capacity, sheets_of
 from drrpack.trainers.fitting.choice import expected_bytes, smallest
@@ -26,19 +27,17 @@ from drrpack.trainers.incremental.results import versions
 
 WHOLE = "DRR"  # the memory that holds all its models
 QUALITIES = (100, 75, 50)  # of a memory
-SAMPLE = 1000  # images to measure on, where they are small
-SHEET_SHARE = 4  # sheets are measured on so many times as many, as they hold whole classes
-SHEET_PIXELS = (
-    1 << 22
-)  # and, where images are large, on so many pixels: AVIF takes seconds for them
+SAMPLE = 1000  # images to measure on, if they are small
+SHEET_SHARE = 4  # sheets hold whole classes, so they are measured on this many times more images
+SHEET_PIXELS = 1 << 22  # the limit for large images, in pixels: AVIF takes seconds for them
 CONTAINER_BYTES = 4000  # HDF5, digests and seal: see docs/format.md
 CLASS_BYTES = 50  # a row of the index and a name
-Report = Callable[[str], None]
+Report = Callable[[Step | Notice], None]
 
 
 @dataclass(frozen=True)
 class Choice:
-    """One way to keep images: what it costs, and what comes back."""
+    """One format with its settings: bytes, quality and speed."""
 
     family: str  # "JPEG", "DRR", "DRR thin", ...
     setting: str  # "q20", ...
@@ -50,7 +49,8 @@ class Choice:
     decoded_a_second: float | None
     accuracy: float | None = None  # of a classifier trained on what comes back, in percent
     accuracy_std: float | None = None
-    options: Mapping[str, Any] = field(default_factory=dict, compare=False)  # told to its encoder
+    # what its encoder is told
+    options: Mapping[str, Setting] = field(default_factory=dict, compare=False)
     read_together: float = 1  # images that are decoded where one is asked for
 
     def bytes_an_image(self, images: int) -> float:
@@ -61,7 +61,14 @@ class Choice:
     def name(self) -> str:
         return f"{self.family} {self.setting}".strip()
 
-    def to_json(self, images: int) -> dict[str, Any]:
+    @property
+    def quality(self) -> float:
+        """What its encoder is told of quality, 0 to 100."""
+        told = self.options["quality"]
+        assert isinstance(told, int | float), "each lossy choice has a quality"
+        return told
+
+    def to_json(self, images: int) -> Json:
         size = self.bytes_an_image(images)
         return {**vars(self), "options": dict(self.options), "bytes_an_image": size}
 
@@ -88,7 +95,7 @@ class Comparison:
         """The families of lossy files."""
         return [name for name in peers.LOSSY if self.of(name)]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         choices = [choice.to_json(self.images) for choice in self.choices]
         made_by = {**versions(), **peers.libraries()}
         machine = {"threads": torch.get_num_threads(), "versions": made_by}
@@ -102,7 +109,7 @@ def default_sample(size: tuple[int, int]) -> int:
 
 @dataclass(frozen=True)
 class Sample:
-    """What is measured on: all images of some classes, as sheets keep them, and some of each."""
+    """The images that are measured: all images of some classes for sheets, and some of each."""
 
     classes: list[Pixels]  # (n, H, W, 3) each
     rows: NDArray[np.int64]  # of the images that all choices are measured on, among all of these
@@ -114,8 +121,10 @@ class Sample:
 
 
 def draw_sample(source: Source, classes: Sequence[int], count: int) -> Sample:
-    """About ``count`` training images, evenly from each of some classes that are spread evenly over
-    ``classes``: of as many as `SHEET_SHARE` and `SHEET_PIXELS` let sheets be made of."""
+    """About ``count`` training images, evenly from some classes spread evenly over ``classes``.
+
+    `SHEET_SHARE` and `SHEET_PIXELS` limit the number of these classes, of which sheets are made.
+    """
     height, width = source.image_size
     full = capacity(source.image_size)
     typical = sum(min(full, source.images_per_class[c]) for c in classes) / len(classes)
@@ -141,34 +150,37 @@ def compare(
     report: Report,
     sizes: Sequence[float] = (),
 ) -> Comparison:
-    """Measure every way to keep the images of some classes on about ``count`` of them.
+    """Measure all formats on about ``count`` images of some classes.
 
-    ``codecs`` have one VQ-VAE, each with its own entropy model; the smallest is compared. Of each
-    family of files there is the quality that takes no more bytes an image than the memory does, nor
-    than each of ``sizes``, as near below as its encoder gets.
+    ``codecs`` have one VQ-VAE, each with its own entropy model; the smallest is compared. Each
+    family of files also gets the best quality that takes no more bytes an image than the memory,
+    and than each of ``sizes``.
 
     Raises:
         OptionError: the images are smaller than the window of SSIM.
     """
     if min(source.image_size) < 11:
-        raise OptionError(f"{source.root}: images must have 11x11 pixels at least to be compared")
+        raise OptionError(f"{source.place}: images must have 11x11 pixels at least to be compared")
     sample = draw_sample(source, classes, count)
-    report(WHOLE)
+    stages = _Stages(report, 3 + len(peers.available()))
+    stages.begin(WHOLE)
     total = sum(source.images_per_class[number] for number in classes)
     memories = _memories(codecs, sample, total, len(classes))
     targets = [memories[0].bytes_an_image(total), *sizes]
-    choices = [*_lossless(sample.images, report)]
+    choices = [*_lossless(sample.images, stages)]
     for name in peers.available():
-        report(name)
+        stages.begin(name)
         choices += measured(peers.LOSSY[name], sample, targets)
     choices += memories
     return Comparison(total, len(sample.rows), source.image_size, choices, len(sample.classes))
 
 
 def measured(rival: Rival, sample: Sample, targets: Sequence[float]) -> list[Choice]:
-    """A family of files: its curve, and the largest that take no more than each target in bytes an
-    image, beyond the curve where that is too short. Sizes grow with quality but for a few bytes, so
-    bisection finds them."""
+    """A family of files: its curve, and for each target the best quality that takes no more bytes.
+
+    Targets are in bytes an image; qualities may lie beyond the curve. Sizes grow with quality (to
+    within a few bytes), so bisection finds these qualities.
+    """
     known = {float(quality): _file(rival, quality, sample) for quality in rival.curve}
     for target in targets:
         below = [quality for quality in known if known[quality].image_bytes <= target]
@@ -187,14 +199,25 @@ def measured(rival: Rival, sample: Sample, targets: Sequence[float]) -> list[Cho
     return [known[quality] for quality in sorted(known)]
 
 
-def _lossless(images: Pixels, report: Report) -> list[Choice]:
+class _Stages:
+    """Reports which family is measured next, of how many."""
+
+    def __init__(self, report: Report, total: int) -> None:
+        self._report, self._total, self._done = report, total, 0
+
+    def begin(self, family: str) -> None:
+        self._report(Step(family, self._done, self._total))
+        self._done += 1
+
+
+def _lossless(images: Pixels, stages: _Stages) -> list[Choice]:
     raw = Choice("raw", "", float(images[0].size), 0, None, 1.0, None, None)
     found = [raw]
     for name, pack, options in (
         ("PNG", peers.png, peers.PNG_OPTIONS),
         ("WebP lossless", peers.webp_lossless, peers.WEBP_LOSSLESS_OPTIONS),
     ):
-        report(name)
+        stages.begin(name)
         packed = pack(images)
         size, rates = packed.image_bytes, _rates(packed)
         found.append(Choice(name, "", size, 0, None, 1.0, *rates, options=options))
@@ -230,7 +253,7 @@ def _rates(packed: Packed) -> tuple[float, float]:
 def _memories(codecs: Sequence[Codec], sample: Sample, total: int, classes: int) -> list[Choice]:
     """The quality of the memory first, or the default one, and the whole file before others of
     it."""
-    choosing = context_of(codecs) is not None
+    choosing = prices_of(codecs) is not None
     own = next((c.quality for c in codecs if c.quality is not None), DEFAULT_QUALITY)
     qualities = [own, *(q for q in QUALITIES if q != own)]
     made = []
@@ -255,7 +278,7 @@ def _memory(
     rates = count / (seconds + coded - start), count / (ended - coded)
     whole = Choice(
         WHOLE, f"q{quality}", payload, 0, psnr_db(images, decoded), ssim(images, decoded), *rates,
-        options={"quality": quality, "entropy_model": codec.bitswap.config.kind},
+        options={"quality": quality, "entropy_model": codec.entropy.kind},
     )  # fmt: skip
     vqvae, entropy_model = sections(codec)
     container = CONTAINER_BYTES + classes * CLASS_BYTES

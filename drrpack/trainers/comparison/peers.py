@@ -1,9 +1,8 @@
-"""Image files as a memory would use them: one an image, or sheets of a class.
+"""Image files as rivals of a memory: one file for each image, or sheets of a class.
 
-Of a file of one image only what is particular to it counts: a program that keeps thousands of
-images of one size and quality writes their common headers once. A sheet counts as the whole file
-that it is. Every encoder has the setting that is smallest for its PSNR, within what a user would
-wait for.
+A file of one image counts without its headers, because a program that keeps thousands of images of
+one size and quality would write these headers once. A sheet counts as a whole file. Every encoder
+uses the settings that make the smallest file at its PSNR, within a reasonable time.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ import io
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +19,7 @@ from PIL import Image, features
 from drrpack.trainers.comparison.sheets import cut, sheets_of, tile
 
 Pixels = NDArray[np.uint8]
+Setting = str | int | float | bool  # what an encoder is told under a name
 WEBP_COMMON_BYTES = 27  # RIFF and chunk headers, start code, width and height
 WEBP_LOSSLESS_COMMON_BYTES = 25  # RIFF and chunk headers, signature, width and height
 PNG_COMMON_BYTES = 57  # signature, IHDR, IEND, and length, type and CRC of one IDAT
@@ -55,11 +54,12 @@ class Rival:
     format: str  # as Pillow calls it
     common: int | Callable[[bytes], int]  # bytes of a file that all files share, and don't count
     curve: tuple[int, ...]  # qualities from the smallest files to some larger than a memory's
-    options: Mapping[str, Any] = field(default_factory=dict)  # what Pillow is told beside quality
+    # what Pillow is told beside quality
+    options: Mapping[str, Setting] = field(default_factory=dict)
     step: float = 1  # between qualities that the encoder tells apart; Pillow takes whole ones alone
     sheets: bool = False  # all images of a class in one file
 
-    def told(self, quality: float) -> dict[str, Any]:
+    def told(self, quality: float) -> dict[str, Setting]:
         """All that Pillow is told; a quality of whole steps is an int, as JPEG and AVIF want it."""
         whole = round(quality / self.step) * self.step
         number = int(whole) if float(whole).is_integer() else round(whole, 6)
@@ -177,7 +177,7 @@ def libraries() -> dict[str, str]:
 
 
 def _pack(
-    images: Pixels, common: int | Callable[[bytes], int], kind: str, **options: Any
+    images: Pixels, common: int | Callable[[bytes], int], kind: str, **options: Setting
 ) -> Packed:
     """Files in memory by Pillow, and back; ``common`` bytes of each are shared by all."""
     start = time.perf_counter()
@@ -189,7 +189,7 @@ def _pack(
     return Packed(np.stack(pixels), np.array(sizes, dtype=np.int64), seconds)
 
 
-def _save(image: Pixels, kind: str, **options: Any) -> bytes:
+def _save(image: Pixels, kind: str, **options: Setting) -> bytes:
     out = io.BytesIO()
     Image.fromarray(image).save(out, kind, **options)
     return out.getvalue()

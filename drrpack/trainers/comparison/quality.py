@@ -1,4 +1,4 @@
-"""How near decoded images are to their originals: PSNR and SSIM."""
+"""PSNR and SSIM of decoded images."""
 
 from __future__ import annotations
 

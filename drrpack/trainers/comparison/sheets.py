@@ -1,4 +1,4 @@
-"""Sheets: all images of a class tiled into one picture, so that a rival, too, codes by class.
+"""Sheets: all images of a class tiled into one picture, so that a rival can also code by class.
 
 Images stand row by row in a near-square grid. Each tile is padded to whole blocks by its own last
 row and column, so that no block of the codec holds two images; cells that stay empty are grey.

@@ -1,4 +1,4 @@
-"""What to make of a comparison: who wins at a size, and from how many images on a memory pays."""
+"""The verdict: which format wins at a size, and from how many images on a memory is smaller."""
 
 from __future__ import annotations
 
@@ -34,8 +34,10 @@ def equal_quality(rivals: Sequence[Choice], size: float) -> float | None:
 
 
 def pays_from(memory: Choice, rivals: Sequence[Choice]) -> int | None:
-    """From how many images on a memory is smaller than files of the same PSNR; None: never, or its
-    PSNR is none that the files have."""
+    """From how many images on a memory is smaller than files of the same PSNR.
+
+    None if it never is, or if the files do not reach its PSNR.
+    """
     assert memory.psnr_db is not None
     size = equal_bytes(rivals, memory.psnr_db)
     if size is None or size <= memory.image_bytes:
@@ -62,7 +64,7 @@ def largest_within(comparison: Comparison, family: str, size: float) -> Choice |
 
 
 def in_words(comparison: Comparison, memory: Choice) -> list[str]:
-    """Who wins at the size of ``memory``, and from where on it pays, a line each."""
+    """Who wins at the size of ``memory``, and from how many images on it is smaller."""
     size = memory.bytes_an_image(comparison.images)
     return [
         _by_psnr(comparison, memory, size),
@@ -121,7 +123,7 @@ def _where_it_pays(comparison: Comparison, memory: Choice) -> list[str]:
 
 
 def _beside(memory: Choice, family: str, rivals: Sequence[Choice]) -> str:
-    """From where on a memory is smaller than files of its PSNR, or why that can't be told."""
+    """From how many images on a memory is smaller than files of its PSNR, or why it is unknown."""
     assert memory.psnr_db is not None
     reached = [choice.psnr_db for choice in rivals if choice.psnr_db is not None]
     if not reached or memory.psnr_db > max(reached):
@@ -137,7 +139,7 @@ def _beside(memory: Choice, family: str, rivals: Sequence[Choice]) -> str:
 
 
 def _read_together(comparison: Comparison, memory: Choice) -> list[str]:
-    """What one image costs where a class is coded as a whole: a sheet and a memory alike."""
+    """The images to decode in order to read one, which is a whole class for sheets and memories."""
     counts = {memory.family: memory.read_together}
     for family in comparison.rivals():
         counts[family] = max(choice.read_together for choice in comparison.of(family))

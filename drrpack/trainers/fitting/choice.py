@@ -1,4 +1,4 @@
-"""What entropy models would make of codes before any is coded, and which is the smallest."""
+"""Estimate the bytes that entropy models would take for some codes, and choose the smallest."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
-from drrpack.core.codec import ClassCodes, Codec
-from drrpack.core.entropy.bitswap import expected_bits
+from drrpack.core.codec import Codec
+from drrpack.core.codes import LEVELS, Codes
 from drrpack.core.exact import exact_arithmetic
 from drrpack.core.pixels import batches
 
@@ -17,23 +17,25 @@ CODES_AT_ONCE = 20_480  # in one call of the networks: 256 images of 32x32, 5 of
 
 
 def smallest(
-    codecs: Sequence[Codec], sample: ClassCodes, images: int, model_bytes: Callable[[Codec], int]
+    codecs: Sequence[Codec], sample: Codes, images: int, model_bytes: Callable[[Codec], int]
 ) -> tuple[Codec, dict[str, int]]:
-    """The codec whose streams and entropy model take the fewest bytes together for so many images
-    like those of ``sample``; and how many that are, by the kind of each codec."""
+    """The codec whose streams and entropy model together take the fewest bytes.
+
+    The bytes are those of ``images`` images like those of ``sample``. Also returns the bytes for
+    each codec, by the kind of its entropy model.
+    """
     sizes = [round(images * expected_bytes(codec, sample)) + model_bytes(codec) for codec in codecs]
-    kinds = [codec.bitswap.config.kind for codec in codecs]
+    kinds = [codec.entropy.kind for codec in codecs]
     return codecs[sizes.index(min(sizes))], dict(zip(kinds, sizes, strict=True))
 
 
-def spread(codes: Sequence[ClassCodes], count: int = SAMPLE) -> ClassCodes:
+def spread(codes: Sequence[Codes], count: int = SAMPLE) -> Codes:
     """The codes of at most ``count`` images, evenly spaced over all classes."""
-    top, bottom = (np.concatenate([getattr(c, n) for c in codes]) for n in ("top", "bottom"))
-    picked = np.linspace(0, len(top) - 1, min(count, len(top))).astype(int)
-    return ClassCodes(top[picked], bottom[picked])
+    every = Codes.concat(codes)
+    return every.take(np.linspace(0, len(every) - 1, min(count, len(every))).astype(int))
 
 
-def expected_bytes(codec: Codec, codes: ClassCodes) -> float:
+def expected_bytes(codec: Codec, codes: Codes) -> float:
     """What the streams of an image take on average, by the model's own probabilities.
 
     A stream's own overhead, some six bytes and the first images of a class, is not in it.
@@ -42,7 +44,7 @@ def expected_bytes(codec: Codec, codes: ClassCodes) -> float:
     return bits / 8 / max(1, len(codes))
 
 
-def bits_of_codes(codec: Codec, codes: ClassCodes) -> dict[str, float]:
+def bits_of_codes(codec: Codec, codes: Codes) -> dict[str, float]:
     """Expected bits of a code, on average: of the top, of the bottom, and of all."""
     bits = _bits_by_level(codec, codes)
     counts = {"top": codes.top.size, "bottom": codes.bottom.size}
@@ -50,18 +52,14 @@ def bits_of_codes(codec: Codec, codes: ClassCodes) -> dict[str, float]:
     return {level: bits[level] / max(1, counts[level]) for level in bits}
 
 
-def _bits_by_level(codec: Codec, codes: ClassCodes) -> dict[str, float]:
+def _bits_by_level(codec: Codec, codes: Codes) -> dict[str, float]:
     bits, generator = {"top": 0.0, "bottom": 0.0}, torch.Generator().manual_seed(0)
     with exact_arithmetic(codec.device):
         for part in batches(len(codes), max(1, CODES_AT_ONCE // max(1, codes.flat.shape[1]))):
-            top, bottom = (
-                torch.from_numpy(level[part]).to(codec.device)
-                for level in (codes.top, codes.bottom)
-            )
-            for name, model, grid, above in (
-                ("top", codec.top.model, top, None),
-                ("bottom", codec.bottom.model, bottom, top),
-            ):
-                of_codes, of_latents = expected_bits(model, grid, above, generator)
-                bits[name] += float((of_codes + of_latents).sum())
+            above = None
+            for name, grid in zip(LEVELS, codes.take(part).grids, strict=True):
+                these = torch.from_numpy(grid.astype(np.int64)).to(codec.device)
+                model = codec.entropy.levels[name]
+                bits[name] += float(model.expected_bits(these, above, generator).sum())
+                above = these
     return bits

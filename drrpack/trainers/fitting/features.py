@@ -1,26 +1,22 @@
-"""Fitting a small classifier whose activations tell what matters in an image.
+"""Fit the small classifier behind the perceptual loss.
 
-A replay memory is judged by what can be learned from it. So the VQ-VAE is fitted not on pixels
-alone but on what a classifier of the codec's own fitting classes sees in them: the perceptual loss
-of Johnson et al., ECCV 2016, by a network that has seen nothing else.
+A replay memory is judged by the accuracy of classifiers trained on it. So the VQ-VAE is fitted not
+only on pixels but also on the features of a classifier: the perceptual loss of Johnson et al., ECCV
+2016. The classifier is trained only on the classes that the codec is fitted on.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from drrpack.trainers.fitting.loop import learning_rate
+from drrpack.trainers.fitting.loop import NetworkTask
 from drrpack.trainers.learning import augment
-from drrpack.trainers.learning.classifier import normalise
+from drrpack.trainers.learning.batches import normalise
 from drrpack.trainers.learning.resnet import ResNet18
 
-BATCH_SIZE = 128
 PEAK_LEARNING_RATE = 0.1
-WIDTH = 16  # a sixteenth of the work of ResNet-18; its activations are what is looked at, not more
 LABEL_SMOOTHING = 0.1
 
 
@@ -34,7 +30,7 @@ class Features(nn.Module):
     def forward(self, images: Tensor) -> list[Tensor]:
         """Images (B, 3, H, W) in [-1, 1] to maps (B, C, h, w), each place of length one."""
         network = self.network
-        x = F.relu(network.bn(network.stem(2 * images)))  # 2: the scale of `classifier.normalise`
+        x = F.relu(network.bn(network.stem(2 * images)))  # 2: the scale of `batches.normalise`
         maps = [x]
         for index, block in enumerate(network.blocks):
             x = block(x)
@@ -51,51 +47,36 @@ class Features(nn.Module):
         return torch.stack([(a - b).square().sum(1).mean() for a, b in pairs]).mean()
 
 
-class FeatureFit:
+class FeatureFit(NetworkTask):
     """The `FitTask` of the classifier; batches are rows (B,) of its images and labels.
 
-    ``images`` is uint8 (N, H, W, 3), ``labels`` int64 (N,).
+    ``images`` is uint8 (N, H, W, 3), ``labels`` int64 (N,); ``width`` is the network's, of which
+    ResNet-18 has 64.
     """
 
     stage = "features"
 
-    def __init__(self, images: Tensor, labels: Tensor, device: torch.device) -> None:
+    def __init__(self, images: Tensor, labels: Tensor, device: torch.device, width: int) -> None:
         self.images, self.labels, self.device = images, labels, device
-        self.network = ResNet18(int(labels.max()) + 1, WIDTH).to(device)
+        self.network = ResNet18(int(labels.max()) + 1, width).to(device)
         self.network.to(memory_format=torch.channels_last).train()
-        self.optimiser = torch.optim.SGD(
+        optimiser = torch.optim.SGD(
             self.network.parameters(), PEAK_LEARNING_RATE, 0.9, weight_decay=5e-4, nesterov=True
         )
-        self.steps = 0
+        super().__init__(self.network, optimiser, PEAK_LEARNING_RATE)
 
     def step(self, batch: Tensor, fraction: float, generator: torch.Generator) -> dict[str, float]:
-        for group in self.optimiser.param_groups:
-            group["lr"] = learning_rate(PEAK_LEARNING_RATE, fraction, self.steps)
+        self.set_learning_rate(fraction)
         pixels, wanted = self.images[batch], self.labels[batch].to(self.device)
         pad = augment.crop_pad(*pixels.shape[1:3])
         drawn = augment.draw(len(pixels), pad, generator)
         views = normalise(augment.flip_and_crop(pixels, drawn, pad).to(self.device))
         logits = self.network(views)
         loss = F.cross_entropy(logits, wanted, label_smoothing=LABEL_SMOOTHING)
-        self.optimiser.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
-        self.optimiser.step()
-        self.steps += 1
+        self.descend(loss)
         right = (logits.argmax(1) == wanted).float().mean()
         return {"loss": loss.item(), "accuracy": 100 * right.item()}
 
     def finish(self) -> Features:
         """The fitted network as `Features`, frozen."""
         return Features(self.network)
-
-    def state_dict(self) -> dict[str, Any]:
-        return {
-            "network": self.network.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "steps": self.steps,
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.network.load_state_dict(state["network"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.steps = state["steps"]

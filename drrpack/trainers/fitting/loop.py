@@ -1,4 +1,4 @@
-"""The loop that fits both networks: a budget in epochs or minutes, checkpoints, progress."""
+"""The loop that fits any network: a budget in epochs or minutes, checkpoints, progress."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from drrpack.core.errors import CorruptError
 from drrpack.formats.files.places import make_folder
@@ -50,6 +50,7 @@ class FitProgress:
 
 
 Report = Callable[[FitProgress], None]
+State = dict[str, Any]  # what torch makes of the state of networks and optimisers
 
 
 class FitTask(Protocol):
@@ -60,9 +61,56 @@ class FitTask(Protocol):
     def step(self, batch: Tensor, fraction: float, generator: torch.Generator) -> dict[str, float]:
         """One optimiser step; returns figures for the progress bar."""
 
-    def state_dict(self) -> dict[str, Any]: ...
+    def state_dict(self) -> State: ...
 
-    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+    def load_state_dict(self, state: State) -> None: ...
+
+
+class NetworkTask:
+    """What the tasks of this room have in common: one network and its optimiser.
+
+    Args:
+        fitted: the part of the network whose weights change; a checkpoint keeps it.
+        peak: the learning rate that `learning_rate` rises to.
+    """
+
+    kept_as = "network"  # what a checkpoint calls the network
+
+    def __init__(self, fitted: nn.Module, optimiser: torch.optim.Optimizer, peak: float) -> None:
+        self.fitted, self.optimiser, self.peak, self.steps = fitted, optimiser, peak, 0
+
+    def set_learning_rate(self, fraction: float) -> None:
+        for group in self.optimiser.param_groups:
+            group["lr"] = learning_rate(self.peak, fraction, self.steps)
+
+    def descend(self, loss: Tensor, clip: float | None = None) -> None:
+        """One step of the optimiser, the norm of all gradients at most ``clip``."""
+        self.backward(loss)
+        self.advance(clip)
+
+    def backward(self, loss: Tensor) -> None:
+        """The gradients of ``loss``, by the weights as they are now."""
+        self.optimiser.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss)
+
+    def advance(self, clip: float | None = None) -> None:
+        """The step along these gradients."""
+        if clip is not None:
+            nn.utils.clip_grad_norm_(self.fitted.parameters(), clip)
+        self.optimiser.step()
+        self.steps += 1
+
+    def state_dict(self) -> State:
+        return {
+            self.kept_as: self.fitted.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "steps": self.steps,
+        }
+
+    def load_state_dict(self, state: State) -> None:
+        self.fitted.load_state_dict(state[self.kept_as])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.steps = state["steps"]
 
 
 def learning_rate(peak: float, fraction: float, step: int) -> float:
@@ -94,9 +142,9 @@ def fit(
 ) -> dict[str, float]:
     """Run ``task`` over shuffled batches of ``data`` until ``budget`` is spent; returns a log.
 
-    With a ``checkpoint`` path the state is kept there each minute, and a run whose ``fingerprint``
-    matches goes on from it. Batches and noise come from ``seed`` and the step alone, so with a
-    budget in epochs a resumed run takes the very steps an undisturbed one would.
+    With a ``checkpoint`` path the state is saved there each minute, and a run with the same
+    ``fingerprint`` continues from it. Batches and noise depend only on ``seed`` and the step, so
+    with a budget in epochs a resumed run takes the same steps as an uninterrupted one.
     """
     per_epoch = max(1, len(data) // batch_size)
     step, before = _restore(task, checkpoint, fingerprint)
@@ -148,7 +196,7 @@ def checkpoint_folder(path: Path) -> Iterator[None]:
 
 
 def _keep(task: FitTask, path: Path, fingerprint: str, step: int, seconds: float) -> None:
-    state: dict[str, Any] = {"fingerprint": fingerprint, "step": step, "seconds": seconds}
+    state: State = {"fingerprint": fingerprint, "step": step, "seconds": seconds}
     state["task"] = task.state_dict()
     write_atomic(path, lambda file: torch.save(state, file))
 

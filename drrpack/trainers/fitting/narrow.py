@@ -1,9 +1,9 @@
-"""Fitted networks with narrower embeddings, as nearly the same as can be.
+"""Give fitted networks narrower embeddings, with the least possible change.
 
-A codebook of the paper's 64 dimensions uses some eight of them, and all that it feeds pays for 64:
-most weights of an entropy model stand right behind its embedding. Up to the next non-linearity all
-is linear, a product of two matrices, and its singular vectors give the nearest product of lower
-rank (Eckart and Young, 1936). What is lost, a short fit brings back.
+A codebook of the paper's 64 dimensions uses about eight of them, but every layer that reads it pays
+for 64; most weights of an entropy model are in the layers after its embedding. Up to the next
+non-linearity the network is linear, a product of two matrices. Singular vectors give the nearest
+product of lower rank (Eckart and Young, 1936). A short fit recovers what is lost.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from drrpack.core.entropy.code_model import BitSwap
+from drrpack.core.entropy.phased import PhasedNetwork
 from drrpack.core.settings import unfilled
 from drrpack.core.vqvae import VQVAE
 
@@ -45,7 +45,7 @@ def narrow_vqvae(network: VQVAE, embedding: int) -> VQVAE:
     return made
 
 
-def narrow_bitswap(network: BitSwap, embedding: int) -> BitSwap:
+def narrow_entropy(network: PhasedNetwork, embedding: int) -> PhasedNetwork:
     """An entropy model whose codes go in and come out as vectors of ``embedding`` dimensions."""
     state = {name: tensor.float() for name, tensor in network.state_dict().items()}
     for level in ("top.", "bottom."):
@@ -59,7 +59,7 @@ def narrow_bitswap(network: BitSwap, embedding: int) -> BitSwap:
     _narrow_table(
         state, "bottom.context.embedding.weight", ["bottom.context.enter.weight"], embedding
     )
-    made = unfilled(lambda: BitSwap(replace(network.config, embedding=embedding)))
+    made = unfilled(replace(network.config, embedding=embedding).network)
     made.load_state_dict(state)
     return made
 

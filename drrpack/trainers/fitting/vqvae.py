@@ -1,47 +1,37 @@
-"""Fitting the VQ-VAE on images, then freezing it (paper section 6.1)."""
+"""Fit the VQ-VAE on images, then freeze it (paper section 6.1)."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from drrpack.core.vqvae import (
-    VQVAE,
-    Quantiser,
-    freeze,
-    grid_bits,
-    pad,
-    perplexity,
-    rounded,
-    to_float,
-)
+from drrpack.core.quantiser import Quantiser
+from drrpack.core.vqvae import VQVAE, freeze, grid_bits, pad, perplexity, rounded, to_float
 from drrpack.trainers.fitting.features import Features
-from drrpack.trainers.fitting.loop import learning_rate
+from drrpack.trainers.fitting.loop import NetworkTask, State
 
-BATCH_SIZE = 128
 PEAK_LEARNING_RATE = 8e-4  # the paper's constant 3e-4 is for 1400 epochs; a budget wants a schedule
 TUNING_RATE = 3e-4  # of a network that is fitted already
-# First a plain autoencoder, so that k-means sees meaningful vectors: for so many steps, or for a
-# share of the budget where that is sooner.
+# The fit starts with a plain autoencoder, so that k-means sees meaningful vectors: for this many
+# steps or this share of the budget, whichever ends sooner.
 CONTINUOUS_STEPS = 100
 CONTINUOUS_SHARE = 0.1
 CODEBOOK_BATCHES = 16  # that k-means runs on
-GRID_FROM = 0.5  # of the budget: from there on weights are rounded as they will be stored
-FEATURES_FROM = 0.5  # and what a classifier sees counts beside pixels
+GRID_FROM = 0.5  # share of the budget after which weights are rounded as they will be stored
+FEATURES_FROM = 0.5  # share of the budget after which the perceptual loss is added
 FEATURES_WEIGHT = 0.4
 
 
-class VQVAEFit:
+class VQVAEFit(NetworkTask):
     """The `FitTask` of the lossy codec; batches are uint8 images (B, H, W, 3).
 
-    A network that is ``fitted`` already goes on from its weights and codebooks: all that comes late
-    in a fit counts from the first step.
+    If the network is already ``fitted``, it starts from its weights and codebooks, and everything
+    that comes late in a fit from scratch applies from the first step.
     """
 
     stage = "VQ-VAE"
@@ -56,17 +46,17 @@ class VQVAEFit:
         self.network = network.to(device).to(memory_format=torch.channels_last).train()
         self.network.requires_grad_(True)
         self.device, self.features = device, features
-        self.peak = TUNING_RATE if fitted else PEAK_LEARNING_RATE
+        peak = TUNING_RATE if fitted else PEAK_LEARNING_RATE
+        super().__init__(self.network, torch.optim.Adam(network.parameters(), lr=peak), peak)
         self.grid_from = 0.0 if fitted else GRID_FROM
         self.features_from = 0.0 if fitted else FEATURES_FROM
-        self.optimiser = torch.optim.Adam(network.parameters(), lr=self.peak)
-        self.steps = 0
         self.quantised = fitted
         self._seen: list[tuple[Tensor, Tensor]] = []  # vectors of the last continuous batches
 
     def step(self, batch: Tensor, fraction: float, generator: torch.Generator) -> dict[str, float]:
-        self._set_learning_rate(fraction)
-        images = _flip(pad(to_float(batch.to(self.device))), generator)
+        self.set_learning_rate(fraction)
+        stride = self.network.config.stride
+        images = _flip(pad(to_float(batch.to(self.device)), stride), generator)
         images = images.contiguous(memory_format=torch.channels_last)
         if not self.quantised and self._seen and _continuous_is_over(self.steps, fraction):
             self._initialise_codebooks(generator)
@@ -76,11 +66,8 @@ class VQVAEFit:
             loss = error + self.network.config.commitment * commitment
             if self.features is not None and fraction >= self.features_from:
                 loss = loss + FEATURES_WEIGHT * self.features.distance(output, images)
-            self.optimiser.zero_grad(set_to_none=True)
-            torch.autograd.backward(loss)
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
-        self.optimiser.step()
-        self.steps += 1
+            self.backward(loss)
+        self.advance(clip=1.0)
         return self._metrics(loss.item(), error.item(), codes)
 
     def finish(self) -> VQVAE:
@@ -88,10 +75,6 @@ class VQVAEFit:
         if not self.quantised:
             self._initialise_codebooks(torch.Generator().manual_seed(0))
         return freeze(self.network)
-
-    def _set_learning_rate(self, fraction: float) -> None:
-        for group in self.optimiser.param_groups:
-            group["lr"] = learning_rate(self.peak, fraction, self.steps)
 
     def _forward(
         self, images: Tensor, generator: torch.Generator
@@ -127,19 +110,11 @@ class VQVAEFit:
             out[name] = perplexity(level, self.network.config.codebook_size)
         return out
 
-    def state_dict(self) -> dict[str, Any]:
-        return {
-            "network": self.network.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "steps": self.steps,
-            "quantised": self.quantised,
-            "seen": self._seen,
-        }
+    def state_dict(self) -> State:
+        return {**super().state_dict(), "quantised": self.quantised, "seen": self._seen}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.network.load_state_dict(state["network"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.steps = state["steps"]
+    def load_state_dict(self, state: State) -> None:
+        super().load_state_dict(state)
         self.quantised = state["quantised"]
         self._seen = list(state["seen"])
 

@@ -1,4 +1,4 @@
-"""A line or scatter chart as inline SVG, whose colours the page's style decides."""
+"""A line or scatter chart as inline SVG; the style of the page sets the colours."""
 
 from __future__ import annotations
 

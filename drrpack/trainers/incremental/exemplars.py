@@ -1,4 +1,4 @@
-"""Choosing exemplars: some images of a class that stand for all of it."""
+"""Choose exemplars: some images of a class that represent all of it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from drrpack.core.codec import ClassCodes, Pixels
+from drrpack.core.codec import Pixels
+from drrpack.core.codes import Codes
 from drrpack.core.vqvae import VQVAE
 from drrpack.formats import raw
 from drrpack.formats.container import RawRecord
@@ -18,7 +19,7 @@ SELECTIONS: tuple[Selection, ...] = ("herding", "random")
 
 
 def choose(
-    how: Selection, codes: ClassCodes, network: VQVAE, count: int, seed: int
+    how: Selection, codes: Codes, network: VQVAE, count: int, seed: int
 ) -> NDArray[np.int64]:
     """Positions in the class of ``count`` of its images, the best first, or of all if fewer."""
     if how == "herding":
@@ -28,7 +29,7 @@ def choose(
 
 def records(
     how: Selection, each: int, numbers: Mapping[int, int],
-    codes: Sequence[ClassCodes], load: Callable[[int], Pixels], network: VQVAE, seed: int,
+    codes: Sequence[Codes], load: Callable[[int], Pixels], network: VQVAE, seed: int,
 ) -> list[RawRecord]:  # fmt: skip
     """``each`` raw exemplars of some classes of a source, as a file keeps them.
 
@@ -42,7 +43,7 @@ def records(
     return made
 
 
-def features(codes: ClassCodes, network: VQVAE) -> NDArray[np.float64]:
+def features(codes: Codes, network: VQVAE) -> NDArray[np.float64]:
     """What the codec knows of images, (n, 2 * embedding): the mean vector of each level's codes."""
     levels = ((codes.top, network.top), (codes.bottom, network.bottom))
     means = []

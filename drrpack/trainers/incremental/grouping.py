@@ -1,4 +1,4 @@
-"""Which runs repeat one another, and what others differ in: only the former have a mean."""
+"""Group runs that differ only in their seeds; a mean covers the runs of one group."""
 
 from __future__ import annotations
 
@@ -6,16 +6,14 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any
 
 from drrpack.core.errors import OptionError
-
-Result = dict[str, Any]
+from drrpack.trainers.incremental.results import Result
 
 
 @dataclass(frozen=True)
 class Group:
-    """Runs of one method that differ in their seeds alone."""
+    """Runs of one method that differ only in their seeds."""
 
     method: str
     phases: int  # after the base
@@ -38,39 +36,40 @@ def heading(column: str) -> str:
 
 
 def grouped(results: Iterable[Result]) -> list[Group]:
-    """Runs by all that decides them but the seed, each seed once, in the order in which they come.
+    """Runs grouped by all settings except the seed, in their order; each seed counts once.
 
-    Raises OptionError where they may not stand side by side.
+    Raises OptionError if the runs can't be compared.
     """
     runs, _ = without_doubles(results)
     by_key: dict[str, list[Result]] = {}
     for run in runs:
         for name in ("recipe", "epochs", "width"):
-            if run[name] != runs[0][name]:
+            first, other = getattr(runs[0], name), getattr(run, name)
+            if first != other:
                 raise OptionError(
-                    f"results of {name} {runs[0][name]} and {run[name]} can't share a table or "
-                    "plot: the difference between them would not be that of the methods"
+                    f"results of {name} {first} and {other} can't share a table or plot: a "
+                    "difference between them would not come from the methods alone"
                 )
         by_key.setdefault(_key(run), []).append(run)
     return [
-        Group(same[0]["method"], len(same[0]["phases"]) - 1, shown_settings(same[0]), same)
+        Group(same[0].method, same[0].phase_count, shown_settings(same[0]), same)
         for same in by_key.values()
     ]
 
 
 def without_doubles(results: Iterable[Result]) -> tuple[list[Result], list[Result]]:
-    """Results of which none repeats another to the seed, and those that were left out for it.
+    """Results without repetitions of the same settings and seed, and the repetitions.
 
-    Of doubles the first stays, or the first that was also tested through the codec: that changes
-    nothing else.
+    Of equal results the first stays, or the first that was also tested through the codec, which
+    changes no other figure.
     """
-    kept: dict[tuple[str, Any], Result] = {}
+    kept: dict[tuple[str, int | None], Result] = {}
     doubles = []
     for run in results:
-        key = _key(run), run.get("seed")
+        key = _key(run), run.seed
         if key not in kept:
             kept[key] = run
-        elif "through_codec" in run and "through_codec" not in kept[key]:
+        elif run.through_codec is not None and kept[key].through_codec is None:
             doubles.append(kept[key])
             kept[key] = run
         else:
@@ -90,48 +89,53 @@ def shown_settings(run: Result) -> dict[str, str]:
 
 
 def _key(run: Result) -> str:
-    exact = run["config"].get("data"), run.get("class_order")  # shown in short
-    return json.dumps([run["method"], len(run["phases"]), shown_settings(run), *exact])
+    exact = run.config.data, run.class_order  # shown in short
+    return json.dumps([run.method, len(run.phases), shown_settings(run), *exact])
 
 
-def _config(name: str, otherwise: Any = None) -> Callable[[Result], Any]:
-    return lambda run: run["config"].get(name, otherwise)
-
-
-def _digest(value: Any) -> str:
+def _digest(value: object) -> str:
     return sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:8]
 
 
 def _order(run: Result) -> str:
     """``file``, or the first classes and a digest of all."""
-    order, names = run.get("class_order", []), run["config"].get("classes", [])
+    order, names = run.class_order, run.config.classes
     if order == sorted(order):
         return "file"
-    named = [str(names[number]) if number < len(names) else str(number) for number in order]
+    named = [names[number] if number < len(names) else str(number) for number in order]
     return f"{', '.join(named[:2])}, … ({_digest(named)[:4]})"
 
 
 def _budget(run: Result) -> str:
-    size = run["config"].get("budget_bytes")
+    size = run.config.budget_bytes
     return "none" if size is None else f"{size / 1e6} MB"
 
 
-def _recipe(run: Result) -> str:
-    """What tells a recipe from one of its name, which another version of drrpack may have."""
-    return _digest(run["config"].get("recipe"))
+def _options(run: Result) -> str:
+    """Values of the method's options, and where a method of a user comes from."""
+    values = [f"{name}={value}" for name, value in run.config.options.items()]
+    if run.config.method_from is not None:
+        values.append(f"from {run.config.method_from}")
+    return ", ".join(values) or "default"
 
 
-# What the accuracy of a run on raw test images follows from. The view through the codec and the
-# number of threads are not among it: they leave the training as it is, but for rounding.
+def _or_dash(value: object) -> str:
+    return "-" if value is None else str(value)
+
+
+# All settings that affect the accuracy of a run on raw test images. The test through the codec and
+# the number of threads are not among them: they do not change the training, except for rounding.
 SETTINGS: dict[str, Callable[[Result], str]] = {
-    "data": lambda run: str(_config("data", "-")(run))[:8],
-    "classes": lambda run: str(run["phases"][-1]["classes_seen"]),
+    "options": _options,
+    "data": lambda run: run.config.data[:8],
+    "classes": lambda run: str(run.phases[-1].classes_seen),
     "class_order": _order,
-    "base": lambda run: str(_config("base", "-")(run)),
+    "base": lambda run: _or_dash(run.config.base),
     "budget": _budget,
-    "exemplars": lambda run: str(_config("exemplars_per_class", "-")(run)),
-    "device": lambda run: str(_config("device", "-")(run)),
-    "compiled": lambda run: "yes" if _config("compiled", False)(run) else "no",
-    "recipe_settings": _recipe,
-    "drrpack": lambda run: str(run.get("versions", {}).get("drrpack", "-")),
+    "exemplars": lambda run: _or_dash(run.config.exemplars_per_class),
+    "device": lambda run: run.config.device,
+    "compiled": lambda run: "yes" if run.config.compiled else "no",
+    # what tells a recipe from one of its name, which another version of drrpack may have
+    "recipe_settings": lambda run: _digest(run.config.recipe),
+    "drrpack": lambda run: run.versions.get("drrpack", "-"),
 }

@@ -1,4 +1,4 @@
-"""A ``.drr`` file and the raw images behind it, as the protocol wants its data."""
+"""The data of the protocol from a ``.drr`` file and its raw images."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from drrpack.core.codec import ClassCodes, Codec, Pixels
+from drrpack.core.codec import Codec, Pixels
+from drrpack.core.codes import Codes
 from drrpack.core.errors import SourceError
 from drrpack.formats import metadata
 from drrpack.formats.dataset import DRRDataset
@@ -27,7 +28,7 @@ Labelled = tuple[Pixels, NDArray[np.int64]]
 class MemoryData:
     """Reconstructions from a ``.drr`` file, raw training and test images from its source.
 
-    Implements `drrpack.trainers.incremental.methods.PhaseData`. Classes are numbered
+    Implements `drrpack.trainers.incremental.phase_data.PhaseData`. Classes are numbered
     as in ``classes``.
 
     Args:
@@ -86,7 +87,7 @@ class MemoryData:
             self._dataset.preload()  # all classes side by side, which is many times faster
             where = np.flatnonzero(np.asarray(self._dataset.targets) == label)
             top, bottom = self._dataset.codes(where)
-            codes = ClassCodes(top.numpy(), bottom.numpy())
+            codes = Codes.of(top.numpy(), bottom.numpy())
             self._rankings[label] = choose(
                 "herding", codes, self._dataset.codec.vqvae, len(where), seed=0
             )
@@ -129,7 +130,7 @@ class MemoryData:
 
     def raw(self, classes: Sequence[int]) -> Labelled:
         """The images that ``replayed`` reconstructs, in its order; SourceError if not at hand."""
-        return self._of(self._raw(), classes, "training", "--source DIR")
+        return self._of(self._raw(), classes, "training", "`source=DIR`")
 
     def _raw(self) -> Originals:
         if self._originals is None:
@@ -140,7 +141,7 @@ class MemoryData:
 
     def test(self, classes: Sequence[int]) -> Labelled:
         """Raw test images of some classes; SourceError where one of them has none."""
-        return self._of(self._test, classes, "test", "--test DIR")
+        return self._of(self._test, classes, "test", "`test=DIR`")
 
     def _of(self, originals: Originals, classes: Sequence[int], what: str, option: str) -> Labelled:
         without = originals.missing([self.classes[label] for label in classes])
@@ -152,7 +153,7 @@ class MemoryData:
             raise SourceError(
                 f"{originals.roots}: found no {what} images of {len(without)} classes that are in "
                 f"use, such as {without[0]!r}; expected a folder of that name with images in it: "
-                f"add it, say where they are with {option}, or leave the class out with --classes"
+                f"add it, say where they are with {option}, or leave the class out with `classes`"
             )
         return images, labels
 

@@ -5,16 +5,23 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
 
 import torch
 
 from drrpack.core.settings import own_settings
-from drrpack.trainers.incremental.grouping import Result
-from drrpack.trainers.incremental.methods import Method, PhaseContext, PhaseData
-from drrpack.trainers.incremental.methods.base import Labelled
+from drrpack.trainers.incremental.context import PhaseContext
+from drrpack.trainers.incremental.method import Method
+from drrpack.trainers.incremental.phase_data import Labelled, PhaseData
+from drrpack.trainers.incremental.records import (
+    Confusion,
+    FinishedPhase,
+    PhaseRecord,
+    all_losses,
+    all_terms,
+)
 from drrpack.trainers.incremental.requirements import Known, check_needs
-from drrpack.trainers.incremental.results import make_result
+from drrpack.trainers.incremental.results import Result, make_result
 from drrpack.trainers.incremental.run_plan import PlannedRun, plan_run
 from drrpack.trainers.incremental.run_progress import Progress, Report
 from drrpack.trainers.incremental.rundir import (
@@ -25,17 +32,24 @@ from drrpack.trainers.incremental.rundir import (
     save_phase,
     write_json,
 )
+from drrpack.trainers.incremental.settings import RunSettings
 from drrpack.trainers.learning.classifier import Classifier
 
 
 def run(
-    data: PhaseData, method_name: str, *, report: Report | None = None, **options: Any
+    data: PhaseData,
+    settings: RunSettings,
+    out: Path,
+    *,
+    resume: bool = False,
+    checkpoints: Path | None = None,
+    report: Report | None = None,
 ) -> Result:
-    """Train and test ``method_name`` phase by phase; returns what ``out/result.json`` holds.
+    """Train and test phase by phase; returns what ``out/result.json`` holds.
 
-    The ``options`` are those of `plan_run`, and what that and `check_runs` raise is raised here.
+    The arguments are those of `plan_run`, and what that and `check_runs` raise is raised here.
     """
-    planned = plan_run(data, method_name, **options)
+    planned = plan_run(data, settings, out, resume=resume, checkpoints=checkpoints)
     check_runs([planned])
     return carry_out_run(planned, report)
 
@@ -52,70 +66,69 @@ def check_runs(planned: Sequence[PlannedRun]) -> None:
         for path in one.paths:
             load_phase(path)
         if not one.finished:
-            check_needs(one.method(), one.contexts, one.test_view == "both", known)
+            check_needs(one.settings.new_method(), one.contexts, one.through_codec, known)
 
 
 @own_settings()
 def carry_out_run(planned: PlannedRun, report: Report | None = None) -> Result:
     """Train and test phase by phase; returns what ``out/result.json`` holds.
 
-    Raises WriteError, OutputError where another process is at the run's folder, and OptionError
-    where the training diverges.
+    Raises WriteError, OutputError where another process is at the run's folder, OptionError for a
+    training that diverges, and MethodError for a method that breaks a rule of its interface.
     """
-    contexts = planned.contexts
-    seen = [len(context.seen) for context in contexts]
-    progress = Progress(report, seen, contexts[0].recipe.epochs)
-    with open_run(planned.out, planned.settings):
+    seen = [len(context.seen) for context in planned.contexts]
+    progress = Progress(report, seen, planned.settings.recipe.epochs)
+    with open_run(planned.out, planned.described):
         return _carry_out_phases(planned, progress)
 
 
 def _carry_out_phases(planned: PlannedRun, progress: Progress) -> Result:
-    method, on = planned.method(), planned.contexts[0].device
-    codec = {"codec_classes": planned.codec_classes} if planned.codec_classes else {}
+    method, on = planned.settings.new_method(), planned.settings.device
     records = []
     for phase, (context, path) in enumerate(zip(planned.contexts, planned.paths, strict=True)):
         finished = load_phase(path)
         carried_out = finished is None
         if finished is None:
-            context = replace(context, report=progress.of_phase(phase))
-            finished = carry_out(method, context, planned.test_view == "both")
+            context = replace(context, report=progress.of_phase(phase), logs=[])
+            finished = carry_out(method, context, planned.through_codec)
             save_phase(path, finished)
-        elif finished["state"]:
-            method.load_state_dict(finished["state"])
+        elif finished.state:
+            method.load_state_dict(finished.state, context)
         if phase > 0:
             drop_weights(planned.paths[phase - 1])
-        records.append(finished["record"])
-        result = make_result(planned.settings, records, on) | codec
-        write_json(planned.out / RESULT, result)
-        progress.tested(phase, result["phases"][-1]["accuracy"], carried_out)
+        records.append(finished.record)
+        result = make_result(planned.described, records, on, planned.codec_classes)
+        write_json(planned.out / RESULT, result.to_json())
+        progress.tested(phase, result.last_accuracy, carried_out)
     return result
 
 
-def carry_out(method: Method, context: PhaseContext, through_codec: bool = False) -> dict[str, Any]:
-    """One phase: train, then count answers on raw test images; returns its checkpoint.
+def carry_out(method: Method, context: PhaseContext, through_codec: bool = False) -> FinishedPhase:
+    """One phase: train, then count answers on raw test images.
 
     With ``through_codec`` the test images are told once more after the codec has encoded and
     decoded them.
     """
     start = time.monotonic()
     classifier = method.train_phase(context)
-    views = {"confusion": context.data.test(context.seen)}
-    if through_codec:
-        views["through_codec"] = context.data.test_through_codec(context.seen)
-    record = {
-        **{name: _confusion(classifier, context, view) for name, view in views.items()},
-        "losses": getattr(classifier, "losses", []),
-        "memory_bytes": dict(method.memory_bytes(context)),
-        "seconds": time.monotonic() - start,
-    }
-    return {"record": record, "weights": classifier.state_dict(), "state": method.state_dict()}
+    seen = context.data.test(context.seen)
+    decoded = context.data.test_through_codec(context.seen) if through_codec else None
+    record = PhaseRecord(
+        confusion=_confusion(classifier, context, seen),
+        through_codec=None if decoded is None else _confusion(classifier, context, decoded),
+        losses=all_losses(context.logs),
+        loss_terms=all_terms(context.logs),
+        memory_bytes=dict(method.memory_bytes(context)),
+        seconds=time.monotonic() - start,
+    )
+    return FinishedPhase(record, classifier.state_dict(), method.state_dict())
 
 
-def _confusion(classifier: Classifier, context: PhaseContext, view: Labelled) -> list[list[int]]:
+def _confusion(classifier: Classifier, context: PhaseContext, view: Labelled) -> Confusion:
     """Test images by their class (rows) and the class they are taken for, both as in ``seen``."""
     images, labels = context.tensors(*view, context.seen, "test")
     count = len(context.seen)
     told = classifier.predict(images)  # (N,)
     counts = torch.bincount(labels * count + told, minlength=count * count)
-    rows: list[list[int]] = counts.view(count, count).tolist()
+    rows: Confusion = counts.view(count, count).tolist()
     return rows

@@ -1,20 +1,18 @@
-"""Runs as one page: curves, the paper's tables, accuracy against memory, pictures.
-
-The page holds all it shows: it loads nothing and sends nothing.
-"""
+"""Runs on one self-contained page: curves, the paper's tables, accuracy against memory, images."""
 
 from __future__ import annotations
 
 import base64
 import io
 from collections.abc import Iterable, Sequence
+from dataclasses import astuple
 from html import escape
 from importlib.resources import files
 from pathlib import Path
 from string import Template
-from typing import Any
 
 from drrpack.core.errors import OptionError, SourceError
+from drrpack.core.wording import counted
 from drrpack.formats.dataset import DRRDataset
 from drrpack.formats.files.publish import write_atomic
 from drrpack.formats.layout import AnyPath
@@ -22,26 +20,32 @@ from drrpack.formats.preview import preview_grid
 from drrpack.trainers.incremental.chart import Point, Series, chart
 from drrpack.trainers.incremental.grouping import (
     Group,
-    Result,
     differing,
     grouped,
     heading,
     shown_settings,
     without_doubles,
 )
-from drrpack.trainers.incremental.results import NEWEST, curve, newest_at_end, read_result, table
+from drrpack.trainers.incremental.results import Result, read_result
 from drrpack.trainers.incremental.rundir import RESULT
+from drrpack.trainers.incremental.tables import Row, curve, table
 
-Row = Sequence[str | tuple[float, str]]  # a cell is text, or a number and how it is shown
+Cell = str | tuple[float, str]  # text, or a number and how it is shown
+Cells = Sequence[Cell]  # those of a row
 
 
 def find_results(places: Iterable[Path]) -> list[Result]:
-    """The results in folders, theirs included, or named themselves; each once.
+    """The results in some folders and their subfolders, and result files that are named; each once.
 
-    Raises SourceError where there is none.
+    Raises SourceError for a place that is not there or holds no result.
     """
     found: dict[Path, Result] = {}
     for place in places:
+        if not place.exists():
+            raise SourceError(
+                f"{place}: found nothing there, expected the folder of a run or its {RESULT}; "
+                "check the path, or give the folder of `drrpack train --out`"
+            )
         paths = sorted(place.rglob(RESULT)) if place.is_dir() else [place]
         if not paths:
             raise SourceError(f"{place} holds no {RESULT}; give folders of `drrpack train --out`")
@@ -51,8 +55,8 @@ def find_results(places: Iterable[Path]) -> list[Result]:
 
 
 def complete(results: Sequence[Result]) -> list[Result]:
-    """Those that have all their phases; raises OptionError where there is none."""
-    done = [result for result in results if result.get("complete", True)]
+    """The results that have all their phases; raises OptionError if there are none."""
+    done = [result for result in results if result.complete]
     if not done:
         raise OptionError("none of these runs is complete yet; go on with `drrpack train --resume`")
     return done
@@ -92,17 +96,17 @@ def write_report(results: Sequence[Result], path: Path, memory: AnyPath | None =
 def _summary(groups: Sequence[Group], columns: Sequence[str], doubles: Sequence[Result]) -> str:
     """How many runs, and what they have in common."""
     runs = [run for group in groups for run in group.runs]
-    first, seeds = runs[0], len({run["seed"] for run in runs})
+    first, seeds = runs[0], len({run.seed for run in runs})
     common = {
-        "classes": f"{len(first['class_order'])} classes",
-        "base": f"base {first['config']['base']}",
-        "recipe": f"recipe {first['recipe']} ({first['epochs']} epochs, width {first['width']})",
-        "seeds": f"{seeds} {'seed' if seeds == 1 else 'seeds'}",
-        "device": first["device"],
+        "classes": f"{len(first.class_order)} classes",
+        "base": f"base {first.config.base}",
+        "recipe": f"recipe {first.recipe} ({first.epochs} epochs, width {first.width})",
+        "seeds": counted(seeds, "seed"),
+        "device": first.device,
     }
     shared = [text for name, text in common.items() if name not in columns]
-    again = f"; {len(doubles)} that were there twice are counted once" if doubles else ""
-    return ", ".join([f"{len(runs)} runs", *shared]) + again
+    again = f"; {len(doubles)} found twice, counted once" if doubles else ""
+    return ", ".join([counted(len(runs), "run"), *shared]) + again
 
 
 def _curves(groups: Sequence[Group], columns: Sequence[str]) -> str:
@@ -117,41 +121,41 @@ def _curves(groups: Sequence[Group], columns: Sequence[str]) -> str:
         charts.setdefault(group.phases, []).append(Series(group.name(columns), points))
     return "".join(
         f"<figure>{chart(series, 'classes seen', 'accuracy, %', lines=True)}"
-        f"<figcaption>{phases} phases</figcaption></figure>"
+        f"<figcaption>{counted(phases, 'phase')}</figcaption></figure>"
         for phases, series in charts.items()
     )
 
 
-def _by_phases(rows: Sequence[dict[str, Any]], columns: Sequence[str], metric: str) -> str:
+def _by_phases(rows: Sequence[Row], columns: Sequence[str], metric: str) -> str:
     """Tables 1 and 2 of the paper: methods down, numbers of phases across."""
-    counts = sorted({row["phases"] for row in rows}, reverse=True)
-    by_name: dict[tuple[str, ...], dict[int, dict[str, Any]]] = {}
+    counts = sorted({row.phases for row in rows}, reverse=True)
+    by_name: dict[tuple[str, ...], dict[int, Row]] = {}
     for row in rows:
-        name = row["method"], *(row[column] for column in columns)
-        by_name.setdefault(name, {})[row["phases"]] = row
-    body: list[Row] = [
+        name = row.method, *(row.settings[column] for column in columns)
+        by_name.setdefault(name, {})[row.phases] = row
+    body: list[Cells] = [
         [*name, *(_spread(found.get(count), metric) for count in counts)]
         for name, found in by_name.items()
     ]
-    heads = ["method", *map(heading, columns), *(f"{count} phases" for count in counts)]
+    heads = ["method", *map(heading, columns), *(counted(count, "phase") for count in counts)]
     return _table(heads, body)
 
 
-def _spread(row: dict[str, Any] | None, metric: str) -> str | tuple[float, str]:
-    if row is None or row[metric] is None:
+def _spread(row: Row | None, metric: str) -> Cell:
+    found = None if row is None else row.figures[metric]
+    if found is None or found.mean is None:
         return "-"
-    deviation = row[f"{metric}_std"]
-    shown = f"{row[metric]:.2f}" + ("" if deviation is None else f" ± {deviation:.2f}")
-    return row[metric], shown
+    deviation = "" if found.deviation is None else f" ± {found.deviation:.2f}"
+    return found.mean, f"{found.mean:.2f}{deviation}"
 
 
 def _newest(groups: Sequence[Group], columns: Sequence[str]) -> str:
     """The classes of the last phase, after it: means over seeds."""
-    body: list[Row] = []
+    body: list[Cells] = []
     for group in groups:
-        found = [newest for run in group.runs if (newest := newest_at_end(run)) is not None]
-        means = [sum(one[name] for one in found) / max(1, len(found)) for name in NEWEST]
-        cells = [(mean, f"{mean:.2f}") if found else "-" for mean in means]
+        found = [newest for run in group.runs if (newest := run.newest_at_end()) is not None]
+        means = [sum(column) / len(found) for column in zip(*map(astuple, found), strict=True)]
+        cells: Cells = [(mean, f"{mean:.2f}") for mean in means] or 3 * ["-"]
         body.append([*_named(group, columns), *cells])
     told = ["accuracy on them, %", "answers that name one, %", "test images of one, %"]
     return _table([*_heads(columns), *told], body)
@@ -161,16 +165,16 @@ def _heads(columns: Sequence[str]) -> list[str]:
     return ["method", "phases", *map(heading, columns)]
 
 
-def _named(group: Group, columns: Sequence[str]) -> Row:
+def _named(group: Group, columns: Sequence[str]) -> Cells:
     """The first cells of a group's row, below `_heads`."""
     return [group.method, (group.phases, str(group.phases)), *group.cells(columns)]
 
 
 def _memory_table(groups: Sequence[Group], columns: Sequence[str]) -> str:
     """Table 3 of the paper: what each method keeps, by part, after its last phase."""
-    kept = [group.runs[0]["memory_bytes"] for group in groups]
+    kept = [group.runs[0].memory_bytes for group in groups]
     parts = dict.fromkeys(name for one in kept for name in one if name != "total")
-    body: list[Row] = []
+    body: list[Cells] = []
     for group, sizes in zip(groups, kept, strict=True):
         cells = [_megabytes(sizes[n]) if n in sizes else "-" for n in (*parts, "total")]
         body.append([*_named(group, columns), *cells])
@@ -182,15 +186,14 @@ def _megabytes(size: int) -> tuple[float, str]:
     return size, f"{size / 1e6:.2f}"
 
 
-def _against_memory(
-    rows: Sequence[dict[str, Any]], groups: Sequence[Group], columns: Sequence[str]
-) -> str:
+def _against_memory(rows: Sequence[Row], groups: Sequence[Group], columns: Sequence[str]) -> str:
     series = [
         Series(
-            f"{group.name(columns)}, {group.phases} phases",
-            [Point(row["memory_bytes"] / 1e6, row["last_accuracy"])],
+            f"{group.name(columns)}, {counted(group.phases, 'phase')}",
+            [Point(row.memory_bytes / 1e6, last)],
         )
         for row, group in zip(rows, groups, strict=True)
+        if (last := row.figures["last_accuracy"].mean) is not None
     ]
     return chart(series, "MB kept, all told", "accuracy after the last phase, %", lines=False)
 
@@ -201,32 +204,35 @@ def _class_changes(groups: Sequence[Group], columns: Sequence[str]) -> str:
     for group in groups:
         changes: dict[str, list[tuple[float, float]]] = {}
         for result in group.runs:
-            names = result["config"]["classes"]
-            last = result["phases"][-1]["class_accuracy"]
-            for place, number in enumerate(result["class_order"]):
-                first = next(p for p in result["phases"] if len(p["class_accuracy"]) > place)
-                pair = first["class_accuracy"][place], last[place]
+            names = result.config.classes
+            last = result.phases[-1].class_accuracy
+            for place, number in enumerate(result.class_order):
+                first = next(p for p in result.phases if len(p.class_accuracy) > place)
+                pair = first.class_accuracy[place], last[place]
                 changes.setdefault(names[number], []).append(pair)
-        body: list[Row] = []
+        body: list[Cells] = []
         for name, pairs in changes.items():
             new, end = (sum(column) / len(pairs) for column in zip(*pairs, strict=True))
             body.append(
                 [name, *((v, f"{v:.1f}") for v in (new, end)), (end - new, f"{end - new:+.1f}")]
             )
         made = _table(["class", "when new, %", "at the end, %", "change"], body)
-        title = escape(f"{group.name(columns)}, {group.phases} phases")
+        title = escape(f"{group.name(columns)}, {counted(group.phases, 'phase')}")
         tables.append(f"<details><summary>{title}</summary>{made}</details>")
     return "".join(tables)
 
 
 def _codec_views(groups: Sequence[Group], columns: Sequence[str]) -> str:
-    body: list[Row] = []
+    body: list[Cells] = []
     for group in groups:
-        runs = [run for run in group.runs if "through_codec" in run]
-        if not runs:
+        pairs = [
+            (run.last_accuracy, run.through_codec.last_accuracy)
+            for run in group.runs
+            if run.through_codec is not None
+        ]
+        if not pairs:
             continue
-        raw = sum(run["last_accuracy"] for run in runs) / len(runs)
-        seen = sum(run["through_codec"]["last_accuracy"] for run in runs) / len(runs)
+        raw, seen = (sum(column) / len(pairs) for column in zip(*pairs, strict=True))
         body.append([*_named(group, columns), *((v, f"{v:.2f}") for v in (raw, seen))])
     if not body:
         return ""
@@ -251,17 +257,17 @@ def _runs(results: Sequence[Result]) -> str:
     settings = [shown_settings(result) for result in results]
     columns = [name for name in settings[0] if len({one[name] for one in settings}) > 1]
     columns = [name for name in columns if name not in ("data", "drrpack")]  # stand there anyway
-    body: list[Row] = [
+    body: list[Cells] = [
         [
-            result["method"],
-            (result["config"]["phases"], str(result["config"]["phases"])),
-            (result["seed"], str(result["seed"])),
+            result.method,
+            _count(result.config.phases),
+            _count(result.seed),
             *(shown[column] for column in columns),
-            (result["last_accuracy"], f"{result['last_accuracy']:.2f}"),
-            (result["wall_seconds"], f"{result['wall_seconds'] / 60:.1f}"),
-            "yes" if result["complete"] else "no",
-            result["config"]["data"][:12],
-            ", ".join(f"{name} {version}" for name, version in result["versions"].items()),
+            (result.last_accuracy, f"{result.last_accuracy:.2f}"),
+            (result.wall_seconds, f"{result.wall_seconds / 60:.1f}"),
+            "yes" if result.complete else "no",
+            result.config.data[:12],
+            ", ".join(f"{name} {version}" for name, version in result.versions.items()),
         ]
         for result, shown in zip(results, settings, strict=True)
     ]
@@ -269,7 +275,11 @@ def _runs(results: Sequence[Result]) -> str:
     return _table(["method", "phases", "seed", *map(heading, columns), *end], body)
 
 
-def _table(headings: Sequence[str], rows: Iterable[Row]) -> str:
+def _count(number: int | None) -> Cell:
+    return "-" if number is None else (number, str(number))
+
+
+def _table(headings: Sequence[str], rows: Iterable[Cells]) -> str:
     """A table whose headings sort it; numbers are sorted as such."""
     head = "".join(
         f'<th scope="col" aria-sort="none"><button type="button">{escape(h)}</button></th>'
@@ -280,7 +290,7 @@ def _table(headings: Sequence[str], rows: Iterable[Row]) -> str:
     return f'<div class="wide">{made}</div>'
 
 
-def _cell(cell: str | tuple[float, str]) -> str:
+def _cell(cell: Cell) -> str:
     if cell == "-":  # no number
         return '<td class="number">-</td>'
     if isinstance(cell, str):

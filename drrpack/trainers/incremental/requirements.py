@@ -1,22 +1,23 @@
-"""What a run will need, looked at before its first training: nobody waits hours for a refusal.
+"""Check before the first training all that a run will need, so that no run fails after hours.
 
-It follows from what a method declares: its `Need`s, and `Method.least` where there is a budget.
+The method declares its needs: its `Need`s and, if there is a budget, `Method.least`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from drrpack.core.errors import OptionError
-from drrpack.trainers.incremental.methods.base import METHODS, Method, Need, PhaseContext
+from drrpack.trainers.incremental.context import PhaseContext
+from drrpack.trainers.incremental.method import Method
+from drrpack.trainers.incremental.phase_data import Need
+from drrpack.trainers.incremental.registry import METHODS
 
 # How each need is read of the classes that a phase adds: all phases together, of all classes.
-READ: dict[Need, Callable[[PhaseContext], Any]] = {
+READ: dict[Need, Callable[[PhaseContext], object]] = {
     "raw_new": lambda context: context.raw(context.new),
     "raw_seen": lambda context: context.raw(context.new),
-    "exemplars": lambda context: [context.exemplars(label) for label in context.new],
-    "ranked": lambda context: [context.data.ranking(label) for label in context.new],
+    "ranked": lambda context: [context.ranking(label) for label in context.new],
     "replayed": lambda context: context.replayed(context.new),
 }
 Known = set[tuple[str, tuple[int, ...]]]  # what was read of which classes
@@ -25,13 +26,13 @@ Known = set[tuple[str, tuple[int, ...]]]  # what was read of which classes
 def check_needs(
     method: Method, contexts: Sequence[PhaseContext], through_codec: bool, known: Known
 ) -> None:
-    """Raise now what any phase would raise for want of images, exemplars, an encoder or room.
+    """Raise the errors that a phase would raise if images, exemplars, encoder or room are missing.
 
-    ``contexts`` are those of all phases of a run, so classes that it does not use are not asked
-    for. What is ``known`` is not read again; what is read is added to it.
+    ``contexts`` are those of all phases of a run, so only classes in use are checked. Data that are
+    ``known`` are not read again; data that are read are added to it.
 
     Raises:
-        SourceError, OptionError, FormatError: what is missing, and how to mend it.
+        SourceError, OptionError, FormatError: what is missing, and the fix.
     """
     for context in contexts:
         _once("test", context, known, _tested)
@@ -48,7 +49,7 @@ def check_needs(
 
 
 def _once(
-    what: str, context: PhaseContext, known: Known, read: Callable[[PhaseContext], Any]
+    what: str, context: PhaseContext, known: Known, read: Callable[[PhaseContext], object]
 ) -> None:
     if (what, context.new) not in known:
         read(context)
@@ -61,7 +62,8 @@ def _tested(context: PhaseContext) -> None:
 
 def _check_exemplars(method: Method, contexts: Sequence[PhaseContext]) -> None:
     for context in contexts:
-        for label, (positions, _) in zip(context.new, READ["exemplars"](context), strict=True):
+        for label in context.new:
+            positions, _ = context.exemplars(label)
             if len(positions):
                 continue
             others = sorted(
@@ -71,8 +73,8 @@ def _check_exemplars(method: Method, contexts: Sequence[PhaseContext]) -> None:
             )
             raise OptionError(
                 f"{method.name} needs raw exemplars of old classes, and the memory keeps none of "
-                f"{context.data.classes[label]!r}: encode with --raw-per-class 20, or take "
-                f"--method {' or '.join(others) or 'another'}"
+                f"{context.data.classes[label]!r}: encode with `raw_per_class=20`, or choose "
+                f"another `method`{': ' + ' or '.join(others) if others else ''}"
             )
 
 

@@ -1,159 +1,260 @@
-"""What a run measured: result.json, the rows of a table, the plot accuracy.png."""
+"""The result of a run, as result.json holds it."""
 
 from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, fields
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
-from drrpack.core.errors import OptionError, SourceError
-from drrpack.formats.files.publish import write_atomic
-from drrpack.trainers.incremental.grouping import Result, differing, grouped
+from drrpack.core.errors import SourceError
+from drrpack.formats.layout import Json
+from drrpack.trainers.incremental import metrics
+from drrpack.trainers.incremental.metrics import METRICS, Newest
+from drrpack.trainers.incremental.options import Value
+from drrpack.trainers.incremental.records import Confusion, PhaseRecord
 
-NEWEST = ("new_class_accuracy", "new_class_answers", "new_class_images")
-METRICS = ("average_accuracy", "average_accuracy_with_base", "last_accuracy", "forgetting")
 
+@dataclass(frozen=True)
+class PhaseResult:
+    """One phase; accuracies in percent of the raw test images of all classes seen.
 
-def phase_entry(phase: int, groups: Sequence[int], record: Mapping[str, Any]) -> dict[str, Any]:
-    """One phase of result.json; accuracies in percent of the test images.
-
-    ``groups`` holds how many classes each phase so far added; ``record["confusion"]`` counts test
-    images by their class (rows) and by the class they were taken for, in class order;
-    ``record["through_codec"]``, where it was measured, the same for images that the codec encoded
-    and decoded first; ``record["losses"]`` holds the mean training loss of each epoch.
+    Figures that earlier versions did not record, or that are measured only on demand, may be None.
     """
-    entry = {
-        "phase": phase,
-        "classes_seen": len(record["confusion"]),
-        **_accuracies(record["confusion"], groups),
-        **newest(record["confusion"], groups[-1]),
-        "losses": record["losses"],
-        "memory_bytes": sum(record["memory_bytes"].values()),
-        "seconds": record["seconds"],
-    }
-    if record.get("through_codec") is not None:
-        seen = _accuracies(record["through_codec"], groups)
-        entry["accuracy_through_codec"] = seen["accuracy"]
-    return entry
+
+    phase: int
+    classes_seen: int
+    accuracy: float
+    group_accuracy: list[float]  # of the classes that each phase so far added
+    class_accuracy: list[float] = field(default_factory=list)  # of each class, in class order
+    newest: Newest | None = None
+    losses: list[float] = field(default_factory=list)  # mean training loss of each epoch
+    memory_bytes: int = 0
+    seconds: float = 0.0
+    accuracy_through_codec: float | None = None
+    loss_terms: dict[str, list[float | None]] = field(default_factory=dict)
+
+    def to_json(self) -> Json:
+        found: Json = {
+            "phase": self.phase,
+            "classes_seen": self.classes_seen,
+            "accuracy": self.accuracy,
+            "class_accuracy": self.class_accuracy,
+            "group_accuracy": self.group_accuracy,
+            **({} if self.newest is None else asdict(self.newest)),
+            "losses": self.losses,
+            "memory_bytes": self.memory_bytes,
+            "seconds": self.seconds,
+        }
+        if self.accuracy_through_codec is not None:
+            found["accuracy_through_codec"] = self.accuracy_through_codec
+        return found | ({"loss_terms": self.loss_terms} if self.loss_terms else {})
+
+    @classmethod
+    def from_json(cls, found: Json) -> PhaseResult:
+        names = [one.name for one in fields(Newest)]
+        new = Newest(*(found[name] for name in names)) if set(names) <= set(found) else None
+        return cls(**_known(cls, found), newest=new)
 
 
-def _accuracies(confusion: Sequence[Sequence[int]], groups: Sequence[int]) -> dict[str, Any]:
-    """Of all test images, of each class, and of the classes that each phase added."""
-    counts = np.array(confusion)
-    correct, tested = np.diag(counts), counts.sum(1)
-    ends = np.cumsum(groups)[:-1]
-    pairs = zip(np.split(correct, ends), np.split(tested, ends), strict=True)
-    return {
-        "accuracy": 100 * float(correct.sum() / tested.sum()),
-        "class_accuracy": [100 * float(share) for share in correct / tested],
-        "group_accuracy": [100 * float(right.sum() / all_.sum()) for right, all_ in pairs],
-    }
+@dataclass(frozen=True)
+class ThroughCodec:
+    """Averages on test images that went through the codec; never mixed with the others."""
+
+    average_accuracy: float | None
+    average_accuracy_with_base: float | None
+    last_accuracy: float
 
 
-def newest(confusion: Sequence[Sequence[int]], new: int) -> dict[str, float]:
-    """How the ``new`` classes that a phase added fare among all, in percent of test images.
+@dataclass(frozen=True)
+class CodecClasses:
+    """The run's classes that the codec was fitted on, and those of them that come after phase 0."""
 
-    ``new_class_accuracy`` is of their own images; ``new_class_answers`` is how many of all images
-    are taken for one of them, where ``new_class_images`` are of one: a network that told new
-    classes as often as they occur would have the two equal.
+    fitted: list[str]
+    after_base: list[str]
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """The settings of a run, as its result repeats them (`drrpack...settings.RunSettings`).
+
+    Results of earlier versions lack some.
     """
-    counts = np.array(confusion)
-    old = len(counts) - new
-    own = counts[old:].sum()
-    return {
-        "new_class_accuracy": 100 * float(np.diag(counts)[old:].sum() / own),
-        "new_class_answers": 100 * float(counts[:, old:].sum() / counts.sum()),
-        "new_class_images": 100 * float(own / counts.sum()),
-    }
+
+    data: str = "-"  # the fingerprint of the memory and of the test images
+    classes: list[str] = field(default_factory=list)  # all names, which the class order numbers
+    base: int | None = None
+    phases: int | None = None
+    groups: list[int] = field(default_factory=list)  # how many classes each phase adds
+    device: str = "-"
+    recipe: Json = field(default_factory=dict)
+    recipe_changes: list[str] = field(default_factory=list)
+    budget_bytes: int | None = None
+    exemplars_per_class: int | None = None
+    test_view: str = "raw"
+    compiled: bool = False
+    options: dict[str, Value] = field(default_factory=dict)  # of the method
+    method_from: str | None = None  # package.module:Class of a method that is not drrpack's
+    threads: int | None = None
+
+    def to_json(self) -> Json:
+        """Without ``options`` and ``method_from`` where there are none."""
+        found = asdict(self)
+        return {name: v for name, v in found.items() if name not in _METHOD_PARTS or v}
 
 
-def newest_at_end(result: Result) -> dict[str, float] | None:
-    """`newest` after the last phase; None where an old result.json lacks what it takes."""
-    last = result["phases"][-1]
-    if all(name in last for name in NEWEST):
-        return {name: last[name] for name in NEWEST}
-    groups = result["config"].get("groups", [])
-    if "confusion" not in result or len(groups) < len(result["phases"]):
-        return None
-    return newest(result["confusion"], groups[len(result["phases"]) - 1])
+_METHOD_PARTS = ("options", "method_from")
 
 
-def summarise(phases: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
-    """The four figures of a run, in percent; None where the phases do not define them.
+@dataclass(frozen=True)
+class Result:
+    """The result of a run after some or all of its phases; figures in percent, sizes in bytes."""
 
-    ``average_accuracy`` leaves out phase 0, as the paper does (section 6.2).
-    """
-    accuracies = [float(phase["accuracy"]) for phase in phases]
-    return {
-        "average_accuracy": _mean(accuracies[1:]),
-        "average_accuracy_with_base": _mean(accuracies),
-        "last_accuracy": accuracies[-1],
-        "forgetting": forgetting([phase["group_accuracy"] for phase in phases]),
-    }
+    method: str
+    recipe: str
+    seed: int | None
+    class_order: list[int]
+    phases: list[PhaseResult]
+    average_accuracy: float | None  # without phase 0, as in the paper
+    average_accuracy_with_base: float | None
+    last_accuracy: float
+    forgetting: float | None
+    memory_bytes: dict[str, int]  # after the last phase, by part, with their ``total``
+    confusion: Confusion  # after the last phase
+    epochs: int
+    width: int
+    wall_seconds: float  # to train and test all phases, in whichever process or run that was
+    device: str  # by its name
+    complete: bool
+    config: RunConfig
+    versions: dict[str, str]
+    through_codec: ThroughCodec | None = None
+    codec_classes: CodecClasses | None = None
+
+    @property
+    def phase_count(self) -> int:
+        """Phases after the base."""
+        return len(self.phases) - 1
+
+    def metric(self, name: str) -> float | None:
+        """One of `metrics.METRICS`, by name."""
+        value: float | None = getattr(self, name)
+        return value
+
+    def newest_at_end(self) -> Newest | None:
+        """Figures of the classes of the last phase; None if an old result lacks the data."""
+        last, groups = self.phases[-1], self.config.groups
+        if last.newest is not None or not self.confusion or len(groups) < len(self.phases):
+            return last.newest
+        return metrics.newest(self.confusion, groups[self.phase_count])
+
+    def to_json(self) -> Json:
+        found: Json = {
+            "method": self.method,
+            "recipe": self.recipe,
+            "seed": self.seed,
+            "class_order": self.class_order,
+            "phases": [phase.to_json() for phase in self.phases],
+            **{name: self.metric(name) for name in METRICS},
+            "memory_bytes": self.memory_bytes,
+        }
+        if self.through_codec is not None:
+            found["through_codec"] = asdict(self.through_codec)
+        for name in _LATER:
+            found[name] = getattr(self, name)
+        found |= {"config": self.config.to_json(), "versions": self.versions}
+        return found | (
+            {} if self.codec_classes is None else {"codec_classes": asdict(self.codec_classes)}
+        )
+
+    @classmethod
+    def from_json(cls, found: Json) -> Result:
+        """Raises KeyError, TypeError or ValueError for what is no result."""
+        through, codec = found.get("through_codec"), found.get("codec_classes")
+        parsed = {
+            "phases": [PhaseResult.from_json(phase) for phase in found["phases"]],
+            "config": RunConfig(**_known(RunConfig, found["config"])),
+            "through_codec": None if through is None else ThroughCodec(**through),
+            "codec_classes": None if codec is None else CodecClasses(**codec),
+        }
+        return cls(**(_ABSENT | _known(cls, found) | parsed))
 
 
-def forgetting(group_accuracy: Sequence[Sequence[float]]) -> float | None:
-    """How far the classes of each earlier phase fell from their best (Chaudhry et al. 2018, eq. 3).
+_LATER = ("confusion", "epochs", "width", "wall_seconds", "device", "complete")
+_ABSENT: Json = {  # what results of earlier versions may lack
+    "seed": None, "class_order": [], "memory_bytes": {}, "confusion": [], "wall_seconds": 0.0,
+    "device": "-", "complete": True, "versions": {},
+}  # fmt: skip
 
-    ``group_accuracy[k][j]`` is the accuracy after phase k on the classes that phase j <= k
-    added. Negative where old classes became better. None with a single phase.
-    """
-    *earlier, last = group_accuracy
-    falls = [
-        max(row[j] for row in earlier[j:]) - last[j]  # row k holds the groups 0..k
-        for j in range(len(earlier))
-    ]
-    return _mean(falls)
+
+def _known(kind: type[PhaseResult | RunConfig | Result], found: Json) -> Json:
+    """The values in a file for which a dataclass has a field."""
+    names = {one.name for one in fields(kind)}
+    return {name: value for name, value in found.items() if name in names}
+
+
+def phase_result(phase: int, groups: Sequence[int], record: PhaseRecord) -> PhaseResult:
+    """One phase of a result; ``groups`` holds how many classes each phase so far added."""
+    seen = metrics.accuracies(record.confusion, groups)
+    through = record.through_codec
+    return PhaseResult(
+        phase=phase,
+        classes_seen=len(record.confusion),
+        **asdict(seen),
+        newest=metrics.newest(record.confusion, groups[-1]),
+        losses=record.losses,
+        memory_bytes=sum(record.memory_bytes.values()),
+        seconds=record.seconds,
+        accuracy_through_codec=(
+            None if through is None else metrics.accuracies(through, groups).accuracy
+        ),
+        loss_terms=record.loss_terms,
+    )
 
 
 def make_result(
-    settings: Mapping[str, Any], records: Sequence[Mapping[str, Any]], device: torch.device
+    described: Json,
+    records: Sequence[PhaseRecord],
+    device: torch.device,
+    codec_classes: CodecClasses | None,
 ) -> Result:
-    """The content of result.json after the phases in ``records``.
-
-    ``wall_seconds`` adds up what each phase took to train and test when it was carried out,
-    before an interruption or in another run that shares it.
-    """
-    groups = settings["groups"]
-    phases = [phase_entry(k, groups[: k + 1], record) for k, record in enumerate(records)]
-    parts = records[-1]["memory_bytes"]
-    config = {name: value for name, value in settings.items() if name not in _ON_TOP}
-    return {
-        "method": settings["method"],
-        "recipe": settings["recipe"]["name"],
-        "seed": settings["seed"],
-        "class_order": list(settings["class_order"]),
-        "phases": phases,
-        **summarise(phases),
-        "memory_bytes": {**parts, "total": sum(parts.values())},
-        **_through_codec(phases),
-        "confusion": records[-1]["confusion"],
-        "epochs": settings["recipe"]["epochs"],
-        "width": settings["recipe"]["width"],
-        "wall_seconds": sum(record["seconds"] for record in records),
-        "device": device_name(device),
-        "complete": len(records) == len(groups),
-        "config": {**config, "threads": torch.get_num_threads()},
-        "versions": versions(),
-    }
+    """The result after the phases in ``records``, of a run whose settings.json is ``described``."""
+    groups, recipe = described["groups"], described["recipe"]
+    phases = [phase_result(k, groups[: k + 1], record) for k, record in enumerate(records)]
+    parts = records[-1].memory_bytes
+    config = _known(RunConfig, described) | {"threads": torch.get_num_threads()}
+    return Result(
+        method=described["method"],
+        recipe=recipe["name"],
+        seed=described["seed"],
+        class_order=list(described["class_order"]),
+        phases=phases,
+        **asdict(metrics.summarise(phases)),
+        memory_bytes={**parts, "total": sum(parts.values())},
+        through_codec=_through_codec(phases),
+        confusion=records[-1].confusion,
+        epochs=recipe["epochs"],
+        width=recipe["width"],
+        wall_seconds=sum(record.seconds for record in records),
+        device=device_name(device),
+        complete=len(records) == len(groups),
+        config=RunConfig(**config),
+        versions=versions(),
+        codec_classes=codec_classes,
+    )
 
 
-def _through_codec(phases: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The averages on test images that passed through the codec, under a name of their own."""
-    if "accuracy_through_codec" not in phases[0]:
-        return {}
-    seen = [phase["accuracy_through_codec"] for phase in phases]
-    averages = {"average_accuracy": _mean(seen[1:]), "average_accuracy_with_base": _mean(seen)}
-    return {"through_codec": {**averages, "last_accuracy": seen[-1]}}
-
-
-_ON_TOP = ("method", "seed", "class_order")  # settings that stand at the top of result.json
+def _through_codec(phases: Sequence[PhaseResult]) -> ThroughCodec | None:
+    """The averages on test images that passed through the codec, where they were measured."""
+    seen = [one.accuracy_through_codec for one in phases if one.accuracy_through_codec is not None]
+    if len(seen) < len(phases):
+        return None
+    return ThroughCodec(metrics.mean(seen[1:]), metrics.mean(seen), seen[-1])
 
 
 def device_name(device: torch.device) -> str:
@@ -162,7 +263,7 @@ def device_name(device: torch.device) -> str:
 
 
 def versions() -> dict[str, str]:
-    """The versions that decide a result."""
+    """The versions of the software that affects a result."""
     try:
         drrpack = metadata.version("drrpack")
     except metadata.PackageNotFoundError:  # run from a checkout that is not installed
@@ -178,81 +279,13 @@ def versions() -> dict[str, str]:
 def read_result(path: Path) -> Result:
     """A result.json; raises SourceError."""
     try:
-        result: Result = json.loads(path.read_text("utf-8"))
+        found: Json = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise SourceError(f"{path} can't be read as a result.json: {error}") from error
-    missing = {"method", "recipe", "phases", "config", *METRICS} - set(result)
+    missing = {"method", "recipe", "phases", "config", *METRICS} - set(found)
     if missing:
         raise SourceError(f"{path} is no result.json: it lacks {', '.join(sorted(missing))}")
-    return result
-
-
-def table(results: Iterable[Result]) -> list[dict[str, Any]]:
-    """One row for each group of runs that differ in their seeds alone: means, and their spread.
-
-    Rows hold ``method``, ``phases``, the settings that differ between rows (`differing`), ``seeds``
-    (how many), ``memory_bytes`` and, for each of METRICS, the mean and under ``<metric>_std`` the
-    sample deviation (None for one seed). Raises OptionError for results that may not stand side
-    by side.
-    """
-    rows, groups = [], grouped(results)
-    columns = differing(groups)
-    for group in groups:
-        runs = group.runs
-        row: dict[str, Any] = {"method": group.method, "phases": group.phases}
-        row |= {column: group.settings[column] for column in columns}
-        row["seeds"] = len(runs)
-        row["memory_bytes"] = runs[0]["memory_bytes"]["total"]
-        for metric in METRICS:
-            values = [run[metric] for run in runs if run[metric] is not None]
-            row[metric] = _mean(values)
-            row[f"{metric}_std"] = float(np.std(values, ddof=1)) if len(values) > 1 else None
-        rows.append(row)
-    return rows
-
-
-def plot(results: Iterable[Result], path: Path) -> None:
-    """Accuracy over classes seen as a PNG: a line for each group, a band from worst to best seed.
-
-    Raises OptionError without matplotlib or for results that may not share a plot.
-    """
-    groups = grouped(results)
-    columns = differing(groups)
-    figure = figure_class()(figsize=(6, 4), layout="constrained")
-    axes = figure.subplots()
-    for group in groups:
-        runs = group.runs
-        seen, accuracy = curve(runs)  # (P,), (S, P)
-        name = group.name(columns).replace(group.method, group.method.upper(), 1)
-        seeds = f", {len(runs)} seeds" if len(runs) > 1 else ""
-        label = f"{name}, {group.phases} phases{seeds}"
-        (line,) = axes.plot(seen, accuracy.mean(0), marker="o", markersize=3, label=label)
-        if len(runs) > 1:
-            axes.fill_between(
-                seen, accuracy.min(0), accuracy.max(0), color=line.get_color(), alpha=0.2
-            )
-    axes.set(xlabel="classes seen", ylabel="accuracy on raw test images (%)")
-    axes.grid(alpha=0.3)
-    axes.legend()
-    write_atomic(path, lambda file: figure.savefig(file, format="png", dpi=150))
-
-
-def figure_class() -> Any:
-    """Matplotlib's figures, not its pyplot: no screen, no global state. Raises OptionError."""
     try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise OptionError("a plot needs matplotlib: pip install matplotlib") from error
-    return Figure
-
-
-def curve(runs: Sequence[Result]) -> tuple[list[int], Any]:
-    """Classes seen (P,) and accuracy (S, P) of S runs of one method; raises OptionError."""
-    seen = [[phase["classes_seen"] for phase in run["phases"]] for run in runs]
-    if any(other != seen[0] for other in seen):
-        raise OptionError("runs of one method with other numbers of classes can't be averaged")
-    return seen[0], np.array([[phase["accuracy"] for phase in run["phases"]] for run in runs])
-
-
-def _mean(values: Sequence[float]) -> float | None:
-    return sum(values) / len(values) if values else None
+        return Result.from_json(found)
+    except (KeyError, TypeError, ValueError) as error:
+        raise SourceError(f"{path} is no result.json that can be read: {error}") from error

@@ -1,12 +1,12 @@
-"""What a run of the protocol tells while it is under way."""
+"""Progress reports of a run of the protocol."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from drrpack.trainers.learning.classifier import TrainProgress, TrainReport
+from drrpack.trainers.learning.watch import TrainProgress, TrainReport
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,8 @@ class RunProgress:
 
     ``accuracy`` (percent) is None until the phase has been tested. ``loss`` is that of the
     training, None in the report that brings the accuracy. ``seconds_left`` is None while nothing
-    has been trained yet from which to estimate it.
+    has been trained yet from which to estimate it. ``terms`` are the named parts of the loss, and
+    ``stage`` the name of a training beside the phase's first.
     """
 
     phase: int
@@ -24,10 +25,12 @@ class RunProgress:
     epoch: int
     epochs: int
     fraction: float
-    phase_fraction: float  # of this phase's training
+    phase_fraction: float  # of this training
     loss: float | None
     seconds_left: float | None
     accuracy: float | None = None
+    terms: Mapping[str, float] = field(default_factory=dict)
+    stage: str = ""
 
 
 Report = Callable[[RunProgress], None]
@@ -47,40 +50,35 @@ class Progress:
             return None
 
         def forward(at: TrainProgress) -> None:
-            self._send(phase, at.epoch, at.fraction, loss=at.loss)
+            self._send(phase, at)
 
         return forward
 
     def tested(self, phase: int, accuracy: float, carried_out: bool) -> None:
         """Tell the accuracy of a phase that is done."""
         self.trained += self.seen[phase] if carried_out else 0
-        self._send(phase, self.epochs, 1.0, accuracy=accuracy)
+        if self.report is not None:
+            whole = RunProgress(
+                phase, len(self.seen) - 1, self.seen[phase], self.epochs, self.epochs,
+                fraction=1.0, phase_fraction=1.0, loss=None, seconds_left=None, accuracy=accuracy,
+            )  # fmt: skip
+            self.report(self._placed(whole, sum(self.seen[: phase + 1]), self.trained))
 
-    def _send(
-        self,
-        phase: int,
-        epoch: int,
-        fraction: float,
-        *,
-        loss: float | None = None,
-        accuracy: float | None = None,
-    ) -> None:
-        if self.report is None:
-            return
-        done = sum(self.seen[:phase]) + fraction * self.seen[phase]
-        worked = self.trained + (fraction * self.seen[phase] if accuracy is None else 0)
+    def _send(self, phase: int, at: TrainProgress) -> None:
+        # how many trainings a phase has is not known: one beside the first finds its work all done
+        share = 1.0 if at.stage else at.fraction
+        if self.report is not None:
+            here = RunProgress(
+                phase, len(self.seen) - 1, self.seen[phase], at.epoch, at.epochs,
+                fraction=1.0, phase_fraction=at.fraction, loss=at.loss, seconds_left=None,
+                terms=at.terms, stage=at.stage,
+            )  # fmt: skip
+            work = share * self.seen[phase]
+            self.report(self._placed(here, sum(self.seen[:phase]) + work, self.trained + work))
+
+    def _placed(self, at: RunProgress, done: float, worked: float) -> RunProgress:
+        """``at`` with the share of the run that is done, and the time left: work is counted in
+        classes, ``worked`` being what this very process has done of it."""
         pace = (time.monotonic() - self.start) / worked if worked else None  # seconds a class
-        self.report(
-            RunProgress(
-                phase,
-                len(self.seen) - 1,
-                self.seen[phase],
-                epoch,
-                self.epochs,
-                done / sum(self.seen),
-                fraction,
-                loss,
-                None if pace is None else pace * (sum(self.seen) - done),
-                accuracy,
-            )
-        )
+        left = None if pace is None else pace * (sum(self.seen) - done)
+        return replace(at, fraction=done / sum(self.seen), seconds_left=left)

@@ -12,26 +12,30 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from drrpack.core.errors import CorruptError, OptionError, OutputError
 from drrpack.formats.files.places import make_folder
 from drrpack.formats.files.publish import changing, is_hidden, remove_leftovers, write_atomic
+from drrpack.formats.layout import Json
+from drrpack.trainers.incremental.records import FinishedPhase, check_state
 
 SETTINGS, PHASES, RESULT = "settings.json", "phases", "result.json"
 
 
-def check_run(out: Path, settings: Mapping[str, Any], resume: bool) -> None:
-    """Check that a run can have its folder: a new one, or one of these very settings.
+def check_run(out: Path, settings: Json, resume: bool) -> None:
+    """Check that a run can use its folder: a new one, or one of a run with the same settings.
 
-    Writes nothing. Raises OutputError for a folder with something else in it, or where none can be
-    made, and OptionError for a run with other settings. Resuming where nothing has been started
-    starts, and a run that never finished a phase holds no other back.
+    Writes nothing. Resuming in an empty folder starts a run. A run that never finished a phase does
+    not block another one.
+
+    Raises:
+        OutputError: the folder holds something else, or can't be made.
+        OptionError: the folder holds a run with other settings.
     """
     present = _present(out)
     if set(present) <= {SETTINGS}:
@@ -40,16 +44,17 @@ def check_run(out: Path, settings: Mapping[str, Any], resume: bool) -> None:
         found = ", ".join(sorted(present)[:3])
         raise OutputError(f"{out} is not empty and holds no run ({found}); give a new folder")
     if not resume:
-        raise OutputError(f"{out} already holds a run; go on with --resume, or give a new folder")
+        raise OutputError(
+            f"{out} already holds a run; continue it with `resume=True`, or give a new folder"
+        )
     _check_settings(out, json.loads((out / SETTINGS).read_text("utf-8")), settings)
 
 
 @contextmanager
-def open_run(out: Path, settings: Mapping[str, Any]) -> Iterator[None]:
-    """Make the folder of a run that `check_run` has let pass; no other process may enter it
-    meanwhile.
+def open_run(out: Path, settings: Json) -> Iterator[None]:
+    """Create and lock the folder of a run after `check_run`.
 
-    Raises OutputError where it can't be made, or another process is at it.
+    Raises OutputError if it can't be created, or another process uses it.
     """
     with changing(make_folder(out)):
         for folder in (out, out / PHASES):
@@ -60,7 +65,7 @@ def open_run(out: Path, settings: Mapping[str, Any]) -> Iterator[None]:
 
 
 def _present(out: Path) -> list[str]:
-    """What a folder holds; raises OutputError where there is none and none can be made."""
+    """The content of a folder; raises OutputError if the folder neither exists nor can be made."""
     try:
         return [path.name for path in out.iterdir() if not is_hidden(path)]
     except FileNotFoundError:
@@ -74,8 +79,8 @@ def _present(out: Path) -> list[str]:
         raise OutputError(f"can't make the run's folder {out}: {error.strerror}") from error
 
 
-def _check_settings(out: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """Raise OptionError that names each setting which is not as the run was started with."""
+def _check_settings(out: Path, before: Json, now: Json) -> None:
+    """Raise OptionError, which names each setting that differs from those of the earlier run."""
     before, now = _flat(before), _flat(now)
     different = [
         f"{name} was {_short(before.get(name))} and is now {_short(now.get(name))}"
@@ -84,60 +89,59 @@ def _check_settings(out: Path, before: Mapping[str, Any], now: Mapping[str, Any]
     ]
     if different:
         raise OptionError(
-            f"the run in {out} can't go on with other settings: {'; '.join(different)}. "
+            f"the run in {out} can't continue with other settings: {'; '.join(different)}. "
             "Give the old settings, or a new folder"
         )
 
 
-def phase_path(folder: Path, key: Mapping[str, Any]) -> Path:
-    """Where the checkpoint of a phase lies: its name holds a digest of all that decides it."""
+def phase_path(folder: Path, key: Json) -> Path:
+    """The path of a phase's checkpoint; its name holds a digest of all settings that affect it."""
     text = json.dumps(key, sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
     return folder / f"{key['method']}-{len(key['seen']):04d}-{digest}.pt"
 
 
-def save_phase(path: Path, finished: Mapping[str, Any]) -> None:
-    """Keep a finished phase: ``record``, the classifier's ``weights``, the method's ``state``."""
+def save_phase(path: Path, finished: FinishedPhase) -> None:
+    """Keep a finished phase.
+
+    Raises MethodError if its weights or state hold objects that a checkpoint can't restore.
+    """
+    check_state("the classifier's state_dict", finished.weights)
+    check_state("the method's state_dict", finished.state)
     make_folder(path.parent)
-    write_atomic(path, lambda file: torch.save(dict(finished), file))
+    write_atomic(path, lambda file: torch.save(finished.to_state(), file))
 
 
-def load_phase(path: Path) -> dict[str, Any] | None:
+def load_phase(path: Path) -> FinishedPhase | None:
     """What ``save_phase`` kept, or None; raises CorruptError."""
     if not path.exists():
         return None
     try:
-        finished: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        return FinishedPhase.from_state(state)
     except Exception as error:  # torch.load raises half a dozen types on a damaged file
         raise CorruptError(
             f"the checkpoint {path} can't be read ({error}); delete it and resume, "
             "and its phase is trained again"
         ) from error
-    return finished
 
 
 def drop_weights(path: Path) -> None:
-    """Leave only the record of a phase: once the next is safe, 45 MB a phase serve no one."""
+    """Drop the 45 MB of weights of a phase and keep its record, once the next phase is saved."""
     finished = load_phase(path)
-    if finished is not None and (finished["weights"] or finished["state"]):
-        save_phase(path, {"record": finished["record"], "weights": {}, "state": {}})
+    if finished is not None and (finished.weights or finished.state):
+        save_phase(path, finished.record_alone)
 
 
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
+def write_json(path: Path, content: Json) -> None:
     """Write ``content`` as indented JSON, whole or not at all."""
     text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
     write_atomic(path, lambda file: file.write(text.encode()))
 
 
-def plain(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """As JSON reads it back: tuples are lists."""
-    as_json: dict[str, Any] = json.loads(json.dumps(settings))
-    return as_json
-
-
-def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings under dotted names, so that a message names the very one."""
-    flat: dict[str, Any] = {}
+def _flat(settings: Json, prefix: str = "") -> Json:
+    """Nested settings under dotted names, so that a message can name each of them."""
+    flat: Json = {}
     for name, value in settings.items():
         if isinstance(value, dict):
             flat |= _flat(value, f"{prefix}{name}.")

@@ -15,29 +15,37 @@ from drrpack.formats.class_names import find_class
 NAME_PREFIX = "name:"  # before what is a name and neither a count nor a range
 
 
-def select_classes(names: Sequence[str], wanted: str | None) -> list[int]:
-    """Numbers of the classes that ``wanted`` asks for: ``20``, ``50:70`` or names with commas.
+def select_classes(names: Sequence[str], wanted: str | Sequence[str] | None) -> list[int]:
+    """Numbers of the classes that ``wanted`` selects.
 
-    What is the name of a class is that class, whatever else it might mean; ``name:20`` is a name
-    alone. `how_taken` puts into words what was ambiguous.
+    ``wanted`` is a number of classes (``20``), a range (``50:70``), names with commas between them,
+    or a list of names. If the text is the name of a class, it selects that class, whatever else it
+    might mean; ``name:20`` is always a name. `how_taken` describes how an ambiguous text was taken.
 
-    Raises OptionError for a class that is not there, and for a choice of none.
+    Raises OptionError for a class that does not exist, and if no class is selected.
     """
     if wanted is None:
         return list(range(len(names)))
+    if not isinstance(wanted, str):
+        return _each_named(names, wanted)
     alone, span = named_class(names, wanted), _span(names, wanted)
     if alone is not None:
         return [alone]
     if span is None:
         return _listed(names, wanted)
     if not span:
-        raise OptionError(f"--classes {wanted}: there are {len(names)} classes, 0:{len(names)}")
+        raise OptionError(
+            f"`classes={wanted!r}`: there are {len(names)} classes, 0:{len(names)}",
+            option="classes",
+        )
     return list(span)
 
 
 def _span(names: Sequence[str], wanted: str) -> range | None:
-    """The classes that a count or a range stands for, none if it goes beyond them; None where
-    ``wanted`` is something else."""
+    """The classes of a count or a range.
+
+    Empty if it goes beyond the classes; None if ``wanted`` is neither a count nor a range.
+    """
     first, colon, last = wanted.partition(":")
     if wanted == ":" or not all(part == "" or part.isdecimal() for part in (first, last)):
         return None
@@ -47,7 +55,7 @@ def _span(names: Sequence[str], wanted: str) -> range | None:
 
 
 def _listed(names: Sequence[str], wanted: str) -> list[int]:
-    """Classes by their names, with commas between them and perhaps within them."""
+    """Classes by their names, which are separated by commas and may contain commas."""
     found, pieces = [], wanted.split(",")
     longest = 1 + max(name.count(",") for name in names)
     while pieces:
@@ -59,27 +67,47 @@ def _listed(names: Sequence[str], wanted: str) -> list[int]:
         else:
             if absent := pieces[0].strip().removeprefix(NAME_PREFIX):
                 what = f"there is no class {absent!r}"
-                raise OptionError(f"--classes {wanted}: {what}; there are {few(names)}")
+                raise OptionError(
+                    f"`classes={wanted!r}`: {what}; there are {few(names)}", option="classes"
+                )
         del pieces[:end]
     if len(set(found)) < len(found) or not found:
-        raise OptionError(f"--classes {wanted}: name each class once; there are {few(names)}")
+        raise OptionError(
+            f"`classes={wanted!r}`: name each class once; there are {few(names)}",
+            option="classes",
+        )
+    return found
+
+
+def _each_named(names: Sequence[str], wanted: Sequence[str]) -> list[int]:
+    """Classes by a list of their names."""
+    numbers = [find_class(names, name) for name in wanted]
+    found = [number for number in numbers if number is not None]
+    if len(set(found)) < len(numbers) or not found:
+        absent = few([name for name, n in zip(wanted, numbers, strict=True) if n is None])
+        what = f"there is no class {absent}" if absent else "name each class once"
+        raise OptionError(
+            f"`classes={list(wanted)[:5]}`: {what}; there are {few(names)}", option="classes"
+        )
     return found
 
 
 def how_taken(names: Sequence[str], wanted: str | None) -> str | None:
-    """How `select_classes` takes what may be a name and something else, and how to say the other;
-    None where there is but one way."""
+    """How `select_classes` takes an ambiguous text, and how to write the other meaning.
+
+    None if the text has only one meaning.
+    """
     if wanted is None:
         return None
     alone, span = named_class(names, wanted), _span(names, wanted)
     if alone is None:
         if span and ":" not in wanted and any(name.isdecimal() for name in names):
             return (
-                f"--classes {wanted}: no class has that name, so the first {len(span)} classes "
+                f"`classes={wanted!r}`: no class has that name, so the first {len(span)} classes "
                 f"were taken; for a class by its name say {NAME_PREFIX}{wanted}"
             )
         return None
-    taken = f"--classes {wanted}: taken as the name of the class {names[alone]!r}"
+    taken = f"`classes={wanted!r}`: taken as the name of the class {names[alone]!r}"
     inner = wanted.removeprefix(NAME_PREFIX)
     if inner != wanted and find_class(names, inner) not in (None, alone):
         return f"{taken}; for the class {inner!r} say {inner}"
@@ -95,14 +123,14 @@ def how_taken(names: Sequence[str], wanted: str | None) -> str | None:
 
 
 def _other(names: Sequence[str], span: range) -> str:
-    """A way to write a range that is the name of no class."""
+    """A spelling of a range that is not also the name of a class."""
     start, stop = span.start, span.stop
     ways = [f"{start}:{stop}", f"{start:02}:{stop}", f"{start:03}:{stop}"]
     return next((way for way in ways if named_class(names, way) is None), ways[0])
 
 
 def named_class(names: Sequence[str], wanted: str) -> int | None:
-    """As `find_class`, for what a user types: the name may stand behind ``name:``."""
+    """As `find_class`, for text from a user: the name may follow ``name:``."""
     number = find_class(names, wanted)
     if number is None and wanted.startswith(NAME_PREFIX):
         return find_class(names, wanted.removeprefix(NAME_PREFIX).strip())
@@ -110,18 +138,23 @@ def named_class(names: Sequence[str], wanted: str) -> int | None:
 
 
 def few(names: Sequence[str]) -> str:
-    """The first names, quoted and escaped: those of a foreign file may hold anything."""
+    """The first names, quoted and escaped, because names in a file may hold any character."""
     return f"{', '.join(map(repr, names[:5]))}{', …' if names[5:] else ''}"
 
 
-def order_classes(names: Sequence[str], wanted: str) -> list[int]:
-    """The class order: ``file``, a number to shuffle by, or a JSON file that lists all names.
+def order_classes(names: Sequence[str], wanted: str | int | Sequence[str]) -> list[int]:
+    """The class order: ``file``, a number to shuffle by, a JSON file that lists all names, or a
+    list of all names.
 
     A number shuffles as ``numpy.random.seed(number); numpy.random.permutation(len(names))``, which
     is how the literature makes its orders: 1993 gives 68, 56, 78, ... of 100 classes.
 
     Raises OptionError for anything else.
     """
+    if isinstance(wanted, int):
+        return _shuffled(len(names), str(wanted))
+    if not isinstance(wanted, str):
+        return _as_listed(names, wanted, "`class_order`")
     if wanted == "file":
         return list(range(len(names)))
     if wanted.isdecimal():
@@ -130,15 +163,16 @@ def order_classes(names: Sequence[str], wanted: str) -> list[int]:
         listed = json.loads(Path(wanted).read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise OptionError(
-            f"--class-order {wanted}: say file, a number, or a JSON file with a list of all class "
-            f"names ({error})"
+            f"`class_order={wanted!r}`: say file, a number, or a JSON file with a list of all "
+            f"class names ({error})"
         ) from error
     if not isinstance(listed, list):
         raise OptionError(
-            f"--class-order {wanted}: found a JSON {type(listed).__name__}, expected a list of all "
-            f"{len(names)} class names"
+            f"`class_order={wanted!r}`: found a JSON {type(listed).__name__}, expected a list of "
+            f"all {len(names)} class names"
         )
-    return _as_listed(names, [str(name) for name in listed], wanted)  # a class "7" may be 7
+    texts = [str(name) for name in listed]  # JSON may hold 7 for a class called "7"
+    return _as_listed(names, texts, f"`class_order={wanted!r}`")
 
 
 def _shuffled(count: int, seed: str) -> list[int]:
@@ -146,13 +180,14 @@ def _shuffled(count: int, seed: str) -> list[int]:
         order: list[int] = np.random.RandomState(int(seed)).permutation(count).tolist()
     except ValueError as error:
         raise OptionError(
-            f"--class-order {seed}: expected a number from 0 to {2**32 - 1} to shuffle by"
+            f"`class_order={seed}`: expected a number from 0 to {2**32 - 1} as the seed of a "
+            "shuffle"
         ) from error
     return order
 
 
-def _as_listed(names: Sequence[str], listed: Sequence[str], wanted: str) -> list[int]:
-    """The classes as a file lists them; raises OptionError that names what is wrong with it."""
+def _as_listed(names: Sequence[str], listed: Sequence[str], called: str) -> list[int]:
+    """The classes in the order of a list; raises OptionError, which names its faults."""
     numbers = {name: find_class(names, name) for name in listed}
     order = [number for name in listed if (number := numbers[name]) is not None]
     wrong = {
@@ -163,7 +198,7 @@ def _as_listed(names: Sequence[str], listed: Sequence[str], wanted: str) -> list
     if any(wrong.values()):
         faults = "; ".join(f"{what} {few(of)}" for what, of in wrong.items() if of)
         raise OptionError(
-            f"--class-order {wanted}: found a list that {faults}; expected each of the "
-            f"{len(names)} class names once: mend the list"
+            f"{called}: found a list that {faults}; expected each of the {len(names)} class "
+            "names once: mend the list"
         )
     return order

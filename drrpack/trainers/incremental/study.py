@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from drrpack.core.errors import OptionError
-from drrpack.trainers.incremental.grouping import Result
-from drrpack.trainers.incremental.methods import PhaseData
+from drrpack.trainers.incremental.methods import get_method
+from drrpack.trainers.incremental.phase_data import PhaseData
 from drrpack.trainers.incremental.protocol import carry_out_run, check_runs
-from drrpack.trainers.incremental.results import figure_class, plot, table
+from drrpack.trainers.incremental.results import Result
 from drrpack.trainers.incremental.run_plan import PlannedRun, plan_run
 from drrpack.trainers.incremental.run_progress import Report
 from drrpack.trainers.incremental.rundir import write_json
+from drrpack.trainers.incremental.settings import RunSettings
+from drrpack.trainers.incremental.tables import plot, table
 from drrpack.trainers.incremental.tensorboard import logged
 
 CEILING = "ub"
@@ -24,31 +24,36 @@ CEILING = "ub"
 class Job:
     """One run of a study, and the folder it goes into."""
 
-    method: str
-    phases: int
-    seed: int
+    settings: RunSettings
     folder: Path
+
+    @property
+    def method(self) -> str:
+        return self.settings.method.name
 
 
 def plan(
-    out: Path, method: str, phases: Sequence[int], seeds: Sequence[int], *, ceiling: bool
+    out: Path, settings: RunSettings, phases: Sequence[int], seeds: Sequence[int], *, ceiling: bool
 ) -> list[Job]:
-    """All runs, the ceiling behind each. A single one goes into ``out`` itself, its ceiling into
-    ``out/ub``; several have folders that are named after them."""
-    methods = [method, CEILING] if ceiling and method != CEILING else [method]
+    """Runs for all numbers of phases and seeds, each followed by its ceiling.
+
+    A single run goes into ``out`` itself and its ceiling into ``out/ub``. Several runs have folders
+    with their names.
+    """
+    methods = [settings]
+    if ceiling and settings.method.name != CEILING:
+        methods.append(replace(settings, method=get_method(CEILING), options=None))
     alone = len(phases) == len(seeds) == 1
-    return [
-        Job(name, count, seed, _folder(out, method, name, count, seed, alone))
-        for count in phases
-        for seed in seeds
-        for name in methods
-    ]
-
-
-def _folder(out: Path, method: str, name: str, phases: int, seed: int, alone: bool) -> Path:
-    if alone:
-        return out if name == method else out / name
-    return out / f"{name}-{phases}phases-seed{seed}"
+    jobs = []
+    for count in phases:
+        for seed in seeds:
+            for one in methods:
+                name = one.method.name
+                folder = out / f"{name}-{count}phases-seed{seed}"
+                if alone:
+                    folder = out if one is settings else out / name
+                jobs.append(Job(replace(one, phases=count, seed=seed), folder))
+    return jobs
 
 
 def study(
@@ -56,20 +61,21 @@ def study(
     jobs: Sequence[Job],
     out: Path,
     *,
+    resume: bool = False,
     before: Callable[[Job, PlannedRun], None] | None = None,
     report: Report | None = None,
-    **settings: Any,
 ) -> list[Result]:
     """Carry out all ``jobs`` and leave ``accuracy.png`` in ``out``; with several also
     ``summary.json``: the rows of the table, means and deviations over seeds.
 
-    Runs share the phases that they have in common, in ``out/phases``. ``settings`` are those of
-    `drrpack.trainers.incremental.protocol.plan_run`. What any of them would be refused for is
-    raised before the first one trains: what `plan_run` and `check_runs` raise.
+    Runs share the phases that they have in common, in ``out/phases``. What any of them would be
+    refused for is raised before the first one trains: what `plan_run` and `check_runs` raise.
     """
-    shared = out / "phases" if len({(job.phases, job.seed) for job in jobs}) > 1 else None
-    figure_class()  # for the plot at the end
-    planned = [_planned(data, job, shared, settings) for job in jobs]
+    several = len({(job.settings.phases, job.settings.seed) for job in jobs}) > 1
+    shared = out / "phases" if several else None
+    planned = [
+        plan_run(data, job.settings, job.folder, resume=resume, checkpoints=shared) for job in jobs
+    ]
     check_runs(planned)
     results = []
     for job, one in zip(jobs, planned, strict=True):
@@ -77,29 +83,13 @@ def study(
             before(job, one)
         with logged(job.folder, report) as told:
             results.append(carry_out_run(one, told))
-    if shared is not None:
-        write_json(out / "summary.json", {"rows": table(results)})
+    if several:
+        write_json(out / "summary.json", {"rows": [row.to_json() for row in table(results)]})
     plot(results, out / "accuracy.png")
     return results
 
 
-def _planned(
-    data: PhaseData, job: Job, shared: Path | None, settings: Mapping[str, Any]
-) -> PlannedRun:
-    own: dict[str, Any] = {"phases": job.phases, "seed": job.seed, "out": job.folder}
-    return plan_run(data, job.method, checkpoints=shared, **own, **settings)
-
-
-def numbers(text: str, option: str) -> list[int]:
-    """``5,10,25`` as numbers; raises OptionError."""
-    parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdecimal() for part in parts) or len(set(parts)) < len(parts):
-        raise OptionError(f"{option} {text}: give a number, or several with commas, such as 5,10")
-    return [int(part) for part in parts]
-
-
 def by_phases(results: Sequence[Result]) -> Iterator[tuple[int, list[Result]]]:
     """Results by their number of phases, in the order in which they come."""
-    counts = dict.fromkeys(len(result["phases"]) - 1 for result in results)
-    for count in counts:
-        yield count, [result for result in results if len(result["phases"]) - 1 == count]
+    for count in dict.fromkeys(result.phase_count for result in results):
+        yield count, [result for result in results if result.phase_count == count]

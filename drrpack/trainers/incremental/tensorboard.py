@@ -30,7 +30,10 @@ def logged(out: Path, report: Report | None) -> Iterator[Report | None]:
                 writers.append(stack.enter_context(SummaryWriter(str(out / FOLDER))))
             if at.loss is not None:
                 step = round(1000 * at.phase_fraction)
-                writers[0].add_scalar(f"loss/phase {at.phase}", at.loss, step)
+                where = f"phase {at.phase} {at.stage}".rstrip()
+                writers[0].add_scalar(f"loss/{where}", at.loss, step)
+                for name, value in at.terms.items():
+                    writers[0].add_scalar(f"{name}/{where}", value, step)
             if at.accuracy is not None:
                 writers[0].add_scalar("accuracy", at.accuracy, at.classes_seen)
             if report is not None:

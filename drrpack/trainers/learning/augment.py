@@ -1,4 +1,9 @@
-"""Random flip and crop of whole batches, on the device that holds the pixels."""
+"""Random flip and crop of whole batches, on the device that holds the pixels.
+
+torchvision's transforms draw once for a batch or once for a picture on the CPU, from the global
+random state. Here each image of a batch on a GPU has a draw of its own, which comes from a seed and
+can be used again for the raw image behind a reconstruction.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a classifier is trained: the paper's recipe to the letter, and a fast one."""
+"""Training recipes of classifiers: the paper's, exactly as published, and a fast one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from drrpack.core.errors import OptionError
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that decides a training but the data, the seed and the device."""
+    """Everything that affects a training except the data, the seed and the device."""
 
     name: str
     epochs: int
@@ -72,15 +72,22 @@ def get_recipe(name: str, epochs: int | None = None, width: int | None = None) -
     recipe = RECIPES[name]
     if (epochs is not None and epochs < 1) or (width is not None and width < 1):
         raise OptionError(f"epochs and width must be 1 or more, not epochs={epochs}, width={width}")
-    if epochs is not None and epochs != recipe.epochs:
-        scale = epochs / recipe.epochs
-        recipe = replace(
-            recipe,
-            epochs=epochs,
-            warmup_epochs=recipe.warmup_epochs * scale,
-            milestones=tuple(milestone * scale for milestone in recipe.milestones),
-        )
+    if epochs is not None:
+        recipe = stretched(recipe, epochs)
     return recipe if width is None else replace(recipe, width=width)
+
+
+def stretched(recipe: Recipe, epochs: int) -> Recipe:
+    """``recipe`` over another number of epochs: milestones and warm-up in proportion."""
+    if epochs == recipe.epochs:
+        return recipe
+    scale = epochs / recipe.epochs
+    return replace(
+        recipe,
+        epochs=epochs,
+        warmup_epochs=recipe.warmup_epochs * scale,
+        milestones=tuple(milestone * scale for milestone in recipe.milestones),
+    )
 
 
 def recipe_changes(recipe: Recipe) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,15 +13,16 @@ from small_models import (
     SMALL,
     check_codec,
     filled_message,
-    small_bitswap,
+    small_network,
     structured_codes,
 )
 
 from drrpack.core import ans
-from drrpack.core.entropy import bitswap
-from drrpack.core.entropy.bitswap import _log2_mass, expected_bits, group_codec
-from drrpack.core.entropy.code_model import BitSwap, LevelModel, Places
-from drrpack.core.exact import exact_arithmetic, freeze, thaw
+from drrpack.core.entropy.bitswap import BitSwapNetwork, _log2_mass
+from drrpack.core.entropy.likelihood import Places
+from drrpack.core.entropy.phased import LevelNetwork, PhasedNetwork
+from drrpack.core.exact import exact_arithmetic
+from drrpack.core.freezing import freeze, thaw
 from drrpack.core.phases import SIDES
 from drrpack.core.probability import PRECISION, Logistic
 
@@ -38,7 +40,7 @@ def grids(shape: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int]]:
 def test_both_levels_round_trip(
     shape: tuple[int, int], streams: int, images: int, lanes: int
 ) -> None:
-    network = small_bitswap()
+    network = small_network()
     rng = np.random.default_rng(0)
     top_shape, bottom_shape = grids(shape)
     top = rng.integers(0, 32, (streams, images, *top_shape))
@@ -46,34 +48,34 @@ def test_both_levels_round_trip(
     message = filled_message(streams, lanes, 3000, ragged=True)
     above = torch.from_numpy(top.reshape(-1, *top_shape))
     with exact_arithmetic(CPU):
-        check_codec(group_codec(network.top, top.shape, None), message, top)
-        check_codec(group_codec(network.bottom, bottom.shape, above), message, bottom)
+        check_codec(network.top.coder(top.shape, None), message, top)
+        check_codec(network.bottom.coder(bottom.shape, above), message, bottom)
 
 
 def test_the_top_matters_to_the_bottom() -> None:
-    network = small_bitswap()
+    network = small_network()
     rng = np.random.default_rng(0)
     codes = rng.integers(0, 32, (1, 2, 4, 4))
     words = []
     for seed in (1, 2):
         top = torch.from_numpy(np.random.default_rng(seed).integers(0, 32, (2, 2, 2)))
         with exact_arithmetic(CPU):
-            codec = group_codec(network.bottom, codes.shape, top)
+            codec = network.bottom.coder(codes.shape, top)
             words.append(check_codec(codec, filled_message(1, 2, 2000), codes)[0])
     assert len(words[0]) != len(words[1]) or (words[0] != words[1]).any()
 
 
 def test_the_network_must_be_frozen() -> None:
-    model = BitSwap(SMALL).top
-    with exact_arithmetic(CPU):
-        codec = group_codec(model, (1, 1, 2, 2), None)
-        with pytest.raises(AssertionError, match="freeze"):
-            codec.push(filled_message(1, 1, 500), np.zeros((1, 1, 2, 2), dtype=np.int64))
+    nothing = np.zeros((1, 1, 2, 2), dtype=np.int64)
+    for config in (SMALL, CONTEXT):
+        model = config.network().top
+        with exact_arithmetic(CPU), pytest.raises(AssertionError, match="freeze"):
+            model.coder((1, 1, 2, 2), None).push(filled_message(1, 1, 500), nothing)
 
 
 @pytest.mark.parametrize("level", ["top", "bottom"])
 def test_a_prediction_sees_only_earlier_phases(level: str) -> None:
-    model = getattr(small_bitswap(), level)
+    model = getattr(small_network(), level)
     rng = np.random.default_rng(0)
     codes = torch.from_numpy(rng.integers(0, 32, (1, 8, 8)))
     latent = torch.zeros(1, model.channels, 8, 8)
@@ -96,13 +98,13 @@ def test_a_prediction_sees_only_earlier_phases(level: str) -> None:
 
 @pytest.mark.parametrize("level", ["top", "bottom"])
 def test_a_frozen_model_says_what_it_said_in_fitting(level: str) -> None:
-    frozen, fitted = small_bitswap(config=CONTEXT), small_bitswap(config=CONTEXT)
+    frozen, fitted = small_network(config=CONTEXT), small_network(config=CONTEXT)
     thaw(fitted)
     rng = np.random.default_rng(0)
     codes = torch.from_numpy(rng.integers(0, 32, (3, 8, 8)))
     above = torch.from_numpy(rng.integers(0, 32, (3, 4, 4)))
 
-    def logits(network: BitSwap, number: int) -> torch.Tensor:
+    def logits(network: PhasedNetwork, number: int) -> torch.Tensor:
         model = getattr(network, level)
         context = None if model.context is None else model.context(above)
         out: torch.Tensor = model.logits(model.places(number, codes, None, context))
@@ -114,7 +116,7 @@ def test_a_frozen_model_says_what_it_said_in_fitting(level: str) -> None:
 
 @pytest.mark.parametrize("level", ["top", "bottom"])
 def test_phases_side_by_side_are_phases_one_by_one(level: str) -> None:
-    model = getattr(small_bitswap(), level)
+    model = getattr(small_network(), level)
     rng = np.random.default_rng(0)
     codes = torch.from_numpy(rng.integers(0, 32, (3, 5, 7)))
     latent = torch.from_numpy(rng.integers(-9, 9, (3, model.channels, 5, 7))).float()
@@ -134,7 +136,7 @@ def test_a_codebook_gives_the_start_its_geometry() -> None:
     torch.manual_seed(0)
     codebook = 3.0 * torch.randn(32, 12) + 5.0
     codebook[7] = codebook[3] + 0.01
-    network = BitSwap(SMALL)
+    network = BitSwapNetwork(SMALL)
     frequency = torch.arange(1.0, 33.0)
     network.start_from((codebook, codebook), (frequency, frequency))
     table = network.top.embedding.weight.detach()
@@ -154,10 +156,10 @@ def test_a_codebook_gives_the_start_its_geometry() -> None:
 
 
 def test_the_last_prior_comes_back() -> None:
-    model = small_bitswap().top
+    model = small_network().top
     kept = model.last_integers()
     assert kept.any()
-    other = small_bitswap(seed=5).top
+    other = small_network(seed=5).top
     other.load_last(kept.astype(np.int16))
     np.testing.assert_array_equal(other.last_integers(), kept)
 
@@ -165,29 +167,29 @@ def test_the_last_prior_comes_back() -> None:
 # --- the loss is the size ---
 
 
-def briefly_fitted(codes: torch.Tensor, tops: torch.Tensor | None, steps: int = 60) -> LevelModel:
+def briefly_fitted(codes: torch.Tensor, tops: torch.Tensor | None, steps: int = 60) -> LevelNetwork:
     """A level after a few steps on (n, H, W) codes, frozen."""
     torch.manual_seed(0)
-    network = BitSwap(SMALL)
+    network = BitSwapNetwork(SMALL)
     model = network.top if tops is None else network.bottom
     generator = torch.Generator().manual_seed(0)
     optimiser = torch.optim.Adam(model.parameters(), lr=1e-2)
     for _ in range(steps):
         pick = torch.randint(len(codes), (32,), generator=generator)
-        bits = expected_bits(model, codes[pick], None if tops is None else tops[pick], generator)
+        bits = model.expected_bits(codes[pick], None if tops is None else tops[pick], generator)
         optimiser.zero_grad()
-        (bits[0].mean() + bits[1].mean()).backward()
+        bits.mean().backward()
         optimiser.step()
     freeze(model)
     return model
 
 
-def coded_bits(model: LevelModel, codes: np.ndarray, tops: torch.Tensor | None) -> float:
+def coded_bits(model: LevelNetwork, codes: np.ndarray, tops: torch.Tensor | None) -> float:
     """Net bits of (streams, images, H, W) on a stack that is full already."""
     message = filled_message(len(codes), 8, 3000)
     before = content_bits(message)
     with exact_arithmetic(CPU):
-        message = group_codec(model, codes.shape, tops).push(message, codes)
+        message = model.coder(codes.shape, tops).push(message, codes)
     return content_bits(message) - before
 
 
@@ -207,10 +209,7 @@ def test_coded_size_is_the_expected_size(level: str, fitted: bool) -> None:
     actual = coded_bits(model, np.stack(codes), tops)
     generator = torch.Generator().manual_seed(3)
     with torch.no_grad():
-        samples = [
-            sum(part.sum() for part in expected_bits(model, flat, tops, generator))
-            for _ in range(8)
-        ]
+        samples = [model.expected_bits(flat, tops, generator).sum() for _ in range(8)]
     expected = float(torch.stack(samples).mean())
     # the coder has a floor for latents far from where p puts them, which happens before fitting
     assert math.isclose(actual, expected, rel_tol=0.02 if fitted else 0.04)
@@ -220,19 +219,16 @@ def test_coded_size_is_the_expected_size(level: str, fitted: bool) -> None:
 
 
 @pytest.mark.parametrize("side", SIDES)
-def test_counting_some_images_is_right_on_average(
-    side: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_counting_some_images_is_right_on_average(side: int) -> None:
     torch.manual_seed(0)
-    model = LevelModel(SMALL, SMALL.top_channels, side, conditioned=False)
+    model = LevelNetwork(replace(CONTEXT, top_cell=side), conditioned=False)
     codes = torch.from_numpy(structured_codes([24], (8, 8), 32)[0])
     noise = torch.Generator()
 
     def bits(counted: int) -> float:
-        monkeypatch.setattr(bitswap, "COUNTED", counted)
         with torch.no_grad():
             samples = [
-                expected_bits(model, codes, None, noise.manual_seed(seed))[0].mean()
+                model.code_bits(codes, None, None, noise.manual_seed(seed), counted).mean()
                 for seed in range(40)
             ]
         return float(torch.stack(samples).mean())

@@ -60,7 +60,7 @@ def refused(path: Path, match: str, **options: Any) -> None:
 
 def test_outputs_that_cant_be_written(tmp_path: Path, small: Path) -> None:
     before = small.read_bytes()
-    refused(small, "--force")
+    refused(small, "`force=True`")
     assert small.read_bytes() == before
     refused(tmp_path / "no" / "mem.drr", "create it first")
     refused(tmp_path, "is a folder", overwrite=True)

@@ -102,7 +102,7 @@ def test_a_pgm_of_16_bits_may_use_fewer(tmp_path: Path) -> None:
     path.parent.mkdir()
     path.write_bytes(b"P5 16 16 65535\n" + values.astype(">u2").tobytes())
     (remark,) = open_source(tmp_path).remarks
-    assert "--depth 12" in remark
+    assert "`depth=12`" in remark
     assert np.abs(grey(tmp_path, depth=12) - values / 4095 * 255).max() <= 0.5
 
 
@@ -121,7 +121,7 @@ def test_signed_integers(tmp_path: Path, dtype: Any, order: str) -> None:
     write_tiff(tmp_path / "c" / "0.tif", values, order=order)
     np.testing.assert_array_equal(grey(tmp_path, value_range=(-128, 127)), RAMP)
     refused(tmp_path, f"signed {8 * values.dtype.itemsize}-bit integers", "no fixed range")
-    refused(tmp_path, "has values from -128 to 127, expected 0 to 255 (--depth 8)", depth=8)
+    refused(tmp_path, "has values from -128 to 127, expected 0 to 255 (`depth=8`)", depth=8)
 
 
 def test_beyond_a_range_is_cut_off_and_beyond_a_depth_refused(tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_beyond_a_range_is_cut_off_and_beyond_a_depth_refused(tmp_path: Path) ->
     write_tiff(tmp_path / "c" / "0.tif", values)
     found = grey(tmp_path, value_range=(100, 200))
     np.testing.assert_array_equal(found, [[0, 0, 255], [255, 128, 255]])
-    refused(tmp_path, "0.tif: has values from 0 to 65535", "(--depth 12)", depth=12)
+    refused(tmp_path, "0.tif: has values from 0 to 65535", "(`depth=12`)", depth=12)
 
 
 def test_floats(tmp_path: Path) -> None:
@@ -190,7 +190,7 @@ def test_dim_sources_are_told_of_once(tmp_path: Path) -> None:
     for number in range(3):
         write_tiff(tmp_path / "c" / f"{number}.tif", (RAMP * 16).astype(np.uint16))
     (remark,) = open_source(tmp_path).remarks
-    assert "3 pictures" in remark and "--depth 12" in remark
+    assert "3 pictures" in remark and "`depth=12`" in remark
     write_tiff(tmp_path / "c" / "3.tif", (RAMP * 257).astype(np.uint16))
     assert not open_source(tmp_path).remarks
 
@@ -198,5 +198,5 @@ def test_dim_sources_are_told_of_once(tmp_path: Path) -> None:
 def test_an_option_that_does_nothing(tmp_path: Path) -> None:
     save(tmp_path / "c" / "0.png")
     (remark,) = open_source(tmp_path, depth=12).remarks
-    assert "--depth 12 does nothing" in remark
+    assert "`depth=12` does nothing" in remark
     np.testing.assert_array_equal(only(tmp_path, depth=12), only(tmp_path))

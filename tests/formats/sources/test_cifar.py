@@ -116,7 +116,7 @@ def test_cifar_one_split(cifar100: Path) -> None:
     assert source.images_per_class == (4, 4, 3) and len(source.load_all("test")[1]) == 5
     (cifar100 / "test").unlink()
     assert not open_source(cifar100, splits=["train"]).has_test
-    refused(cifar100, str(cifar100 / "test"), "No such file", "--download cifar100")
+    refused(cifar100, str(cifar100 / "test"), "No such file", "`download='cifar100'`")
 
 
 def test_cifar_digest(cifar100: Path, tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ def test_a_malicious_pickle_is_not_run(cifar100: Path, tmp_path: Path) -> None:
     for name in ("train", "test", "meta"):
         content = (cifar100 / name).read_bytes()
         pickled(cifar100 / name, {b"data": Malicious()})
-        refused(cifar100, str(cifar100 / name), "mkdir", "not run", "--download cifar100")
+        refused(cifar100, str(cifar100 / name), "mkdir", "not run", "`download='cifar100'`")
         (cifar100 / name).write_bytes(content)
     assert not (tmp_path / "owned").exists()
 
@@ -180,7 +180,7 @@ def test_cifar_not_as_it_must(cifar100: Path, name: str, content: object, found:
 @pytest.mark.parametrize("keep", [0, 1, 100, 5000])
 def test_cifar_truncated(cifar100: Path, keep: int) -> None:
     (cifar100 / "train").write_bytes((cifar100 / "train").read_bytes()[:keep])
-    refused(cifar100, str(cifar100 / "train"), "--download cifar100")
+    refused(cifar100, str(cifar100 / "train"), "`download='cifar100'`")
 
 
 class FakeDataset:
@@ -215,5 +215,5 @@ def test_download_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: 
 
 
 def test_download_of_something_else(tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match=r"--download mnist: .* one of cifar10, cifar100"):
+    with pytest.raises(OptionError, match=r"`download='mnist'`: .* one of cifar10, cifar100"):
         download("mnist", tmp_path)

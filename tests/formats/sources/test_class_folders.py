@@ -20,7 +20,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_missing(tmp_path: Path) -> None:
-    refused(tmp_path / "none", str(tmp_path / "none"), "no such folder", "--download cifar100")
+    refused(tmp_path / "none", str(tmp_path / "none"), "no such folder", "`download='cifar100'`")
 
 
 def test_a_file(folder: Path) -> None:
@@ -138,7 +138,7 @@ def test_a_link_to_a_split_that_is_gone(tmp_path: Path, folder: Path, name: str)
 
 def test_a_link_to_a_picture_that_is_gone_is_a_bad_picture(folder: Path) -> None:
     (folder / "cat" / "2.png").symlink_to(folder / "gone.png")
-    refused(folder, str(folder / "cat" / "2.png"), "--skip-bad")
+    refused(folder, str(folder / "cat" / "2.png"), "`skip_bad=True`")
     source = open_source(folder, skip_bad=True)
     assert source.images_per_class == (2, 2) and len(source.bad) == 1
 
@@ -154,13 +154,13 @@ def test_what_is_no_folder_does_no_harm(folder: Path) -> None:
 def test_mixed_sizes(folder: Path) -> None:
     save(folder / "dog" / "2.png", noise(9, 30, 3))
     first, other = folder / "cat" / "0.png", folder / "dog" / "2.png"
-    refused(folder, f"{first} (8 x 8)", f"{other} (30 x 9)", "2 sizes", "--size N")
+    refused(folder, f"{first} (8 x 8)", f"{other} (30 x 9)", "2 sizes", "`size=N`")
 
 
 def test_mixed_sizes_between_splits(tmp_path: Path, folder: Path) -> None:
     shutil.copytree(folder, tmp_path / "both" / "train")
     save(tmp_path / "both" / "val" / "dog" / "0.png", noise(9, 8, 3))
-    refused(tmp_path / "both", "(8 x 8)", "(8 x 9)", "--size N")
+    refused(tmp_path / "both", "(8 x 8)", "(8 x 9)", "`size=N`")
 
 
 def test_permission_denied(folder: Path) -> None:

@@ -177,7 +177,7 @@ def test_size_brings_mixed_pictures_together(folder: Path) -> None:
 
 @pytest.mark.parametrize("size", [0, -3])
 def test_size_below_one(folder: Path, size: int) -> None:
-    with pytest.raises(OptionError, match=f"--size {size}: expected 1 or more"):
+    with pytest.raises(OptionError, match=f"`size={size}`: expected 1 or more"):
         open_source(folder, size=size)
 
 
@@ -239,7 +239,7 @@ BAD_FILES: list[tuple[Callable[[Path], None], str]] = [
 def test_bad_files(folder: Path, make: Callable[[Path], None], reason: str) -> None:
     bad = folder / "cat" / "0bad"
     make(bad)
-    refused(folder, f"{bad}: ", reason, "1 of 5 files", "JPEG", "--skip-bad")
+    refused(folder, f"{bad}: ", reason, "1 of 5 files", "JPEG", "`skip_bad=True`")
     source = open_source(folder, skip_bad=True)
     assert [image.path for image in source.bad] == [bad]
     assert reason in source.bad[0].reason

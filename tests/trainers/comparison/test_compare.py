@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from small_models import CONTEXT, SMALL, small_bitswap, small_vqvae, structured_codes
+from small_models import CONTEXT, SMALL, small_model, small_vqvae, structured_codes
 
-from drrpack.core.codec import ClassCodes, encode_images, finish, lay_out
+from drrpack.core.codec import encode_images, finish, lay_out
+from drrpack.core.codes import Codes
 from drrpack.core.errors import CorruptError, OptionError, OutputError, ReadError, SourceError
+from drrpack.core.progress import Notice, Step
 from drrpack.formats.container import Reader
 from drrpack.formats.memory import load_codec
 from drrpack.formats.sources.source import Source, open_source
@@ -163,8 +165,8 @@ def source(digits_folder: Path) -> Source:
 
 
 @pytest.fixture(scope="module")
-def codec(digits_drr: Path) -> compare.Codec:
-    with Reader(digits_drr) as reader:
+def codec(bitswap_drr: Path) -> compare.Codec:
+    with Reader(bitswap_drr) as reader:
         return load_codec(reader, CPU)
 
 
@@ -198,14 +200,13 @@ def test_all_that_can_be_is_measured(compared: Comparison) -> None:
     assert again["choices"][-1]["bytes_an_image"] == thin.bytes_an_image(120)
 
 
-def test_the_bits_of_the_model_are_those_of_the_streams(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_bits_of_the_model_are_those_of_the_streams() -> None:
     """Beyond the plain images, few with few lanes, and a few bytes for each stream. With latents
     they are so on average alone, and for codes as the model expects them: see test_bitswap.py."""
-    monkeypatch.setattr("drrpack.core.streams.WIDTHS", ((4, 2),))
     tops, bottoms = (structured_codes([400], shape, 32)[0] for shape in ((4, 4), (8, 8)))
-    codes = ClassCodes(tops, bottoms)
-    context = finish(small_vqvae(), small_bitswap(config=CONTEXT), codes, CPU)
-    context, (made,) = lay_out(context, [codes])
+    codes = Codes.of(tops, bottoms)
+    context = finish(small_vqvae(), small_model(codes, CONTEXT), codes, CPU)
+    context, (made,) = lay_out(context, [codes], widths=[(4, 2)])
     coded = 4 * (len(made.top) + len(made.bottom)) / len(codes)
     plain = context.top.layout.plain_images
     assert plain < 12
@@ -216,9 +217,9 @@ def test_a_memory_in_all_its_qualities(source: Source, monkeypatch: pytest.Monke
     """A context model chooses codes, for Bit-Swap too; the default quality comes first."""
     monkeypatch.setattr("drrpack.core.rdoq._UNIT", 1)  # random networks ask for strong incentives
     images = np.concatenate([source.load(c) for c in (0, 1)])
+    codes = small_codes(images)
     codecs = [
-        finish(small_vqvae(), small_bitswap(config=config), small_codes(images), CPU)
-        for config in (CONTEXT, SMALL)
+        finish(small_vqvae(), small_model(codes, config), codes, CPU) for config in (CONTEXT, SMALL)
     ]
     comparison = compare.compare(source, codecs, [0, 1], 40, lambda _: None)
     whole = comparison.of("DRR")
@@ -227,7 +228,7 @@ def test_a_memory_in_all_its_qualities(source: Source, monkeypatch: pytest.Monke
     assert len({choice.image_bytes for choice in whole}) == 3
 
 
-def small_codes(images: np.ndarray) -> ClassCodes:
+def small_codes(images: np.ndarray) -> Codes:
     return encode_images(small_vqvae(), images)
 
 
@@ -295,7 +296,7 @@ def test_webp_is_judged_between_whole_qualities(source: Source) -> None:
 def test_accuracy_of_what_comes_back(
     compared: Comparison, source: Source, codec: compare.Codec
 ) -> None:
-    plan, told = TrainPlan(CPU, epochs=2, width=2, seeds=2), list[str]()
+    plan, told = TrainPlan(CPU, epochs=2, width=2, seeds=2), list[Step | Notice]()
     trained = with_accuracy(compared, source, [codec], range(2, 6), plan, told.append)
     measured = [choice for choice in trained.choices if choice.accuracy is not None]
     assert {choice.family for choice in measured} == {
@@ -306,8 +307,9 @@ def test_accuracy_of_what_comes_back(
     assert all(
         0 <= c.accuracy <= 100 and c.accuracy_std is not None for c in measured if c.accuracy
     )
-    assert [line for line in told if ":" not in line][:2] == ["raw", "DRR q100"]
-    assert [line.split(":")[0] for line in told if ":" in line] == told[::2]
+    assert [e.stage for e in told if isinstance(e, Step)][:2] == ["raw", "DRR q100"]
+    scores = [e.text.split(":")[0] for e in told if isinstance(e, Notice)]
+    assert scores == [e.stage for e in told if isinstance(e, Step)]
 
 
 def test_accuracies_that_are_known_are_not_trained_for_again(

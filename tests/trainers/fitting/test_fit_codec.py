@@ -9,15 +9,16 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from small_models import SMALL_VQVAE
-from tiny_memory import TINY_BITSWAP, TINY_PLAN, tiny_networks
+from small_models import SMALL_VQVAE, without_latents
+from tiny_memory import TINY_BITSWAP, TINY_PLAN, TINY_WIDTHS
 
 from drrpack.core.codec import Codec, lay_out
 from drrpack.formats import memory
 from drrpack.formats.sources.source import open_source
 from drrpack.trainers.fitting.choice import expected_bytes
-from drrpack.trainers.fitting.codec import FitPlan, fit_codec
+from drrpack.trainers.fitting.codec import fit_codec
 from drrpack.trainers.fitting.loop import Budget, FitProgress
+from drrpack.trainers.fitting.plan import FitPlan
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -38,8 +39,7 @@ LABELS = np.repeat([0, 1], 30)
 
 
 def fitted(images: NDArray[np.uint8], plan: FitPlan) -> Codec:
-    with tiny_networks():
-        return fit_codec(images, plan, labels=LABELS)[0][0]
+    return fit_codec(images, plan, labels=LABELS)[0][0]
 
 
 def weights(codec: Codec) -> tuple[bytes, bytes]:
@@ -56,8 +56,7 @@ def test_the_codec_codes_what_it_was_fitted_on(
     undisturbed: Codec, images: NDArray[np.uint8]
 ) -> None:
     codes = [undisturbed.encode(images[:30]), undisturbed.encode(images[30:])]
-    with tiny_networks():
-        codec, made = lay_out(undisturbed, codes)  # decodes it, and compares
+    codec, made = lay_out(undisturbed, codes, TINY_WIDTHS)  # decodes it, and compares
     assert codec.top.layout.plain_images < 30
     assert [streams.images for streams in made] == [30, 30]
 
@@ -67,8 +66,7 @@ def test_a_layout_that_cant_be_paid_for_is_made_anew(
 ) -> None:
     codes = [undisturbed.encode(images[:30]), undisturbed.encode(images[30:])]
     monkeypatch.setattr("drrpack.core.streams.plain_images_needed", lambda *_: 0)  # too few
-    with tiny_networks():
-        codec, made = lay_out(undisturbed, codes)
+    codec, made = lay_out(undisturbed, codes, TINY_WIDTHS)
     assert codec.top.layout.plain_images > 0
     assert codec.decompress(made, (4, 4))[1].digest == codes[1].digest
 
@@ -86,8 +84,7 @@ def test_what_is_used_is_what_is_stored(undisturbed: Codec) -> None:
 def test_log_and_reports(images: NDArray[np.uint8], labelled: bool) -> None:
     reports: list[FitProgress] = []
     labels = LABELS[22:38] if labelled else np.zeros(16, np.int64)
-    with tiny_networks():
-        _, log = fit_codec(images[22:38], plan_of(), reports.append, labels)
+    _, log = fit_codec(images[22:38], plan_of(), reports.append, labels)
     stages = list(dict.fromkeys(report.stage for report in reports))
     assert stages == [*["features"][: int(labelled)], "VQ-VAE", "bitswap top", "bitswap bottom"]
     assert {"steps", "epochs", "seconds", "psnr_db"} <= set(log["vqvae"])
@@ -97,8 +94,7 @@ def test_log_and_reports(images: NDArray[np.uint8], labelled: bool) -> None:
 
 
 def test_labels_matter(undisturbed: Codec, images: NDArray[np.uint8]) -> None:
-    with tiny_networks():
-        (plain,), _ = fit_codec(images, plan_of())
+    (plain,), _ = fit_codec(images, plan_of())
     assert weights(plain)[0] != weights(undisturbed)[0]
 
 
@@ -127,26 +123,26 @@ def test_checkpoints_are_of_these_data_and_this_network(
 
 
 def test_two_entropy_models_share_a_vqvae(images: NDArray[np.uint8]) -> None:
-    plan = replace(plan_of(), entropy=(replace(TINY_BITSWAP, latents=0), TINY_BITSWAP))
-    with tiny_networks():
-        (context, bitswap), log = fit_codec(images, plan)
-        codes = [context.encode(images)]
-        for codec in (context, bitswap):
-            lay_out(codec, codes)  # decodes it, and compares
+    plan = replace(plan_of(), entropy=(without_latents(TINY_BITSWAP), TINY_BITSWAP))
+    (context, bitswap), log = fit_codec(images, plan)
+    codes = [context.encode(images)]
+    for codec in (context, bitswap):
+        lay_out(codec, codes, TINY_WIDTHS)  # decodes it, and compares
     assert weights(context)[0] == weights(bitswap)[0]
-    assert [codec.bitswap.config.kind for codec in (context, bitswap)] == ["context", "bitswap"]
+    assert [codec.entropy.kind for codec in (context, bitswap)] == ["context", "bitswap"]
     stages = ("context", "thrifty", "bitswap")
     levels = [f"{stage}_{level}" for stage in stages for level in ("top", "bottom")]
     assert list(log) == ["vqvae", *levels, "decoder"]
-    first, second = (codec.bitswap.top.likelihood.leave.weight for codec in (context, bitswap))
+    first, second = (
+        codec.entropy.network.top.likelihood.leave.weight for codec in (context, bitswap)
+    )
     near = (first - second).norm() / first.norm()
     assert 0 < near < 0.1, "the second begins with what the first has learned"
 
 
 def test_the_best_quality_is_not_fitted_to_thrift(images: NDArray[np.uint8]) -> None:
-    context = replace(TINY_BITSWAP, latents=0)
-    with tiny_networks():
-        _, log = fit_codec(images, replace(plan_of(), entropy=(context,), quality=100))
+    context = without_latents(TINY_BITSWAP)
+    _, log = fit_codec(images, replace(plan_of(), entropy=(context,), quality=100))
     assert list(log) == ["vqvae", "context_top", "context_bottom"]
 
 
@@ -172,7 +168,7 @@ def test_a_wide_start_is_narrowed(images: NDArray[np.uint8]) -> None:
         entropy=(replace(TINY_BITSWAP, embedding=4),),
     )
     further = fitted(images, replace(narrow, start=[start]))
-    assert further.vqvae.config.embedding == further.bitswap.config.embedding == 4
+    assert further.vqvae.config.embedding == further.entropy.network.config.embedding == 4
     before, after = quality(start, images), quality(further, images)
     anew = quality(fitted(images, narrow), images)
     assert after[0] < 1.02 * before[0]
@@ -187,4 +183,4 @@ def test_a_start_of_another_grid_and_size(images: NDArray[np.uint8]) -> None:
     start = fitted(images, halves)
     further = fitted(images, replace(plan_of(), start=[start]))
     assert further.vqvae.config == SMALL_VQVAE
-    assert further.bitswap.config == TINY_BITSWAP
+    assert further.entropy.network.config == TINY_BITSWAP

@@ -9,16 +9,17 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from tiny_memory import TINY_BITSWAP, TINY_PLAN, tiny_networks
+from small_models import without_latents
+from tiny_memory import TINY_BITSWAP, TINY_PLAN
 
-from drrpack.core.codec import Codec
-from drrpack.core.rdoq import with_quality
+from drrpack.core.codec import Codec, with_quality
 from drrpack.core.vqvae import grid_bits, rounded
 from drrpack.formats.sources.source import open_source
 from drrpack.trainers.comparison.quality import psnr_db
 from drrpack.trainers.fitting import decoder as module
-from drrpack.trainers.fitting.codec import FitPlan, fit_codec, fit_decoder
+from drrpack.trainers.fitting.codec import fit_codec, fit_decoder
 from drrpack.trainers.fitting.loop import Budget
+from drrpack.trainers.fitting.plan import FitPlan
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -35,10 +36,9 @@ def images(digits_folder: Path) -> NDArray[np.uint8]:
 @pytest.fixture(scope="module")
 def start(images: NDArray[np.uint8]) -> list[Codec]:
     """A codec whose decoder has seen the nearest codes alone."""
-    context = replace(TINY_BITSWAP, latents=0)
+    context = without_latents(TINY_BITSWAP)
     plan = TINY_PLAN(Budget(epochs=20), torch.device("cpu"), quality=100, entropy=(context,))
-    with tiny_networks():
-        return fit_codec(images, plan)[0]
+    return fit_codec(images, plan)[0]
 
 
 def plan_of(start: list[Codec], epochs: int = 10, checkpoints: Path | None = None) -> FitPlan:
@@ -54,8 +54,7 @@ def decoded(codec: Codec, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def test_better_images_of_the_same_codes(start: list[Codec], images: NDArray[np.uint8]) -> None:
-    with tiny_networks():
-        (made,), log = fit_decoder(images, plan_of(start))
+    (made,), log = fit_decoder(images, plan_of(start))
     assert list(log) == ["decoder"] and {"steps", "psnr_db"} <= set(log["decoder"])
     before, after = (psnr_db(images, decoded(codec, images)) for codec in (start[0], made))
     assert after > before + 0.1
@@ -65,10 +64,9 @@ def test_better_images_of_the_same_codes(start: list[Codec], images: NDArray[np.
 
 def test_what_is_fitted_and_what_stays(start: list[Codec], images: NDArray[np.uint8]) -> None:
     before = {name: tensor.clone() for name, tensor in start[0].vqvae.state_dict().items()}
-    with tiny_networks():
-        (made,), log = fit_decoder(images, plan_of(start, epochs=20), labels=LABELS)
+    (made,), log = fit_decoder(images, plan_of(start, epochs=20), labels=LABELS)
     assert list(log) == ["features", "decoder"]
-    assert made.bitswap is start[0].bitswap
+    assert made.entropy.network is start[0].entropy.network
     for name, tensor in made.vqvae.state_dict().items():
         assert torch.equal(start[0].vqvae.state_dict()[name], before[name]), "the start is kept"
         assert torch.equal(tensor, rounded(tensor, grid_bits(made.vqvae.config, name))), name
@@ -79,9 +77,8 @@ def test_what_is_fitted_and_what_stays(start: list[Codec], images: NDArray[np.ui
 
 
 def test_labels_matter(start: list[Codec], images: NDArray[np.uint8]) -> None:
-    with tiny_networks():
-        (plain,), _ = fit_decoder(images, plan_of(start))
-        (seen,), _ = fit_decoder(images, plan_of(start), labels=LABELS)
+    (plain,), _ = fit_decoder(images, plan_of(start))
+    (seen,), _ = fit_decoder(images, plan_of(start), labels=LABELS)
     assert not np.array_equal(decoded(plain, images), decoded(seen, images))
 
 
@@ -104,12 +101,11 @@ def test_an_interrupted_fit_goes_on(
             raise Killed
         return step(self, *given)  # type: ignore[arg-type]
 
-    with tiny_networks():
-        (undisturbed,), _ = fit_decoder(images, replace(plan, checkpoints=None))
-        with monkeypatch.context() as patch:
-            patch.setattr(module.DecoderFit, "step", killed)
-            with pytest.raises(Killed):
-                fit_decoder(images, plan)
-        (resumed,), _ = fit_decoder(images, plan)
+    (undisturbed,), _ = fit_decoder(images, replace(plan, checkpoints=None))
+    with monkeypatch.context() as patch:
+        patch.setattr(module.DecoderFit, "step", killed)
+        with pytest.raises(Killed):
+            fit_decoder(images, plan)
+    (resumed,), _ = fit_decoder(images, plan)
     for name, tensor in undisturbed.vqvae.state_dict().items():
         assert torch.equal(tensor, resumed.vqvae.state_dict()[name]), name

@@ -7,7 +7,6 @@ import torch
 from small_models import small_vqvae
 
 from drrpack.core.vqvae import grid_bits, to_float
-from drrpack.trainers.fitting import features as fit_features
 from drrpack.trainers.fitting import vqvae as fit_vqvae
 from drrpack.trainers.fitting.features import FeatureFit, Features
 from drrpack.trainers.fitting.loop import Budget, fit
@@ -62,14 +61,13 @@ def test_gradients_reach_the_output_alone() -> None:
     assert wanted.grad is None and all(p.grad is None for p in seen.parameters())
 
 
-def test_it_learns_classes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_learns_classes() -> None:
     """Bright left half against bright right half would be mirrored: upper and lower it is."""
-    monkeypatch.setattr(fit_features, "WIDTH", 4)
     images, labels = pictures(64) // 2, torch.arange(64) % 2
     for image, label in zip(images, labels, strict=True):
         image[8 * int(label) : 8 * int(label) + 8] += 127
     torch.manual_seed(0)
-    task = FeatureFit(images, labels, CPU)
+    task = FeatureFit(images, labels, CPU, width=4)
     fit(task, torch.arange(64), Budget(epochs=12), batch_size=16, seed=0, fingerprint="")
     told = task.network.eval()((to_float(images)) * 2).argmax(1)
     assert (told == labels).float().mean() > 0.9

@@ -9,9 +9,10 @@ import torch
 from small_models import CONTEXT, SMALL, SMALL_VQVAE, small_vqvae
 from torch import Tensor
 
-from drrpack.core.entropy.code_model import BitSwap, BitSwapConfig
+from drrpack.core.entropy.bitswap import BitSwapLevel
+from drrpack.core.entropy.phased import PhasedConfig, PhasedNetwork
 from drrpack.core.vqvae import VQVAE
-from drrpack.trainers.fitting.narrow import narrow_bitswap, narrow_vqvae
+from drrpack.trainers.fitting.narrow import narrow_entropy, narrow_vqvae
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -62,10 +63,10 @@ def test_what_is_lost_is_small_where_dimensions_matter_little() -> None:
 
 
 @pytest.mark.parametrize("config", [SMALL, CONTEXT], ids=["bitswap", "context"])
-def test_an_entropy_model_predicts_as_before(config: BitSwapConfig) -> None:
+def test_an_entropy_model_predicts_as_before(config: PhasedConfig) -> None:
     """But for rounding: logits are in sixteenths of a bit."""
     torch.manual_seed(3)
-    wide = BitSwap(config)
+    wide = config.network()
     with torch.no_grad():
         for level in (wide.top, wide.bottom):
             level.embedding.weight.copy_(of_rank(level.embedding.weight, 1))
@@ -74,7 +75,7 @@ def test_an_entropy_model_predicts_as_before(config: BitSwapConfig) -> None:
         assert wide.bottom.context is not None
         context = wide.bottom.context.embedding
         context.weight.copy_(of_rank(context.weight, 1))
-    narrow = narrow_bitswap(wide, NARROW)
+    narrow = narrow_entropy(wide, NARROW)
     assert narrow.config == replace(config, embedding=NARROW)
     top = torch.randint(config.codebook_size, (8, 4, 4))
     bottom = torch.randint(config.codebook_size, (8, 8, 8))
@@ -84,12 +85,12 @@ def test_an_entropy_model_predicts_as_before(config: BitSwapConfig) -> None:
 
 
 @torch.no_grad()
-def logits(network: BitSwap, name: str, codes: Tensor, above: Tensor | None) -> Tensor:
+def logits(network: PhasedNetwork, name: str, codes: Tensor, above: Tensor | None) -> Tensor:
     """Of the last phase, which sees all others."""
     level = getattr(network, name)
     latent = None
     context = None if level.context is None else level.context(above)
-    if level.latents:
+    if isinstance(level, BitSwapLevel):
         latent, _ = level.posterior(0, codes, context)
     out: Tensor = level.logits(level.places(len(level.phases) - 1, codes, latent, context))
     return out

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_models import small_vqvae
 
-from drrpack.core.codec import ClassCodes
+from drrpack.core.codes import Codes
 from drrpack.trainers.incremental.exemplars import choose, features, herd
 
 
@@ -48,9 +48,9 @@ def test_images_without_features_do_no_harm() -> None:
     assert sorted(herd(np.zeros((4, 3)), 4).tolist()) == [0, 1, 2, 3]
 
 
-def codes(images: int) -> ClassCodes:
+def codes(images: int) -> Codes:
     rng = np.random.default_rng(0)
-    return ClassCodes(rng.integers(0, 32, (images, 2, 3)), rng.integers(0, 32, (images, 4, 6)))
+    return Codes.of(rng.integers(0, 32, (images, 2, 3)), rng.integers(0, 32, (images, 4, 6)))
 
 
 def test_features_are_mean_vectors_of_the_codes() -> None:

@@ -88,11 +88,11 @@ def test_a_source_that_has_moved(
     """As where the file was made on another machine."""
     folder = Path(shutil.copytree(digits_folder, tmp_path / "elsewhere"))
     remembered.unlink()
-    with pytest.raises(SourceError, match="--test DIR"):
+    with pytest.raises(SourceError, match="`test=DIR`"):
         MemoryData(own_drr)
     data = MemoryData(own_drr, test=folder / "test")
     assert not data.has_raw
-    with pytest.raises(SourceError, match="--source DIR"):
+    with pytest.raises(SourceError, match="`source=DIR`"):
         data.raw([0])
     data = MemoryData(own_drr, source=folder)
     assert data.has_raw and len(data.raw([0])[0]) == 30 and len(data.test([0])[0]) == 8

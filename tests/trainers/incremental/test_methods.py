@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from protocol_data import ORDER, SMALL, DigitsData, without_times
+from protocol_data import ORDER, SMALL, DigitsData, run, without_times
 from torch.nn import BatchNorm2d
 from torch.nn import functional as F
 from torchvision import transforms
@@ -18,19 +18,14 @@ from torchvision import transforms
 from drrpack.core.errors import OptionError
 from drrpack.formats import raw
 from drrpack.trainers.incremental.methods import METHODS, PhaseContext, get_method
-from drrpack.trainers.incremental.methods.base import Labelled
-from drrpack.trainers.incremental.methods.ib_drr import SIMILARITY_WEIGHT, information_back
-from drrpack.trainers.incremental.protocol import run
+from drrpack.trainers.incremental.methods.ib_drr import IBOptions, information_back
+from drrpack.trainers.incremental.phase_data import Labelled
 from drrpack.trainers.learning.augment import Draws
-from drrpack.trainers.learning.classifier import (
-    Batch,
-    cross_entropy,
-    new_network,
-    normalise,
-    smoothed,
-)
+from drrpack.trainers.learning.batches import Batch, normalise
+from drrpack.trainers.learning.network import new_network, state_bytes
 from drrpack.trainers.learning.recipes import get_recipe
-from drrpack.trainers.learning.resnet import ResNet18, state_bytes
+from drrpack.trainers.learning.resnet import ResNet18
+from drrpack.trainers.learning.training import cross_entropy, smoothed
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -54,9 +49,9 @@ def test_all_methods_are_known() -> None:
 @pytest.mark.parametrize("name", ALL)
 def test_a_run_of_each_method(name: str, tmp_path: Path) -> None:
     result = run(DigitsData(8), name, out=tmp_path, **(SMALL | {"phases": 2}))
-    assert result["method"] == name and len(result["phases"]) == 3 and result["complete"]
-    assert result["memory_bytes"]["total"] > 0
-    assert json.loads((tmp_path / "result.json").read_text()) == result
+    assert result.method == name and len(result.phases) == 3 and result.complete
+    assert result.memory_bytes["total"] > 0
+    assert json.loads((tmp_path / "result.json").read_text()) == result.to_json()
 
 
 class Stopped(Exception):
@@ -109,7 +104,7 @@ def test_the_ceiling_ends_as_plain_joint_training(tmp_path: Path) -> None:
     data.images = np.ascontiguousarray(data.images[:, ::2, ::2])  # 8x8, as the digits are
     options = SMALL | {"epochs": epochs, "width": width, "base": 9, "phases": 1}
     ceiling = [
-        run(data, "ub", out=tmp_path / str(seed), seed=seed, **options)["last_accuracy"]
+        run(data, "ub", out=tmp_path / str(seed), seed=seed, **options).last_accuracy
         for seed in seeds
     ]
     joint = [joint_training(data, seed, epochs, width, batch=250) for seed in seeds]
@@ -129,7 +124,7 @@ def test_codes_under_a_budget() -> None:
     whole = context.data.replayed(context.seen)[0]
     np.testing.assert_array_equal(images[:3], whole[5:8])  # the best, which are the last here
     assert method.memory_bytes(context_of("drr", budget_bytes=75_000))["payload"] == 5000
-    with pytest.raises(OptionError, match=r"--budget-mb 0.0706 is too little.*models 0.07"):
+    with pytest.raises(OptionError, match=r"`budget_mb=0.0706` is too little.*models 0.07"):
         method.memory_bytes(context_of("drr", budget_bytes=70_600))
 
 
@@ -150,7 +145,8 @@ def test_exemplars_of_er(budget: int | None) -> None:
     method: Any = get_method("er")()
     method.train_phase(context)
     best = context.raw(context.new)[0].unflatten(0, (2, 8)).flip(1)  # the ranking is the reverse
-    for kept, size, wanted in zip(method.kept, method.kept_bytes, best, strict=True):
+    buffer = method.exemplars
+    for kept, size, wanted in zip(buffer.kept, buffer.kept_bytes, best, strict=True):
         assert torch.equal(kept, wanted[: len(kept)])
         assert size == sum(len(r.data) for r in raw.pack(0, range(len(kept)), kept.numpy()))
         if budget is None:
@@ -161,7 +157,7 @@ def test_exemplars_of_er(budget: int | None) -> None:
             full = len(kept) == 8
             assert full or len(raw.pack(0, range(len(one_more)), one_more)[0].data) > 0.9 * 700
     assert method.memory_bytes(context) == {
-        "raw_exemplars": sum(method.kept_bytes), "old_network": NETWORK_BYTES,
+        "raw_exemplars": buffer.nbytes, "old_network": NETWORK_BYTES,
     }  # fmt: skip
 
 
@@ -216,15 +212,18 @@ def test_the_loss_of_information_back() -> None:
     network = ResNet18(10, 4, seen=6)
     replayed, raw_images = (torch.randint(256, (9, 16, 16, 3)).byte() for _ in range(2))
     rows = torch.tensor([7, 2, 4])
-    loss = information_back(raw_images[:3], rows, 9, context)
+    weight, smoothing = 0.3, context.recipe.label_smoothing
+    loss = information_back(raw_images[:3], rows, 9, weight, smoothing)
     batch = batch_of(replayed, [2, 5, 7])
     network.eval()  # fixed moments, so that both ways to compute it see the same network
     found = loss(network, batch)
     reconstructed = network.features(normalise(replayed[torch.tensor([2, 7])]))
     wanted = network.features(normalise(raw_images[torch.tensor([1, 0])]))
     alike = F.cosine_similarity(reconstructed, wanted, dim=1).mean()
-    plain = smoothed(network(batch.images), batch.labels, 6, context.recipe.label_smoothing)
-    torch.testing.assert_close(found, plain - SIMILARITY_WEIGHT * alike)
+    plain = smoothed(network(batch.images), batch.labels, 6, smoothing)
+    torch.testing.assert_close(found["cross_entropy"], plain)
+    torch.testing.assert_close(found["similarity"], -0.3 * alike)
+    assert IBOptions().similarity_weight == 0.005, "as in the paper, section 6.1"
 
 
 def test_raw_images_get_no_gradient_and_no_label() -> None:
@@ -232,19 +231,17 @@ def test_raw_images_get_no_gradient_and_no_label() -> None:
     torch.manual_seed(0)
     network = ResNet18(10, 4, seen=6).eval()
     replayed, raw_images = (torch.randint(256, (4, 16, 16, 3)).byte() for _ in range(2))
-    loss = information_back(raw_images, torch.arange(4), 4, context)
+    loss = information_back(raw_images, torch.arange(4), 4, 0.3, context.recipe.label_smoothing)
     batch = batch_of(replayed, [0, 1, 2, 3])
-    difference = loss(network, batch) - smoothed(
-        network(batch.images), batch.labels, 6, context.recipe.label_smoothing
-    )
-    (gradient,) = torch.autograd.grad(difference, network.head.weight, allow_unused=True)
+    weight = network.head.weight
+    (gradient,) = torch.autograd.grad(loss(network, batch)["similarity"], weight, allow_unused=True)
     assert gradient is None or gradient.abs().max() < 1e-6
     with torch.no_grad():
         wanted = network.features(normalise(raw_images))
     features = network.features(batch.images)
-    alone = -SIMILARITY_WEIGHT * F.cosine_similarity(features, wanted, dim=1).mean()
+    alone = -0.3 * F.cosine_similarity(features, wanted, dim=1).mean()
     torch.testing.assert_close(
-        torch.autograd.grad(loss(network, batch), network.stem.weight)[0],
+        torch.autograd.grad(sum(loss(network, batch).values()), network.stem.weight)[0],
         torch.autograd.grad(
             alone + smoothed(network.classify(features), batch.labels, 6, 0.1),
             network.stem.weight,
@@ -256,10 +253,13 @@ def test_a_batch_without_pairs_is_plain_drr() -> None:
     context = context_of("ib-drr")
     network = ResNet18(10, 4, seen=6).eval()
     replayed = torch.randint(256, (4, 16, 16, 3)).byte()
-    loss = information_back(replayed[:1], torch.tensor([3]), 4, context)
+    smoothing = context.recipe.label_smoothing
+    loss = information_back(replayed[:1], torch.tensor([3]), 4, 0.005, smoothing)
     batch = batch_of(replayed, [0, 1, 2])
-    plain = smoothed(network(batch.images), batch.labels, 6, context.recipe.label_smoothing)
-    assert torch.equal(loss(network, batch), plain)
+    found = loss(network, batch)
+    assert list(found) == ["cross_entropy"]
+    plain = smoothed(network(batch.images), batch.labels, 6, smoothing)
+    assert torch.equal(found["cross_entropy"], plain)
 
 
 def test_raw_images_leave_the_running_moments_to_the_reconstructions() -> None:
@@ -267,9 +267,9 @@ def test_raw_images_leave_the_running_moments_to_the_reconstructions() -> None:
     batch, networks = batch_of(replayed, [0, 1, 2, 3, 4, 5]), []
     for loss in (
         cross_entropy(0.1),
-        information_back(raw_images[2:], torch.arange(2, 6), 6, context_of("ib-drr")),
+        information_back(raw_images[2:], torch.arange(2, 6), 6, 0.005, 0.1),
     ):
-        networks.append(new_network(10, 4, seed=0).train())
+        networks.append(new_network(lambda: ResNet18(10, 4), seed=0).train())
         loss(networks[-1], batch)
     plain, paired = (dict(network.named_buffers()) for network in networks)
     assert plain.keys() == paired.keys() and any("running_var" in name for name in plain)
@@ -300,7 +300,7 @@ def test_a_new_class_is_told_about_as_often_as_it_occurs(tmp_path: Path) -> None
     settings = SMALL | {"base": 9, "phases": 1, "class_order": None, "epochs": 15}
     told = {}
     for name in ("drr", "ib-drr", "ib-drr-star"):
-        confusion = np.array(run(Greys(100), name, out=tmp_path / name, **settings)["confusion"])
+        confusion = np.array(run(Greys(100), name, out=tmp_path / name, **settings).confusion)
         told[name] = confusion[:, -1].sum() / confusion.sum()  # of which 10 % are of that class
     assert 0.1 <= told["drr"] < 0.15
     assert abs(told["ib-drr"] - told["drr"]) < 0.025
@@ -323,7 +323,7 @@ def test_pairs_are_an_image_and_its_reconstruction(each: int | None) -> None:
 def test_exemplars_must_be_in_the_memory_from_the_start(tmp_path: Path) -> None:
     data = DigitsData(8)
     data.exemplars = lambda label: (np.zeros(0, int), np.zeros((0, 16, 16, 3), np.uint8))  # type: ignore[method-assign]
-    with pytest.raises(OptionError, match=r"'digit 3'.*--raw-per-class 20"):
+    with pytest.raises(OptionError, match=r"'digit 3'.*`raw_per_class=20`"):
         run(data, "ib-drr", out=tmp_path, **SMALL)
     assert not (tmp_path / "phases").exists()
     run(data, "ib-drr-star", out=tmp_path, **SMALL)  # nothing is there to hold it back
@@ -353,6 +353,6 @@ def test_a_compiled_network_is_the_same_network(tmp_path: Path) -> None:
         run(DigitsData(8), "drr", out=tmp_path / str(c), compiled=c, **(SMALL | {"phases": 1}))
         for c in (False, True)
     )
-    for one, two in zip(plain["phases"], fast["phases"], strict=True):
-        assert abs(one["accuracy"] - two["accuracy"]) < 15
-    assert fast["config"]["compiled"] is True
+    for one, two in zip(plain.phases, fast.phases, strict=True):
+        assert abs(one.accuracy - two.accuracy) < 15
+    assert fast.config.compiled is True

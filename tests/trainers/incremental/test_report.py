@@ -6,17 +6,17 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from protocol_data import SMALL, DigitsData
+from protocol_data import SMALL, DigitsData, run
 
 from drrpack.core.errors import OptionError, SourceError
 from drrpack.trainers.incremental.chart import Point, Series, chart
-from drrpack.trainers.incremental.protocol import run
 from drrpack.trainers.incremental.report import find_results, write_report
 
 RUNS = [("drr", 2, 0), ("drr", 2, 1), ("drr", 3, 0), ("ub", 2, 0), ("er", 2, 0)]
@@ -106,6 +106,8 @@ def test_results_are_found_once(runs: Path, tmp_path: Path) -> None:
     assert len(find_results([runs, runs / "ub-2-0", runs / "ub-2-0" / "result.json"])) == len(RUNS)
     with pytest.raises(SourceError, match=r"holds no result.json"):
         find_results([tmp_path])
+    with pytest.raises(SourceError, match=r"absent: found nothing there, expected .*check the"):
+        find_results([runs, tmp_path / "absent"])
     (tmp_path / "result.json").write_text("{}")
     with pytest.raises(SourceError, match="lacks"):
         find_results([tmp_path])
@@ -113,7 +115,7 @@ def test_results_are_found_once(runs: Path, tmp_path: Path) -> None:
 
 def test_recipes_never_share_a_page(runs: Path, tmp_path: Path) -> None:
     results = find_results([runs])
-    results[0] = {**results[0], "epochs": 99}
+    results[0] = replace(results[0], epochs=99)
     with pytest.raises(OptionError, match="can't share"):
         write_report(results, tmp_path / "x.html")
     assert list(tmp_path.iterdir()) == []
@@ -121,7 +123,7 @@ def test_recipes_never_share_a_page(runs: Path, tmp_path: Path) -> None:
 
 def test_runs_under_way_stand_apart(runs: Path, page: Path, tmp_path: Path) -> None:
     results = find_results([runs])
-    one = {**results[0], "phases": results[0]["phases"][:2], "complete": False}
+    one = replace(results[0], phases=results[0].phases[:2], complete=False)
     write_report([one, *results[1:]], tmp_path / "some.html")
     assert read(tmp_path / "some.html").cells.count("no") == 1
     with pytest.raises(OptionError, match="none of these runs is complete"):

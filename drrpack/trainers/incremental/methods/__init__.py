@@ -1,5 +1,11 @@
-"""The class-incremental methods; importing this package makes them known by name."""
+"""The class-incremental methods; importing this package registers them by name.
 
+A method outside drrpack also imports what it needs from here.
+"""
+
+from drrpack.trainers.incremental.buffer import Exemplars, FixedPerClass, FixedTotal
+from drrpack.trainers.incremental.context import PhaseContext
+from drrpack.trainers.incremental.method import Method, State
 from drrpack.trainers.incremental.methods import (
     drr,
     er,
@@ -10,19 +16,24 @@ from drrpack.trainers.incremental.methods import (
     ib_drr_star,
     ub,
 )
-from drrpack.trainers.incremental.methods.base import (
-    METHODS,
-    Method,
-    PhaseContext,
-    PhaseData,
-    get_method,
-)
+from drrpack.trainers.incremental.options import MethodOptions
+from drrpack.trainers.incremental.phase_data import PhaseData
+from drrpack.trainers.incremental.registry import METHODS, get_method, register
+from drrpack.trainers.learning.batches import Batch
+from drrpack.trainers.learning.classifier import Classifier
 
 __all__ = [
     "METHODS",
+    "Batch",
+    "Classifier",
+    "Exemplars",
+    "FixedPerClass",
+    "FixedTotal",
     "Method",
+    "MethodOptions",
     "PhaseContext",
     "PhaseData",
+    "State",
     "drr",
     "er",
     "er_jpeg",
@@ -31,5 +42,6 @@ __all__ = [
     "get_method",
     "ib_drr",
     "ib_drr_star",
+    "register",
     "ub",
 ]

@@ -1,4 +1,4 @@
-"""What a user would do without a learned codec: keep every image as a small JPEG or WebP."""
+"""Replay without a learned codec: keep every image as a small JPEG or WebP file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 
 from drrpack.trainers.comparison.peers import Packed
-from drrpack.trainers.incremental.methods.base import Method, PhaseContext
+from drrpack.trainers.incremental.context import PhaseContext
+from drrpack.trainers.incremental.method import Method
+from drrpack.trainers.incremental.options import MethodOptions
 from drrpack.trainers.learning.classifier import Classifier
 
 
@@ -26,7 +28,8 @@ class CompressedReplay(Method):
     depends_on_history = False
     qualities: ClassVar[tuple[float, ...]]  # all that the encoder tells apart, from the lowest
 
-    def __init__(self) -> None:
+    def __init__(self, options: MethodOptions | None = None) -> None:
+        super().__init__(options)
         self._kept: dict[int, Packed] = {}  # by class; a function of its images and its share
 
     @staticmethod

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from drrpack.trainers.incremental.methods.base import Method, PhaseContext, register
+from drrpack.trainers.incremental.context import PhaseContext
+from drrpack.trainers.incremental.method import Method
 from drrpack.trainers.incremental.methods.ledger import kept_codes, least_codes
+from drrpack.trainers.incremental.registry import register
 from drrpack.trainers.learning.classifier import Classifier
 
 

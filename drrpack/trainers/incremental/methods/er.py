@@ -1,15 +1,22 @@
-"""ER: experience replay of raw exemplars, going on from the last network (Chaudhry et al. 2019)."""
+"""ER: experience replay of raw exemplars, starting from the last network (Chaudhry et al. 2019)."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from drrpack.formats import raw
-from drrpack.trainers.incremental.methods.base import PhaseContext, register
+from drrpack.trainers.incremental.buffer import (
+    BytesPerClass,
+    Exemplars,
+    FixedPerClass,
+    Policy,
+    packed_bytes,
+)
+from drrpack.trainers.incremental.context import PhaseContext
+from drrpack.trainers.incremental.method import State
 from drrpack.trainers.incremental.methods.finetune import Finetune
+from drrpack.trainers.incremental.options import MethodOptions
+from drrpack.trainers.incremental.registry import register
 from drrpack.trainers.learning.classifier import Classifier
 
 
@@ -25,26 +32,22 @@ class ExperienceReplay(Finetune):
     name = "er"
     needs = frozenset({"raw_new", "ranked"})
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.kept: list[Tensor] = []  # (n, H, W, 3) of each class seen, in class order
-        self.kept_bytes: list[int] = []
+    def __init__(self, options: MethodOptions | None = None) -> None:
+        super().__init__(options)
+        self.exemplars = Exemplars()
 
     def train_phase(self, context: PhaseContext) -> Classifier:
         images, labels = context.raw(context.new)
-        chosen = [self._choose(context, label) for label in context.new]
-        old = sum(map(len, self.kept))
+        old = len(self.exemplars)
         times = max(1, round(len(images) / old)) if old else 0
-        of = [torch.full((len(kept),), label) for label, kept in enumerate(self.kept)]
+        old_images, old_labels = self.exemplars.labelled(times)
         classifier = context.train(
-            torch.cat([*times * self.kept, images]),
-            torch.cat([*times * of, labels]),
+            torch.cat([old_images, images]),
+            torch.cat([old_labels, labels]),
             network=self.network,
         )
         self.network = classifier.network
-        for kept, size in chosen:
-            self.kept.append(kept)
-            self.kept_bytes.append(size)
+        self.exemplars.add([self._best(context, c) for c in context.new], self._policy(context))
         return classifier
 
     def least(self, context: PhaseContext, label: int) -> tuple[dict[str, int], float]:
@@ -52,34 +55,24 @@ class ExperienceReplay(Finetune):
         fixed = {"old_network": self.network_bytes(context)}
         return fixed, float(packed_bytes(self._best(context, label)[:1]))
 
-    def _best(self, context: PhaseContext, label: int) -> Tensor:
-        """The images (n, H, W, 3) of a class that is new, the best first."""
-        return context.raw([label])[0][torch.from_numpy(context.data.ranking(label))]
-
-    def _choose(self, context: PhaseContext, label: int) -> tuple[Tensor, int]:
-        """The exemplars of a class that is new, and the bytes that they take."""
-        best = self._best(context, label)
-        count = min(context.exemplars_per_class, len(best))
-        size = packed_bytes(best[:count])
-        if context.budget_bytes is not None:
-            share = (context.budget_bytes - self.network_bytes(context)) / context.classes
-            count = min(len(best), int(share * count / size * 1.1) + 1)
-            while (size := packed_bytes(best[:count])) > share and count > 1:
-                count = max(1, min(count - 1, int(share * count / size)))
-        return best[:count], size
-
     def memory_bytes(self, context: PhaseContext) -> dict[str, int]:
         """The exemplars, packed as a memory packs its own, and the network to go on from."""
-        return {"raw_exemplars": sum(self.kept_bytes), **super().memory_bytes(context)}
+        return {"raw_exemplars": self.exemplars.nbytes, **super().memory_bytes(context)}
 
-    def state_dict(self) -> dict[str, Any]:
-        return {**super().state_dict(), "kept": self.kept, "kept_bytes": self.kept_bytes}
+    def state_dict(self) -> State:
+        return {**super().state_dict(), **self.exemplars.state_dict()}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        super().load_state_dict(state)
-        self.kept, self.kept_bytes = list(state["kept"]), list(state["kept_bytes"])
+    def load_state_dict(self, state: State, context: PhaseContext) -> None:
+        super().load_state_dict(state, context)
+        self.exemplars.load_state_dict(state)
 
+    def _best(self, context: PhaseContext, label: int) -> Tensor:
+        """The images (n, H, W, 3) of a class that is new, the best first."""
+        return context.raw([label])[0][torch.from_numpy(context.ranking(label))]
 
-def packed_bytes(images: Tensor) -> int:
-    """What images (n, H, W, 3) take as records of raw exemplars."""
-    return sum(len(record.data) for record in raw.pack(0, range(len(images)), images.numpy()))
+    def _policy(self, context: PhaseContext) -> Policy:
+        each = context.exemplars_per_class
+        if context.budget_bytes is None:
+            return FixedPerClass(each)
+        left = context.budget_bytes - self.network_bytes(context)
+        return BytesPerClass(left / context.classes, sample=each)

@@ -6,8 +6,8 @@ import numpy as np
 
 from drrpack.trainers.comparison import peers
 from drrpack.trainers.comparison.peers import Packed
-from drrpack.trainers.incremental.methods.base import register
 from drrpack.trainers.incremental.methods.compressed import CompressedReplay
+from drrpack.trainers.incremental.registry import register
 
 
 @register

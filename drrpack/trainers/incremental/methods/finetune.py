@@ -1,14 +1,15 @@
-"""Finetune: go on from the last network with the new classes alone; what forgetting costs."""
+"""Finetune: train the last network on the new classes alone; this shows forgetting."""
 
 from __future__ import annotations
 
-from typing import Any
-
-import torch
-
-from drrpack.trainers.incremental.methods.base import Method, PhaseContext, register
+from drrpack.core.settings import skeleton
+from drrpack.trainers.incremental.context import PhaseContext
+from drrpack.trainers.incremental.method import Method, State
+from drrpack.trainers.incremental.options import MethodOptions
+from drrpack.trainers.incremental.registry import register
 from drrpack.trainers.learning.classifier import Classifier
-from drrpack.trainers.learning.resnet import ResNet18, state_bytes
+from drrpack.trainers.learning.network import state_bytes
+from drrpack.trainers.learning.resnet import ResNet18
 
 
 @register
@@ -18,7 +19,8 @@ class Finetune(Method):
     name = "finetune"
     needs = frozenset({"raw_new"})
 
-    def __init__(self) -> None:
+    def __init__(self, options: MethodOptions | None = None) -> None:
+        super().__init__(options)
         self.network: ResNet18 | None = None
 
     def train_phase(self, context: PhaseContext) -> Classifier:
@@ -29,20 +31,17 @@ class Finetune(Method):
 
     def network_bytes(self, context: PhaseContext) -> int:
         """What the network takes; before there is one, what one like it takes."""
-        if self.network is not None:
-            return state_bytes(self.network)
-        with torch.device("meta"):  # shapes alone
-            return state_bytes(ResNet18(context.classes, context.recipe.width))
+        network = skeleton(context.new_network) if self.network is None else self.network
+        return state_bytes(network)
 
     def memory_bytes(self, context: PhaseContext) -> dict[str, int]:
         """The network from which the next phase goes on."""
         return {"old_network": self.network_bytes(context)}
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> State:
         assert self.network is not None
-        sizes = {"classes": self.network.head.out_features, "width": self.network.width}
-        return {**sizes, "weights": {n: t.cpu() for n, t in self.network.state_dict().items()}}
+        return {"weights": {n: t.cpu() for n, t in self.network.state_dict().items()}}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.network = ResNet18(state["classes"], state["width"])
+    def load_state_dict(self, state: State, context: PhaseContext) -> None:
+        self.network = context.new_network()
         self.network.load_state_dict(state["weights"])

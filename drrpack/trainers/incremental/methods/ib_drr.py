@@ -2,38 +2,53 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from drrpack.trainers.incremental.methods.base import Method, PhaseContext, register
+from drrpack.trainers.incremental.context import PhaseContext
+from drrpack.trainers.incremental.method import Method
 from drrpack.trainers.incremental.methods.ledger import kept_codes, least_codes
-from drrpack.trainers.learning.classifier import Batch, Classifier, Loss, smoothed
-from drrpack.trainers.learning.resnet import ResNet18, running_moments_kept
+from drrpack.trainers.incremental.options import MethodOptions, option
+from drrpack.trainers.incremental.registry import register
+from drrpack.trainers.learning.batches import Batch
+from drrpack.trainers.learning.classifier import Classifier
+from drrpack.trainers.learning.network import Network, running_moments_kept
+from drrpack.trainers.learning.training import Loss, smoothed
 
-SIMILARITY_WEIGHT = 0.005  # lambda, section 6.1
+
+@dataclass(frozen=True)
+class IBOptions(MethodOptions):
+    """Options of information back."""
+
+    similarity_weight: float = option(0.005, before=0.005)  # lambda, section 6.1
 
 
 @register
 class IBDRR(Method):
-    """Cross-entropy on reconstructions, as DRR, and features that are like those of raw images.
+    """Cross-entropy on reconstructions, as DRR, and features pulled to those of raw images.
 
-    Raw images are at hand for the exemplars that the memory keeps of old classes, and for all
-    images of the new ones. They never enter the cross-entropy.
+    The method uses raw images of all new classes, and the raw exemplars that the memory keeps of
+    old classes. Raw images never enter the cross-entropy.
     """
 
     name = "ib-drr"
     needs = frozenset({"replayed", "exemplars", "raw_new"})
     keeps_exemplars = True
+    Options = IBOptions
+    options: IBOptions
 
     def train_phase(self, context: PhaseContext) -> Classifier:
         each, _ = kept_codes(context, raw=self.keeps_exemplars)
         images, labels = context.replayed(context.seen, each)
         raw, rows = self._pairs(context, each)
         loss = information_back(
-            raw.to(context.device), rows.to(context.device), len(images), context
-        )
+            raw.to(context.device), rows.to(context.device), len(images),
+            self.options.similarity_weight, context.recipe.label_smoothing,
+        )  # fmt: skip
         return context.train(images, labels, loss=loss)
 
     def least(self, context: PhaseContext, label: int) -> tuple[dict[str, int], float]:
@@ -65,31 +80,34 @@ class IBDRR(Method):
         return torch.cat(images)[present], torch.from_numpy(found)[present]
 
 
-def information_back(raw: Tensor, rows: Tensor, count: int, context: PhaseContext) -> Loss:
-    """L_ce + lambda L_sim on batches from ``count`` reconstructions (section 5).
+def information_back(
+    raw: Tensor, rows: Tensor, count: int, similarity_weight: float, label_smoothing: float
+) -> Loss[Network]:
+    """The loss L_ce + lambda L_sim on batches from ``count`` reconstructions (section 5).
+
+    lambda is ``similarity_weight``. The two named terms are ``cross_entropy`` and ``similarity``.
 
     L_sim is the negative cosine between the features of a reconstruction and those of its raw
-    image, which get no gradient, before the dense layer; the mean over those images of the batch
-    whose raw image ``raw[m]`` is at hand, that of the reconstruction ``rows[m]``. Both are flipped
-    and cropped alike. Raw images are normalised by the moments of their own batch, and leave the
-    running moments as reconstructions alone make them: most are of new classes, which a network
-    with moments between the two tells too rarely.
+    image, before the dense layer; the latter get no gradient. It is averaged over the images of the
+    batch that have a raw image: ``raw[m]`` belongs to the reconstruction ``rows[m]``. Both are
+    flipped and cropped in the same way. Batch norm normalises raw images by the statistics of their
+    own batch, and its running statistics come from reconstructions alone: most raw images show new
+    classes, and mixed statistics made the network name these too rarely.
     """
     partner = torch.full((count,), -1, device=rows.device)
     partner[rows] = torch.arange(len(rows), device=rows.device)
-    smoothing = context.recipe.label_smoothing
 
-    def loss(network: ResNet18, batch: Batch) -> Tensor:
+    def loss(network: Network, batch: Batch) -> dict[str, Tensor]:
         features = network.features(batch.images)  # (B, F)
         logits = network.classify(features)
-        wrong = smoothed(logits, batch.labels, network.seen, smoothing)
+        wrong = smoothed(logits, batch.labels, network.seen, label_smoothing)
         partners = partner[batch.indices]
         paired = (partners >= 0).nonzero().flatten()
         if len(paired) < 2:  # too few for a batch norm
-            return wrong
+            return {"cross_entropy": wrong}
         with torch.no_grad(), running_moments_kept(network):
             wanted = network.features(batch.alike(raw[partners[paired]], paired))
         alike = F.cosine_similarity(features[paired].float(), wanted.float(), dim=1)
-        return wrong - SIMILARITY_WEIGHT * alike.mean()
+        return {"cross_entropy": wrong, "similarity": -similarity_weight * alike.mean()}
 
     return loss

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from drrpack.trainers.incremental.methods.base import register
 from drrpack.trainers.incremental.methods.ib_drr import IBDRR
+from drrpack.trainers.incremental.registry import register
 
 
 @register
 class IBDRRStar(IBDRR):
-    """Keeps no raw image, as DRR; those of the new classes are at hand anyway."""
+    """Keeps no raw images, like DRR; those of the new classes are available in their phase."""
 
     name = "ib-drr-star"
     needs = frozenset({"replayed", "raw_new"})

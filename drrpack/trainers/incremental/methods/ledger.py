@@ -1,10 +1,10 @@
-"""What methods that replay codes keep: the file, or as much of it as a budget has room for."""
+"""Count what methods that replay codes keep: the file, or the part of it that fits a budget."""
 
 from __future__ import annotations
 
 import math
 
-from drrpack.trainers.incremental.methods.base import PhaseContext
+from drrpack.trainers.incremental.context import PhaseContext
 
 
 def least_codes(context: PhaseContext, *, raw: bool) -> tuple[dict[str, int], float]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from drrpack.trainers.incremental.methods.base import Method, PhaseContext, register
+from drrpack.trainers.incremental.context import PhaseContext
+from drrpack.trainers.incremental.method import Method
+from drrpack.trainers.incremental.registry import register
 from drrpack.trainers.learning.classifier import Classifier
 
 

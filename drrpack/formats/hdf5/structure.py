@@ -10,10 +10,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any
+from typing import TypeAlias, TypeVar
 
 import h5py
 import numpy as np
+from h5py.h5a import AttrID
+from h5py.h5d import DatasetID
+from h5py.h5g import GroupID
+from h5py.h5t import TypeID
 
 from drrpack.core.errors import DrrError, VersionError
 from drrpack.formats import layout
@@ -29,6 +33,8 @@ _MAX_BYTES = {
     "raw/index": layout.MAX_CHUNKS * layout.RAW_INDEX.itemsize,
 }
 _ROWS = {"index": layout.INDEX, "raw/index": layout.RAW_INDEX}
+_Owner: TypeAlias = DatasetID | GroupID  # of an attribute
+_Element = TypeVar("_Element", DatasetID, GroupID)
 
 
 @dataclass(frozen=True)
@@ -88,8 +94,11 @@ class _Parser:
         self.identity = file.identity
         self.file_bytes = file.size
         self.objects: set[int] = set()  # addresses of those that have been opened
+        self.extents: dict[str, Extent] = {}
+        self.versions: dict[str, str] = {}
+        self.digests: dict[str, str] = {}
 
-    def root(self, root: Any) -> Structure:
+    def root(self, root: GroupID) -> Structure:
         self.objects.add(h5py.h5o.get_info(root).addr)
         version = self._check_format(root)
         length = self._number(root, "file_length", "<u8")
@@ -98,35 +107,55 @@ class _Parser:
         sides = self._number(root, "image_height", "<u4"), self._number(root, "image_width", "<u4")
         if not all(1 <= side <= layout.MAX_SIDE for side in sides):
             raise forbidden(self.path, f"image size {sides}", f"sides of 1 to {layout.MAX_SIDE}")
-        extents, versions, digests = {}, {}, {}
         for name in ("streams", "index", "classes", "metadata"):
-            dataset = self._open(root, name, h5py.h5d.DatasetID)
-            extents[name] = self._extent(dataset, name)
-            digests[name] = self._digest(dataset, name)
-        extents["seal"] = self._extent(self._open(root, "seal", h5py.h5d.DatasetID), "seal")
-        if extents["seal"].size != layout.SEAL_BYTES:
-            found = f"a seal of {extents['seal'].size} bytes"
-            raise forbidden(self.path, found, f"{layout.SEAL_BYTES}")
+            self._section(root, name, name)
+        self._seal(root)
         for model in layout.MODELS:
-            group = self._open(root, model, h5py.h5g.GroupID)
-            versions[model] = self._text(group, "version")
-            digests[model] = self._digest(group, model)
-            for part in ("config", "weights"):
-                dataset = self._open(group, part, h5py.h5d.DatasetID)
-                extents[f"{model}/{part}"] = self._extent(dataset, part)
+            self._model(root, model)
         if root.links.exists(b"raw"):  # the one element that may be missing
-            group = self._open(root, "raw", h5py.h5g.GroupID)
-            versions["raw"] = self._text(group, "version")
-            for name, part in (("raw/index", "index"), ("raw/data", "data")):
-                dataset = self._open(group, part, h5py.h5d.DatasetID)
-                extents[name] = self._extent(dataset, name)
-                digests[name] = self._digest(dataset, name)
-        self._check_apart(extents)
+            self._raw(root)
+        self._check_apart()
         creator = self._text(root, "creator")
-        whole = self.identity, self.file_bytes
-        return Structure(*whole, version, creator, sides, extents, versions, digests)
+        return Structure(
+            identity=self.identity,
+            file_bytes=self.file_bytes,
+            format_version=version,
+            creator=creator,
+            image_size=sides,
+            extents=self.extents,
+            versions=self.versions,
+            digests=self.digests,
+        )
 
-    def _check_format(self, root: Any) -> str:
+    def _section(self, group: GroupID, name: str, path: str) -> None:
+        """A dataset with a digest of its own: ``name`` in its group, ``path`` in the file."""
+        dataset = self._open(group, name, DatasetID)
+        self.extents[path] = self._extent(dataset, path)
+        self.digests[path] = self._digest(dataset, path)
+
+    def _seal(self, root: GroupID) -> None:
+        extent = self._extent(self._open(root, "seal", DatasetID), "seal")
+        if extent.size != layout.SEAL_BYTES:
+            found = f"a seal of {extent.size} bytes"
+            raise forbidden(self.path, found, f"{layout.SEAL_BYTES}")
+        self.extents["seal"] = extent
+
+    def _model(self, root: GroupID, model: str) -> None:
+        """A group of two datasets, which has one digest for both."""
+        group = self._open(root, model, GroupID)
+        self.versions[model] = self._text(group, "version")
+        self.digests[model] = self._digest(group, model)
+        for part in ("config", "weights"):
+            extent = self._extent(self._open(group, part, DatasetID), part)
+            self.extents[f"{model}/{part}"] = extent
+
+    def _raw(self, root: GroupID) -> None:
+        group = self._open(root, "raw", GroupID)
+        self.versions["raw"] = self._text(group, "version")
+        self._section(group, "index", "raw/index")
+        self._section(group, "data", "raw/data")
+
+    def _check_format(self, root: GroupID) -> str:
         if not h5py.h5a.exists(root, b"format") or self._text(root, "format") != layout.FORMAT:
             raise malformed(self.path, "an HDF5 file of another kind", "root attribute format=drr")
         version = self._text(root, "format_version")
@@ -141,7 +170,7 @@ class _Parser:
         self._check_features(root)
         return version
 
-    def _check_features(self, root: Any) -> None:
+    def _check_features(self, root: GroupID) -> None:
         """Refuse a file that can't be read without something that this program lacks."""
         if not h5py.h5a.exists(root, b"required_features"):
             return
@@ -153,7 +182,7 @@ class _Parser:
                 "drrpack"
             )
 
-    def _open(self, group: Any, name: str, kind: type) -> Any:
+    def _open(self, group: GroupID, name: str, kind: type[_Element]) -> _Element:
         key = name.encode()
         if not group.links.exists(key):
             raise malformed(self.path, f"no {name!r}", "all elements of the format")
@@ -172,23 +201,14 @@ class _Parser:
         self.objects.add(where)
         return opened
 
-    def _extent(self, dataset: Any, name: str) -> Extent:
-        plist = dataset.get_create_plist()  # first of all: a virtual dataset's size is elsewhere
-        if plist.get_external_count():
-            raise forbidden(self.path, f"{name!r} stored in another file", "all in this file")
-        if plist.get_layout() == h5py.h5d.VIRTUAL:
-            raise forbidden(self.path, f"{name!r} as a virtual dataset", "bytes of this file")
-        if plist.get_nfilters():
-            raise forbidden(self.path, f"{name!r} with a filter", "unfiltered bytes")
-        if plist.get_layout() != h5py.h5d.CONTIGUOUS:
-            raise forbidden(self.path, f"{name!r} in chunks or compact", "a contiguous dataset")
+    def _extent(self, dataset: DatasetID, name: str) -> Extent:
+        self._check_storage(dataset, name)
         item_bytes = self._item_bytes(dataset.get_type(), name)
         space = dataset.get_space()
         shape: tuple[int, ...] = space.get_simple_extent_dims() if space.is_simple() else ()
         if len(shape) != 1:
             raise forbidden(self.path, f"{name!r} of another shape", "one dimension")
-        count = int(shape[0])
-        extent = Extent(int(dataset.get_offset() or 0), count, item_bytes)
+        extent = Extent(int(dataset.get_offset() or 0), int(shape[0]), item_bytes)
         end = extent.offset + extent.size
         if extent.size and not SUPERBLOCK.size <= extent.offset <= end <= self.file_bytes:
             found = f"{name!r} at bytes {extent.offset} to {end}"
@@ -198,7 +218,19 @@ class _Parser:
             raise forbidden(self.path, f"{name!r} of {extent.size} bytes", limit)
         return extent
 
-    def _item_bytes(self, stored: Any, name: str) -> int:
+    def _check_storage(self, dataset: DatasetID, name: str) -> None:
+        """The bytes lie in this file, as they are and in one piece."""
+        plist = dataset.get_create_plist()  # first of all: a virtual dataset's size is elsewhere
+        if plist.get_external_count():
+            raise forbidden(self.path, f"{name!r} stored in another file", "all in this file")
+        if plist.get_layout() == h5py.h5d.VIRTUAL:
+            raise forbidden(self.path, f"{name!r} as a virtual dataset", "bytes of this file")
+        if plist.get_nfilters():
+            raise forbidden(self.path, f"{name!r} with a filter", "unfiltered bytes")
+        if plist.get_layout() != h5py.h5d.CONTIGUOUS:
+            raise forbidden(self.path, f"{name!r} in chunks or compact", "a contiguous dataset")
+
+    def _item_bytes(self, stored: TypeID, name: str) -> int:
         if name == "classes":
             is_text = stored.get_class() == h5py.h5t.STRING and not stored.is_variable_str()
             if not is_text or stored.get_size() > layout.MAX_NAME_BYTES:
@@ -211,20 +243,20 @@ class _Parser:
             raise forbidden(self.path, f"{name!r} of another type", expected)
         return dtype.itemsize
 
-    def _check_apart(self, extents: dict[str, Extent]) -> None:
+    def _check_apart(self) -> None:
         end = 0
-        for extent in sorted(extents.values(), key=lambda extent: extent.offset):
+        for extent in sorted(self.extents.values(), key=lambda extent: extent.offset):
             if extent.size and extent.offset < end:
                 raise forbidden(self.path, "datasets that share bytes", "each in its own place")
             end = max(end, extent.offset + extent.size)
 
-    def _digest(self, owner: Any, name: str) -> str:
+    def _digest(self, owner: _Owner, name: str) -> str:
         digest = self._text(owner, "sha256")
         if re.fullmatch("[0-9a-f]{64}", digest) is None:
             raise forbidden(self.path, f"{name!r} with sha256 {digest!r}", "64 hexadecimal digits")
         return digest
 
-    def _attribute(self, owner: Any, name: str) -> Any:
+    def _attribute(self, owner: _Owner, name: str) -> AttrID:
         key = name.encode()
         if not h5py.h5a.exists(owner, key):
             raise malformed(self.path, f"no attribute {name!r}", "all attributes of the format")
@@ -233,7 +265,7 @@ class _Parser:
             raise forbidden(self.path, f"attribute {name!r} of another shape", "a scalar")
         return attribute
 
-    def _text(self, owner: Any, name: str) -> str:
+    def _text(self, owner: _Owner, name: str) -> str:
         attribute = self._attribute(owner, name)
         stored = attribute.get_type()
         is_text = stored.get_class() == h5py.h5t.STRING and not stored.is_variable_str()
@@ -244,7 +276,7 @@ class _Parser:
         attribute.read(value, mtype=stored)
         return bytes(value[()]).decode("utf-8")
 
-    def _number(self, owner: Any, name: str, dtype: str) -> int:
+    def _number(self, owner: _Owner, name: str, dtype: str) -> int:
         attribute = self._attribute(owner, name)
         value = np.empty((), dtype=dtype)
         if not attribute.get_type().equal(h5py.h5t.py_create(value.dtype)):

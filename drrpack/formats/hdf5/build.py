@@ -8,17 +8,24 @@ from collections.abc import Iterable
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from io import BytesIO
-from typing import Any
+from typing import TypeAlias
 
 import h5py
 import numpy as np
+from h5py.h5a import AttrID
+from h5py.h5d import DatasetID
+from h5py.h5f import FileID
+from h5py.h5g import GroupID
+from h5py.h5t import TypeID
 from numpy.typing import NDArray
 
 from drrpack.core.errors import OutputError
+from drrpack.core.section import Section
 from drrpack.formats import layout
-from drrpack.formats.layout import AnyPath, Chunk, Memory, RawRecord, Section, dump_json
+from drrpack.formats.layout import AnyPath, Chunk, Memory, RawRecord, dump_json
 
-_Data = tuple[Any, NDArray[Any]]  # a dataset that exists already, and what is to be written to it
+_Array: TypeAlias = NDArray[np.generic]
+_Data = tuple[DatasetID, _Array]  # a dataset that exists already, and what is to be written to it
 
 
 def build_image(path: AnyPath, memory: Memory) -> bytes:
@@ -168,7 +175,7 @@ def _json(path: AnyPath, name: str, value: layout.Json) -> bytes:
 # are the same, and chooses types by itself.
 
 
-def _new_file(image: BytesIO) -> Any:
+def _new_file(image: BytesIO) -> FileID:
     """An HDF5 file in ``image``, complete once it is closed.
 
     Not libhdf5's own files in memory: before version 2.0 it returned their images with a superblock
@@ -184,7 +191,7 @@ def _new_file(image: BytesIO) -> Any:
     return h5py.h5f.create(b"memory.drr", h5py.h5f.ACC_TRUNC, creation, access)
 
 
-def _put_root(file: Any, image_size: tuple[int, int]) -> Any:
+def _put_root(file: FileID, image_size: tuple[int, int]) -> AttrID:
     """Write the root's attributes, and return ``file_length`` to be set in the end."""
     try:
         creator = f"drrpack {version('drrpack')}"
@@ -198,7 +205,7 @@ def _put_root(file: Any, image_size: tuple[int, int]) -> Any:
     return _put_number(file, "file_length", 0, "<u8")
 
 
-def _put_sections(path: AnyPath, file: Any, memory: Memory) -> list[_Data]:
+def _put_sections(path: AnyPath, file: FileID, memory: Memory) -> list[_Data]:
     index, streams = _lay_out(memory.chunks)
     names = [name.encode() for name in memory.classes]
     width = max(map(len, names))
@@ -214,7 +221,7 @@ def _put_sections(path: AnyPath, file: Any, memory: Memory) -> list[_Data]:
     ]
 
 
-def _put_raw(file: Any, records: list[RawRecord]) -> list[_Data]:
+def _put_raw(file: FileID, records: list[RawRecord]) -> list[_Data]:
     """Nothing at all where there are no raw images."""
     if not records:
         return []
@@ -224,19 +231,19 @@ def _put_raw(file: Any, records: list[RawRecord]) -> list[_Data]:
     return [_put_section(group, "index", index), _put_section(group, "data", _bytes(data))]
 
 
-def _put_seal(file: Any) -> _Data:
+def _put_seal(file: FileID) -> _Data:
     """Room for the seal; it is the one dataset without a digest of its own."""
     blank = np.zeros(layout.SEAL_BYTES, np.uint8)
     return _new_dataset(file, "seal", blank), blank
 
 
-def _new_group(file: Any, name: str) -> Any:
+def _new_group(file: FileID, name: str) -> GroupID:
     creation = h5py.h5p.create(h5py.h5p.GROUP_CREATE)
     creation.set_obj_track_times(False)
     return h5py.h5g.create(file, name.encode(), gcpl=creation)
 
 
-def _put_model(path: AnyPath, file: Any, name: str, section: Section) -> list[_Data]:
+def _put_model(path: AnyPath, file: FileID, name: str, section: Section) -> list[_Data]:
     group = _new_group(file, name)
     config = _json(path, f"the config of {name}", section.config)
     _put_text(group, "version", section.version)
@@ -245,7 +252,7 @@ def _put_model(path: AnyPath, file: Any, name: str, section: Section) -> list[_D
     return [(_new_dataset(group, part, array), array) for part, array in parts.items()]
 
 
-def _put_section(group: Any, name: str, array: NDArray[Any], stored: Any = None) -> _Data:
+def _put_section(group: GroupID, name: str, array: _Array, stored: TypeID | None = None) -> _Data:
     dataset = _new_dataset(group, name, array, stored)
     _put_text(dataset, "sha256", sha256(array.tobytes()).hexdigest())
     return dataset, array
@@ -255,7 +262,9 @@ def _bytes(data: bytes) -> NDArray[np.uint8]:
     return np.frombuffer(data, np.uint8)
 
 
-def _new_dataset(group: Any, name: str, array: NDArray[Any], stored: Any = None) -> Any:
+def _new_dataset(
+    group: GroupID, name: str, array: _Array, stored: TypeID | None = None
+) -> DatasetID:
     creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     creation.set_layout(h5py.h5d.CONTIGUOUS)
     creation.set_obj_track_times(False)
@@ -265,7 +274,7 @@ def _new_dataset(group: Any, name: str, array: NDArray[Any], stored: Any = None)
     return h5py.h5d.create(group, name.encode(), stored, space, creation)
 
 
-def _put_text(owner: Any, name: str, text: str) -> None:
+def _put_text(owner: DatasetID | GroupID, name: str, text: str) -> None:
     data = text.encode()
     stored = _text_type(len(data))
     scalar = h5py.h5s.create(h5py.h5s.SCALAR)
@@ -273,7 +282,7 @@ def _put_text(owner: Any, name: str, text: str) -> None:
     attribute.write(np.array(data, f"S{len(data)}"), mtype=stored)
 
 
-def _put_number(owner: Any, name: str, value: int, dtype: str) -> Any:
+def _put_number(owner: DatasetID | GroupID, name: str, value: int, dtype: str) -> AttrID:
     array = np.array(value, dtype)
     scalar = h5py.h5s.create(h5py.h5s.SCALAR)
     attribute = h5py.h5a.create(owner, name.encode(), h5py.h5t.py_create(array.dtype), scalar)
@@ -281,7 +290,7 @@ def _put_number(owner: Any, name: str, value: int, dtype: str) -> Any:
     return attribute
 
 
-def _text_type(size: int) -> Any:
+def _text_type(size: int) -> TypeID:
     text = h5py.h5t.C_S1.copy()
     text.set_size(size)
     text.set_strpad(h5py.h5t.STR_NULLPAD)

@@ -1,0 +1,142 @@
+"""What ``drrpack train`` prints: the run that begins, warnings, and tables at the end."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import astuple
+from pathlib import Path
+
+from rich.table import Table
+
+from drrpack.cli.progress import Bars
+from drrpack.cli.screen import plus_minus, table
+from drrpack.cli.terminal import console, note, warn
+from drrpack.core.wording import counted
+from drrpack.operations.progress import Event, RunStarted
+from drrpack.trainers.incremental.grouping import differing, grouped, heading
+from drrpack.trainers.incremental.metrics import METRICS
+from drrpack.trainers.incremental.results import CodecClasses, Result
+from drrpack.trainers.incremental.selection import few
+from drrpack.trainers.incremental.study import by_phases
+from drrpack.trainers.incremental.tables import Row, curve
+from drrpack.trainers.incremental.tables import table as result_rows
+
+_HEADINGS = {
+    "average_accuracy": "average",
+    "average_accuracy_with_base": "with base",
+    "last_accuracy": "last",
+}
+
+
+def show(event: Event, bars: Bars) -> None:
+    """Show a report of `drrpack.operations.train.train`."""
+    if isinstance(event, RunStarted):
+        if event.number == 0:
+            print_codec_classes(event.codec_classes)
+        several = f"{event.method} {event.phases}/{event.seed}"
+        bars.run = several if event.runs > 2 else event.method
+        note(
+            f"{event.method}: {counted(event.classes, 'class')}, "
+            f"{counted(event.phases, 'phase')}, seed {event.seed}, "
+            f"device {event.device}, into {event.folder}"
+        )
+    else:
+        bars(event)
+
+
+def print_codec_classes(known: CodecClasses | None) -> None:
+    """Say whether the codec was fitted on classes that come after the base.
+
+    Print nothing where the file does not record what the codec was fitted on.
+    """
+    if known is None:
+        return
+    fitted, later = known.fitted, known.after_base
+    if later:
+        warn(
+            f"the codec was fitted on {len(fitted)} of these classes, {len(later)} of which come "
+            f"after the base ({few(later)}): it has seen them before their phase. For a codec "
+            "that has seen only the base, fit one on those classes, or say --class-order file "
+            f"and --base {len(fitted)}"
+        )
+    elif fitted:
+        note(f"the codec was fitted on {len(fitted)} classes, all of the base")
+    else:
+        note("the codec was fitted on none of these classes")
+
+
+def print_results(results: Sequence[Result], out: Path) -> None:
+    """Print accuracies by phase, averages, and the paths of the results.
+
+    Deviations are over seeds.
+    """
+    for count, group in by_phases(results):
+        console.print(_phases(count, group))
+    rows = result_rows(results)
+    console.print(_summary(results, rows))
+    for count, group in by_phases([r for r in results if r.through_codec is not None]):
+        console.print(_through_codec(count, group))
+    last = {row.method: row.figures["last_accuracy"].mean for row in rows}
+    ours, ceiling = last.get("drr"), last.get("ub")
+    if ours is not None and ceiling is not None and results[0].config.budget_bytes is None:
+        note(price_of_compression(ceiling - ours))
+    what = "result" if (out / "result.json").exists() else "summary"
+    note(f"{what}: {out / what}.json\nplot: {out / 'accuracy.png'}")
+
+
+def _phases(count: int, results: Sequence[Result]) -> Table:
+    groups = grouped(results)
+    names = (one.name(differing(groups)) for one in groups)
+    title = f"Accuracy on raw test images, %, {counted(count, 'phase')}"
+    made = table(title, "classes seen", *names)
+    columns = [curve(one.runs)[1] for one in groups]  # (seeds, phases)
+    for number, phase in enumerate(results[0].phases):
+        shown = (_spread(column[:, number].tolist()) for column in columns)
+        made.add_row(str(phase.classes_seen), *shown)
+    return made
+
+
+def _summary(results: Sequence[Result], rows: Sequence[Row]) -> Table:
+    headings = [_HEADINGS.get(metric, metric) for metric in METRICS]
+    settings = differing(grouped(results))
+    shown = [heading(name) for name in settings]
+    made = table("Summary", "method", "phases", *shown, *headings, "memory MB")
+    for row in rows:
+        spreads = [row.figures[metric] for metric in METRICS]
+        cells = ["-" if s.mean is None else plus_minus(s.mean, s.deviation) for s in spreads]
+        named = row.method, str(row.phases), *(row.settings[name] for name in settings)
+        made.add_row(*named, *cells, f"{row.memory_bytes / 1e6:.2f}")
+    return made
+
+
+def price_of_compression(points: float) -> str:
+    """Say what ``points`` of accuracy between ub and drr in the last phase mean."""
+    if round(points, 2) <= 0:
+        above = f"{-points:.2f} points above" if round(points, 2) < 0 else "as good as"
+        return (
+            f"drr keeps every image, and is {above} ub in the last phase: this run shows no price "
+            "of compression"
+        )
+    return (
+        f"drr keeps every image, so its distance to ub, {points:.2f} points in the last phase, "
+        "is the price of compression"
+    )
+
+
+def _through_codec(count: int, results: Sequence[Result]) -> Table:
+    made = table(
+        f"Accuracy on test images that went through the codec, %, {counted(count, 'phase')}",
+        "method", "average", "with base", "last",
+    )  # fmt: skip
+    groups = grouped(results)
+    for group in groups:
+        seen = [astuple(run.through_codec) for run in group.runs if run.through_codec is not None]
+        columns = list(zip(*seen, strict=True))  # average, with base, last: one value a run
+        cells = ["-" if None in column else _spread(column) for column in columns]
+        made.add_row(group.name(differing(groups)), *cells)
+    return made
+
+
+def _spread(values: Sequence[float]) -> str:
+    return plus_minus(statistics.fmean(values), statistics.stdev(values) if values[1:] else None)

@@ -1,0 +1,97 @@
+"""Dense layers and embeddings in integers, for networks that see one position at a time."""
+
+from __future__ import annotations
+
+from typing import Unpack
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from drrpack.core.errors import ExactnessError
+from drrpack.core.exact import (
+    ACTIVATION_BITS,
+    WEIGHT_MAX,
+    Arrays,
+    IntConv2d,
+    Limits,
+    noise,
+    round_half_up,
+)
+
+
+class IntLinear(IntConv2d):
+    """A dense layer of integers: (N, I) to (N, O); weights (O, I)."""
+
+    _beside = (slice(None),)
+    _by_output = (slice(None), None)
+    _inside = (1,)
+
+    def __init__(self, inputs: int, outputs: int, **options: Unpack[Limits]) -> None:
+        super().__init__(inputs, outputs, 1, **options)
+        self.weight = nn.Parameter(self.weight.detach().flatten(1))
+
+    def _convolve(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        return F.linear(x, weight, bias)
+
+    def tables(self, embedding: Tensor) -> Tensor:
+        """What each vector of an embedding (K, D) adds to the sums, where the input holds P of them
+        side by side, (D, P) flattened: (P * (K + 1), O); row 0 of each place is of no vector.
+
+        A sum of P rows takes the place of a product with D times as many numbers.
+        """
+        assert self.frozen is not None, "freeze before looking up"
+        dim = embedding.shape[1]
+        weight = self.frozen[0].reshape(-1, dim, self.weight.shape[1] // dim)  # (O, D, P)
+        rows = torch.einsum("odp,kd->pko", weight, embedding)
+        return F.pad(rows, (0, 0, 1, 0)).reshape(-1, len(weight))
+
+    def looked_up(self, vectors: Tensor, tables: Tensor) -> Tensor:
+        """The layer's output (N, O), by looking up and summing rows of ``tables`` from `tables`.
+
+        ``vectors`` (N, P) are numbers: 0 for no vector, else one more than a row of the embedding.
+        """
+        assert self.frozen is not None, "freeze before looking up"
+        _, bias, scale = self.frozen
+        places = vectors.shape[1]
+        first = torch.arange(0, len(tables), len(tables) // places, device=vectors.device)
+        return self._rescaled(F.embedding_bag(vectors + first, tables, mode="sum") + bias, scale)
+
+
+class IntEmbedding(nn.Module):
+    """A table of int8 vectors: codes (N, ...) to integers (N, dim, ...) in [-127, 127]."""
+
+    def __init__(self, size: int, dim: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(noise(size, dim))
+        self.frozen: Tensor | None = None
+
+    def forward(self, codes: Tensor) -> Tensor:
+        table = self.quantised() if self.frozen is None else self.frozen
+        return F.embedding(codes, table).movedim(-1, 1)
+
+    def quantised(self) -> Tensor:
+        scaled = round_half_up(self.weight * 2.0**ACTIVATION_BITS)
+        return scaled.clamp(-WEIGHT_MAX, WEIGHT_MAX)
+
+    def freeze(self, carrier: torch.dtype = torch.float32) -> None:
+        with torch.no_grad():
+            table = self.quantised() if self.frozen is None else self.frozen
+            self.frozen = table.to(carrier)
+
+    def arrays(self) -> Arrays:
+        """The frozen table: int8 (size, dim)."""
+        assert self.frozen is not None, "freeze before storing"
+        return {"weight": self.frozen.cpu().numpy().astype(np.int8)}
+
+    def load_arrays(self, arrays: Arrays) -> None:
+        table = torch.from_numpy(arrays["weight"].astype(np.float32))
+        if table.shape != self.weight.shape:
+            raise ExactnessError(
+                f"an embedding has shape {tuple(table.shape)} where "
+                f"{tuple(self.weight.shape)} was expected"
+            )
+        self.frozen = table
+        with torch.no_grad():
+            self.weight.copy_(table * 2.0**-ACTIVATION_BITS)

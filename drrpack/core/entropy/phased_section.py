@@ -1,0 +1,174 @@
+"""Bit-Swap and the context model as values and as sections of a file.
+
+Both are stored in the same way and differ in their number of latents. ``docs/format.md`` specifies
+versions 1.0 and 2.0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import ClassVar, NamedTuple, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from drrpack.core import packing
+from drrpack.core.codes import Levels
+from drrpack.core.dense import IntEmbedding
+from drrpack.core.entropy.likelihood import KNOWN_REACH
+from drrpack.core.entropy.model import Prices
+from drrpack.core.entropy.phased import LevelNetwork, PhasedConfig, PhasedNetwork
+from drrpack.core.errors import CorruptError
+from drrpack.core.exact import WEIGHT_BITS_MAX, Arrays
+from drrpack.core.freezing import freeze, int_layers, move
+from drrpack.core.frequencies import Tables, tables_from_bytes, tables_to_bytes
+from drrpack.core.section import Json
+from drrpack.core.settings import own_settings, skeleton
+from drrpack.core.weights import Blob, check_count, sizes_from, wrong_size
+
+KNOWN_TABLES_MAX = 1 << 26  # numbers that a frozen model makes of its weights, to look up
+
+
+@dataclass(frozen=True)
+class PhasedModel:
+    """Frozen networks, and the tables of the images that start a stream."""
+
+    kind: ClassVar[str]
+    versions: ClassVar[tuple[str, ...]] = ("1.0", "2.0")
+    config_type: ClassVar[type[PhasedConfig]]
+
+    network: PhasedNetwork
+    tables: Tables
+
+    @property
+    def codebook_size(self) -> int:
+        return self.network.config.codebook_size
+
+    @property
+    def levels(self) -> Levels[LevelNetwork]:
+        return self.network.levels
+
+    @property
+    def prices(self) -> Prices | None:
+        """A model with latents can't tell what one code costs."""
+        return None
+
+    @own_settings()
+    def on(self, device: torch.device, carrier: torch.dtype) -> Self:
+        """Itself, with its networks moved."""
+        freeze(self.network, carrier)
+        move(self.network, device)
+        return self
+
+    def with_tables(self, tables: Tables) -> Self:
+        """The same networks with the tables of other codes."""
+        return replace(self, tables=tables)
+
+    @own_settings()
+    def pack(self) -> tuple[Json, bytes]:
+        """The sizes of the networks; the tables, then all integers packed."""
+        layers = [layer.arrays() for layer in int_layers(self.network).values()]
+        weights = [arrays["weight"] for arrays in layers]
+        biases = _joined([arrays["bias"] for arrays in layers if "bias" in arrays])
+        shifts = _joined([arrays["shift"] for arrays in layers if "shift" in arrays])
+        last = _joined([level.last_integers() for level in _both(self.network)])
+        data = packing.pack([*weights, biases >> 8, biases & 255, shifts, last])
+        return asdict(self.network.config), tables_to_bytes(self.tables) + data
+
+    @classmethod
+    @own_settings()
+    def unpack(cls, version: str, config: Json, data: bytes) -> Self:
+        """The inverse of `pack`, of either version.
+
+        Raises:
+            CorruptError: the config is not one of ours, or the weights are of another network.
+            ExactnessError: the weights break the bound under which sums are exact.
+        """
+        old = version.startswith("1.")
+        before: Json = {"weight_bits": WEIGHT_BITS_MAX} if old else {}
+        sizes = sizes_from(cls.config_type, {**config, **before})
+        _check_known_tables(sizes)
+        network = skeleton(sizes.network)
+        check_count(network)
+        integers = (_read_1 if old else _read_2)(network, data)
+        network.to_empty(device="cpu")
+        for layer, arrays in zip(int_layers(network).values(), integers.layers, strict=True):
+            layer.load_arrays(arrays)
+        for level, last in zip(_both(network), integers.last, strict=True):
+            level.load_last(last)
+        freeze(network)
+        return cls(network, integers.tables)
+
+
+class _Integers(NamedTuple):
+    """The integers of both levels."""
+
+    layers: list[Arrays]
+    last: list[NDArray[np.integer]]
+    tables: Tables
+
+
+def _read_1(network: PhasedNetwork, data: bytes) -> _Integers:
+    """Version 1.0: int8 weights, int32 biases, int8 shifts of each layer; priors; tables."""
+    layers, lasts = int_layers(network).values(), _last_sizes(network)
+    tables_size = 4 * network.config.codebook_size
+    size = sum(layer.weight.numel() for layer in layers)
+    size += sum(5 * layer.bias.numel() for layer in layers if not isinstance(layer, IntEmbedding))
+    size += 2 * sum(lasts) + tables_size
+    if len(data) != size:
+        raise wrong_size(data, size)
+    blob, found = Blob(data), list[Arrays]()
+    for layer in layers:
+        found.append({"weight": blob.integers("i1", tuple(layer.weight.shape))})
+        if not isinstance(layer, IntEmbedding):
+            outputs = tuple(layer.bias.shape)
+            bias, shift = blob.integers("<i4", outputs), blob.integers("i1", outputs)
+            found[-1] |= {"bias": bias, "shift": shift}
+    last = [blob.integers("<i2", (count,)) for count in lasts]
+    tables = tables_from_bytes(data[-tables_size:], network.config.codebook_size)
+    return _Integers(found, last, tables)
+
+
+def _read_2(network: PhasedNetwork, data: bytes) -> _Integers:
+    """Version 2.0: the tables, then everything else packed."""
+    layers, lasts = int_layers(network).values(), _last_sizes(network)
+    tables_size = 4 * network.config.codebook_size
+    if len(data) < tables_size:
+        raise wrong_size(data, tables_size)
+    tables = tables_from_bytes(data[:tables_size], network.config.codebook_size)
+    outputs = [0 if isinstance(layer, IntEmbedding) else layer.bias.numel() for layer in layers]
+    shapes = [tuple(layer.weight.shape) for layer in layers]
+    *weights, high, low, shifts, last = packing.unpack(
+        data[tables_size:], [*shapes, *3 * [(sum(outputs),)], (sum(lasts),)]
+    )
+    ends = np.cumsum(outputs)[:-1]
+    biases, shifts_of = np.split(high * 256 + low, ends), np.split(shifts, ends)
+    found = [
+        {"weight": weight} | ({"bias": bias, "shift": shift} if len(bias) else {})
+        for weight, bias, shift in zip(weights, biases, shifts_of, strict=True)
+    ]
+    return _Integers(found, np.split(last, lasts[:1]), tables)
+
+
+def _both(network: PhasedNetwork) -> tuple[LevelNetwork, LevelNetwork]:
+    return network.top, network.bottom
+
+
+def _last_sizes(network: PhasedNetwork) -> list[int]:
+    """How many parameters the p over the last latent has at each level."""
+    return [level.last_size for level in _both(network)]
+
+
+def _joined(arrays: Sequence[NDArray[np.integer]]) -> NDArray[np.int64]:
+    return np.concatenate([array.reshape(-1) for array in arrays]).astype(np.int64)
+
+
+def _check_known_tables(sizes: PhasedConfig) -> None:
+    count = (2 * KNOWN_REACH + 1) ** 2 * sizes.codebook_size * sizes.prediction_width
+    if count > KNOWN_TABLES_MAX:
+        raise CorruptError(
+            f"an entropy model's config asks for tables of {count} numbers, expected "
+            f"{KNOWN_TABLES_MAX} at most"
+        )

@@ -1,0 +1,42 @@
+"""Freeze all integer layers of a network for coding, or thaw them for further fitting."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from drrpack.core.dense import IntEmbedding
+from drrpack.core.exact import IntConv2d
+
+IntLayer = IntConv2d | IntEmbedding
+
+
+def int_layers(network: nn.Module) -> dict[str, IntLayer]:
+    """All integer layers of a network by their dotted names, in order."""
+    return {n: m for n, m in network.named_modules() if isinstance(m, IntConv2d | IntEmbedding)}
+
+
+def freeze(network: nn.Module, carrier: torch.dtype = torch.float32) -> None:
+    """Freeze every integer layer, on its device, in ``carrier`` (float32 or float64)."""
+    for layer in int_layers(network).values():
+        layer.freeze(carrier)
+    network.eval().requires_grad_(False)
+
+
+def thaw(network: nn.Module) -> None:
+    """The inverse of `freeze`, so that a stored network can be fitted further; the integers that
+    fitting starts with are those that were stored."""
+    for layer in int_layers(network).values():
+        layer.frozen = None
+    network.float().train().requires_grad_(True)
+
+
+def move(network: nn.Module, device: torch.device | str) -> None:
+    """Move a frozen network with its frozen tensors."""
+    network.to(device)
+    for layer in int_layers(network).values():
+        if isinstance(layer, IntEmbedding):
+            layer.frozen = None if layer.frozen is None else layer.frozen.to(device)
+        elif layer.frozen is not None:
+            weight, bias, scale = layer.frozen
+            layer.frozen = (weight.to(device), bias.to(device), scale.to(device))

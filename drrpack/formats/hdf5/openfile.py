@@ -1,0 +1,81 @@
+"""A ``.drr`` file that every process opens for itself.
+
+Processes that share a descriptor after a fork read wrong bytes without notice, and a descriptor
+can't be pickled. So a file is opened again in each process that reads from it.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from drrpack.core.errors import FormatError
+from drrpack.formats.files.addresses import is_address
+from drrpack.formats.files.remotefile import open_stored
+from drrpack.formats.files.storedfile import StoredFile
+from drrpack.formats.hdf5.structure import Structure, read_structure
+from drrpack.formats.layout import AnyPath
+
+
+class OpenFile:
+    """The file at a path or an address, and where each of its parts lies.
+
+    Attributes:
+        path: as it was given; a Path, or the text of an address.
+        fingerprint: a digest of the content, the same for copies of the file.
+
+    Raises:
+        DrrError: as `drrpack.formats.container.Reader` does.
+    """
+
+    def __init__(self, path: AnyPath) -> None:
+        self.path: AnyPath = path if is_address(path) else Path(path)
+        file = open_stored(self.path)
+        # where it is opened again: the process may go to another folder, and others start there
+        self._place = self.path if isinstance(self.path, str) else Path(self.path).absolute()
+        self._structure = read_structure(file)
+        self._file: StoredFile | None = file
+        self._closed = False
+        self.fingerprint = self._structure.fingerprint
+
+    def current(self) -> tuple[StoredFile, Structure]:
+        """The file as this process opened it, and what lies where in it.
+
+        Raises:
+            FormatError: another file lies there by now. ValueError: it is closed.
+        """
+        if self._closed:
+            raise ValueError(f"{self.path}: the reader is closed")
+        file, structure = self._file, self._structure
+        if file is None or file.pid != os.getpid():
+            file = open_stored(self._place)
+            if file.identity != structure.identity:
+                structure = self._recognised(file)
+            self._structure, self._file = structure, file
+        return file, structure
+
+    def read(self, name: str) -> bytes:
+        """All bytes of the dataset ``name``; nothing is compared with a digest."""
+        file, structure = self.current()
+        extent = structure.extents[name]
+        return file.read(extent.offset, extent.size)
+
+    def _recognised(self, file: StoredFile) -> Structure:
+        """A file in the old one's place will do if it has the same content, as a copy has."""
+        structure = read_structure(file)
+        if structure.fingerprint != self.fingerprint:
+            raise FormatError(
+                f"{self.path}: found another file than the one that was opened, expected the same "
+                "one in every process; open it again"
+            )
+        return structure
+
+    def close(self) -> None:
+        """Close the file; reading from it afterwards is a ValueError."""
+        self._closed = True
+        if self._file is not None:
+            self._file.close()
+        self._file = None
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "_file": None}

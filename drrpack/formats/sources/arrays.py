@@ -1,0 +1,52 @@
+"""A split whose pictures are all in memory; CIFAR and datasets of a program have such splits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from drrpack.core.errors import SourceError
+from drrpack.formats.sources.pictures import fit_square
+from drrpack.formats.sources.splits import Pixels
+
+
+@dataclass(frozen=True)
+class ArraySplit:
+    """Images (N, H, W, 3) uint8 and labels (N,) int64; ``records`` as of `SplitData`."""
+
+    images: Pixels
+    labels: NDArray[np.int64]
+    class_count: int
+    size: int | None  # bring every picture to size x size when it is asked for
+    hashes: tuple[tuple[bytes, bytes], ...]
+    what: str  # in words, such as "CIFAR's pictures"
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        return tuple(np.bincount(self.labels, minlength=self.class_count).tolist())
+
+    def paths(self, class_index: int) -> list[Path]:
+        raise SourceError(f"{self.what} have no files of their own; expected an image folder")
+
+    def records(self) -> Iterator[tuple[bytes, bytes]]:
+        yield from self.hashes
+
+    def load(self, class_index: int) -> Pixels:
+        images: Pixels = self.images[self.labels == class_index]  # a copy, in their own order
+        if self.size is None or images.shape[1:3] == (self.size, self.size):
+            return images
+        return np.stack([np.array(fit_square(Image.fromarray(i), self.size)) for i in images])
+
+
+def content_hash(images: Pixels, labels: NDArray[np.int64]) -> bytes:
+    """The sha256 of pixels and labels: of their shape, then of both in C order, little-endian."""
+    digest = sha256(repr(images.shape).encode())
+    digest.update(np.ascontiguousarray(images).data)
+    digest.update(np.ascontiguousarray(labels, dtype="<i8").data)
+    return digest.digest()

@@ -1,0 +1,114 @@
+"""The plan of ``append``: its options, and all checks that can be made before the work."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from drrpack.core.codec import Codec
+from drrpack.core.errors import CorruptError, OptionError
+from drrpack.formats import container, memory, metadata, originals
+from drrpack.formats.class_names import look
+from drrpack.formats.container import Reader
+from drrpack.formats.files.beside import beside
+from drrpack.formats.hdf5.build import check_classes
+from drrpack.formats.sources.reading import Reading
+from drrpack.formats.sources.source import Given, LabelledDataset, Opening, Source, open_as
+from drrpack.trainers.fitting.loop import Budget
+from drrpack.trainers.incremental import exemplars
+
+
+@dataclass(frozen=True)
+class AppendOptions:
+    """Which images to add to which file, and how to code them."""
+
+    memory: Path
+    source: Given
+    device: torch.device
+    budget: Budget  # of tuning the entropy model
+    reading: Reading = field(default_factory=Reading)  # where silent: as the file's were read
+    skip_bad: bool = False
+    extend: bool = False  # classes that exist get more images
+    keep_entropy_model: bool = False  # no tuning: only the new streams are coded
+    seed: int = 0
+    class_names: tuple[str, ...] | None = None  # names for the labels of a dataset
+    test: LabelledDataset | None = None
+
+
+@dataclass(frozen=True)
+class AppendPlan:
+    """What ``append`` is going to do; reported before the work starts."""
+
+    source: Source
+    options: AppendOptions
+    codec: Codec
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder beside the file with the checkpoints of an interrupted fine-tuning."""
+        return beside(self.options.memory, ".fit")
+
+
+def plan_append(reader: Reader, options: AppendOptions) -> AppendPlan:
+    """Check everything that can be checked before the work.
+
+    Raises:
+        FormatError, OutputError, SourceError, OptionError: each names the path and the fix.
+    """
+    container.check_output(options.memory, overwrite=True)
+    opening = Opening(
+        options.reading.or_as(originals.recorded_reading(reader)), options.skip_bad,
+        class_names=options.class_names, test=options.test,
+    )  # fmt: skip
+    source = open_as(options.source, opening)
+    _check(reader, source, options)
+    raw_choice(reader)
+    return AppendPlan(source, options, memory.load_codec(reader, options.device, encoder=True))
+
+
+def _check(reader: Reader, source: Source, options: AppendOptions) -> None:
+    known = [name for name in source.classes if name in reader.classes]
+    if known and not options.extend:
+        raise OptionError(
+            f"{reader.path} has a class {known[0]!r} already, as {source.place} does; "
+            "say `extend=True` to add images to it",
+            option="extend",
+        )
+    new = [name for name in source.classes if name not in known]
+    check_classes(reader.path, [*reader.classes, *new])
+    _refuse_twins(reader, new, source)
+    if source.image_size != reader.image_size:
+        sizes = ["{}x{}".format(*size) for size in (source.image_size, reader.image_size)]
+        raise OptionError(
+            f"{source.place}: its images are {sizes[0]}, those of {reader.path} are {sizes[1]}; "
+            "bring them to that size, with `size` where it is square",
+            option="size",
+        )
+
+
+def _refuse_twins(reader: Reader, new: Sequence[str], source: Source) -> None:
+    """Raise OptionError if the name of a new class looks like that of a class in the file."""
+    there = {look(name): name for name in reader.classes}
+    for name in new:
+        twin = there.get(look(name))
+        if twin is not None:
+            raise OptionError(
+                f"{source.place}: found a class {name!r}, which differs from {twin!r} of "
+                f"{reader.path} only by case, outer space or Unicode form; expected distinct "
+                f"names: rename the folder, to {twin!r} where it is the same class"
+            )
+
+
+def raw_choice(reader: Reader) -> tuple[int, exemplars.Selection]:
+    """How many raw images the file keeps of each class, and how they were chosen."""
+    kept = metadata.part(reader.metadata, "raw")
+    count, select = kept.get("per_class", 0), kept.get("select", "herding")
+    if type(count) is not int or count < 0 or select not in exemplars.SELECTIONS:
+        raise CorruptError(
+            f"{reader.path}: it keeps {count!r} raw images of each class by {select!r}, expected "
+            f"a number and one of {', '.join(exemplars.SELECTIONS)}"
+        )
+    return count, select

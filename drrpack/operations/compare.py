@@ -1,0 +1,125 @@
+"""Compare a memory with image formats on a user's images: the work of ``drrpack compare``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import inf
+from pathlib import Path
+
+import torch
+
+from drrpack.core.codec import Codec
+from drrpack.core.device import choose_device
+from drrpack.core.errors import OptionError
+from drrpack.formats import shipped
+from drrpack.formats.container import Reader
+from drrpack.formats.files.places import make_folder
+from drrpack.formats.memory import load_codec
+from drrpack.formats.sources.source import Given, LabelledDataset, open_source
+from drrpack.operations.preparing import Classes, Pathlike, chosen_classes, tell_of
+from drrpack.operations.progress import Report, heard
+from drrpack.trainers.comparison import chart as charts
+from drrpack.trainers.comparison import compare as measuring
+from drrpack.trainers.comparison.accuracy import TrainPlan, tested_images, with_accuracy
+from drrpack.trainers.comparison.compare import Comparison
+
+
+def compare(
+    source: Given,
+    *,
+    classes: Classes = None,
+    sample: int | None = None,
+    size: int | None = None,
+    depth: int | None = None,
+    value_range: tuple[float, float] | None = None,
+    max_megapixels: float | None = None,
+    train: bool = False,
+    epochs: int = 16,
+    width: int = 8,
+    seeds: int = 1,
+    train_at: Sequence[float] = (),
+    work: Pathlike | None = None,
+    chart: Pathlike | None = None,
+    codec: Pathlike | None = None,
+    device: str = "auto",
+    class_names: Sequence[str] | None = None,
+    test: LabelledDataset | None = None,
+    report: Report | None = None,
+) -> Comparison:
+    """Compare a memory with raw images, PNG, JPEG, WebP and AVIF: bytes, PSNR, SSIM and speed.
+
+    A memory counts with all its models. An image file counts without the headers and tables that
+    all files share. A sheet is one picture that holds all images of a class side by side; it
+    counts whole.
+
+    Args:
+        source: labelled pictures, as for `drrpack.encode`.
+        classes: use only these classes, as for `drrpack.export`.
+        sample: measure on about this many images; by default 1000, fewer if the images are larger
+            than 64x64.
+        size, depth, value_range, max_megapixels: how pictures become pixels, as for
+            `drrpack.encode`.
+        train: train a small classifier on the decoded images of each format, and test it on raw
+            images.
+        epochs, width, seeds: epochs of each classifier, filters in its first block, and how many
+            classifiers to train for each format.
+        train_at: also train at these sizes, in bytes an image.
+        work: keep measured accuracies in this folder, and reuse those that it already has.
+        chart: plot PSNR and accuracy over bytes into this .png.
+        codec: use the codec of this ``.drr`` file instead of the one that comes with drrpack.
+        device: ``"auto"``, ``"cpu"`` or ``"cuda"``.
+        class_names, test: names for the labels of a dataset, and a dataset that is its test split.
+        report: called with a `Step` for each format that is measured, and with the comparison
+            before the chart is drawn.
+
+    Raises:
+        SourceError, OptionError, FormatError, OutputError: each names what was found and the fix.
+    """
+    report = heard(report)
+    for name, value in (("epochs", epochs), ("width", width), ("seeds", seeds), ("sample", sample)):
+        if value is not None and value < 1:
+            raise OptionError(f"`{name}={value}`: say 1 or more", option=name)
+    if chart is not None:
+        charts.check(Path(chart))
+    place = choose_device(device)
+    plan = _train_plan(place, epochs, width, seeds, train_at, work)
+    found = open_source(
+        source, size=size, depth=depth, value_range=value_range, max_megapixels=max_megapixels,
+        splits=["train", "test"] if train else ["train"], class_names=class_names, test=test,
+    )  # fmt: skip
+    tell_of(found, report)
+    chosen = chosen_classes(found.classes, classes, report)
+    if train:
+        tested_images(found, chosen)  # what can't be learned is refused before it is measured
+    codecs = _codecs(codec, place)
+    count = measuring.default_sample(found.image_size) if sample is None else sample
+    comparison = measuring.compare(found, codecs, chosen, count, report, plan.sizes)
+    if train:
+        comparison = with_accuracy(comparison, found, codecs, chosen, plan, report)
+    report(comparison)
+    if chart is not None:  # last: whoever hears of the figures has them should the disk be full
+        charts.draw(comparison, Path(chart))
+    return comparison
+
+
+def _train_plan(
+    device: torch.device, epochs: int, width: int, seeds: int, train_at: Sequence[float],
+    work: Pathlike | None,
+) -> TrainPlan:  # fmt: skip
+    sizes = [float(size) for size in train_at]
+    if not all(0 < size < inf for size in sizes):
+        raise OptionError(
+            f"`train_at={list(train_at)}`: say bytes an image, as in `train_at=[60, 120, 240]`",
+            option="train_at",
+        )
+    folder = None if work is None else make_folder(Path(work))
+    return TrainPlan(device, epochs, width, seeds, sizes=sizes, work=folder)
+
+
+def _codecs(path: Pathlike | None, device: torch.device) -> list[Codec]:
+    """The codecs of one VQ-VAE to compare, each with its own entropy model."""
+    codecs = []
+    for file in shipped.paths() if path is None else [Path(path)]:
+        with Reader(file) as reader:
+            codecs.append(load_codec(reader, device, encoder=True))
+    return codecs

@@ -1,0 +1,49 @@
+"""Remove classes from a ``.drr`` file: the work of ``drrpack drop``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from drrpack.core.errors import OptionError
+from drrpack.formats.container import Reader, write
+from drrpack.formats.files.publish import changing
+from drrpack.operations import edit
+from drrpack.operations.edit import Written
+from drrpack.operations.preparing import Pathlike, tidy
+from drrpack.operations.progress import Report, heard
+from drrpack.trainers.incremental.selection import few, named_class
+
+
+def drop(
+    memory: Pathlike, classes: str | Sequence[str], *, report: Report | None = None
+) -> Written:
+    """Remove classes from a ``.drr`` file; the other classes and their order do not change.
+
+    Args:
+        memory: the file to change.
+        classes: the names of the classes to remove, or one name.
+        report: called with events while the work goes on.
+
+    Raises:
+        OptionError: the file lacks one of the classes, or would have no class left.
+        FormatError, OutputError: the file can't be read, or another process is changing it.
+    """
+    path, wanted = Path(memory), [classes] if isinstance(classes, str) else classes
+    tidy(path, heard(report))
+    with changing(path):
+        with Reader(path) as reader:
+            before = reader.memory()
+        names = [_name(path, before.classes, one) for one in wanted]
+        after = edit.drop(path, before, names)
+        return Written(path, len(after.classes), write(path, after, overwrite=True))
+
+
+def _name(path: Path, names: Sequence[str], wanted: str) -> str:
+    """The file's spelling of a class name."""
+    number = named_class(names, wanted)
+    if number is None:
+        raise OptionError(
+            f"{path} has no class {wanted!r}; it has {len(names)}: {few(names)}", option="classes"
+        )
+    return names[number]

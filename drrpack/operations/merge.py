@@ -1,0 +1,49 @@
+"""Merge several ``.drr`` files into one: the work of ``drrpack merge``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from drrpack.core.device import choose_device
+from drrpack.core.errors import OptionError
+from drrpack.formats.container import Reader, check_output, write
+from drrpack.formats.files.publish import replacing
+from drrpack.operations import edit
+from drrpack.operations.edit import Written
+from drrpack.operations.preparing import Pathlike, tidy
+from drrpack.operations.progress import Report, heard
+from drrpack.operations.recode import in_one_layout
+
+
+def merge(
+    memories: Sequence[Pathlike],
+    output: Pathlike,
+    *,
+    force: bool = False,
+    report: Report | None = None,
+) -> Written:
+    """Write the classes of several ``.drr`` files, which one codec has made, into one file.
+
+    Args:
+        memories: the files, in the order of their classes in the new file; a file that is named
+            twice counts once.
+        output: the file to write; ``force`` overwrites an existing file.
+        report: called with events while the work goes on.
+
+    Raises:
+        OptionError: the files have different codecs or image sizes, or share a class.
+        FormatError, OutputError: a file can't be read, or the output can't be written.
+    """
+    paths, target = list(dict.fromkeys(Path(path) for path in memories)), Path(output)
+    if not paths:
+        raise OptionError("found no files to merge, expected one at least", option="memories")
+    check_output(target, overwrite=force)
+    tidy(target, heard(report))
+    with replacing(target), ExitStack() as stack:
+        readers = [stack.enter_context(Reader(path)) for path in paths]
+        contents = in_one_layout(readers, choose_device("cpu"))
+        together = edit.merge(dict(zip(paths, contents, strict=True)))
+        size = write(target, together, overwrite=force)
+    return Written(target, len(together.classes), size)

@@ -1,0 +1,119 @@
+"""Steps that several operations take before their work: tidy up, choose classes, ask for trust."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+from drrpack.core.errors import OptionError
+from drrpack.core.progress import Notice
+from drrpack.formats.class_names import find_class
+from drrpack.formats.container import Reader
+from drrpack.formats.files.publish import remove_leftovers
+from drrpack.formats.originals import untrusted_paths
+from drrpack.formats.sources.opening import path_of
+from drrpack.formats.sources.source import Given, Source
+from drrpack.formats.sources.source import download as fetch
+from drrpack.operations.progress import Report
+from drrpack.trainers.fitting.loop import Budget
+from drrpack.trainers.incremental.selection import few, how_taken, select_classes
+
+Pathlike: TypeAlias = str | os.PathLike[str]
+Classes: TypeAlias = str | Sequence[str | int] | None
+Trust: TypeAlias = bool | Callable[[Sequence[str]], bool]
+
+
+def tidy(output: Path, report: Report) -> None:
+    """Remove leftovers of killed runs from the folder of ``output``, and report them."""
+    for path in remove_leftovers(output.parent):
+        report(Notice(f"removed {path}, left behind by a run that was killed"))
+
+
+def tell_of(source: Source, report: Report) -> None:
+    """Report what was left out of a source, and what may be a mistake in it."""
+    for bad in source.bad:
+        report(Notice(f"left out {bad.path}: {bad.reason}"))
+    for remark in source.remarks:
+        report(Notice(remark))
+
+
+def chosen_classes(names: Sequence[str], wanted: Classes, report: Report) -> list[int]:
+    """Numbers of the selected classes; of all classes for None.
+
+    Text has the form of the command line: names with commas between them, ``"20"`` for the first
+    20, ``"50:70"`` for a range. If a text has two meanings, a notice says which one was taken. A
+    list has names and numbers.
+
+    Raises:
+        OptionError: a class does not exist or is named twice, or no class is selected.
+    """
+    if wanted is None or isinstance(wanted, str):
+        taken = how_taken(names, wanted)
+        chosen = select_classes(names, wanted)
+        if taken is not None:
+            report(Notice(taken))
+        return chosen
+    numbers = [_number(names, one) for one in wanted]
+    if not numbers or len(set(numbers)) < len(numbers):
+        raise OptionError(
+            f"`classes={list(wanted)!r}`: name each class once; there are {few(names)}",
+            option="classes",
+        )
+    return numbers
+
+
+def _number(names: Sequence[str], wanted: str | int) -> int:
+    number = find_class(names, wanted) if isinstance(wanted, str) else int(wanted)
+    if number is None or not 0 <= number < len(names):
+        raise OptionError(
+            f"`classes`: there is no class {wanted!r}; there are {len(names)}: {few(names)}",
+            option="classes",
+        )
+    return number
+
+
+def trusted(reader: Reader, source: Path | None, trust: Trust) -> bool:
+    """Whether the paths that an older file names may be opened.
+
+    If there are such paths and ``trust`` is a function, it is called with them and decides.
+    """
+    paths = untrusted_paths(reader, source)
+    return bool(paths) and (trust(paths) if callable(trust) else trust)
+
+
+def at_least(least: int, **given: object) -> None:
+    """Raise OptionError for the first argument that is no whole number of at least ``least``."""
+    for name, value in given.items():
+        if type(value) is not int or value < least:
+            raise OptionError(
+                f"`{name}={value!r}`: expected a whole number of at least {least}", option=name
+            )
+
+
+def budget(epochs: int | None, minutes: float | None, default_minutes: float) -> Budget:
+    """How long to fit, from ``epochs`` or ``minutes``; raises OptionError if both are given."""
+    if epochs is not None and minutes is not None:
+        raise OptionError(
+            "`epochs` and `minutes` exclude each other: give one of them", option="minutes"
+        )
+    if (epochs is not None and epochs < 1) or (minutes is not None and not minutes > 0):
+        raise OptionError(
+            "`epochs` and `minutes` must be above zero",
+            option="epochs" if epochs is not None else "minutes",
+        )
+    if epochs is not None:
+        return Budget(epochs=epochs)
+    return Budget(minutes=default_minutes if minutes is None else minutes)
+
+
+def downloaded(name: str, source: Given) -> Path:
+    """CIFAR, fetched into the folder ``source``; raises OptionError."""
+    path = path_of(source)
+    if path is None:
+        raise OptionError(
+            f"`download={name!r}`: found a dataset, expected the folder to fetch into",
+            option="download",
+        )
+    return fetch(name, path)

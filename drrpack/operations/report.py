@@ -1,0 +1,50 @@
+"""Show training runs on one page: the work of ``drrpack report``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from drrpack.formats.layout import AnyPath
+from drrpack.trainers.incremental.grouping import without_doubles
+from drrpack.trainers.incremental.report import complete, find_results, write_report
+from drrpack.trainers.incremental.results import Result
+from drrpack.trainers.incremental.tables import plot
+
+
+@dataclass(frozen=True)
+class Reported:
+    """A page that was written, and the runs on it."""
+
+    path: Path
+    results: list[Result]
+    doubles: list[Result]  # repetitions of runs in ``results``, which do not count
+
+
+def report(
+    runs: AnyPath | Sequence[AnyPath],
+    output: AnyPath = "report.html",
+    *,
+    memory: AnyPath | None = None,
+) -> Reported:
+    """Show training runs on one HTML page: curves, tables, memory, classes and images.
+
+    Args:
+        runs: folders that `drrpack.train` made, folders of such folders, or result.json files.
+        output: the page; a name that ends in .png gives only the curves.
+        memory: also show images from this .drr file or address.
+
+    Raises:
+        SourceError: a place holds no result, or a result can't be read.
+        OptionError: the results can't share a table, or none is complete.
+        OutputError: the page can't be written.
+        FormatError: ``memory`` can't be read.
+    """
+    places = [Path(p) for p in ([runs] if isinstance(runs, str | Path) else list(runs))]  # type: ignore[arg-type]
+    path, (results, doubles) = Path(output), without_doubles(find_results(places))
+    if path.suffix.lower() == ".png":
+        plot(complete(results), path)
+    else:
+        write_report(results, path, memory)
+    return Reported(path, results, doubles)

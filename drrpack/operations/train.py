@@ -1,0 +1,169 @@
+"""Train class-incrementally on a ``.drr`` file: the work of ``drrpack train``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+
+from drrpack.core.device import choose_device
+from drrpack.core.errors import OptionError
+from drrpack.core.progress import Notice
+from drrpack.formats.container import Reader
+from drrpack.formats.layout import AnyPath
+from drrpack.operations.preparing import Trust, at_least, chosen_classes, trusted
+from drrpack.operations.progress import Report, RunStarted, heard
+from drrpack.trainers.incremental.memory_data import MemoryData
+from drrpack.trainers.incremental.methods import Method, get_method
+from drrpack.trainers.incremental.options import make_options
+from drrpack.trainers.incremental.results import Result
+from drrpack.trainers.incremental.run_plan import PlannedRun
+from drrpack.trainers.incremental.selection import order_classes
+from drrpack.trainers.incremental.settings import RunSettings
+from drrpack.trainers.incremental.study import CEILING, Job, plan, study
+from drrpack.trainers.learning.recipes import get_recipe
+
+
+def train(
+    memory: AnyPath,
+    out: AnyPath = "run",
+    *,
+    method: str | type[Method] = "drr",
+    options: Mapping[str, object] | None = None,
+    ceiling: bool = True,
+    phases: int | Sequence[int] = 10,
+    base: int | None = None,
+    classes: str | Sequence[str] | None = None,
+    class_order: str | int | Sequence[str] = "file",
+    recipe: str = "fast",
+    epochs: int | None = None,
+    width: int | None = None,
+    seed: int = 0,
+    seeds: int = 1,
+    budget_mb: float | None = None,
+    exemplars: int = 20,
+    test: AnyPath | None = None,
+    source: AnyPath | None = None,
+    trust: Trust = False,
+    test_view: str = "raw",
+    compiled: bool = False,
+    device: str | torch.device = "auto",
+    resume: bool = False,
+    report: Report | None = None,
+) -> list[Result]:
+    """Train and test a classifier phase by phase; docs/training.md explains the figures.
+
+    The folder ``out`` receives result.json, accuracy.png and a checkpoint for each phase. Several
+    runs get a folder each in it, and a summary.json.
+
+    Args:
+        memory: the .drr file, or its address.
+        out: the folder for results.
+        method: its name, ``package.module:Class`` for a method of your own, or the class itself.
+        options: values of the method's options by name; a text is parsed as on the command line.
+        ceiling: also train the upper bound ``ub``, if the raw training images can be found.
+        phases: number of phases after the base, which add equally many classes; several numbers
+            make several runs.
+        base: number of classes in phase 0; by default half of the classes.
+        classes: use only these classes: a list of names, or a text such as ``"cat,dog"``, ``"20"``
+            for the first 20, or ``"50:70"``.
+        class_order: ``"file"``, a seed to shuffle by, a JSON file with all names, or all names.
+        recipe: ``"fast"``, or ``"paper"`` for 200 epochs.
+        epochs, width: replace those of the recipe; 64 is the usual width of ResNet-18.
+        seed, seeds: the first seed, and the number of seeds; each seed makes a run.
+        budget_mb: megabytes (1,000,000 bytes) that the method may keep in total.
+        exemplars: raw images of each class that a method such as ``er`` keeps without a budget.
+        test: a folder of raw test images, if the source has none.
+        source: the folder that holds the originals now, if it has moved.
+        trust: whether to read folders that the file itself names; or a function that is called
+            with these paths and decides.
+        test_view: ``"both"`` also tests on images that went through the codec.
+        compiled: run the network through torch.compile.
+        device: ``"auto"``, ``"cpu"`` or ``"cuda"``.
+        resume: continue after the last finished phase.
+        report: called with events while the work goes on; see `drrpack.operations.progress`.
+
+    Returns:
+        A result for each run: for each number of phases and seed that of the method, then that of
+        the upper bound.
+
+    Raises:
+        OptionError, SourceError, FormatError, OutputError, MethodError: each names the fix. All
+            runs are checked before the first of them trains.
+    """
+    tell, place = heard(report), choose_device(device)
+    counts = list(phases) if isinstance(phases, Sequence) else [phases]
+    _check_numbers(counts, seeds=seeds, exemplars=exemplars)
+    kind = get_method(method)
+    data = _open(memory, classes, test, source, trust, place, tell)
+    settings = RunSettings(
+        method=kind,
+        options=make_options(kind.Options, kind.name, options or {}),
+        base=max(1, len(data.classes) // 2) if base is None else base,
+        phases=0,  # of each job its own, as the seed
+        class_order=tuple(order_classes(data.classes, class_order)),
+        recipe=get_recipe(recipe, epochs, width),
+        device=torch.device(place.type),
+        budget_bytes=None if budget_mb is None else round(budget_mb * 1e6),
+        exemplars_per_class=exemplars,
+        test_view=test_view,
+        compiled=compiled,
+    )
+    if ceiling and kind.name != CEILING and not data.has_raw:
+        tell(Notice("the raw training images can't be found: no ceiling beside this result"))
+        ceiling = False
+    jobs = plan(Path(out), settings, counts, range(seed, seed + seeds), ceiling=ceiling)
+
+    def before(job: Job, planned: PlannedRun) -> None:
+        tell(_started(jobs, job, planned))
+
+    return study(data, jobs, Path(out), resume=resume, before=before, report=tell)
+
+
+def _check_numbers(phases: Sequence[int], **others: int) -> None:
+    """Raise OptionError for numbers of runs, phases or exemplars that make none, or one twice."""
+    at_least(1, **others)
+    for count in phases:
+        at_least(0, phases=count)
+    if not phases or len(set(phases)) < len(phases):
+        raise OptionError(
+            f"`phases={list(phases)!r}`: expected a number, or several that differ, such as "
+            "`phases=[5, 10]`",
+            option="phases",
+        )
+
+
+def _open(
+    memory: AnyPath,
+    classes: str | Sequence[str] | None,
+    test: AnyPath | None,
+    source: AnyPath | None,
+    trust: Trust,
+    device: torch.device,
+    tell: Report,
+) -> MemoryData:
+    """The chosen classes of a file, and their raw images."""
+    moved = None if source is None else Path(source)
+    with Reader(memory) as reader:
+        chosen = chosen_classes(reader.classes, classes, tell)
+        may = trusted(reader, moved, trust)
+    return MemoryData(
+        memory, numbers=chosen, test=None if test is None else Path(test), source=moved,
+        trusted=may, device=device,
+    )  # fmt: skip
+
+
+def _started(jobs: Sequence[Job], job: Job, planned: PlannedRun) -> RunStarted:
+    settings = job.settings
+    return RunStarted(
+        method=job.method,
+        classes=len(planned.contexts[0].data.classes),
+        phases=settings.phases,
+        seed=settings.seed,
+        device=settings.device,
+        folder=job.folder,
+        number=jobs.index(job),
+        runs=len(jobs),
+        codec_classes=planned.codec_classes,
+    )

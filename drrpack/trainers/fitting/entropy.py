@@ -1,0 +1,174 @@
+"""Fit entropy models on the codes of a VQ-VAE: the context model, then Bit-Swap."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from drrpack.core.codec import Pixels, encode_images
+from drrpack.core.codes import LEVELS, Codes
+from drrpack.core.entropy.context import ContextNetwork, ContextPrices
+from drrpack.core.entropy.model import EntropyModel
+from drrpack.core.entropy.phased import PhasedConfig, PhasedNetwork
+from drrpack.core.entropy.phased_section import PhasedModel
+from drrpack.core.freezing import freeze, move, thaw
+from drrpack.core.frequencies import frequency_tables
+from drrpack.core.rdoq import BEST, thrift
+from drrpack.core.settings import float_arithmetic, seeded
+from drrpack.core.vqvae import VQVAE, Choose, grid_shapes
+from drrpack.trainers.fitting.level import PEAK_LEARNING_RATE, TUNING_RATE, LevelFit
+from drrpack.trainers.fitting.loop import Report, fit
+from drrpack.trainers.fitting.narrow import narrow_entropy
+from drrpack.trainers.fitting.plan import FitPlan, Log
+from drrpack.trainers.learning import augment
+
+# Of a budget in minutes.
+FIRST_SHARE = 0.2  # the first model, on the nearest codes
+THRIFTY_SHARE = 0.15  # the same on the codes that are chosen by it
+NEXT_SHARE = 0.1  # a model that begins with what the first has learned
+LEVEL_SHARES = {"top": 0.45, "bottom": 0.55}  # of an entropy model
+VIEWS = 2  # of each image, beside itself, that the entropy models see
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Entropy models of one VQ-VAE, the codes that they are for, and a log."""
+
+    models: list[EntropyModel]
+    codes: Codes
+    log: Log
+
+    @property
+    def thrifty(self) -> bool:
+        """Whether other codes than the nearest were chosen."""
+        return any(name.startswith("thrifty") for name in self.log)
+
+
+def fit_entropy(vqvae: VQVAE, images: Pixels, plan: FitPlan, report: Report | None) -> Fitted:
+    """Fit the entropy models of a plan on the codes of images uint8 (N, H, W, 3).
+
+    A context model is fitted on the nearest codes, and then on those that it chooses itself where
+    the plan's quality says so; models after it see these, too.
+    """
+    height, width = images.shape[1:3]
+    top_shape = grid_shapes(height, width, vqvae.config.stride)[0]
+    known, made, log = _known(plan), list[PhasedNetwork](), Log()
+    seen, views = _codes(vqvae, images, plan, None)
+    for config in plan.entropy:
+        network, rate = _begin(config, vqvae, seen, plan, known)
+        share = NEXT_SHARE if made else FIRST_SHARE
+        log |= _fit_levels(config.kind, network, views, top_shape, plan, share, report, rate)
+        if isinstance(network, ContextNetwork) and plan.quality < BEST:
+            move(network, plan.device)
+            choose = thrift(ContextPrices(network), plan.quality)
+            seen, views = _codes(vqvae, images, plan, choose)
+            move(network, "cpu")
+            thaw(network)
+            log |= _fit_levels(
+                "thrifty", network, views, top_shape, plan, THRIFTY_SHARE, report, TUNING_RATE
+            )
+        known.insert(0, network)
+        made.append(network)
+    return Fitted([_model(network, seen) for network in made], seen, log)
+
+
+@float_arithmetic()
+def tune_entropy(
+    model: EntropyModel, codes: Codes, plan: FitPlan, report: Report | None = None
+) -> tuple[EntropyModel, Log]:
+    """A copy of an entropy model that knows these codes better, frozen, and a log.
+
+    Its tables become those of the codes. Networks are fitted further on them, where it has any.
+    """
+    log = Log()
+    if isinstance(model, PhasedModel):
+        network = deepcopy(model.network)
+        move(network, "cpu")
+        thaw(network)
+        data, top_shape = codes.flat.astype(np.int64), codes.top_shape
+        log = _fit_levels(model.kind, network, data, top_shape, plan, 1.0, report, TUNING_RATE)
+        model = replace(model, network=network)
+    return model.with_tables(frequency_tables(codes, model.codebook_size)), log
+
+
+def _known(plan: FitPlan) -> list[PhasedNetwork]:
+    """The networks that a fit may begin with, as narrow as the plan's."""
+    width = min([config.embedding for config in plan.entropy], default=0)
+    models = [codec.entropy for codec in plan.start]
+    networks = [model.network for model in models if isinstance(model, PhasedModel)]
+    return [n if n.config.embedding <= width else narrow_entropy(n, width) for n in networks]
+
+
+def _model(network: PhasedNetwork, codes: Codes) -> EntropyModel:
+    return network.model(frequency_tables(codes, network.config.codebook_size))
+
+
+def _codes(
+    vqvae: VQVAE, images: Pixels, plan: FitPlan, choose: Choose | None
+) -> tuple[Codes, NDArray[np.int64]]:
+    """The codes of the images; and (M, 5 T) those and others of the images flipped and shifted: as
+    real as their own, and a model that sees more of them knows those of other images better."""
+    seen = encode_images(vqvae, images, None, choose)
+    generator = torch.Generator().manual_seed(plan.seed)
+    # shifted by at most half of what a top code stands for
+    pad = min(vqvae.config.stride, *(side - 1 for side in images.shape[1:3]))
+    views = [seen]
+    for _ in range(VIEWS):
+        drawn = augment.draw(len(images), pad, generator)
+        shifted = augment.flip_and_shift(torch.from_numpy(images), drawn, pad)
+        views.append(encode_images(vqvae, shifted.numpy(), None, choose))
+    return seen, Codes.concat(views).flat.astype(np.int64)
+
+
+def _begin(
+    config: PhasedConfig, vqvae: VQVAE, seen: Codes, plan: FitPlan, known: Sequence[PhasedNetwork]
+) -> tuple[PhasedNetwork, float]:
+    """A network to fit and the learning rate that suits it: it begins with what is ``known``, or at
+    least with the geometry of the codebooks."""
+    config = replace(config, codebook_size=vqvae.config.codebook_size)
+    with seeded(plan.seed):
+        network = config.network()
+    for other in known:
+        if replace(other.config, weight_bits=config.weight_bits) == config:
+            network.load_state_dict(other.state_dict())
+            return network, TUNING_RATE
+    network.start_from(
+        (vqvae.top.codebook.cpu(), vqvae.bottom.codebook.cpu()),
+        (_frequency(seen.top, config), _frequency(seen.bottom, config)),
+    )
+    begun = any(network.start_likelihood_from(other) for other in known)
+    return network, TUNING_RATE if begun else PEAK_LEARNING_RATE
+
+
+def _fit_levels(
+    name: str,
+    network: PhasedNetwork,
+    data: NDArray[np.int64],
+    top_shape: tuple[int, int],
+    plan: FitPlan,
+    share: float,
+    report: Report | None,
+    rate: float,
+) -> Log:
+    """Fit one level after the other for a share of a budget in minutes; freeze both."""
+    log = Log()
+    for level in LEVELS:
+        task = LevelFit(f"{name} {level}", network.levels[level], top_shape, plan.device, rate)
+        log[f"{name}_{level}"] = fit(
+            task, torch.from_numpy(data), plan.budget.share(share * LEVEL_SHARES[level]),
+            batch_size=min(plan.sizes.entropy_batch, len(data)), seed=plan.seed,
+            fingerprint=plan.fingerprint(network.config, data),
+            checkpoint=plan.checkpoint(f"{name}-{level}.pt"), report=report,
+        )  # fmt: skip
+    network.cpu()
+    freeze(network)
+    return log
+
+
+def _frequency(codes: NDArray[np.uint16], config: PhasedConfig) -> torch.Tensor:
+    return torch.from_numpy(np.bincount(codes.reshape(-1), minlength=config.codebook_size)).float()

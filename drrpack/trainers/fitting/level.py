@@ -1,0 +1,55 @@
+"""Fit one level of an entropy model on codes, with quantised weights from the first step.
+
+Paper section 6.1 and appendix B.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from drrpack.core.entropy.phased import LevelNetwork
+from drrpack.trainers.fitting.loop import NetworkTask
+
+PEAK_LEARNING_RATE = 3e-3
+TUNING_RATE = 1e-3  # of a model that is fitted already
+CLIP = 200.0  # the norm of the gradients
+
+
+class LevelFit(NetworkTask):
+    """The `FitTask` of one level of codes; batches are int64 codes (B, T + 4T), top then bottom.
+
+    The levels have no weight in common: the bottom is conditioned on the codes of the top.
+    """
+
+    def __init__(
+        self,
+        stage: str,
+        network: LevelNetwork,
+        top_shape: tuple[int, int],
+        device: torch.device,
+        peak: float = PEAK_LEARNING_RATE,
+    ) -> None:
+        self.network = network.to(device).train()
+        super().__init__(self.network, torch.optim.Adam(network.parameters(), lr=peak), peak)
+        self.stage, self.top_shape, self.device = stage, top_shape, device
+
+    def step(self, batch: Tensor, fraction: float, generator: torch.Generator) -> dict[str, float]:
+        self.set_learning_rate(fraction)
+        codes, above = self._codes(batch.to(self.device))
+        loss = self.network.expected_bits(codes, above, generator).mean()
+        self.descend(loss, CLIP)
+        bits = loss.item()
+        return {"loss": bits, "bits_per_code": bits / codes[0].numel()}
+
+    def _codes(self, batch: Tensor) -> tuple[Tensor, Tensor | None]:
+        top, bottom = split_levels(batch, self.top_shape)
+        return (bottom, top) if self.network.conditioned else (top, None)
+
+
+def split_levels(codes: Tensor, top_shape: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Flat codes (B, 5T) to top (B, H, W) and bottom (B, 2H, 2W) grids."""
+    height, width = top_shape
+    count = height * width
+    top = codes[:, :count].reshape(-1, height, width)
+    return top, codes[:, count:].reshape(-1, 2 * height, 2 * width)

@@ -1,0 +1,60 @@
+"""From uint8 images that stay on the device to augmented, normalised batches."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from drrpack.trainers.learning import augment
+from drrpack.trainers.learning.recipes import Recipe
+
+# One fixed scale for every memory and phase: near enough to natural images for a network that
+# begins with a batch norm, nothing to store or keep in step, and no look at any data set.
+PIXEL_MEAN, PIXEL_STD = 0.5, 0.25
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a loss sees: normalised images, their labels, and where in the training set they are."""
+
+    images: Tensor  # (B, 3, H, W) float, channels last, flipped and cropped
+    labels: Tensor  # (B,) int64
+    indices: Tensor  # (B,) int64, into the images that are trained on
+    draws: augment.Draws  # how each was flipped and cropped
+
+    def alike(self, pixels: Tensor, rows: Tensor) -> Tensor:
+        """Other pixels (b, H, W, 3) uint8, flipped and cropped as ``rows`` (b,) of the batch were
+        and normalised: (b, 3, H, W) float."""
+        pad = augment.crop_pad(pixels.shape[1], pixels.shape[2])
+        return normalise(augment.flip_and_crop(pixels, self.draws[rows], pad))
+
+
+def epoch_batches(
+    images: Tensor, labels: Tensor, recipe: Recipe, seed: int, epoch: int
+) -> Iterator[Batch]:
+    """Every image once, in batches whose sizes differ by one at most.
+
+    A short last batch would be noise to the batch norms, and one of a single image an error. So
+    where there is but one image, two views of it are a batch: 8x8 pixels leave a batch norm one
+    value for each image, and of one value it knows no variance.
+    """
+    count = len(images)
+    if count == 1:
+        images, labels = images.expand(2, -1, -1, -1), labels.expand(2)
+    generator = torch.Generator().manual_seed((seed + 7_919 * epoch) % 2**63)
+    pad = augment.crop_pad(images.shape[1], images.shape[2])
+    order = torch.randperm(len(images), generator=generator).to(images.device)
+    draws = augment.draw(len(images), pad, generator).to(images.device)
+    for indices in order.tensor_split(math.ceil(len(images) / recipe.batch_size)):
+        drawn = draws[indices]
+        pixels = augment.flip_and_crop(images[indices], drawn, pad)  # (B, H, W, 3)
+        yield Batch(normalise(pixels), labels[indices], indices % count, drawn)
+
+
+def normalise(pixels: Tensor) -> Tensor:
+    """(B, H, W, 3) uint8 -> (B, 3, H, W) float32, in channels-last memory at no cost."""
+    return (pixels.permute(0, 3, 1, 2).float() / 255 - PIXEL_MEAN) / PIXEL_STD

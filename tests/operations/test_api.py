@@ -1,0 +1,469 @@
+"""Each operation from Python, as the README shows it: three lines do what a command does."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import typer
+from command import Command
+from PIL import Image
+from tiny_memory import encode_tiny, write_digits
+
+import drrpack
+from drrpack import DRRDataset, DrrError, MissingError, OptionError, OutputError, SourceError
+from drrpack.cli.app import app
+from drrpack.core.progress import Notice, Step
+from drrpack.formats.container import Reader
+from drrpack.formats.originals import open_originals
+from drrpack.formats.sources.source import Source
+from drrpack.operations.encode_plan import EncodePlan
+from drrpack.trainers.incremental.memory_data import MemoryData
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+ROOT = Path(__file__).resolve().parents[2]
+EACH = 12  # images of a class in the datasets here
+PIXELS = np.random.default_rng(0).integers(0, 256, (4 * EACH, 16, 16, 3), dtype=np.uint8)
+
+
+def dataset(*labels: int) -> list[tuple[Image.Image, int]]:
+    """A map-style dataset of `EACH` PIL images for each label."""
+    return [
+        (Image.fromarray(PIXELS[label * EACH + number]), label)
+        for label in labels
+        for number in range(EACH)
+    ]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("api")
+
+
+@pytest.fixture(scope="module")
+def made(place: Path) -> Path:
+    """A memory of classes "0" and "1"; tests that change it work on copies."""
+    drrpack.encode(dataset(0, 1), place / "mem.drr", test=dataset(1), device="cpu")
+    return place / "mem.drr"
+
+
+@pytest.fixture(scope="module")
+def few(place: Path) -> Path:
+    """A folder with four pictures of each digit, and one to test on."""
+    return write_digits(place / "digits", train=4, test=1)
+
+
+@pytest.fixture
+def memory(made: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copy(made, tmp_path / "mem.drr"))
+
+
+def test_the_first_line_of_the_readme(tmp_path: Path) -> None:
+    pytest.importorskip("sklearn")
+    line = (
+        "import drrpack; drrpack.encode('digits', 'm.drr'); "
+        "print(drrpack.stats('m.drr').bytes_per_image.total)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-W", "error", "-c", line]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0 and done.stderr == "", done.stderr
+    size = (tmp_path / "m.drr").stat().st_size
+    with Reader(tmp_path / "m.drr") as reader:
+        images = int(reader.images_per_class.sum())
+        assert float(done.stdout) == pytest.approx(size / images)
+        assert images == 1433 and len(reader.classes) == 10
+        assert reader.metadata["sources"][0]["kind"] == "digits"
+        test = open_originals(reader, None, "test")
+        assert sum(len(test.load(name)) for name in reader.classes) == 1797 - images
+    assert [path.name for path in tmp_path.iterdir()] == ["m.drr"]
+
+
+# --- each operation ---
+
+
+def test_encode_and_stats(made: Path) -> None:
+    found = drrpack.stats(made)
+    assert (found.images, found.classes, found.image_size) == (2 * EACH, 2, (16, 16))
+    assert found.bytes.file == made.stat().st_size
+    parts = dataclasses.asdict(found.bytes)
+    assert 2 * found.bytes.file == sum(parts.values())
+    assert found.bytes_per_image.total == found.bytes.file / found.images
+    assert found.bits_per_code.all.coded > 0 and found.psnr_db is not None
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        found.images = 0  # type: ignore[misc]
+
+
+def test_encode_returns_the_account(tmp_path: Path) -> None:
+    events: list[Any] = []
+    output = tmp_path / "m.drr"
+    made = drrpack.encode(dataset(0), output, quality=100, device="cpu", report=events.append)
+    assert made == drrpack.stats(output) and made.path == str(output)
+    plans = [event for event in events if isinstance(event, EncodePlan)]
+    assert len(plans) == 1 and plans[0].options.quality == 100
+    codes = [event for event in events if isinstance(event, Step) and event.stage == "codes"]
+    assert codes == [Step("codes", EACH, EACH)]
+    with pytest.raises(OutputError, match="exists already"):
+        drrpack.encode(dataset(0), output)
+    drrpack.encode(dataset(0), output, quality=100, device="cpu", force=True)
+
+
+def test_append_drop_and_merge(memory: Path, tmp_path: Path) -> None:
+    before = DRRDataset(memory).to_numpy()[0]
+    appended = drrpack.append(memory, dataset(2), keep_entropy_model=True, device="cpu")
+    assert appended.path == memory and appended.kept_bytes == memory.stat().st_size
+    assert appended.tuned_bytes is None
+    assert DRRDataset(memory).classes == ["0", "1", "2"]
+    np.testing.assert_array_equal(DRRDataset(memory).to_numpy()[0][: 2 * EACH], before)
+
+    other = Path(shutil.copy(memory, tmp_path / "other.drr"))
+    dropped = drrpack.drop(memory, ["2"])
+    assert (dropped.path, dropped.classes) == (memory, 2)
+    assert dropped.file_bytes == memory.stat().st_size
+    assert drrpack.drop(other, "0").classes == 2
+    drrpack.drop(other, "1")
+
+    both = drrpack.merge([memory, other], tmp_path / "both.drr")
+    assert (both.classes, both.file_bytes) == (3, (tmp_path / "both.drr").stat().st_size)
+    np.testing.assert_array_equal(DRRDataset(both.path).to_numpy()[0][: 2 * EACH], before)
+
+
+def test_append_finds_its_own_names(memory: Path) -> None:
+    with pytest.raises(OptionError, match=r"`extend=True`") as caught:
+        drrpack.append(memory, dataset(1), keep_entropy_model=True, device="cpu")
+    assert caught.value.option == "extend"
+    drrpack.append(memory, dataset(1), extend=True, keep_entropy_model=True, device="cpu")
+    assert DRRDataset(memory).targets.count(1) == 2 * EACH
+
+
+def test_verify(memory: Path) -> None:
+    found = drrpack.verify(memory)
+    assert found.sound and (found.depth, found.classes, found.images) == ("sections", 2, 2 * EACH)
+    assert found.checked.streams == 4 and found.checked.streams_decoded is None
+    assert drrpack.verify(memory, "quick").checked.sections is None
+    steps: list[Any] = []
+    assert drrpack.verify(memory, "full", report=steps.append).checked.streams_decoded == 4
+    assert steps == [Step("decoding", 2 * EACH, 2 * EACH)]
+    assert drrpack.verify(memory, sample="2/2").checked.streams_decoded == 2
+    image = bytearray(memory.read_bytes())
+    image[-5] ^= 1
+    memory.write_bytes(image)
+    with pytest.raises(drrpack.CorruptError):
+        drrpack.verify(memory)
+
+
+def test_export(memory: Path, tmp_path: Path) -> None:
+    made = drrpack.export(memory, tmp_path / "arrays.npz", classes=["1"], device="cpu")
+    assert (made.format, made.images, made.classes) == ("npz", EACH, 1)
+    pixels = DRRDataset(memory, classes=["1"]).to_numpy()[0]
+    with np.load(made.path) as found:
+        np.testing.assert_array_equal(found["images"], pixels)
+    assert drrpack.export(memory, tmp_path / "pictures", classes="0").images == EACH
+    assert len(list((tmp_path / "pictures" / "0").glob("*.png"))) == EACH
+
+
+@pytest.mark.parametrize(
+    ("classes", "chosen"),
+    [(None, "01"), ("1", "1"), ("1,0", "10"), ([1], "1"), (["1", 0], "10"), ("0:1", "0")],
+    ids=repr,
+)
+@pytest.mark.filterwarnings("ignore:.*taken as the name")
+def test_classes_as_text_and_as_lists(
+    memory: Path, tmp_path: Path, classes: Any, chosen: str
+) -> None:
+    drrpack.export(memory, tmp_path / "out.npz", classes=classes, device="cpu")
+    with np.load(tmp_path / "out.npz") as found:
+        assert "".join(found["classes"]) == chosen
+
+
+@pytest.mark.parametrize("classes", [["9"], [2], [-1], ["0", 0], [], "9,"], ids=repr)
+def test_classes_that_are_not_there(memory: Path, tmp_path: Path, classes: Any) -> None:
+    with pytest.raises(OptionError, match="classes"):
+        drrpack.export(memory, tmp_path / "out.npz", classes=classes, device="cpu")
+
+
+def test_preview(memory: Path, tmp_path: Path) -> None:
+    made = drrpack.preview(memory, tmp_path / "grid.png", rows=2, columns=3)
+    assert made.path == tmp_path / "grid.png" and "reconstructions only" in made.originals
+    with Image.open(made.path) as picture:
+        assert picture.format == "PNG"
+
+
+def test_compare(memory: Path, tmp_path: Path) -> None:
+    events: list[Any] = []
+    found = drrpack.compare(
+        dataset(0, 1), codec=memory, sample=8, device="cpu", chart=tmp_path / "c.png",
+        report=events.append,
+    )  # fmt: skip
+    assert (found.images, found.image_size) == (2 * EACH, (16, 16))
+    raw, memories = found.of("raw")[0], found.of("DRR")
+    assert raw.image_bytes == 16 * 16 * 3 and memories[0].bytes_an_image(24) > 0
+    stages = [event.stage for event in events if isinstance(event, Step)]
+    assert stages[0] == "DRR" and {"PNG", "JPEG"} <= set(stages) and found in events
+    assert (tmp_path / "c.png").is_file()
+
+
+# --- what stands behind a memory of a dataset ---
+
+
+def test_a_dataset_is_recorded_without_a_place(memory: Path) -> None:
+    with Reader(memory) as reader:
+        (kept,) = reader.metadata["sources"]
+        assert (kept["kind"], kept["name"], kept["listing"]) == ("dataset", "list", {})
+        assert set(kept["digest"]) == {"train", "test"} and kept["classes"] == ["0", "1"]
+        for split, fix in (("train", "encode from a folder"), ("test", "--test DIR|`test")):
+            with pytest.raises(SourceError, match=rf"mem.drr: .*'list', which is no folder.*{fix}"):
+                open_originals(reader, None, split)  # type: ignore[arg-type]
+    with pytest.raises(SourceError, match="say where raw test images are"):
+        MemoryData(memory)
+
+
+def test_a_kind_that_a_file_makes_up_opens_nothing(memory: Path) -> None:
+    for kind in ("folder", "cifar", "nothing", 5, ["digits"], "digits"):
+        with Reader(memory) as reader:
+            reader.metadata["sources"][0]["kind"] = kind
+            with pytest.raises(SourceError, match="can't be opened again"):
+                open_originals(reader, None, "train")
+
+
+# --- the work is done once ---
+
+
+def test_pictures_are_loaded_once(
+    few: Path, digits_drr: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loads: list[tuple[int, str]] = []
+    load = Source.load
+
+    def counted(self: Source, class_index: int, split: Any = "train") -> Any:
+        loads.append((class_index, split))
+        return load(self, class_index, split)
+
+    opened: list[str] = []
+    init = Reader.__init__
+
+    def opening(self: Reader, path: Any, *rest: Any, **more: Any) -> None:
+        opened.append(str(path))
+        init(self, path, *rest, **more)
+
+    monkeypatch.setattr(Source, "load", counted)
+    monkeypatch.setattr(Reader, "__init__", opening)
+    drrpack.encode(few, tmp_path / "m.drr", codec=digits_drr, raw_per_class=2, device="cpu")
+    assert loads == [(number, "train") for number in range(10)]
+    assert opened.count(str(digits_drr)) == 1
+
+    loads.clear(), opened.clear()
+    more = tmp_path / "more"
+    shutil.copytree(few / "test" / "3", more / "again")
+    drrpack.append(tmp_path / "m.drr", more, keep_entropy_model=True, device="cpu")
+    assert loads == [(0, "train")] and opened.count(str(tmp_path / "m.drr")) == 1
+
+
+@pytest.mark.parametrize("fit_classes", [4, 10])
+def test_a_fit_loads_pictures_once(
+    fit_classes: int, few: Path, digits_drr: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    loads: list[tuple[int, str]] = []
+    load = Source.load
+
+    def counted(self: Source, class_index: int, split: Any = "train") -> Any:
+        loads.append((class_index, split))
+        return load(self, class_index, split)
+
+    monkeypatch.setattr(Source, "load", counted)
+    options = {"codec": digits_drr, "fit": "decoder", "fit_classes": fit_classes}
+    encode_tiny(few, tmp_path / "m.drr", raw_per_class=1, **options)
+    train = sorted(number for number, split in loads if split == "train")
+    assert train == list(range(10))
+    assert len(loads) == (10 if fit_classes < 10 else 20), "the test split, where all are fitted on"
+
+
+# --- messages, warnings, and that both ways are one ---
+
+
+def test_warnings_without_a_report(memory: Path) -> None:
+    left = memory.parent / ".drr-0123456789abcdef.tmp"
+    left.write_bytes(b"half a file")
+    with pytest.warns(UserWarning, match="left behind by a run that was killed") as caught:
+        drrpack.drop(memory, ["0"])
+    assert not left.exists() and caught[0].filename == __file__
+    events: list[Any] = []
+    left.write_bytes(b"half a file")
+    drrpack.append(memory, dataset(2), keep_entropy_model=True, device="cpu", report=events.append)
+    assert isinstance(events[0], Notice) and str(left) in events[0].text
+
+
+OPERATIONS = (
+    "append", "compare", "drop", "encode", "export", "merge", "preview", "stats", "verify"
+)  # fmt: skip
+ONLY_PYTHON = {"report", "class_names", "test", "trust"}
+ONLY_COMMANDS = {"json", "as_json", "budget_mb", "finetune", "finetune_decoder", "quick", "full"}
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_a_function_takes_what_its_command_takes(name: str) -> None:
+    commands: dict[str, Any] = vars(typer.main.get_command(app))["commands"]
+    options = {p.name: p.default for p in commands[name].params} | {}
+    signature = inspect.signature(getattr(drrpack, name)).parameters
+    assert set(signature) - ONLY_PYTHON - {"depth"} == set(options) - ONLY_COMMANDS - {"depth"}
+    for argument, parameter in signature.items():
+        if argument in options and parameter.default is not inspect.Parameter.empty:
+            same = (options[argument], parameter.default)
+            assert same in ((None, None), ("", ()), (False, "no")) or same[0] == same[1], argument
+        assert parameter.annotation is not inspect.Parameter.empty
+
+
+def test_functions_and_modules_have_one_name() -> None:
+    lines = ["import drrpack"]
+    for name in OPERATIONS:
+        lines += [
+            f"from drrpack import {name}; import drrpack.operations.{name} as module",
+            f"assert drrpack.{name} is module.{name} is {name} and {name}.__doc__",
+            f"assert callable({name}) and not callable(module)",
+        ]
+    subprocess.run([sys.executable, "-c", "\n".join(lines)], cwd=ROOT, check=True)
+
+
+REFUSALS: dict[str, tuple[Callable[[Path, Path], object], str, str, str]] = {
+    "encode": (
+        lambda source, memory: drrpack.encode(source, memory.parent / "x.drr", epochs=3),
+        "`epochs` and `minutes` have no meaning unless something is fitted: see `fit`",
+        "encode {source} -o {out}/x.drr --epochs 3",
+        "--epochs and --minutes have no meaning unless something is fitted: see --fit",
+    ),
+    "fit": (
+        lambda source, memory: drrpack.encode(
+            source, memory.parent / "x.drr", fit="scratch", codec=memory
+        ),
+        "`fit='scratch'` begins from scratch; to go on from `codec` say `fit='finetune'`",
+        "encode {source} -o {out}/x.drr --fit --codec {memory}",
+        "--fit begins from scratch; to go on from --codec say --finetune",
+    ),
+    "size": (
+        lambda source, memory: drrpack.encode(source, memory.parent / "x.drr", size=0),
+        "`size=0`: expected 1 or more pixels, such as `size=32`",
+        "encode {source} -o {out}/x.drr --size 0",
+        "--size 0: expected 1 or more pixels, such as --size 32",
+    ),
+    "range": (
+        lambda source, memory: drrpack.compare(source, value_range=(5, 5)),
+        "`value_range=(5, 5)`: expected two numbers, that of black below that of white, such as "
+        "`value_range=(0, 4095)`",
+        "compare {source} --range 5 5",
+        "--range 5 5: expected two numbers, that of black below that of white, such as "
+        "--range 0 4095",
+    ),
+    "entropy": (
+        lambda source, memory: drrpack.encode(
+            source, memory.parent / "x.drr", entropy="it's",  # type: ignore[arg-type]
+        ),
+        '`entropy="it\'s"`: say one of auto, bitswap, context',
+        "encode {source} -o {out}/x.drr --entropy it's",
+        "--entropy it's: say one of auto, bitswap, context",
+    ),
+    "device": (
+        lambda source, memory: drrpack.export(memory, memory.parent / "x", device="abacus"),
+        "`device='abacus'`: say auto, cpu or cuda",
+        "export {memory} {out}/x --device abacus",
+        "--device abacus: say auto, cpu or cuda",
+    ),
+    "sample": (
+        lambda source, memory: drrpack.verify(memory, sample="3/2"),
+        "`sample='3/2'`: say which part of how many, such as 1/10",
+        "verify {memory} --sample 3/2",
+        "--sample 3/2: say which part of how many, such as 1/10",
+    ),
+    "download": (
+        lambda source, memory: drrpack.encode(source, memory.parent / "x.drr", download="mnist"),
+        "`download='mnist'`: found an unknown data set; expected one of cifar10, cifar100",
+        "encode {source} -o {out}/x.drr --download mnist",
+        "--download mnist: found an unknown data set; expected one of cifar10, cifar100",
+    ),
+    "format": (
+        lambda source, memory: drrpack.export(memory, memory.parent / "x", format="npz"),
+        "{out}/x: end the name in .npz for `format='npz'`",
+        "export {memory} {out}/x --format npz",
+        "{out}/x: end the name in .npz for --format npz",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFUSALS)
+def test_one_message_reads_well_in_both_worlds(
+    case: str, memory: Path, digits_folder: Path, drrpack: Command
+) -> None:
+    call, in_python, command, at_the_screen = REFUSALS[case]
+    places = {"source": digits_folder, "memory": memory, "out": memory.parent}
+    with pytest.raises(OptionError) as caught:
+        call(digits_folder, memory)
+    assert str(caught.value) == in_python.format(**places)
+    assert caught.value.option is not None
+    told = drrpack.refused(*(part.format(**places) for part in command.split()))
+    assert told == f"error: {at_the_screen.format(**places)}\n"
+
+
+def test_a_function_and_its_command_make_the_same_file(
+    few: Path, tmp_path: Path, drrpack: Command
+) -> None:
+    import drrpack as library
+
+    options = ("--raw-per-class", "2", "--entropy", "context", "--thin", "--device", "cpu")
+    assert drrpack("encode", few, "-o", tmp_path / "a.drr", *options).code == 0
+    made = library.encode(
+        few, tmp_path / "b.drr", raw_per_class=2, entropy="context", thin=True,
+        device="cpu",
+    )  # fmt: skip
+    assert (tmp_path / "a.drr").read_bytes() == (tmp_path / "b.drr").read_bytes()
+    shown = json.loads(drrpack("stats", tmp_path / "a.drr", "--json").output)
+    assert shown == json.loads(json.dumps(made.to_json()))
+    assert shown["bytes_per_image"]["total"] == made.bytes_per_image.total
+
+
+def test_other_things_that_are_refused(memory: Path, tmp_path: Path) -> None:
+    calls: list[tuple[Callable[[], object], type[DrrError], str]] = [
+        (lambda: drrpack.stats(tmp_path / "absent.drr"), MissingError, "absent.drr"),
+        (lambda: drrpack.merge([], tmp_path / "x.drr"), OptionError, "no files to merge"),
+        (lambda: drrpack.drop(memory, "9"), OptionError, "no class '9'"),
+        (lambda: drrpack.preview(memory, tmp_path / "x.png", rows=0), OptionError, "`rows=0`"),
+        (lambda: drrpack.compare(memory.parent, seeds=0), OptionError, "`seeds=0`"),
+        (lambda: drrpack.compare([], train_at=[-1]), OptionError, r"`train_at=\[-1\]`"),
+        (lambda: drrpack.verify(memory, "deep"), OptionError, "quick, sections, full"),  # type: ignore[arg-type]
+        (
+            lambda: drrpack.encode(dataset(0), tmp_path / "x.drr", download="cifar10"),
+            OptionError,
+            "found a dataset, expected the folder",
+        ),
+        (
+            lambda: drrpack.export(DRRDataset(memory), tmp_path / "x", classes="1"),
+            OptionError,
+            "has chosen its classes",
+        ),
+    ]
+    for call, kind, words in calls:
+        with pytest.raises(kind, match=words):
+            call()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mem.drr"]
+
+
+def test_tensors_of_torchvision_go_the_same_way(made: Path, tmp_path: Path) -> None:
+    pairs = [
+        (torch.from_numpy(np.array(image)).permute(2, 0, 1) / 255, label)
+        for image, label in dataset(0, 1)
+    ]
+    drrpack.encode(pairs, tmp_path / "m.drr", device="cpu")
+    np.testing.assert_array_equal(
+        DRRDataset(tmp_path / "m.drr").to_numpy()[0], DRRDataset(made).to_numpy()[0]
+    )

@@ -1,0 +1,235 @@
+"""What README and docs/ say: figures that were measured, options, paths and links that exist."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from drrpack.cli.app import app
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+DOCUMENTS = [
+    "ARCHITECTURE.md", "CONTRIBUTING.md", "README.md", "SECURITY.md",
+    *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")),
+]  # fmt: skip
+FIGURES = ("README.md", "docs/results.md")
+
+
+def text_of(document: str) -> str:
+    if not (ROOT / document).is_file():
+        pytest.skip(f"there is no {document}")
+    return (ROOT / document).read_text("utf-8")
+
+
+def results(name: str) -> Any:
+    return json.loads((RESULTS / f"{name}.json").read_text("utf-8"))
+
+
+def rows(text: str) -> Iterator[list[str]]:
+    """The cells of every row of every table."""
+    for line in text.splitlines():
+        if line.startswith("|"):
+            yield [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def row(document: str, *start: str) -> list[str]:
+    """The one row whose first cells begin with these."""
+    found = [
+        cells
+        for cells in rows(text_of(document))
+        if all(cell.startswith(text) for cell, text in zip(cells, start, strict=False))
+    ]
+    assert len(found) == 1, f"{document}: {len(found)} rows {start}"
+    return found[0]
+
+
+# --- figures against the files that scripts wrote ------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("start", "part"),
+    [("payload", "payload"), ("VQ-VAE", "vqvae"), ("context model", "entropy_model"),
+     ("index and container", "container"), ("in all", "file")],
+)  # fmt: skip
+def test_bytes_of_the_file(start: str, part: str) -> None:
+    measured = results("tin100-stats")
+    size = measured["bytes"][part]
+    _, in_all, each = row("docs/results.md", start)
+    assert (in_all, each) == (f"{size:,}", f"{size / measured['images']:.1f}")
+
+
+@pytest.mark.parametrize("level", ["top", "bottom", "all"])
+def test_bits_per_code(level: str) -> None:
+    bits = results("tin100-stats")["bits_per_code"][level]
+    _, coded, order0, lzma, below = row("docs/results.md", level)
+    assert [coded, order0, lzma] == [f"{bits[name]:.3f}" for name in ("coded", "order0", "lzma")]
+    assert below == f"{100 * (1 - bits['coded'] / bits['order0']):.1f} %"
+
+
+@pytest.mark.parametrize("document", FIGURES)
+@pytest.mark.parametrize(
+    ("start", "family", "setting"),
+    [("raw images", "raw", ""), ("JPEG, quality 10", "JPEG", "q10"),
+     ("AVIF, quality 15", "AVIF", "q15"), ("WebP, quality 0", "WebP", "q0")],
+)  # fmt: skip
+def test_what_rivals_give(document: str, start: str, family: str, setting: str) -> None:
+    choices = results("tin100-compare")["choices"]
+    (one,) = [c for c in choices if (c["family"], c["setting"]) == (family, setting)]
+    cells = row(document, start)
+    assert cells[1] == f"{one['bytes_an_image']:,.1f}".removesuffix(".0")
+    assert cells[2] == ("" if one["psnr_db"] is None else f"{one['psnr_db']:.2f} dB")
+    assert cells[-1] == f"{one['accuracy']:.1f} ± {one['accuracy_std']:.1f} %"
+
+
+@pytest.mark.parametrize(
+    ("document", "start"), [("README.md", "drrpack"), ("docs/results.md", "DRR")]
+)
+def test_what_a_memory_gives(document: str, start: str) -> None:
+    choices = results("tin100-compare")["choices"]
+    ours = [c for c in choices if c["family"].startswith("DRR") and c["accuracy"] is not None]
+    cells = next(cells for cells in rows(text_of(document)) if cells[0].startswith(start))
+    shown = [
+        (f"{c['bytes_an_image']:.1f}", f"{c['psnr_db']:.2f} dB",
+         f"{c['accuracy']:.1f} ± {c['accuracy_std']:.1f} %")
+        for c in ours
+    ]  # fmt: skip
+    assert (cells[1], cells[2], cells[-1]) in shown
+
+
+@pytest.mark.parametrize(
+    ("start", "names"),
+    [("pictures to streams", ["encode"]),
+     ("the same, decoded", ["encode, then decode and compare", "lossless WebP files"]),
+     ("codes to streams", ["codes to streams", "codes by lzma"]),
+     ("streams to codes", ["streams to codes"]),
+     ("codes to pixels", ["pixels from codes", "pixels from JPEG files"])],
+)  # fmt: skip
+def test_speeds(start: str, names: list[str]) -> None:
+    rates = results("tin100-encode-speed")["images_per_second"]
+    shown = [
+        int(cell.split(", ")[0].replace(",", ""))
+        for cell in row("docs/results.md", start)[1:]
+        if cell
+    ]
+    assert shown == pytest.approx([rates[name] for name in names], abs=0.51)
+
+
+def test_what_a_file_survives() -> None:
+    failures, kills, damage = (results(f"faults-{n}") for n in ("failures", "kills", "damage"))
+    assert row("docs/results.md", "every write")[1] == f"{failures['failed calls in all']} calls"
+    disk = failures["full disk"]
+    assert row("docs/results.md", "a full disk")[1] == str(sum(disk.values()))
+    assert (
+        f"{disk['refused']} refused, {disk['written']} written"
+        in row("docs/results.md", "a full disk")[2]
+    )
+    killed = row("docs/results.md", "SIGKILL")
+    ends = {
+        end: sum(n for k, n in kills["outcomes"].items() if k.endswith(end))
+        for end in (": old", ": new")
+    }
+    assert killed[1] == f"{kills['runs']:,} runs"
+    assert f"the old file {ends[': old']} times, the new one {ends[': new']}" in killed[2]
+    tried = [
+        part["tried"] for part in damage.values() if isinstance(part, dict) and "tried" in part
+    ]
+    small, large = (
+        sum(tried) - damage["bits sampled in it"]["tried"],
+        damage["bits sampled in it"]["tried"],
+    )
+    assert row("docs/results.md", "a file of 291 kB")[1] == f"{small:,}"
+    assert row("docs/results.md", "bits flipped anywhere")[1] == f"{large:,}"
+    assert row("docs/results.md", "mutants")[1].startswith(f"{results('faults-fuzz')['mutants']:,}")
+    reads = sum(sum(reader.values()) for reader in results("faults-readers")["outcomes"].values())
+    assert row("docs/results.md", "8 readers")[1] == f"{reads:,} reads"
+
+
+@pytest.mark.parametrize(
+    "method", ["ub", "er-webp", "er-jpeg", "drr", "ib-drr", "ib-drr-star", "er", "finetune"]
+)
+def test_what_a_classifier_makes_of_it(method: str) -> None:
+    runs = [results(f"tin20-methods/{method}-5phases-seed{seed}/result") for seed in range(3)]
+    cells = row("docs/results.md", f"`{method}`")
+    for shown, metric in ((cells[1], "average_accuracy"), (cells[2], "last_accuracy")):
+        values = [run[metric] for run in runs]
+        mean = sum(values) / 3
+        deviation = (sum((value - mean) ** 2 for value in values) / 2) ** 0.5
+        assert shown == f"{mean:.1f} ± {deviation:.1f} %"
+    assert cells[3] == f"{runs[0]['memory_bytes']['total'] / 1e6:.2f} MB"
+
+
+# --- what documents point to ---------------------------------------------------------------------
+
+
+def test_the_readme_is_short() -> None:
+    assert len(text_of("README.md").splitlines()) <= 120
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_links_lead_somewhere(document: str) -> None:
+    targets = re.findall(r"\]\(([^)#]+)[^)]*\)", text_of(document))
+    place = (ROOT / document).parent
+    wrong = [t for t in targets if "://" not in t and not (place / t).exists()]
+    assert not wrong, f"{document}: {wrong}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_paths_that_are_named_exist(document: str) -> None:
+    named = re.findall(r"`((?:benchmarks|docs|drrpack|scripts|tests)/[\w./-]+)", text_of(document))
+    wrong = sorted({path for path in named if not (ROOT / path.rstrip("./")).exists()})
+    assert not wrong, f"{document}: {wrong}"
+
+
+def documented_calls(text: str) -> Iterator[tuple[str, str]]:
+    """Command and option, as in ``drrpack encode ... --size``; a line may go on after ``\\``."""
+    for line in text.replace("\\\n", " ").splitlines():
+        for part in re.findall(r"\bdrrpack [a-z][^`|;#]*", line):
+            command = part.split()[1]
+            for option in re.findall(r"(?<=\s)--?[a-zA-Z][a-z-]*", part):
+                yield command, option
+
+
+def offered_options() -> dict[str, set[str]]:
+    """The options of each command, as --help shows them."""
+    commands: dict[str, Any] = vars(typer.main.get_command(app))["commands"]
+    return {
+        name: {"--help"}.union(*([*p.opts, *p.secondary_opts] for p in command.params))
+        for name, command in commands.items()
+    }
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_documents_name_options_that_exist(document: str) -> None:
+    offered = offered_options()
+    wrong = {
+        f"drrpack {command} {option}"
+        for command, option in documented_calls(text_of(document))
+        if option not in offered.get(command, set())
+    }
+    assert not wrong, f"{document}: {sorted(wrong)}"
+
+
+def test_options_are_found_in_a_document() -> None:
+    text = "Say `drrpack encode a -o b --size 32`, or\n\n    drrpack train m \\\n      --base 5\n"
+    found = [("encode", "-o"), ("encode", "--size"), ("train", "--base")]
+    assert list(documented_calls(text)) == found
+    assert all(option in offered_options()[command] for command, option in found)
+
+
+def test_options_in_the_table_of_the_readme_exist() -> None:
+    table = [cells[0] for cells in rows(text_of("README.md")) if cells[0].startswith("`--")]
+    named = [option for cell in table for option in re.findall(r"--[a-z-]+", cell)]
+    assert len(named) >= 8 and set(named) <= offered_options()["encode"]
+
+
+def test_the_citation_has_the_version() -> None:
+    from drrpack import __version__
+
+    assert f"\nversion: {__version__}\n" in text_of("CITATION.cff")
