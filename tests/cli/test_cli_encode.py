@@ -8,14 +8,18 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import typer
 from command import Command
 from PIL import Image
 from tiny_memory import tiny_networks
 
 from drrpack import DRRDataset
+from drrpack.cli.app import app
+from drrpack.core.families import DEFAULT, FAMILIES
 from drrpack.formats.container import Reader
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -348,3 +352,11 @@ def test_raw_exemplars_of_a_strange_kind(
     start = ("encode", source, "-o", place / "x.drr", "--codec", digits_drr)
     drrpack.refused(*start, "--raw-per-class", "-1", naming=("--raw-per-class", "-1"))
     drrpack.refused(*start, "--raw-select", "best", naming=("herding, random", "'best'"))
+
+
+def test_the_help_names_every_family_and_its_sizes() -> None:
+    commands: dict[str, Any] = vars(typer.main.get_command(app))["commands"]
+    (option,) = (one for one in commands["encode"].params if one.name == "family")
+    for family in FAMILIES.values():
+        assert family.name in option.help and f" {family.largest_side}" in option.help
+    assert option.help.endswith(f"Default: {DEFAULT}.")

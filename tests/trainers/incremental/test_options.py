@@ -82,7 +82,7 @@ def test_what_is_recorded() -> None:
 
 def test_text_of_the_command_line() -> None:
     assert parse_settings(["a=1", " b = x=y "]) == {"a": "1", "b": "x=y"}
-    for wrong, message in ((["a"], "--set a: found no '='"), (["=1"], "behind a name")):
+    for wrong, message in ((["a"], "--set a: found no '='"), (["=1"], "after a name")):
         with pytest.raises(OptionError, match=message):
             parse_settings(wrong)
     with pytest.raises(OptionError, match="a was set before"):
