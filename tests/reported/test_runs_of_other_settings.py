@@ -150,7 +150,7 @@ def test_a_run_that_is_there_twice_counts_once() -> None:
 def test_a_double_is_spoken_of_on_the_page(tmp_path: Path) -> None:
     write_report([result(0, [50, 40, 30]), result(0, [50, 40, 30])], tmp_path / "page.html")
     text = (tmp_path / "page.html").read_text("utf-8")
-    assert re.search("1 runs, .*; 1 that were there twice are counted once", text)
+    assert re.search("1 run, .*; 1 found twice, counted once", text)
 
 
 # --- new classes ---------------------------------------------------------------------------------
