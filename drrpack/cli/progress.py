@@ -20,7 +20,7 @@ from drrpack.cli.telling import tell
 from drrpack.cli.terminal import console, show_cursor
 from drrpack.core.progress import Step
 from drrpack.formats.files.unfinished import undone_by
-from drrpack.operations.progress import Event
+from drrpack.operations.progress import Event, RunStarted
 from drrpack.trainers.fitting.loop import FitProgress
 from drrpack.trainers.incremental.run_progress import RunProgress
 
@@ -100,6 +100,10 @@ class Bars:
                 figures = _fit_figures(event)
                 detail = f"epoch {event.epoch}, {figures}, {duration(event.seconds_left)} left"
                 self.move(event.stage, event.fraction, detail, figures)
+            case RunStarted():
+                several = f"{event.method} {event.phases}/{event.seed}"
+                self.run = several if event.runs > 2 else event.method
+                tell(event)
             case RunProgress():
                 self.training(event)
             case Step():

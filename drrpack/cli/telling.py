@@ -7,7 +7,9 @@ from drrpack.core.progress import Notice
 from drrpack.core.wording import counted
 from drrpack.operations.append_plan import AppendPlan
 from drrpack.operations.encode_plan import EncodePlan
-from drrpack.operations.progress import Choice, Event
+from drrpack.operations.progress import Choice, Event, RunStarted
+from drrpack.trainers.incremental.results import CodecClasses
+from drrpack.trainers.incremental.selection import few
 
 
 def tell(event: Event) -> None:
@@ -22,6 +24,8 @@ def tell(event: Event) -> None:
             _encode_plan(event)
         case AppendPlan():
             _append_plan(event)
+        case RunStarted():
+            _run_started(event)
 
 
 def _encode_plan(plan: EncodePlan) -> None:
@@ -63,3 +67,34 @@ def _append_plan(plan: AppendPlan) -> None:
             f"fine-tuning the entropy model for up to {options.budget.minutes:g} minutes (change "
             "with --minutes, skip with --keep-entropy-model)"
         )
+
+
+def _run_started(run: RunStarted) -> None:
+    """Which training of ``drrpack train`` begins; before the first, what its codec has seen."""
+    if run.number == 0:
+        print_codec_classes(run.codec_classes)
+    note(
+        f"{run.method}: {counted(run.classes, 'class')}, {counted(run.phases, 'phase')}, "
+        f"seed {run.seed}, device {run.device}, into {run.folder}"
+    )
+
+
+def print_codec_classes(known: CodecClasses | None) -> None:
+    """Say whether the codec was fitted on classes that come after the base.
+
+    Print nothing where the file does not record what the codec was fitted on.
+    """
+    if known is None:
+        return
+    fitted, later = known.fitted, known.after_base
+    if later:
+        warn(
+            f"the codec was fitted on {len(fitted)} of these classes, {len(later)} of which come "
+            f"after the base ({few(later)}): it has seen them before their phase. For a codec "
+            "that has seen only the base, fit one on those classes, or say --class-order file "
+            f"and --base {len(fitted)}"
+        )
+    elif fitted:
+        note(f"the codec was fitted on {len(fitted)} classes, all of the base")
+    else:
+        note("the codec was fitted on none of these classes")

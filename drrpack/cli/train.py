@@ -150,7 +150,7 @@ def train(
             seeds=seeds, budget_mb=budget_mb, exemplars=exemplars, test=test, source=source,
             trust=screen.ask_to_trust(memory), test_view=test_view,
             compiled=compiled, device=device, resume=resume,
-            report=lambda event: training_screen.show(event, bars),
+            report=bars,
         )  # fmt: skip
     training_screen.print_results(results, out)
 

@@ -9,15 +9,12 @@ from pathlib import Path
 
 from rich.table import Table
 
-from drrpack.cli.progress import Bars
 from drrpack.cli.screen import plus_minus, table
-from drrpack.cli.terminal import console, note, warn
+from drrpack.cli.terminal import console, note
 from drrpack.core.wording import counted
-from drrpack.operations.progress import Event, RunStarted
 from drrpack.trainers.incremental.grouping import differing, grouped, heading
 from drrpack.trainers.incremental.metrics import METRICS
-from drrpack.trainers.incremental.results import CodecClasses, Result
-from drrpack.trainers.incremental.selection import few
+from drrpack.trainers.incremental.results import Result
 from drrpack.trainers.incremental.study import by_phases
 from drrpack.trainers.incremental.tables import Row, curve
 from drrpack.trainers.incremental.tables import table as result_rows
@@ -27,43 +24,6 @@ _HEADINGS = {
     "average_accuracy_with_base": "with base",
     "last_accuracy": "last",
 }
-
-
-def show(event: Event, bars: Bars) -> None:
-    """Show a report of `drrpack.operations.train.train`."""
-    if isinstance(event, RunStarted):
-        if event.number == 0:
-            print_codec_classes(event.codec_classes)
-        several = f"{event.method} {event.phases}/{event.seed}"
-        bars.run = several if event.runs > 2 else event.method
-        note(
-            f"{event.method}: {counted(event.classes, 'class')}, "
-            f"{counted(event.phases, 'phase')}, seed {event.seed}, "
-            f"device {event.device}, into {event.folder}"
-        )
-    else:
-        bars(event)
-
-
-def print_codec_classes(known: CodecClasses | None) -> None:
-    """Say whether the codec was fitted on classes that come after the base.
-
-    Print nothing where the file does not record what the codec was fitted on.
-    """
-    if known is None:
-        return
-    fitted, later = known.fitted, known.after_base
-    if later:
-        warn(
-            f"the codec was fitted on {len(fitted)} of these classes, {len(later)} of which come "
-            f"after the base ({few(later)}): it has seen them before their phase. For a codec "
-            "that has seen only the base, fit one on those classes, or say --class-order file "
-            f"and --base {len(fitted)}"
-        )
-    elif fitted:
-        note(f"the codec was fitted on {len(fitted)} classes, all of the base")
-    else:
-        note("the codec was fitted on none of these classes")
 
 
 def print_results(results: Sequence[Result], out: Path) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from protocol_data import SMALL, DigitsData, run, small_settings
 
-from drrpack.cli import training_screen
+from drrpack.cli import telling
 from drrpack.formats import metadata
 from drrpack.formats.container import Reader, write
 from drrpack.operations import edit
@@ -37,7 +37,7 @@ def own_drr(fitted_drr: Path, tmp_path: Path) -> Path:
 
 def said(data: Any, out: Path, capsys: pytest.CaptureFixture[str], **more: Any) -> tuple[str, str]:
     planned = plan_run(data, small_settings("drr", **(OPTIONS | more)), out)
-    training_screen.print_codec_classes(planned.codec_classes)
+    telling.print_codec_classes(planned.codec_classes)
     shown = capsys.readouterr()
     return shown.out, shown.err
 
@@ -59,7 +59,7 @@ def test_it_is_said_before_the_training(
     assert "'3', '2', '1', '0'" in warning
     some = MemoryData(fitted_drr, numbers=[7, 8])
     note, warning = said(some, tmp_path, capsys, base=1, phases=1)
-    assert "other classes than these" in note and warning == ""
+    assert "fitted on none of these classes" in note and warning == ""
 
 
 def test_it_stands_in_the_result(tmp_path: Path) -> None:
