@@ -19,9 +19,9 @@ from pathlib import Path
 
 from workbench import make_bench, parser, report
 
+from drrpack.core.codes import LEVELS
 from drrpack.core.errors import DrrError
 from drrpack.formats.container import Reader
-from drrpack.formats.layout import LEVELS
 from drrpack.operations.verify import verify
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from drrpack.core.codes import LEVELS, LevelName
 from drrpack.core.section import Section
 from drrpack.formats import layout
 from drrpack.formats.files.places import check_output
@@ -30,7 +31,6 @@ from drrpack.formats.layout import (
     AnyPath,
     Chunk,
     Json,
-    Level,
     Memory,
     RawRecord,
     damaged,
@@ -124,7 +124,7 @@ class Reader:
         """The version of the element that holds raw images; None where there is none."""
         return self.structure.versions.get("raw")
 
-    def stream(self, row: int, level: Level) -> bytes:
+    def stream(self, row: int, level: LevelName) -> bytes:
         """The stream of one level of the chunk in one row of the index.
 
         Raises:
@@ -225,7 +225,7 @@ class Reader:
     def check_records(self) -> None:
         """Check the CRC of every stream and of every record of raw images."""
         for row in range(len(self.index)):
-            for level in layout.LEVELS:
+            for level in LEVELS:
                 self.stream(row, level)
         for row in range(len(self.raw_index)):
             self.raw_record(row)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from os import PathLike
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -21,8 +21,6 @@ FORMAT_MAJOR = 1
 
 FEATURES: frozenset[str] = frozenset()  # what a file may demand of its reader; none so far
 
-Level = Literal["top", "bottom"]
-LEVELS: tuple[Level, Level] = ("top", "bottom")
 MODELS = ("vqvae", "entropy_model")
 
 # One row a chunk, 40 bytes. `offset` counts from the start of /streams; the bottom stream begins

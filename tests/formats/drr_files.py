@@ -11,6 +11,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from drrpack.core.codes import LEVELS
 from drrpack.core.errors import DrrError
 from drrpack.core.section import Section
 from drrpack.formats import layout
@@ -44,7 +45,7 @@ def read_all(path: Path, *, verify: bool = True) -> Memory:
 def read_streams(reader: Reader) -> list[bytes]:
     """Top and bottom of each chunk in turn, as `streams_of` has them."""
     rows = range(len(reader.index))
-    return [reader.stream(row, level) for row in rows for level in layout.LEVELS]
+    return [reader.stream(row, level) for row in rows for level in LEVELS]
 
 
 def streams_of(memory: Memory) -> list[bytes]:

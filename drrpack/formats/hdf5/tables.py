@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from drrpack.core.codes import LEVELS
 from drrpack.formats import layout
 from drrpack.formats.layout import AnyPath, forbidden
 
@@ -38,7 +39,7 @@ def parse_index(path: AnyPath, data: bytes, classes: int, room: int) -> NDArray[
     if (index["images"] == 0).any() or index["images"].sum(dtype=np.uint64) > layout.MAX_IMAGES:
         expected = f"at least one a row and {layout.MAX_IMAGES} in all"
         raise forbidden(path, "an impossible number of images in the index", expected)
-    longest = max(int(index[f"{level}_bytes"].max(initial=0)) for level in layout.LEVELS)
+    longest = max(int(index[f"{level}_bytes"].max(initial=0)) for level in LEVELS)
     if longest > layout.MAX_STREAM_BYTES:
         raise forbidden(path, f"a stream of {longest} bytes", f"{layout.MAX_STREAM_BYTES} at most")
     sizes = index["top_bytes"].astype(np.int64) + index["bottom_bytes"]
