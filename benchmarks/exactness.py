@@ -31,7 +31,7 @@ from drrpack.core.dense import IntLinear
 from drrpack.core.exact import IntConv2d
 from drrpack.formats.container import Reader
 from drrpack.formats.memory import load_codec, read_codes
-from drrpack.trainers.incremental.results import versions
+from drrpack.trainers.versions import versions
 
 CLASSES, IMAGES = 20, 100
 CPU = torch.device("cpu")

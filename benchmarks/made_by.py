@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from drrpack.trainers.comparison import peers
-from drrpack.trainers.incremental.results import versions
+from drrpack.trainers.versions import versions
 
 
 def made_by() -> dict[str, Any]:

@@ -36,7 +36,7 @@ from drrpack.trainers.comparison.compare import QUALITIES
 from drrpack.trainers.comparison.quality import psnr_db, ssim
 from drrpack.trainers.fitting.choice import bits_of_codes
 from drrpack.trainers.fitting.loop import Budget, FitProgress
-from drrpack.trainers.incremental.results import versions
+from drrpack.trainers.versions import versions
 
 EACH = 40  # images of each class that figures are of
 Json = dict[str, Any]

@@ -23,7 +23,7 @@ from drrpack.trainers.comparison.peers import Packed, Rival, Setting
 from drrpack.trainers.comparison.quality import psnr_db, ssim
 from drrpack.trainers.comparison.sheets import capacity, sheets_of
 from drrpack.trainers.fitting.choice import expected_bytes, smallest
-from drrpack.trainers.incremental.results import versions
+from drrpack.trainers.versions import versions
 
 WHOLE = "DRR"  # the memory that holds all its models
 QUALITIES = (100, 75, 50)  # of a memory

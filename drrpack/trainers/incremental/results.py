@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import platform
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
-from importlib import metadata
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from drrpack.core.errors import SourceError
@@ -18,6 +15,7 @@ from drrpack.trainers.incremental import metrics
 from drrpack.trainers.incremental.metrics import METRICS, Newest
 from drrpack.trainers.incremental.options import Value
 from drrpack.trainers.incremental.records import Confusion, PhaseRecord
+from drrpack.trainers.versions import versions
 
 
 @dataclass(frozen=True)
@@ -260,20 +258,6 @@ def _through_codec(phases: Sequence[PhaseResult]) -> ThroughCodec | None:
 def device_name(device: torch.device) -> str:
     """``cpu``, or a GPU by its name."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-
-
-def versions() -> dict[str, str]:
-    """The versions of the software that affects a result."""
-    try:
-        drrpack = metadata.version("drrpack")
-    except metadata.PackageNotFoundError:  # run from a checkout that is not installed
-        drrpack = "not installed"
-    return {
-        "python": platform.python_version(),
-        "torch": str(torch.__version__),
-        "numpy": np.__version__,
-        "drrpack": drrpack,
-    }
 
 
 def read_result(path: Path) -> Result:
