@@ -16,7 +16,7 @@ from drrpack.formats.container import Reader
 from drrpack.formats.files.places import make_folder
 from drrpack.formats.memory import load_codec
 from drrpack.formats.sources.source import Given, LabelledDataset, open_source
-from drrpack.operations.preparing import Classes, Pathlike, chosen_classes, tell_of
+from drrpack.operations.preparing import Classes, Pathlike, at_least, chosen_classes, tell_of
 from drrpack.operations.progress import Report, heard
 from drrpack.trainers.comparison import chart as charts
 from drrpack.trainers.comparison import compare as measuring
@@ -76,9 +76,9 @@ def compare(
         SourceError, OptionError, FormatError, OutputError: each names what was found and the fix.
     """
     report = heard(report)
-    for name, value in (("epochs", epochs), ("width", width), ("seeds", seeds), ("sample", sample)):
-        if value is not None and value < 1:
-            raise OptionError(f"`{name}={value}`: say 1 or more", option=name)
+    at_least(1, epochs=epochs, width=width, seeds=seeds)
+    if sample is not None:
+        at_least(1, sample=sample)
     if chart is not None:
         charts.check(Path(chart))
     place = choose_device(device)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import SupportsIndex, TypeAlias
 
 from drrpack.core.errors import OptionError
 from drrpack.core.progress import Notice
@@ -84,12 +84,12 @@ def trusted(reader: Reader, source: Path | None, trust: Trust) -> bool:
 
 
 def at_least(least: int, **given: object) -> None:
-    """Raise OptionError for the first argument that is no whole number of at least ``least``."""
+    """Raise OptionError for the first argument that is no whole number of ``least`` or more."""
     for name, value in given.items():
-        if type(value) is not int or value < least:
-            raise OptionError(
-                f"`{name}={value!r}`: expected a whole number of at least {least}", option=name
-            )
+        if not isinstance(value, SupportsIndex) or isinstance(value, bool):
+            raise OptionError(f"`{name}={value!r}`: say a whole number", option=name)
+        if value.__index__() < least:
+            raise OptionError(f"`{name}={value}`: say {least} or more", option=name)
 
 
 def budget(epochs: int | None, minutes: float | None, default_minutes: float) -> Budget:

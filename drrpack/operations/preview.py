@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from drrpack.core.errors import OptionError
 from drrpack.formats.container import check_output
 from drrpack.formats.dataset import DRRDataset
 from drrpack.formats.layout import AnyPath
 from drrpack.formats.preview import picture_format, preview_grid, save_picture
-from drrpack.operations.preparing import Pathlike, Trust, trusted
+from drrpack.operations.preparing import Pathlike, Trust, at_least, trusted
 
 
 @dataclass(frozen=True)
@@ -48,9 +47,7 @@ def preview(
         FormatError: the file can't be read.
     """
     target = Path(output)
-    for name, count in (("rows", rows), ("columns", columns)):
-        if count < 1:
-            raise OptionError(f"`{name}={count}`: say 1 or more", option=name)
+    at_least(1, rows=rows, columns=columns)
     check_output(target, overwrite=force)
     picture_format(target)  # refused before anything is decoded
     dataset, place = DRRDataset(memory), None if source is None else Path(source)

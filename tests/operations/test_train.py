@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -98,6 +99,27 @@ def test_what_may_be_otherwise_is_told(digits_drr: Path, tmp_path: Path) -> None
 def test_classes_that_are_not_there(digits_drr: Path, tmp_path: Path, classes: list[str]) -> None:
     with pytest.raises(OptionError, match=r"no class 'cow'|once"):
         train(digits_drr, tmp_path / "run", classes=classes, **TINY)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"exemplars": -1}, "`exemplars=-1`: say 1 or more"),
+        ({"exemplars": "2"}, "`exemplars='2'`: say a whole number"),
+        ({"seeds": 0}, "`seeds=0`: say 1 or more"),
+        ({"phases": []}, "`phases=[]`: expected a number, or several that differ"),
+        ({"phases": [1, 1]}, "`phases=[1, 1]`: expected a number, or several that differ"),
+        ({"phases": -1}, "`phases=-1`: say 0 or more"),
+        ({"phases": 1.5}, "`phases=1.5`: say a whole number"),
+    ],
+)
+def test_numbers_that_make_no_run(
+    digits_drr: Path, tmp_path: Path, wrong: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(OptionError, match=re.escape(words)) as caught:
+        train(digits_drr, tmp_path / "run", method="er", **(TINY | wrong))
+    assert caught.value.option == next(iter(wrong))
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("trusted", [True, False])

@@ -25,16 +25,7 @@ class Reading:
 
     def check(self) -> Reading:
         """Return this reading unchanged; raises OptionError if a value is not valid."""
-        if self.size is not None and self.size < 1:
-            raise OptionError(
-                f"`size={self.size}`: expected 1 or more pixels, such as `size=32`", option="size"
-            )
-        if self.size is not None and (type(self.size) is not int or self.size > MAX_SIDE):
-            raise OptionError(
-                f"`size={self.size!r}`: expected a whole number of pixels, {MAX_SIDE} at most, as "
-                "in `size=32`",
-                option="size",
-            )
+        self._check_size()
         if self.depth is not None and self.value_range is not None:
             raise OptionError(
                 "found `depth` and `value_range`, expected one: `depth=N` is 0 to 2^N - 1",
@@ -61,6 +52,20 @@ class Reading:
                 option="max_megapixels",
             )
         return self
+
+    def _check_size(self) -> None:
+        if self.size is None:
+            return
+        if type(self.size) is not int or self.size > MAX_SIDE:
+            raise OptionError(
+                f"`size={self.size!r}`: expected a whole number of pixels, {MAX_SIDE} at most, as "
+                "in `size=32`",
+                option="size",
+            )
+        if self.size < 1:
+            raise OptionError(
+                f"`size={self.size}`: expected 1 or more pixels, such as `size=32`", option="size"
+            )
 
     @property
     def levels(self) -> tuple[float, float] | None:

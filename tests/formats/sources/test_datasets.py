@@ -153,8 +153,9 @@ FLOATS = torch.rand(3, 4, 4)
         (FLOATS / 0, "values from"),
         ("cat.png", "an image of type str"),
         (None, "of type NoneType"),
+        (np.zeros((0, 5, 3), np.uint8), "an image of 5 x 0"),
     ],
-    ids=range(14),
+    ids=range(15),
 )
 def test_what_is_no_image(image: object, found: str) -> None:
     with pytest.raises(SourceError, match=rf"Pairs\[1\]: found .*{found}") as caught:

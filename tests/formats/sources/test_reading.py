@@ -16,6 +16,10 @@ from drrpack.formats.sources.reading import Reading
     ("options", "words"),
     [
         ({"size": 0}, "`size=0`: expected 1 or more"),
+        ({"size": 4097}, "`size=4097`: expected a whole number of pixels, 4096 at most"),
+        ({"size": "32"}, "`size='32'`: expected a whole number"),
+        ({"size": 2.5}, "`size=2.5`: expected a whole number"),
+        ({"size": True}, "`size=True`: expected a whole number"),
         ({"depth": 0}, "`depth=0`: expected 1 to 32 bits"),
         ({"depth": 33}, "`depth=33`: expected 1 to 32 bits"),
         ({"value_range": (5, 5)}, "`value_range=(5, 5)`: expected two numbers"),
