@@ -1,4 +1,4 @@
-"""Counts in messages: 1 phase, 2 phases."""
+"""Words in messages: counts such as 1 phase and 2 phases, and values cut short."""
 
 from __future__ import annotations
 
@@ -8,3 +8,9 @@ def counted(count: int, noun: str) -> str:
     if count == 1:
         return f"1 {noun}"
     return f"{count} {noun}{'es' if noun.endswith('s') else 's'}"
+
+
+def shortened(value: object) -> str:
+    """The repr of a value, of 60 characters at most."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

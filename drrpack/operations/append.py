@@ -18,7 +18,7 @@ from drrpack.formats.hdf5.build import build_image
 from drrpack.formats.sources.reading import Reading
 from drrpack.formats.sources.source import Given, LabelledDataset
 from drrpack.operations import figures
-from drrpack.operations.append_plan import AppendOptions, AppendPlan, plan_append, raw_choice
+from drrpack.operations.append_plan import AppendOptions, AppendPlan, plan_append
 from drrpack.operations.edit import changed_metadata
 from drrpack.operations.pictures import Encoded, Pictures, RawChoice, encode_pictures
 from drrpack.operations.preparing import Pathlike, budget, tell_of, tidy
@@ -138,8 +138,7 @@ def _classes_and_raw(reader: Reader, plan: AppendPlan) -> tuple[list[str], RawCh
     new = [name for name in source.classes if name not in reader.classes]
     classes = [*reader.classes, *new]
     numbers = {source.classes.index(name): classes.index(name) for name in new}
-    per_class, select = raw_choice(reader)
-    return classes, RawChoice(per_class, select, plan.options.seed, numbers)
+    return classes, RawChoice(plan.raw_per_class, plan.raw_select, plan.options.seed, numbers)
 
 
 def _with_classes(reader: Reader, plan: AppendPlan, classes: list[str], encoded: Encoded) -> Memory:

@@ -45,6 +45,8 @@ class AppendPlan:
     source: Source
     options: AppendOptions
     codec: Codec
+    raw_per_class: int  # raw exemplars that the file keeps of each class, and how it chooses them
+    raw_select: exemplars.Selection
 
     @property
     def checkpoints(self) -> Path:
@@ -65,8 +67,9 @@ def plan_append(reader: Reader, options: AppendOptions) -> AppendPlan:
     )  # fmt: skip
     source = open_as(options.source, opening)
     _check(reader, source, options)
-    raw_choice(reader)
-    return AppendPlan(source, options, memory.load_codec(reader, options.device, encoder=True))
+    raw = _raw_choice(reader)
+    codec = memory.load_codec(reader, options.device, encoder=True)
+    return AppendPlan(source, options, codec, *raw)
 
 
 def _check(reader: Reader, source: Source, options: AppendOptions) -> None:
@@ -102,7 +105,7 @@ def _refuse_twins(reader: Reader, new: Sequence[str], source: Source) -> None:
             )
 
 
-def raw_choice(reader: Reader) -> tuple[int, exemplars.Selection]:
+def _raw_choice(reader: Reader) -> tuple[int, exemplars.Selection]:
     """How many raw images the file keeps of each class, and how they were chosen."""
     kept = metadata.part(reader.metadata, "raw")
     count, select = kept.get("per_class", 0), kept.get("select", "herding")

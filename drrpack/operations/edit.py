@@ -9,10 +9,12 @@ from pathlib import Path
 from drrpack.core.entropy.sections import STREAMS
 from drrpack.core.errors import OptionError
 from drrpack.core.section import Section
+from drrpack.core.wording import shortened
 from drrpack.formats import metadata, shipped
 from drrpack.formats.class_names import look
 from drrpack.formats.container import Memory
 from drrpack.formats.layout import Json
+from drrpack.trainers.incremental.selection import few
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ def drop(path: Path, memory: Memory, names: Sequence[str]) -> Memory:
     if unknown:
         raise OptionError(
             f"{path} has no class {unknown[0]!r}; it has {len(memory.classes)}: "
-            f"{', '.join(map(repr, memory.classes[:5]))}{', …' if memory.classes[5:] else ''}"
+            f"{few(memory.classes)}"
         )
     kept = [name for name in memory.classes if name not in set(names)]
     if not kept:
@@ -145,14 +147,9 @@ def _difference(one: Section, two: Section) -> str:
     if not keys and one.data == two.data:
         keys = [STREAMS]
     if keys:
-        values = f"{_short(one.config.get(keys[0]))} and {_short(two.config.get(keys[0]))}"
+        values = f"{shortened(one.config.get(keys[0]))} and {shortened(two.config.get(keys[0]))}"
         return f"{keys[0]}: {values}"
     return "other weights"
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def changed_metadata(kept: Json, **changes: object) -> Json:

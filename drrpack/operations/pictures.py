@@ -84,6 +84,6 @@ def _raw(
     if number not in choice.numbers:
         return []
     return exemplars.records(
-        choice.select, choice.per_class, {0: choice.numbers[number]}, [codes],
-        lambda _: images, codec.vqvae, choice.seed,
+        choice.select, choice.per_class, choice.numbers[number],
+        images, codes, codec.vqvae, choice.seed,
     )  # fmt: skip

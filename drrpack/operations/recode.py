@@ -31,9 +31,9 @@ def in_one_layout(readers: Sequence[Reader], device: torch.device) -> list[Memor
     first, *others = (shipped.whole(reader.entropy_model, reader.path) for reader in readers)
     if all(model == first for model in others):
         return memories
-    codec = load_codec(readers[0], device)
-    codes = [all_codes(reader, codec) for reader in readers]
-    together = coded(memories[0], codec, [each for part in codes for each in part])
+    codecs = [load_codec(reader, device) for reader in readers]  # their layouts differ
+    codes = [all_codes(reader, codec) for reader, codec in zip(readers, codecs, strict=True)]
+    together = coded(memories[0], codecs[0], [each for part in codes for each in part])
     changed, start = [], 0
     for memory in memories:
         inside = range(start, start + len(memory.classes))
@@ -52,8 +52,8 @@ def in_one_layout(readers: Sequence[Reader], device: torch.device) -> list[Memor
 
 
 def all_codes(reader: Reader, codec: Codec) -> list[Codes]:
-    """The codes of all classes, in the order of the file."""
-    decoded = read_codes(reader, load_codec(reader, codec.device), range(len(reader.classes)))
+    """The codes of all classes, in the order of the file, whose own codec ``codec`` is."""
+    decoded = read_codes(reader, codec, range(len(reader.classes)))
     return [decoded[number] for number in range(len(reader.classes))]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -28,19 +27,17 @@ def choose(
 
 
 def records(
-    how: Selection, each: int, numbers: Mapping[int, int],
-    codes: Sequence[Codes], load: Callable[[int], Pixels], network: VQVAE, seed: int,
+    how: Selection, count: int, number: int,
+    images: Pixels, codes: Codes, network: VQVAE, seed: int,
 ) -> list[RawRecord]:  # fmt: skip
-    """``each`` raw exemplars of some classes of a source, as a file keeps them.
+    """``count`` raw exemplars of one class, as a file keeps them under its class ``number``.
 
-    ``numbers`` says which: class of the source to class of the file; ``codes`` has all classes of
-    the source, and ``load`` gives the images of one.
+    ``images`` (n, H, W, 3) and ``codes`` are those of all images of the class.
     """
-    made = []
-    for inside, number in numbers.items() if each else ():
-        where = choose(how, codes[inside], network, each, seed + number)
-        made += raw.pack(number, where.tolist(), load(inside)[where])
-    return made
+    if count == 0:
+        return []
+    where = choose(how, codes, network, count, seed + number)
+    return raw.pack(number, where.tolist(), images[where])
 
 
 def features(codes: Codes, network: VQVAE) -> NDArray[np.float64]:

@@ -19,6 +19,7 @@ from pathlib import Path
 import torch
 
 from drrpack.core.errors import CorruptError, OptionError, OutputError
+from drrpack.core.wording import shortened
 from drrpack.formats.files.places import make_folder
 from drrpack.formats.files.publish import changing, is_hidden, remove_leftovers, write_atomic
 from drrpack.formats.layout import Json
@@ -83,7 +84,7 @@ def _check_settings(out: Path, before: Json, now: Json) -> None:
     """Raise OptionError, which names each setting that differs from those of the earlier run."""
     before, now = _flat(before), _flat(now)
     different = [
-        f"{name} was {_short(before.get(name))} and is now {_short(now.get(name))}"
+        f"{name} was {shortened(before.get(name))} and is now {shortened(now.get(name))}"
         for name in sorted({*before, *now})
         if before.get(name) != now.get(name)
     ]
@@ -148,8 +149,3 @@ def _flat(settings: Json, prefix: str = "") -> Json:
         else:
             flat[prefix + name] = value
     return flat
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
