@@ -27,8 +27,8 @@ from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
 from drrpack.formats.container import Reader
+from drrpack.formats.selection import select_classes
 from drrpack.trainers.incremental.memory_data import MemoryData
-from drrpack.trainers.incremental.selection import select_classes
 from drrpack.trainers.learning.batches import PIXEL_MEAN, PIXEL_STD, epoch_batches
 from drrpack.trainers.learning.network import new_network
 from drrpack.trainers.learning.recipes import get_recipe

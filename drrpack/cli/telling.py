@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from drrpack.cli.terminal import console, note, warn
 from drrpack.core.progress import Notice
-from drrpack.core.wording import counted
+from drrpack.core.wording import counted, few
 from drrpack.operations.append_plan import AppendPlan
 from drrpack.operations.encode_plan import EncodePlan
 from drrpack.operations.progress import Choice, Event, RunStarted
 from drrpack.trainers.incremental.results import CodecClasses
-from drrpack.trainers.incremental.selection import few
 
 
 def tell(event: Event) -> None:

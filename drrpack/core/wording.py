@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 def counted(count: int, noun: str) -> str:
     """A count and its noun, in the plural unless the count is 1: ``1 class``, ``2 classes``."""
@@ -11,6 +13,11 @@ def counted(count: int, noun: str) -> str:
 
 
 def shortened(value: object) -> str:
-    """The repr of a value, of 60 characters at most."""
-    text = repr(value)
+    """The repr of a value in one line, of 60 characters at most."""
+    text = " ".join(repr(value).split())
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def few(names: Sequence[str]) -> str:
+    """The first names, quoted and escaped, because names in a file may hold any character."""
+    return f"{', '.join(map(repr, names[:5]))}{', …' if names[5:] else ''}"

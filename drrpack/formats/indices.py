@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from drrpack.core.errors import OptionError
+from drrpack.core.wording import few
 from drrpack.formats.class_names import find_class
 
 Indices: TypeAlias = Sequence[int] | Sequence[bool] | NDArray[np.integer | np.bool_] | Tensor
@@ -83,9 +84,7 @@ def class_numbers(path: str, names: Sequence[str], wanted: Sequence[str | int] |
 def _class_number(path: str, names: Sequence[str], wanted: str | int) -> int:
     found = find_class(names, wanted) if isinstance(wanted, str) else whole_number(wanted)
     if found is None or not 0 <= found < len(names):
-        raise OptionError(
-            f"{path} has no class {wanted!r}; it has {len(names)}: {', '.join(names[:5])}…"
-        )
+        raise OptionError(f"{path} has no class {wanted!r}; it has {len(names)}: {few(names)}")
     return found
 
 

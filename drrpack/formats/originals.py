@@ -20,6 +20,7 @@ from drrpack.formats.files.addresses import is_address
 from drrpack.formats.layout import Json
 from drrpack.formats.metadata import SourceRecord
 from drrpack.formats.sources.listing import called, listings
+from drrpack.formats.sources.opening import Given, path_of
 from drrpack.formats.sources.reading import Reading
 from drrpack.formats.sources.source import Opening, Source, Split, open_as, reopened
 from drrpack.formats.sources.splits import Pixels
@@ -103,13 +104,13 @@ def remember(source: Source) -> None:
 
 
 def open_originals(
-    reader: Reader, given: Path | None, split: Split, *, trusted: bool = False
+    reader: Reader, given: Given | None, split: Split, *, trusted: bool = False
 ) -> Originals:
     """Open the folders that were encoded, and check their ``split``.
 
     Each folder must hold exactly the images that were encoded; their digest shows it. ``given`` is
-    the present place of one folder; `_find` looks for the others. ``trusted``: paths that an older
-    file names may be opened.
+    the present place of one folder, or the dataset itself; `_find` looks for the others.
+    ``trusted``: paths that an older file names may be opened.
 
     Raises:
         SourceError: a folder can't be found, has changed, or lacks the split.
@@ -122,7 +123,7 @@ def open_originals(
     return Originals(tuple(_open_part(reader, kept, given, split, trusted) for kept in records))
 
 
-def untrusted_paths(reader: Reader, given: Path | None) -> list[str]:
+def untrusted_paths(reader: Reader, given: Given | None) -> list[str]:
     """The paths that an older file names for folders that can't be found in another way."""
     records = _records(reader)
     if given is not None and len(records) == 1:
@@ -133,7 +134,7 @@ def untrusted_paths(reader: Reader, given: Path | None) -> list[str]:
 
 
 def _open_part(
-    reader: Reader, kept: SourceRecord, given: Path | None, split: Split, trusted: bool
+    reader: Reader, kept: SourceRecord, given: Given | None, split: Split, trusted: bool
 ) -> Part:
     """One recorded folder, or the one given in its place."""
     option = "`test=DIR`" if split == "test" else "`source=DIR`"
@@ -144,9 +145,10 @@ def _open_part(
         )
     how = Opening(kept.reading, skip_bad=True, splits=[split])
     if kept.kind is not None:
-        return Part(_without_folder(reader, kept, how, split), split, kept.classes)
-    path = _place(reader, kept, given, split, trusted)
-    if path is None or (path != given and not path.is_dir()):
+        return Part(_without_folder(reader, kept, given, how, split), split, kept.classes)
+    folder = None if given is None else path_of(given)
+    path = _place(reader, kept, folder, split, trusted)
+    if path is None or (path != folder and not path.is_dir()):
         where = "`source=DIR`" if split == "train" else f"`source=DIR`, or others with {option}"
         raise SourceError(f"{reader.path}: {_missing(kept, path)}; say where they are with {where}")
     # bad pictures may have been left out when encoding; the digest tells whether the same ones
@@ -161,17 +163,27 @@ def _open_part(
     return Part(source, split, kept.classes)
 
 
-def _without_folder(reader: Reader, kept: SourceRecord, how: Opening, split: Split) -> Source:
-    """The source of a record without a folder, which is opened by the name of its kind."""
-    source = None if kept.kind is None else reopened(kept.kind, how)
+def _without_folder(
+    reader: Reader, kept: SourceRecord, given: Given | None, how: Opening, split: Split
+) -> Source:
+    """The source of a record without a folder: the dataset that is given, or what opens by name."""
+    source = None
+    if given is not None and path_of(given) is None:
+        source = open_as(given, how)
+    elif kept.kind is not None:
+        source = reopened(kept.kind, how)
     if source is not None and source.digest(split) == kept.digests.get(split):
         return source
-    fix = "say where raw test images are with `test=DIR`"
+    if given is not None and source is not None:
+        raise SourceError(
+            f"{source.place}: its {split} images are not those that {reader.path} was made from; "
+            "give the same dataset, with the same transforms and names of classes"
+        )
+    fix = "say where raw test images are with `test=DIR`, or give a dataset of them from Python"
     if split == "train":
-        fix = "encode from a folder where the raw images are to be found again"
+        fix = "give that dataset as `source` from Python, or encode from a folder"
     raise SourceError(
-        f"{reader.path}: its images came from {kept.shown}, which is no folder and can't "
-        f"be opened again; {fix}"
+        f"{reader.path}: its images came from {kept.shown}, which is no folder; {fix}"
     )
 
 
@@ -225,13 +237,13 @@ def _missing(kept: SourceRecord, path: Path | None) -> str:
 
 
 def open_test(
-    reader: Reader, given: Path | None, moved: Path | None = None, *, trusted: bool = False
+    reader: Reader, given: Given | None, moved: Given | None = None, *, trusted: bool = False
 ) -> Originals:
-    """Raw test images for a file: the recorded source's test split, or a folder of the user's.
+    """Raw test images for a file: the recorded source's test split, or pictures of the user's.
 
-    A given folder may have a test split or be a plain image folder with the file's class names; it
-    need not have all of them, as not all need be tested. ``moved`` is where a recorded source is
-    now, ``trusted`` as in `open_originals`.
+    A given folder may have a test split or be a plain image folder with the file's class names, and
+    a dataset of a program has such names too; it need not have all of them, as not all need be
+    tested. ``moved`` is where a recorded source is now, ``trusted`` as in `open_originals`.
 
     Raises:
         SourceError: neither is there, or the sizes do not fit; says how to mend it.

@@ -14,6 +14,7 @@ from drrpack.formats.dataset import DRRDataset
 from drrpack.formats.files.publish import publish
 from drrpack.formats.labels import Font, drawable
 from drrpack.formats.originals import Originals, open_originals
+from drrpack.formats.sources.opening import Given
 
 LABEL_WIDTH = 130
 GAP = 4
@@ -24,7 +25,7 @@ _LONGEST_SIDE = {"JPEG": 65_500, "WEBP": 16_383}  # in pixels; that of PNG is 2^
 
 def preview_grid(
     dataset: DRRDataset,
-    source: Path | None = None,
+    source: Given | None = None,
     rows: int = 8,
     columns: int = 8,
     *,
@@ -98,7 +99,7 @@ def picture_format(path: Path) -> str:
 
 
 def _originals(
-    dataset: DRRDataset, source: Path | None, trusted: bool
+    dataset: DRRDataset, source: Given | None, trusted: bool
 ) -> tuple[Originals | None, str]:
     try:
         found = open_originals(dataset.reader, source, "train", trusted=trusted)

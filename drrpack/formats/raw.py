@@ -88,6 +88,8 @@ def _records(reader: Reader, class_index: int) -> Iterator[RawImages]:
         data, count = reader.raw_record(int(row)), int(reader.raw_index["images"][row])
         try:
             yield _unpack_record(data, count, reader.image_size)
+        except MemoryError:
+            raise  # says nothing about the file
         except Exception as error:  # Pillow's plug-ins raise nearly every built-in exception
             name = reader.classes[class_index]
             raise CorruptError(

@@ -26,7 +26,7 @@ class AppendOptions:
     """Which images to add to which file, and how to code them."""
 
     memory: Path
-    source: Given
+    source: Given = field(repr=False)
     device: torch.device
     budget: Budget  # of tuning the entropy model
     reading: Reading = field(default_factory=Reading)  # where silent: as the file's were read
@@ -35,7 +35,7 @@ class AppendOptions:
     keep_entropy_model: bool = False  # no tuning: only the new streams are coded
     seed: int = 0
     class_names: tuple[str, ...] | None = None  # names for the labels of a dataset
-    test: LabelledDataset | None = None
+    test: LabelledDataset | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class AppendPlan:
 
     source: Source
     options: AppendOptions
-    codec: Codec
+    codec: Codec = field(repr=False)
     raw_per_class: int  # raw exemplars that the file keeps of each class, and how it chooses them
     raw_select: exemplars.Selection
 

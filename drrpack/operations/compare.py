@@ -82,6 +82,10 @@ def compare(
     if chart is not None:
         charts.check(Path(chart))
     place = choose_device(device)
+    if not train:
+        _check_unused(
+            epochs=epochs, width=width, seeds=seeds, train_at=list(train_at) or None, work=work
+        )
     plan = _train_plan(place, epochs, width, seeds, train_at, work)
     found = open_source(
         source, size=size, depth=depth, value_range=value_range, max_megapixels=max_megapixels,
@@ -114,6 +118,18 @@ def _train_plan(
         )
     folder = None if work is None else make_folder(Path(work))
     return TrainPlan(device, epochs, width, seeds, sizes=sizes, work=folder)
+
+
+def _check_unused(**given: object) -> None:
+    """Raise OptionError for what is said of a training where nothing is to be trained."""
+    usual = {"epochs": TrainPlan.epochs, "width": TrainPlan.width, "seeds": TrainPlan.seeds}
+    for name, value in given.items():
+        if value != usual.get(name):
+            raise OptionError(
+                f"`{name}={value}`: found no `train=True`, without which nothing is trained; add "
+                "it, or leave this out",
+                option=name,
+            )
 
 
 def _codecs(path: Pathlike | None, device: torch.device) -> list[Codec]:

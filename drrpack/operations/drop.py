@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from drrpack.core.errors import OptionError
+from drrpack.core.wording import few
 from drrpack.formats.container import Reader, write
 from drrpack.formats.files.publish import changing
+from drrpack.formats.selection import named_class
 from drrpack.operations import edit
 from drrpack.operations.edit import Written
 from drrpack.operations.preparing import Pathlike, tidy
 from drrpack.operations.progress import Report, heard
-from drrpack.trainers.incremental.selection import few, named_class
 
 
 def drop(

@@ -9,12 +9,11 @@ from pathlib import Path
 from drrpack.core.entropy.sections import STREAMS
 from drrpack.core.errors import OptionError
 from drrpack.core.section import Section
-from drrpack.core.wording import shortened
+from drrpack.core.wording import few, shortened
 from drrpack.formats import metadata, shipped
 from drrpack.formats.class_names import look
 from drrpack.formats.container import Memory
 from drrpack.formats.layout import Json
-from drrpack.trainers.incremental.selection import few
 
 
 @dataclass(frozen=True)

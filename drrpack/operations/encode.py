@@ -35,7 +35,7 @@ from drrpack.operations.encode_plan import (
     plan_encode,
 )
 from drrpack.operations.pictures import Pictures, RawChoice, encode_pictures
-from drrpack.operations.preparing import Pathlike, budget, downloaded, tell_of, tidy
+from drrpack.operations.preparing import Pathlike, budget, downloaded, tell_of, tell_of_labels, tidy
 from drrpack.operations.progress import Choice, Report, heard
 from drrpack.operations.stats import stats
 from drrpack.trainers.fitting import choice as entropy_choice
@@ -135,6 +135,7 @@ def encode(
         )  # fmt: skip
         report(plan)
         tell_of(plan.source, report)
+        tell_of_labels(plan.source, report)
         carry_out(plan, report)
     return stats(output)
 

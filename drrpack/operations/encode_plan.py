@@ -34,7 +34,7 @@ Entropy = Literal["auto", "bitswap", "context"]
 class EncodeOptions:
     """What to encode, where to, and how to get the codec."""
 
-    source: Given
+    source: Given = field(repr=False)  # a list of images would fill screens
     output: Path
     device: torch.device
     budget: Budget
@@ -53,7 +53,7 @@ class EncodeOptions:
     decoder_only: bool = False  # leave the VQ-VAE's encoder out: nothing can be appended then
     thin: bool = False  # leave out models that come with drrpack
     class_names: tuple[str, ...] | None = None  # names for the labels of a dataset
-    test: LabelledDataset | None = None  # the test split of a dataset
+    test: LabelledDataset | None = field(default=None, repr=False)  # the test split of a dataset
 
 
 @dataclass(frozen=True)
@@ -63,9 +63,9 @@ class Taken:
     ``kinds`` are the kinds of their entropy models; ``fit`` records how the networks were fitted.
     """
 
-    codecs: tuple[Codec, ...] = ()
+    codecs: tuple[Codec, ...] = field(default=(), repr=False)
     kinds: tuple[str, ...] = ()
-    fit: Json = field(default_factory=dict)
+    fit: Json = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)

@@ -9,16 +9,18 @@ from typing import SupportsIndex, TypeAlias
 
 from drrpack.core.errors import OptionError
 from drrpack.core.progress import Notice
+from drrpack.core.wording import counted, few
 from drrpack.formats.class_names import find_class
 from drrpack.formats.container import Reader
 from drrpack.formats.files.publish import remove_leftovers
 from drrpack.formats.originals import untrusted_paths
-from drrpack.formats.sources.opening import path_of
+from drrpack.formats.selection import how_taken, select_classes
+from drrpack.formats.sources.dataset import Named
+from drrpack.formats.sources.opening import LabelledDataset, path_of
 from drrpack.formats.sources.source import Given, Source
 from drrpack.formats.sources.source import download as fetch
 from drrpack.operations.progress import Report
 from drrpack.trainers.fitting.loop import Budget
-from drrpack.trainers.incremental.selection import few, how_taken, select_classes
 
 Pathlike: TypeAlias = str | os.PathLike[str]
 Classes: TypeAlias = str | Sequence[str | int] | None
@@ -37,6 +39,20 @@ def tell_of(source: Source, report: Report) -> None:
         report(Notice(f"left out {bad.path}: {bad.reason}"))
     for remark in source.remarks:
         report(Notice(remark))
+
+
+def tell_of_labels(source: Source, report: Report) -> None:
+    """Report where the labels of a new memory are not those of the dataset it is made from."""
+    labels = source.labels or ()
+    changed = [(label, number) for number, label in enumerate(labels) if label != number]
+    if changed:
+        label, number = changed[0]
+        report(
+            Notice(
+                f"{source.place}: no image has the label {number}, so the memory numbers labels "
+                f"anew: the label {label} becomes {number}, {counted(len(labels), 'class')} in all"
+            )
+        )
 
 
 def chosen_classes(names: Sequence[str], wanted: Classes, report: Report) -> list[int]:
@@ -74,13 +90,23 @@ def _number(names: Sequence[str], wanted: str | int) -> int:
     return number
 
 
-def trusted(reader: Reader, source: Path | None, trust: Trust) -> bool:
+def trusted(reader: Reader, source: Given | None, trust: Trust) -> bool:
     """Whether the paths that an older file names may be opened.
 
     If there are such paths and ``trust`` is a function, it is called with them and decides.
     """
     paths = untrusted_paths(reader, source)
     return bool(paths) and (trust(paths) if callable(trust) else trust)
+
+
+def pictures(
+    given: Given | None, class_names: Sequence[str] | None = None
+) -> Path | LabelledDataset | None:
+    """A folder as a path; a dataset as it is, or with the names given for its labels."""
+    path = None if given is None else path_of(given)
+    if given is None or path is not None or isinstance(given, str | os.PathLike):
+        return path
+    return given if class_names is None else Named(given, class_names)
 
 
 def at_least(least: int, **given: object) -> None:

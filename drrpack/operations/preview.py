@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +10,8 @@ from drrpack.formats.container import check_output
 from drrpack.formats.dataset import DRRDataset
 from drrpack.formats.layout import AnyPath
 from drrpack.formats.preview import picture_format, preview_grid, save_picture
-from drrpack.operations.preparing import Pathlike, Trust, at_least, trusted
+from drrpack.formats.sources.source import Given
+from drrpack.operations.preparing import Pathlike, Trust, at_least, pictures, trusted
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,8 @@ def preview(
     memory: AnyPath,
     output: Pathlike,
     *,
-    source: Pathlike | None = None,
+    source: Given | None = None,
+    class_names: Sequence[str] | None = None,
     rows: int = 8,
     columns: int = 8,
     force: bool = False,
@@ -36,7 +39,8 @@ def preview(
         memory: the path or the address of the file.
         output: the picture to write, in the format that its name ends in (.png, .jpg or .webp);
             ``force`` overwrites an existing file.
-        source: the folder that holds the originals now, if it has moved.
+        source: the folder that holds the originals now, if it has moved, or the dataset that was
+            encoded, with ``class_names`` if it does not have the file's names.
         rows, columns: how many classes to show, and how many images of each.
         trust: whether to open paths that an older file names, to look for originals; or a function
             that is called with these paths and decides.
@@ -50,8 +54,8 @@ def preview(
     at_least(1, rows=rows, columns=columns)
     check_output(target, overwrite=force)
     picture_format(target)  # refused before anything is decoded
-    dataset, place = DRRDataset(memory), None if source is None else Path(source)
-    may = trusted(dataset.reader, place, trust)
-    grid, where = preview_grid(dataset, place, rows, columns, trusted=may)
+    dataset, originals = DRRDataset(memory), pictures(source, class_names)
+    may = trusted(dataset.reader, originals, trust)
+    grid, where = preview_grid(dataset, originals, rows, columns, trusted=may)
     save_picture(grid, target, overwrite=force)
     return Previewed(target, where)

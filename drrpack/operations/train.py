@@ -12,14 +12,15 @@ from drrpack.core.errors import OptionError
 from drrpack.core.progress import Notice
 from drrpack.formats.container import Reader
 from drrpack.formats.layout import AnyPath
-from drrpack.operations.preparing import Trust, at_least, chosen_classes, trusted
+from drrpack.formats.sources.source import Given
+from drrpack.operations.preparing import Trust, at_least, chosen_classes, pictures, trusted
 from drrpack.operations.progress import Report, RunStarted, heard
+from drrpack.trainers.incremental.class_order import order_classes
 from drrpack.trainers.incremental.memory_data import MemoryData
 from drrpack.trainers.incremental.methods import Method, get_method
 from drrpack.trainers.incremental.options import make_options
 from drrpack.trainers.incremental.results import Result
 from drrpack.trainers.incremental.run_plan import PlannedRun
-from drrpack.trainers.incremental.selection import order_classes
 from drrpack.trainers.incremental.settings import RunSettings
 from drrpack.trainers.incremental.study import CEILING, Job, plan, study
 from drrpack.trainers.learning.recipes import get_recipe
@@ -43,8 +44,9 @@ def train(
     seeds: int = 1,
     budget_mb: float | None = None,
     exemplars: int = 20,
-    test: AnyPath | None = None,
-    source: AnyPath | None = None,
+    test: Given | None = None,
+    source: Given | None = None,
+    class_names: Sequence[str] | None = None,
     trust: Trust = False,
     test_view: str = "raw",
     compiled: bool = False,
@@ -74,8 +76,11 @@ def train(
         seed, seeds: the first seed, and the number of seeds; each seed makes a run.
         budget_mb: megabytes (1,000,000 bytes) that the method may keep in total.
         exemplars: raw images of each class that a method such as ``er`` keeps without a budget.
-        test: a folder of raw test images, if the source has none.
-        source: the folder that holds the originals now, if it has moved.
+        test: raw test images, if the source has none: a folder, or a dataset as for
+            `drrpack.encode`.
+        source: the folder that holds the originals now, if it has moved, or the dataset that was
+            encoded.
+        class_names: names for the labels of these datasets, if they do not have the file's.
         trust: whether to read folders that the file itself names; or a function that is called
             with these paths and decides.
         test_view: ``"both"`` also tests on images that went through the codec.
@@ -96,7 +101,8 @@ def train(
     counts = list(phases) if isinstance(phases, Sequence) else [phases]
     _check_numbers(counts, seeds=seeds, exemplars=exemplars)
     kind = get_method(method)
-    data = _open(memory, classes, test, source, trust, place, tell)
+    raw_test, originals = pictures(test, class_names), pictures(source, class_names)
+    data = _open(memory, classes, raw_test, originals, trust, place, tell)
     settings = RunSettings(
         method=kind,
         options=make_options(kind.Options, kind.name, options or {}),
@@ -137,21 +143,17 @@ def _check_numbers(phases: Sequence[int], **others: int) -> None:
 def _open(
     memory: AnyPath,
     classes: str | Sequence[str] | None,
-    test: AnyPath | None,
-    source: AnyPath | None,
+    test: Given | None,
+    source: Given | None,
     trust: Trust,
     device: torch.device,
     tell: Report,
 ) -> MemoryData:
     """The chosen classes of a file, and their raw images."""
-    moved = None if source is None else Path(source)
     with Reader(memory) as reader:
         chosen = chosen_classes(reader.classes, classes, tell)
-        may = trusted(reader, moved, trust)
-    return MemoryData(
-        memory, numbers=chosen, test=None if test is None else Path(test), source=moved,
-        trusted=may, device=device,
-    )  # fmt: skip
+        may = trusted(reader, source, trust)
+    return MemoryData(memory, numbers=chosen, test=test, source=source, trusted=may, device=device)
 
 
 def _started(jobs: Sequence[Job], job: Job, planned: PlannedRun) -> RunStarted:

@@ -6,6 +6,7 @@ import dataclasses
 import inspect
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -223,18 +224,91 @@ def test_a_dataset_is_recorded_without_a_place(memory: Path) -> None:
         (kept,) = reader.metadata["sources"]
         assert (kept["kind"], kept["name"], kept["listing"]) == ("dataset", "list", {})
         assert set(kept["digest"]) == {"train", "test"} and kept["classes"] == ["0", "1"]
-        for split, fix in (("train", "encode from a folder"), ("test", "--test DIR|`test")):
-            with pytest.raises(SourceError, match=rf"mem.drr: .*'list', which is no folder.*{fix}"):
+        for split, option in (("train", "source"), ("test", "test")):
+            with pytest.raises(SourceError, match=rf"'list', which is no folder.*`{option}"):
                 open_originals(reader, None, split)  # type: ignore[arg-type]
-    with pytest.raises(SourceError, match="say where raw test images are"):
+    with pytest.raises(SourceError, match="say where raw test images are with `test=DIR`, or give"):
         MemoryData(memory)
+
+
+TRAINING: dict[str, Any] = {"base": 1, "phases": 1, "epochs": 1, "width": 2, "device": "cpu"}
+
+
+def test_training_on_datasets(memory: Path, tmp_path: Path) -> None:
+    events: list[Any] = []
+    test = [(Image.fromarray(255 - np.asarray(image)), label) for image, label in dataset(0, 1)]
+    found = drrpack.train(
+        memory, tmp_path / "a", source=dataset(0, 1), test=test, report=events.append, **TRAINING
+    )
+    assert [(one.method, len(one.phases)) for one in found] == [("drr", 2), ("ub", 2)]
+    assert all(0 <= one.last_accuracy <= 100 for one in found)
+    assert not [event for event in events if isinstance(event, Notice)]
+
+    found = drrpack.train(
+        memory, tmp_path / "b", source=dataset(1, 0), test=test, report=events.append, **TRAINING
+    )
+    assert [one.method for one in found] == ["drr"], "other images than those that were encoded"
+    assert "no ceiling" in next(e.text for e in events if isinstance(e, Notice))
+    with pytest.raises(SourceError, match="these are the training images"):
+        drrpack.train(memory, tmp_path / "c", test=dataset(0, 1), **TRAINING)
+    assert not (tmp_path / "c").exists()
+
+
+def test_training_on_datasets_whose_labels_have_names(tmp_path: Path) -> None:
+    names = ["ant", "bee"]
+    drrpack.encode(dataset(0, 1), tmp_path / "mem.drr", class_names=names, device="cpu")
+    test = [(image.rotate(90), label) for image, label in dataset(0, 1)]
+    given: dict[str, Any] = {"source": dataset(0, 1), "test": test} | TRAINING
+    with (
+        pytest.raises(SourceError, match="1 class in use, such as 'ant'"),
+        pytest.warns(UserWarning, match="no ceiling"),
+    ):
+        drrpack.train(tmp_path / "mem.drr", tmp_path / "run", **given)
+    found = drrpack.train(tmp_path / "mem.drr", tmp_path / "run", class_names=names, **given)
+    assert [one.method for one in found] == ["drr", "ub"]
+    shown = drrpack.preview(
+        tmp_path / "mem.drr", tmp_path / "grid.png", source=dataset(0, 1), class_names=names
+    )
+    assert shown.originals.startswith("originals (above) from list")
+
+
+def test_what_is_said_of_a_training_that_is_not_wanted(tmp_path: Path) -> None:
+    for given in ({"epochs": 3}, {"train_at": [60]}, {"work": tmp_path / "work"}, {"seeds": 2}):
+        with pytest.raises(OptionError, match="found no `train=True`"):
+            drrpack.compare(dataset(0, 1), **given)  # type: ignore[arg-type]
+    assert not (tmp_path / "work").exists()
+
+
+@pytest.mark.parametrize(
+    ("labels", "told"),
+    [
+        ((0, 1, 2), None),
+        ((1, 2), "no image has the label 0.*the label 1 becomes 0, 2 classes in all"),
+        ((0, 1, 3), "no image has the label 2.*the label 3 becomes 2, 3 classes in all"),
+    ],
+)
+def test_labels_that_are_numbered_anew(
+    tmp_path: Path, labels: tuple[int, ...], told: str | None
+) -> None:
+    events: list[Any] = []
+    drrpack.encode(dataset(*labels), tmp_path / "m.drr", device="cpu", report=events.append)
+    notices = [event.text for event in events if isinstance(event, Notice)]
+    assert not notices if told is None else re.search(told, *notices)
+    assert DRRDataset(tmp_path / "m.drr").classes == [str(label) for label in labels]
+
+
+def test_a_plan_is_short_to_print(made: Path, tmp_path: Path) -> None:
+    plans: list[Any] = []
+    drrpack.encode(dataset(0, 1), tmp_path / "m.drr", device="cpu", report=plans.append)
+    drrpack.append(tmp_path / "m.drr", dataset(2), epochs=1, device="cpu", report=plans.append)
+    assert max(len(repr(event)) for event in plans) < 2000
 
 
 def test_a_kind_that_a_file_makes_up_opens_nothing(memory: Path) -> None:
     for kind in ("folder", "cifar", "nothing", 5, ["digits"], "digits"):
         with Reader(memory) as reader:
             reader.metadata["sources"][0]["kind"] = kind
-            with pytest.raises(SourceError, match="can't be opened again"):
+            with pytest.raises(SourceError, match="which is no folder"):
                 open_originals(reader, None, "train")
 
 

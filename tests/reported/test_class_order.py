@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from drrpack.core.errors import OptionError
-from drrpack.trainers.incremental.selection import order_classes
+from drrpack.trainers.incremental.class_order import order_classes
 
 HUNDRED = [f"class {number}" for number in range(100)]
 PRINTED = [68, 56, 78, 8, 23, 84, 90, 65, 74, 76, 40, 89, 3, 92, 55, 9, 26, 80, 43, 38]  # of 1993

@@ -11,8 +11,8 @@ import pytest
 
 from drrpack.cli.telling import tell
 from drrpack.core.errors import OptionError
+from drrpack.formats.selection import how_taken, named_class, select_classes
 from drrpack.operations.preparing import chosen_classes
-from drrpack.trainers.incremental.selection import how_taken, named_class, select_classes
 
 DIGITS = [str(digit) for digit in range(10)]
 PRIMES = ["2", "3", "5", "7", "11", "13"]

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from drrpack.core.errors import OptionError, SourceError
+from drrpack.core.wording import shortened
 from drrpack.formats.sources.arrays import ArraySplit, content_hash
 from drrpack.formats.sources.brightness import (
     NotReadable,
@@ -36,6 +37,20 @@ EXPECTED = (
 )
 
 
+@dataclass(frozen=True)
+class Named:
+    """A dataset, and names for its labels that were given beside it."""
+
+    dataset: LabelledDataset
+    classes: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int, /) -> object:
+        return self.dataset[index]
+
+
 class Dataset:
     """A map-style dataset of ``(image, label)``, each item of which is read once."""
 
@@ -47,7 +62,7 @@ class Dataset:
 
     def open(self, given: Given, how: Opening) -> Opened:
         assert not isinstance(given, str | os.PathLike)
-        called = type(given).__name__
+        called = type(given.dataset if isinstance(given, Named) else given).__name__
         read: dict[Split, _Read] = {"train": _read(given, called, how.reading)}
         if how.test is not None:
             read["test"] = _read(how.test, f"{called}, its test split", how.reading)
@@ -59,7 +74,9 @@ class Dataset:
         deep = [one for found in read.values() for one in found.deep]
         remarks = tuple(brightness_remarks(called, deep, how.reading))
         counts = splits["train"].counts
-        return Opened(classes, size, counts, opened, remarks=remarks, name=called)
+        return Opened(
+            classes, size, counts, opened, remarks=remarks, labels=tuple(kept), name=called
+        )
 
     def files(self, root: Path) -> Files:
         yield from ()
@@ -86,7 +103,7 @@ def _read(dataset: LabelledDataset, called: str, reading: Reading) -> _Read:
     images, labels, deep = [], [], []
     for number in range(len(dataset)):
         where = f"{called}[{number}]"
-        image, label = _pair(dataset[number], where)
+        image, label = _pair(_item(dataset, number, where), where)
         pixels, peak = _pixels(image, where, reading)
         images.append(pixels)
         labels.append(label)
@@ -94,6 +111,15 @@ def _read(dataset: LabelledDataset, called: str, reading: Reading) -> _Read:
     if not images:
         raise SourceError(f"{called}: found no items; expected at least one image")
     return _Read(called, images, np.array(labels, np.int64), deep)
+
+
+def _item(dataset: LabelledDataset, number: int, where: str) -> object:
+    """One item of a program's dataset; what it raises is passed on, with a note of which it was."""
+    try:
+        return dataset[number]
+    except Exception as error:
+        error.add_note(f"raised by the dataset that drrpack reads, for {where}")
+        raise
 
 
 def _pair(item: object, where: str) -> tuple[object, int]:
@@ -108,8 +134,8 @@ def _pair(item: object, where: str) -> tuple[object, int]:
         number = -1
     if number < 0:
         raise SourceError(
-            f"{where}: found the label {label!r}; expected a whole number, 0 or more: give names "
-            "of classes with `class_names`"
+            f"{where}: found the label {shortened(label)}; expected a whole number, 0 or more: "
+            "give names of classes with `class_names`"
         )
     return image, number
 

@@ -107,6 +107,8 @@ def _decode(content: bytes, reading: Reading, limit: int | None) -> tuple[Pixels
         ) from error
     except NotReadable:
         raise
+    except MemoryError as error:
+        raise NotReadable("takes more memory to decode than there is") from error
     except Exception as error:  # Pillow's decoders raise nearly everything on damaged files
         raise NotReadable(f"can't be decoded, it is damaged or truncated: {error}") from error
 

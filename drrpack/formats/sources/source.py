@@ -49,6 +49,7 @@ class Source:
     images_per_class: tuple[int, ...]  # of the training split
     bad: tuple[BadImage, ...] = ()  # what skip_bad left out
     remarks: tuple[str, ...] = ()  # what may not be as it was meant, in words
+    labels: tuple[int, ...] | None = None  # of the classes in a dataset of a program
     reading: Reading = field(default_factory=Reading)  # by which the pictures were read
     _splits: Mapping[Split, SplitData] = field(default_factory=dict, repr=False, compare=False)
 
@@ -192,6 +193,7 @@ def _opened(kind: PictureSource, source: Given, how: Opening) -> Source:
         images_per_class=opened.counts,
         bad=opened.bad,
         remarks=opened.remarks,
+        labels=opened.labels,
         reading=how.reading,
         _splits=opened.splits,
     )

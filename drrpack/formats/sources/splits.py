@@ -56,6 +56,7 @@ class Opened:
     splits: Mapping[Split, SplitData]
     bad: tuple[BadImage, ...] = ()
     remarks: tuple[str, ...] = ()  # what a user should hear, and is no error
+    labels: tuple[int, ...] | None = None  # that the classes have in a dataset of a program
     root: Path | None = None  # the folder, where it is one
     name: str = ""  # what a file calls the source: the folder's name, or that of the kind
 

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from drrpack.core.errors import OptionError
 from drrpack.formats.container import check_output
 from drrpack.formats.files.publish import write_atomic
 from drrpack.trainers.comparison import peers
@@ -21,9 +22,13 @@ def check(path: Path) -> None:
     """Find out before anything is measured whether `draw` will be able to draw into ``path``.
 
     Raises:
-        OutputError: no file can be written there.
+        OptionError: its name does not end in .png. OutputError: no file can be written there.
     """
     check_output(path, overwrite=True)
+    if path.suffix.lower() != ".png":
+        raise OptionError(
+            f"`chart={str(path)!r}`: a chart is a PNG; end its name in .png", option="chart"
+        )
 
 
 def draw(comparison: Comparison, path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from hashlib import sha256
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,12 +13,14 @@ from numpy.typing import NDArray
 from drrpack.core.codec import Codec, Pixels
 from drrpack.core.codes import Codes
 from drrpack.core.errors import SourceError
+from drrpack.core.wording import counted
 from drrpack.formats import metadata
 from drrpack.formats.dataset import DRRDataset
 from drrpack.formats.layout import AnyPath
 from drrpack.formats.memory import load_codec
 from drrpack.formats.originals import Originals, open_originals, open_test
 from drrpack.formats.raw import read_raw
+from drrpack.formats.sources.opening import Given
 from drrpack.trainers.incremental.exemplars import choose
 
 Labelled = tuple[Pixels, NDArray[np.int64]]
@@ -34,8 +35,8 @@ class MemoryData:
     Args:
         memory: the file, or its address.
         numbers: which of its classes, by number in the file; all by default.
-        test: where raw test images are, if not at the source that the file records.
-        source: where that source is now, if it has moved.
+        test: the raw test images, if not those of the source that the file records.
+        source: where that source is now, if it has moved, or the dataset.
         trusted: whether paths that the file itself names may be opened.
 
     Raises:
@@ -47,8 +48,8 @@ class MemoryData:
         memory: AnyPath,
         *,
         numbers: Sequence[int] | None = None,
-        test: Path | None = None,
-        source: Path | None = None,
+        test: Given | None = None,
+        source: Given | None = None,
         trusted: bool = False,
         device: torch.device | None = None,
     ) -> None:
@@ -151,9 +152,9 @@ class MemoryData:
             without = [self.classes[label] for label in classes if label not in found]
         if without:
             raise SourceError(
-                f"{originals.roots}: found no {what} images of {len(without)} classes that are in "
-                f"use, such as {without[0]!r}; expected a folder of that name with images in it: "
-                f"add it, say where they are with {option}, or leave the class out with `classes`"
+                f"{originals.roots}: found no {what} images of {counted(len(without), 'class')} "
+                f"in use, such as {without[0]!r}; expected images of a class of that name: "
+                f"add them, say where they are with {option}, or leave the class out with `classes`"
             )
         return images, labels
 

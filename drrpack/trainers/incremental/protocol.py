@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
+from drrpack.core.errors import MethodError
 from drrpack.core.settings import own_settings
+from drrpack.core.wording import shortened
+from drrpack.formats.indices import whole_number
 from drrpack.trainers.incremental.context import PhaseContext
 from drrpack.trainers.incremental.method import Method
 from drrpack.trainers.incremental.phase_data import Labelled, PhaseData
@@ -110,7 +113,7 @@ def carry_out(method: Method, context: PhaseContext, through_codec: bool = False
     decoded them.
     """
     start = time.monotonic()
-    classifier = method.train_phase(context)
+    classifier = _checked(method, method.train_phase(context))
     seen = context.data.test(context.seen)
     decoded = context.data.test_through_codec(context.seen) if through_codec else None
     record = PhaseRecord(
@@ -118,10 +121,34 @@ def carry_out(method: Method, context: PhaseContext, through_codec: bool = False
         through_codec=None if decoded is None else _confusion(classifier, context, decoded),
         losses=all_losses(context.logs),
         loss_terms=all_terms(context.logs),
-        memory_bytes=dict(method.memory_bytes(context)),
+        memory_bytes=_bytes_kept(method, context),
         seconds=time.monotonic() - start,
     )
     return FinishedPhase(record, classifier.state_dict(), method.state_dict())
+
+
+def _checked(method: Method, found: object) -> Classifier:
+    """What ``train_phase`` returned; raises MethodError for anything but a classifier."""
+    if isinstance(found, Classifier):
+        return found
+    raise MethodError(
+        f"the method {method.name!r}: found {shortened(found)} as the answer of train_phase, "
+        "expected a classifier with predict and state_dict; return what context.train gives"
+    )
+
+
+def _bytes_kept(method: Method, context: PhaseContext) -> dict[str, int]:
+    """The answer of ``memory_bytes``; raises MethodError unless it has a whole number a part."""
+    found: object = method.memory_bytes(context)
+    if isinstance(found, Mapping):
+        kept = {str(part): whole_number(size) for part, size in found.items()}
+        whole = {part: size for part, size in kept.items() if size is not None and size >= 0}
+        if len(whole) == len(found):
+            return whole
+    raise MethodError(
+        f"the method {method.name!r}: found {shortened(found)} as the answer of memory_bytes, "
+        "expected bytes by part, such as {'payload': 1200}"
+    )
 
 
 def _confusion(classifier: Classifier, context: PhaseContext, view: Labelled) -> Confusion:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Generic, Protocol
+from typing import Generic, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -19,6 +19,7 @@ from drrpack.trainers.learning.watch import TrainReport
 PREDICT_BATCH = 500
 
 
+@runtime_checkable
 class Classifier(Protocol):
     """What a method hands back: something that tells the label of raw images."""
 

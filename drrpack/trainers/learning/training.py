@@ -13,7 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from drrpack.core.errors import MethodError
 from drrpack.core.settings import own_settings
+from drrpack.core.wording import shortened
 from drrpack.trainers.learning.batches import Batch, epoch_batches
 from drrpack.trainers.learning.network import AnyNetwork
 from drrpack.trainers.learning.recipes import Recipe, learning_rate
@@ -117,13 +119,21 @@ def _unfrozen(network: AnyNetwork, parameters: Parameters[AnyNetwork] | None) ->
 
 
 def _total(found: Tensor | Terms) -> tuple[Tensor, Terms]:
-    """The loss to go down, and its named terms where it has any."""
-    if isinstance(found, Tensor):
-        return found, {}
-    first, *others = found.values()
+    """The loss to go down, and its named terms where it has any; raises MethodError."""
+    terms = {"": found} if isinstance(found, Tensor) else found
+    if not isinstance(terms, Mapping) or not terms or not all(map(_is_scalar, terms.values())):
+        raise MethodError(
+            f"found {shortened(found)} as a loss; expected a tensor of one number, or several of "
+            "them by name, such as {'cross_entropy': …, 'distillation': …}"
+        )
+    first, *others = terms.values()
     for term in others:
         first = first + term
-    return first, found
+    return first, {} if isinstance(found, Tensor) else found
+
+
+def _is_scalar(term: object) -> bool:
+    return isinstance(term, Tensor) and term.ndim == 0
 
 
 def cross_entropy(label_smoothing: float) -> Loss[AnyNetwork]:

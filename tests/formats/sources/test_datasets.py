@@ -96,7 +96,26 @@ def test_names_of_classes() -> None:
     ):
         assert source.classes == ("cat", "dog"), "without images there is no class"
     only_dogs = open_source(Pairs(COLOURS[:1], [1], classes=names))
-    assert only_dogs.classes == ("dog",) and only_dogs.images_per_class == (1,)
+    assert (only_dogs.classes, only_dogs.labels) == (
+        ("dog",),
+        (1,),
+    ) and only_dogs.images_per_class == (1,)
+
+
+def test_a_dataset_that_raises() -> None:
+    class Broken(list[Any]):
+        def __getitem__(self, index: Any) -> Any:
+            raise RuntimeError("no such record") if index == 3 else KeyError(index)
+
+    with pytest.raises(KeyError) as caught:
+        open_source(Broken([0] * 5))
+    assert "Broken[0]" in caught.value.__notes__[0]
+
+
+def test_an_image_and_a_label_the_wrong_way_round() -> None:
+    with pytest.raises(SourceError) as caught:
+        open_source([(0, COLOURS[0])])
+    assert "found the label array([[[" in str(caught.value) and len(str(caught.value)) < 200
 
 
 def test_a_test_split() -> None:

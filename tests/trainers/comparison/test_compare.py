@@ -383,6 +383,8 @@ def test_places_where_no_chart_can_be(tmp_path: Path) -> None:
         with pytest.raises(OutputError) as caught:
             compare_chart.check(place)
         assert str(place) in str(caught.value)
+    with pytest.raises(OptionError, match="a chart is a PNG"):
+        compare_chart.check(tmp_path / "chart.txt")
     (tmp_path / "chart.png").touch()
     compare_chart.check(tmp_path / "chart.png")
 

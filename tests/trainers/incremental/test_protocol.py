@@ -147,6 +147,36 @@ def test_what_a_method_is_given(stub: None, tmp_path: Path) -> None:
     assert len({call.seed for call, _ in Stub.calls}) == 4
 
 
+@pytest.mark.parametrize(
+    ("name", "answer", "words"),
+    [
+        ("train_phase", None, "found None as the answer of train_phase, expected a classifier"),
+        ("memory_bytes", None, "found None as the answer of memory_bytes"),
+        ("memory_bytes", 7, "found 7 as the answer of memory_bytes"),
+        ("memory_bytes", {"payload": 1.5}, r"found \{'payload': 1.5\} as the answer"),
+        ("memory_bytes", {"payload": -1}, r"found \{'payload': -1\} as the answer"),
+    ],
+)
+def test_answers_that_are_none(
+    stub: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, answer: Any, words: str
+) -> None:
+    monkeypatch.setattr(Stub, name, lambda self, context: answer)
+    with pytest.raises(MethodError, match=f"the method 'stub': {words}"):
+        run(DigitsData(5), "stub", out=tmp_path / "run", **SMALL)
+
+
+@pytest.mark.parametrize("loss", [0.5, {}, {"a": 1.0}, torch.zeros(3), None])
+def test_losses_that_are_none(
+    stub: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, loss: Any
+) -> None:
+    def train_phase(self: Stub, context: PhaseContext) -> Classifier:
+        return context.train(*context.replayed(context.new), loss=lambda network, batch: loss)
+
+    monkeypatch.setattr(Stub, "train_phase", train_phase)
+    with pytest.raises(MethodError, match=r"as a loss; expected a tensor of one number"):
+        run(DigitsData(5), "stub", out=tmp_path / "run", **SMALL)
+
+
 def test_a_method_with_a_history_goes_on(stub: None, tmp_path: Path) -> None:
     whole = run(DigitsData(), "stub", out=tmp_path / "whole", **SMALL)
     Stub.stop_at = 2

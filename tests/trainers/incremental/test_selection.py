@@ -10,7 +10,8 @@ import pytest
 
 from drrpack.core.errors import OptionError
 from drrpack.formats.class_names import find_class
-from drrpack.trainers.incremental.selection import order_classes, select_classes
+from drrpack.formats.selection import select_classes
+from drrpack.trainers.incremental.class_order import order_classes
 
 NAMES = ["ant", "bee", "cat", "dog", "eel, electric", "fox"]
 DIGITS = [str(digit) for digit in range(10)]
@@ -36,7 +37,8 @@ def test_classes(wanted: str | None, expected: list[int]) -> None:
 
 
 @pytest.mark.parametrize(
-    "wanted", ["0", "7", "3:3", "4:2", "0:7", "-1", "cow", "ant,cow", "ant,ant", ",", ":", "1:2:3"]
+    "wanted",
+    ["0", "7", "3:3", "4:2", "0:7", "-1", "cow", "ant,cow", "ant,ant", "", ",", ":", "1:2:3"],
 )
 def test_classes_that_are_not_there(wanted: str) -> None:
     with pytest.raises(OptionError, match="classes=") as caught:
