@@ -30,3 +30,4 @@ for seed in 0 1 2; do # a seed of every method first: what is broken off can be 
 done | xargs -P "${3:-$(nproc)}" -L 1 bash -c 'train "$0" "$1"'
 drrpack report "$out" -o "$out/report.html"
 drrpack report "$out" -o "$out/accuracy.png"
+python "$(dirname "$0")/methods_table.py" "$out" -o "$out/table.json"
