@@ -29,7 +29,9 @@ from drrpack.trainers.learning.training import cross_entropy, smoothed
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-ALL = ["drr", "er", "er-jpeg", "er-webp", "finetune", "ib-drr", "ib-drr-star", "ub"]
+ALL = [
+    "drr", "er", "er-jpeg", "er-webp", "finetune", "ib-drr", "ib-drr-star", "icarl", "lwf", "ub",
+]  # fmt: skip
 NETWORK_BYTES = state_bytes(ResNet18(10, 4))
 
 
@@ -58,7 +60,9 @@ class Stopped(Exception):
     pass
 
 
-@pytest.mark.parametrize("name", ["finetune", "er-jpeg", "er-webp", "ib-drr-star", "ub"])
+@pytest.mark.parametrize(
+    "name", ["finetune", "er-jpeg", "er-webp", "ib-drr-star", "icarl", "lwf", "ub"]
+)
 def test_a_broken_run_goes_on_as_if_nothing_had_been(name: str, tmp_path: Path) -> None:
     def stop(at: Any) -> None:
         if at.phase == 2 and at.accuracy is None:

@@ -14,6 +14,8 @@ from drrpack.trainers.incremental.methods import (
     finetune,
     ib_drr,
     ib_drr_star,
+    icarl,
+    lwf,
     ub,
 )
 from drrpack.trainers.incremental.options import MethodOptions
@@ -42,6 +44,8 @@ __all__ = [
     "get_method",
     "ib_drr",
     "ib_drr_star",
+    "icarl",
+    "lwf",
     "register",
     "ub",
 ]

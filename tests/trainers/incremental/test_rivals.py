@@ -1,0 +1,153 @@
+"""What makes each published rival that method, against arithmetic of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from protocol_data import ORDER, DigitsData
+from torch.nn import functional as F
+
+from drrpack.trainers.incremental.methods import PhaseContext, get_method
+from drrpack.trainers.incremental.methods.icarl import ICaRL, binary_loss
+from drrpack.trainers.incremental.methods.lwf import LwF, LwFOptions, distillation
+from drrpack.trainers.incremental.phase_data import Labelled
+from drrpack.trainers.learning.nearest_mean import NearestMean
+from drrpack.trainers.learning.recipes import get_recipe
+from drrpack.trainers.learning.resnet import ResNet18
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+RECIPE = replace(get_recipe("fast", 4, 4), batch_size=16, peak_lr=0.05)
+
+
+class Watched(DigitsData):
+    """Digits that write down of which classes raw training images are asked for."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__(count)
+        self.asked: list[int] = []
+
+    def raw(self, classes: Sequence[int]) -> Labelled:
+        self.asked += classes
+        return super().raw(classes)
+
+
+def contexts(name: str, data: DigitsData, **options: Any) -> list[PhaseContext]:
+    """A base of four classes, and a phase of two."""
+    return [
+        PhaseContext(
+            phase=phase, seen=tuple(ORDER[: 4 + 2 * phase]),
+            new=tuple(ORDER[:4] if phase == 0 else ORDER[4:6]), data=data,
+            needs=get_method(name).needs, recipe=RECIPE, seed=3 + phase,
+            device=torch.device("cpu"), classes=10, **options,
+        )
+        for phase in (0, 1)
+    ]  # fmt: skip
+
+
+# --- LwF -----------------------------------------------------------------------------------------
+
+
+def test_distillation_by_hand() -> None:
+    rng = np.random.default_rng(0)
+    logits, wanted = rng.normal(0, 3, (2, 5, 4))
+
+    def soft(rows: Any) -> Any:  # the paper's equation 4: probabilities to the power 1 / T
+        p = np.exp(rows) / np.exp(rows).sum(1, keepdims=True)
+        return p**0.5 / (p**0.5).sum(1, keepdims=True)
+
+    expected = -(soft(wanted) * np.log(soft(logits))).sum(1).mean()
+    found = distillation(torch.from_numpy(logits), torch.from_numpy(wanted), 2.0)
+    assert float(found) == pytest.approx(expected, rel=1e-5)
+
+
+def test_distillation_pulls_nowhere_from_the_teacher_itself() -> None:
+    wanted = torch.randn(8, 6, generator=torch.Generator().manual_seed(0))
+    logits = wanted.clone().requires_grad_()
+    distillation(logits, wanted, 2.0).backward()  # type: ignore[no-untyped-call]
+    assert logits.grad is not None and float(logits.grad.abs().max()) < 1e-7
+
+
+def moved(weight: float) -> float:
+    """How far a phase of LwF moves the old classes' answers on images of the new ones."""
+    data, method = Watched(30), LwF(LwFOptions(weight=weight))
+    base, second = contexts("lwf", data)
+    method.train_phase(base)
+    old = method.network
+    assert old is not None
+    data.asked.clear()
+    method.train_phase(second)
+    assert set(data.asked) == set(second.new), "it reads no image of old classes"
+    assert method.network is not None
+    x = torch.from_numpy(data.raw(second.new)[0]).permute(0, 3, 1, 2) / 64 - 2
+    with torch.no_grad():
+        before, after = (F.softmax(n.eval()(x)[:, :4], 1) for n in (old, method.network))
+    return float((before - after).abs().sum(1).mean())
+
+
+def test_lwf_keeps_old_answers() -> None:
+    assert moved(weight=1.0) < 0.5 * moved(weight=0.0)
+
+
+# --- iCaRL ---------------------------------------------------------------------------------------
+
+
+def test_the_binary_loss_by_hand() -> None:
+    rng = np.random.default_rng(1)
+    logits, wanted = rng.normal(0, 2, (3, 5)), rng.normal(0, 2, (3, 2))
+    labels = [0, 4, 2]
+    targets = np.zeros((3, 5))
+    for row, label in enumerate(labels):
+        targets[row, label] = 1
+    targets[:, :2] = 1 / (1 + np.exp(-wanted))
+    p = 1 / (1 + np.exp(-logits))
+    expected = -(targets * np.log(p) + (1 - targets) * np.log(1 - p)).mean()
+    found = binary_loss(torch.from_numpy(logits), torch.tensor(labels), torch.from_numpy(wanted))
+    assert float(found) == pytest.approx(expected, rel=1e-5)
+
+
+def test_icarl_herds_by_its_own_features_and_answers_by_nearest_means() -> None:
+    data, method = Watched(30), ICaRL()
+    base, second = contexts("icarl", data, exemplars_per_class=5)
+    method.train_phase(base)
+    data.asked.clear()
+    classifier = method.train_phase(second)
+    assert set(data.asked) == set(second.new), "old images come from the exemplars alone"
+    assert isinstance(classifier, NearestMean) and [len(k) for k in method.exemplars.kept] == 6 * [
+        5
+    ]
+
+    network = method.network
+    assert isinstance(network, ResNet18)
+
+    def unit(images: Any) -> Any:
+        x = torch.as_tensor(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float() / 255
+        with torch.no_grad():
+            features = network.eval().features((x - 0.5) / 0.25).double().numpy()
+        return features / np.linalg.norm(features, axis=1, keepdims=True)
+
+    pool = data.raw([second.new[0]])[0]
+    features, chosen = unit(pool), []  # algorithm 4, one by one
+    for count in range(1, 6):
+        gap = [
+            np.linalg.norm(features.mean(0) - features[[*chosen, row]].sum(0) / count)
+            if row not in chosen else np.inf
+            for row in range(len(pool))
+        ]  # fmt: skip
+        chosen.append(int(np.argmin(gap)))
+    np.testing.assert_array_equal(method.exemplars.kept[4].numpy(), pool[chosen])
+
+    means = []
+    for images in method.exemplars.kept:
+        mean = (unit(images.numpy()) + unit(images.numpy()[:, :, ::-1])).mean(0)
+        means.append(mean / np.linalg.norm(mean))
+    seen, _ = data.test(second.seen)
+    distances = np.linalg.norm(unit(seen)[:, None] - np.stack(means), axis=2)
+    told = classifier.predict(torch.from_numpy(seen)).numpy()
+    assert (told == distances.argmin(1)).mean() > 0.99  # but for ties within rounding
