@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from drrpack.core.errors import MethodError, OptionError, SourceError
+from drrpack.trainers.incremental.exemplars import herd
 from drrpack.trainers.incremental.phase_data import Need, PhaseData
 from drrpack.trainers.learning.classifier import NetworkClassifier, extract_features
 from drrpack.trainers.learning.nearest_mean import NearestMean
@@ -190,6 +191,13 @@ class PhaseContext:
         """Features of images (N, H, W, 3) uint8 in eval mode: (N, feature_size) float32 on the CPU.
         The network is not changed."""
         return extract_features(network, images, self.device)
+
+    def herded(self, network: Network, label: int) -> Tensor:
+        """The raw training images (n, H, W, 3) of a class, the best exemplars first by a network's
+        features (Rebuffi et al., iCaRL, CVPR 2017, algorithm 4). Needs 'raw_new', or 'raw_seen'."""
+        images, _ = self.raw([label])
+        features = self.features(network, images).double().numpy()
+        return images[torch.from_numpy(herd(features, len(images)))]
 
     def snapshot(self, network: AnyNetwork) -> AnyNetwork:
         """A frozen copy in eval mode on the run's device, such as the teacher of a distillation."""

@@ -30,7 +30,8 @@ from drrpack.trainers.learning.training import cross_entropy, smoothed
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 ALL = [
-    "drr", "er", "er-jpeg", "er-webp", "finetune", "ib-drr", "ib-drr-star", "icarl", "lwf", "ub",
+    "drr", "er", "er-jpeg", "er-webp", "finetune", "ib-drr", "ib-drr-star", "icarl", "lucir", "lwf",
+    "ub",
 ]  # fmt: skip
 NETWORK_BYTES = state_bytes(ResNet18(10, 4))
 
@@ -61,7 +62,7 @@ class Stopped(Exception):
 
 
 @pytest.mark.parametrize(
-    "name", ["finetune", "er-jpeg", "er-webp", "ib-drr-star", "icarl", "lwf", "ub"]
+    "name", ["finetune", "er-jpeg", "er-webp", "ib-drr-star", "icarl", "lucir", "lwf", "ub"]
 )
 def test_a_broken_run_goes_on_as_if_nothing_had_been(name: str, tmp_path: Path) -> None:
     def stop(at: Any) -> None:

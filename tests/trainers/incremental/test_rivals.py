@@ -14,16 +14,23 @@ from torch.nn import functional as F
 
 from drrpack.trainers.incremental.methods import PhaseContext, get_method
 from drrpack.trainers.incremental.methods.icarl import ICaRL, binary_loss
+from drrpack.trainers.incremental.methods.lucir import (
+    LUCIR,
+    LUCIROptions,
+    cosine_head,
+    imprinted,
+    margin_ranking,
+)
 from drrpack.trainers.incremental.methods.lwf import LwF, LwFOptions, distillation
 from drrpack.trainers.incremental.phase_data import Labelled
 from drrpack.trainers.learning.nearest_mean import NearestMean
-from drrpack.trainers.learning.recipes import get_recipe
+from drrpack.trainers.learning.recipes import get_recipe, stretched
 from drrpack.trainers.learning.resnet import ResNet18
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-RECIPE = replace(get_recipe("fast", 4, 4), batch_size=16, peak_lr=0.05)
+RECIPE = replace(get_recipe("fast", width=4), batch_size=16, peak_lr=0.05)
 
 
 class Watched(DigitsData):
@@ -38,13 +45,13 @@ class Watched(DigitsData):
         return super().raw(classes)
 
 
-def contexts(name: str, data: DigitsData, **options: Any) -> list[PhaseContext]:
+def contexts(name: str, data: DigitsData, epochs: int = 4, **options: Any) -> list[PhaseContext]:
     """A base of four classes, and a phase of two."""
     return [
         PhaseContext(
             phase=phase, seen=tuple(ORDER[: 4 + 2 * phase]),
             new=tuple(ORDER[:4] if phase == 0 else ORDER[4:6]), data=data,
-            needs=get_method(name).needs, recipe=RECIPE, seed=3 + phase,
+            needs=get_method(name).needs, recipe=stretched(RECIPE, epochs), seed=3 + phase,
             device=torch.device("cpu"), classes=10, **options,
         )
         for phase in (0, 1)
@@ -151,3 +158,89 @@ def test_icarl_herds_by_its_own_features_and_answers_by_nearest_means() -> None:
     distances = np.linalg.norm(unit(seen)[:, None] - np.stack(means), axis=2)
     told = classifier.predict(torch.from_numpy(seen)).numpy()
     assert (told == distances.argmin(1)).mean() > 0.99  # but for ties within rounding
+
+
+# --- LUCIR ---------------------------------------------------------------------------------------
+
+
+def test_the_margin_by_hand() -> None:
+    found = torch.tensor(
+        [
+            [0.9, 0.1, 0.3, 0.5, 0.2],  # of class 0; the nearest new ones are at 0.5 and 0.3
+            [0.2, 0.4, 0.3, 0.1, 0.6],  # of class 1; 0.6 and 0.3
+            [0.8, 0.1, 0.9, 0.0, 0.0],  # of class 2, which is new and does not count
+        ]
+    )
+    labels = torch.tensor([0, 1, 2])
+    wanted = np.mean([0.5 - 0.4, 0.0, 0.5 + 0.2, 0.5 - 0.1])
+    assert float(margin_ranking(found, labels, 2, margin=0.5, nearest=2)) == pytest.approx(wanted)
+    theirs = F.margin_ranking_loss(
+        torch.tensor([0.9, 0.9, 0.4, 0.4]), torch.tensor([0.5, 0.3, 0.6, 0.3]), torch.ones(4),
+        margin=0.5,
+    )  # fmt: skip
+    assert float(theirs) == pytest.approx(wanted)
+
+
+def phases_of_lucir(
+    epochs: int = 4, **options: Any
+) -> tuple[LUCIR, ResNet18, ResNet18, PhaseContext]:
+    """A method after two phases, its network after each, and the second phase's context."""
+    method = LUCIR(LUCIROptions(**options))
+    base, second = contexts("lucir", Watched(30), epochs, exemplars_per_class=5)
+    method.train_phase(base)
+    first = method.network
+    method.train_phase(second)
+    assert first is not None and method.network is not None
+    return method, first, method.network, second
+
+
+def test_lucir_keeps_the_vectors_of_old_classes() -> None:
+    _, first, second, context = phases_of_lucir()
+    before, after = (F.normalize(cosine_head(n).weight.detach(), dim=1) for n in (first, second))
+    torch.testing.assert_close(before[:4], after[:4])  # but for their length, which decays
+    assert float((before[4:6] * after[4:6]).sum(1).max()) < 0.99
+    assert {log.stage for log in context.logs} == {""}
+    assert set(context.logs[0].terms) == {"cross_entropy", "less_forget", "margin"}
+
+
+def test_features_have_both_signs() -> None:
+    _, first, _, context = phases_of_lucir()
+    features = context.features(first, context.raw(context.new)[0])
+    assert float(features.min()) < 0 < float(features.max())
+
+
+def test_less_forget_keeps_directions() -> None:
+    def turned(weight: float) -> float:
+        _, first, second, context = phases_of_lucir(16, less_forget=weight)
+        images = context.raw(context.new)[0]
+        old, new = (context.features(network, images) for network in (first, second))
+        return 1 - float(F.cosine_similarity(old, new).mean())
+
+    assert turned(5.0) < 0.5 * turned(0.0)
+
+
+def test_new_classes_start_as_the_mean_direction_of_their_features() -> None:
+    _, first, _, context = phases_of_lucir()
+    start = imprinted(context, first)
+    weight = cosine_head(start).weight.detach()
+    lengths = weight[:6].norm(dim=1)
+    assert float(lengths[4]) == pytest.approx(float(lengths[:4].mean()), rel=1e-5)
+    features = context.features(first, context.raw([context.new[1]])[0]).numpy()
+    mean = (features / np.linalg.norm(features, axis=1, keepdims=True)).mean(0)
+    np.testing.assert_allclose(
+        weight[5].numpy() / np.linalg.norm(weight[5].numpy()),
+        mean / np.linalg.norm(mean),
+        atol=1e-5,
+    )
+    assert torch.equal(cosine_head(first).weight[:4], weight[:4]), "old ones as they were"
+
+
+def test_balanced_fine_tuning_is_of_the_head_alone() -> None:
+    method, _, second, context = phases_of_lucir(balanced_epochs=2)
+    assert [log.stage for log in context.logs] == ["", "balanced"]
+    _, _, plain, _ = phases_of_lucir()
+    for (name, one), (_, other) in zip(
+        second.named_parameters(), plain.named_parameters(), strict=True
+    ):
+        assert torch.equal(one, other) == (not name.startswith("head")), name
+    assert len(method.exemplars) == 6 * 5

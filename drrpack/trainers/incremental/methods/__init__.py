@@ -15,6 +15,7 @@ from drrpack.trainers.incremental.methods import (
     ib_drr,
     ib_drr_star,
     icarl,
+    lucir,
     lwf,
     ub,
 )
@@ -45,6 +46,7 @@ __all__ = [
     "ib_drr",
     "ib_drr_star",
     "icarl",
+    "lucir",
     "lwf",
     "register",
     "ub",

@@ -29,9 +29,15 @@ class Finetune(Method):
         self.network = classifier.network
         return classifier
 
+    def new_network(self, context: PhaseContext) -> ResNet18:
+        """The network that the base starts from, untrained."""
+        return context.new_network()
+
     def network_bytes(self, context: PhaseContext) -> int:
         """What the network takes; before there is one, what one like it takes."""
-        network = skeleton(context.new_network) if self.network is None else self.network
+        network = (
+            skeleton(lambda: self.new_network(context)) if self.network is None else self.network
+        )
         return state_bytes(network)
 
     def memory_bytes(self, context: PhaseContext) -> dict[str, int]:
@@ -43,5 +49,5 @@ class Finetune(Method):
         return {"weights": {n: t.cpu() for n, t in self.network.state_dict().items()}}
 
     def load_state_dict(self, state: State, context: PhaseContext) -> None:
-        self.network = context.new_network()
+        self.network = self.new_network(context)
         self.network.load_state_dict(state["weights"])

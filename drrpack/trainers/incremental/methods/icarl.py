@@ -9,7 +9,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from drrpack.trainers.incremental.context import PhaseContext
-from drrpack.trainers.incremental.exemplars import herd
 from drrpack.trainers.incremental.methods.er import ExperienceReplay
 from drrpack.trainers.incremental.options import MethodOptions
 from drrpack.trainers.incremental.registry import register
@@ -55,15 +54,15 @@ class ICaRL(ExperienceReplay):
             wanted = None if teacher is None else teacher(batch.images)[:, :old]
             return binary_loss(network(batch.images)[:, : network.seen], batch.labels, wanted)
 
-        self.network = context.train(
+        network = context.train(
             images, labels, network=self.network, loss=loss, recipe=self._recipe(context)
         ).network
-        self.exemplars.add(
-            [self._herded(context, label) for label in context.new], self._policy(context)
-        )
+        herded = [context.herded(network, label) for label in context.new]
+        self.exemplars.add(herded, self._policy(context))
+        self.network = network
         kept, kept_labels = self.exemplars.labelled()
         both_ways = torch.cat([kept, kept.flip(2)]), torch.cat([kept_labels, kept_labels])
-        return context.nearest_mean(self.network, *both_ways)
+        return context.nearest_mean(network, *both_ways)
 
     def _recipe(self, context: PhaseContext) -> Recipe:
         return replace(
@@ -71,13 +70,6 @@ class ICaRL(ExperienceReplay):
             peak_lr=self.options.learning_rate,
             weight_decay=self.options.weight_decay,
         )
-
-    def _herded(self, context: PhaseContext, label: int) -> Tensor:
-        """The images (n, H, W, 3) of a new class, the best first by the network's features."""
-        assert self.network is not None
-        images, _ = context.raw([label])
-        features = context.features(self.network, images).double().numpy()
-        return images[torch.from_numpy(herd(features, len(images)))]
 
 
 def binary_loss(logits: Tensor, labels: Tensor, wanted: Tensor | None) -> Tensor:
