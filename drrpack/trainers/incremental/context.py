@@ -203,6 +203,10 @@ class PhaseContext:
         """A frozen copy in eval mode on the run's device, such as the teacher of a distillation."""
         return snapshot(network, self.device)
 
+    def classifier(self, network: AnyNetwork) -> NetworkClassifier[AnyNetwork]:
+        """The classifier by the largest logit of a network that was changed after its training."""
+        return NetworkClassifier(network, self.device)
+
     def nearest_mean(self, network: Network, images: Tensor, labels: Tensor) -> NearestMean:
         """A classifier by the nearest mean feature of exemplars (N, H, W, 3) uint8, which hold some
         of each class seen."""

@@ -30,8 +30,8 @@ from drrpack.trainers.learning.training import cross_entropy, smoothed
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 ALL = [
-    "drr", "er", "er-jpeg", "er-webp", "finetune", "ib-drr", "ib-drr-star", "icarl", "lucir", "lwf",
-    "ub",
+    "der", "drr", "er", "er-jpeg", "er-webp", "finetune", "ib-drr", "ib-drr-star", "icarl", "lucir",
+    "lwf", "memo", "ub",
 ]  # fmt: skip
 NETWORK_BYTES = state_bytes(ResNet18(10, 4))
 
@@ -62,7 +62,8 @@ class Stopped(Exception):
 
 
 @pytest.mark.parametrize(
-    "name", ["finetune", "er-jpeg", "er-webp", "ib-drr-star", "icarl", "lucir", "lwf", "ub"]
+    "name",
+    ["finetune", "er-jpeg", "er-webp", "ib-drr-star", "icarl", "lucir", "lwf", "der", "memo", "ub"],
 )
 def test_a_broken_run_goes_on_as_if_nothing_had_been(name: str, tmp_path: Path) -> None:
     def stop(at: Any) -> None:

@@ -13,6 +13,7 @@ from protocol_data import ORDER, DigitsData
 from torch.nn import functional as F
 
 from drrpack.trainers.incremental.methods import PhaseContext, get_method
+from drrpack.trainers.incremental.methods.expanding import ExpandingMethod
 from drrpack.trainers.incremental.methods.icarl import ICaRL, binary_loss
 from drrpack.trainers.incremental.methods.lucir import (
     LUCIR,
@@ -23,6 +24,7 @@ from drrpack.trainers.incremental.methods.lucir import (
 )
 from drrpack.trainers.incremental.methods.lwf import LwF, LwFOptions, distillation
 from drrpack.trainers.incremental.phase_data import Labelled
+from drrpack.trainers.learning.expanding import ExpandingResNet, auxiliary_loss
 from drrpack.trainers.learning.nearest_mean import NearestMean
 from drrpack.trainers.learning.recipes import get_recipe, stretched
 from drrpack.trainers.learning.resnet import ResNet18
@@ -244,3 +246,65 @@ def test_balanced_fine_tuning_is_of_the_head_alone() -> None:
     ):
         assert torch.equal(one, other) == (not name.startswith("head")), name
     assert len(method.exemplars) == 6 * 5
+
+
+# --- DER and MEMO --------------------------------------------------------------------------------
+
+
+def phases_of(name: str) -> tuple[ExpandingMethod, ExpandingResNet, ExpandingResNet, Any]:
+    """A method after two phases, its network after each, and both contexts."""
+    method = get_method(name)()
+    assert isinstance(method, ExpandingMethod)
+    both = contexts(name, Watched(30), exemplars_per_class=5)
+    method.train_phase(both[0])
+    first = method.network
+    method.train_phase(both[1])
+    assert first is not None and method.network is not None
+    return method, first, method.network, both
+
+
+def test_the_auxiliary_labels_by_hand() -> None:
+    logits = torch.randn(5, 3, generator=torch.Generator().manual_seed(0))
+    labels = torch.tensor([0, 3, 4, 5, 2])  # of four old classes and two new ones
+    expected = F.cross_entropy(logits, torch.tensor([0, 0, 1, 2, 0]))
+    assert float(auxiliary_loss(logits, labels, 4)) == pytest.approx(float(expected))
+
+
+@pytest.mark.parametrize("name", ["der", "memo"])
+def test_what_an_earlier_phase_trained_stays_as_it_was(name: str) -> None:
+    method, first, second, (base, context) = phases_of(name)
+    old, new = first.state_dict(), second.state_dict()
+    for key, value in old.items():
+        if key.startswith(("trunk.", "branches.")):  # running moments of batch norms as well
+            assert torch.equal(value, new[key]), key
+    images = context.raw(context.new)[0]
+    before, after = (context.features(network, images) for network in (first, second))
+    assert (before.shape[1], after.shape[1]) == (32, 64)
+    torch.testing.assert_close(before, after[:, :32])
+    assert not torch.equal(new["branches.0.0.conv1.weight"], new["branches.1.0.conv1.weight"])
+
+    added = sum(ResNet18(1, 4).blocks[6:].state_dict()[k].nbytes for k in _deep())
+    if name == "der":
+        added = sum(v.nbytes for k, v in ResNet18(1, 4).state_dict().items() if "head" not in k)
+    grown = method.memory_bytes(context)["networks"] - method.memory_bytes(base)["networks"]
+    heads = 4 * (32 * 10 - 2 * 33)  # 32 more features for ten classes; auxiliary: 5 outputs to 3
+    assert grown == added + heads
+
+
+def _deep() -> list[str]:
+    return list(ResNet18(1, 4).blocks[6:].state_dict())
+
+
+def test_the_head_of_der_is_trained_anew_on_a_balance_of_classes() -> None:
+    method, _, _, (_, context) = phases_of("der")
+    assert [log.stage for log in context.logs] == ["", "head"]
+    assert len(context.logs[1].losses) == 30
+    assert [len(kept) for kept in method.exemplars.kept] == 6 * [5]
+
+
+def test_the_vectors_of_memo_have_one_length() -> None:
+    _, _, second, (_, context) = phases_of("memo")
+    lengths = second.head.weight.detach().norm(dim=1)
+    assert float(lengths[:4].mean()) == pytest.approx(float(lengths[4:6].mean()), rel=1e-5)
+    assert [log.stage for log in context.logs] == [""]
+    assert len(second.trunk) == 1 and len(second.branches) == 2

@@ -7,6 +7,7 @@ from drrpack.trainers.incremental.buffer import Exemplars, FixedPerClass, FixedT
 from drrpack.trainers.incremental.context import PhaseContext
 from drrpack.trainers.incremental.method import Method, State
 from drrpack.trainers.incremental.methods import (
+    der,
     drr,
     er,
     er_jpeg,
@@ -17,6 +18,7 @@ from drrpack.trainers.incremental.methods import (
     icarl,
     lucir,
     lwf,
+    memo,
     ub,
 )
 from drrpack.trainers.incremental.options import MethodOptions
@@ -37,6 +39,7 @@ __all__ = [
     "PhaseContext",
     "PhaseData",
     "State",
+    "der",
     "drr",
     "er",
     "er_jpeg",
@@ -48,6 +51,7 @@ __all__ = [
     "icarl",
     "lucir",
     "lwf",
+    "memo",
     "register",
     "ub",
 ]
