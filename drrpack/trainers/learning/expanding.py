@@ -1,4 +1,4 @@
-"""A network that grows: each phase adds stages of a ResNet-18, and the head sees those of all.
+"""A network that grows: each phase adds stages of a ResNet, and the head sees those of all.
 
 What DER (Yan et al., CVPR 2021) and MEMO (Zhou et al., ICLR 2023) have in common: DER adds a whole
 ResNet for each phase, MEMO its deep blocks alone.
@@ -13,42 +13,43 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from drrpack.trainers.learning.network import Linear, Network
-from drrpack.trainers.learning.resnet import BLOCKS, ResNet18
+from drrpack.trainers.learning.resnet import ResNet
 
 
 class ExpandingResNet(Network):
-    """ResNet-18 whose last stages exist once for each phase; their features stand side by side.
+    """A ResNet whose last stages exist once for each phase; their features stand side by side.
 
     Args:
+        whole: makes what is cut into trunk and branches.
         classes: those of the whole run.
         width: filters of the first stage.
         branches: how many times the last stages exist.
-        shared: how many of the four stages, the stem included, all branches have in common; with 0
-            each branch is a whole ResNet.
+        shared: how many of the stages, the stem included, all branches have in common; with 0 each
+            branch is a whole ResNet.
         new: classes of the newest phase, which the auxiliary head tells from each other and from
             all old ones.
     """
 
-    def __init__(self, classes: int, width: int, branches: int, shared: int, new: int) -> None:
+    def __init__(
+        self, whole: type[ResNet], classes: int, width: int, branches: int, shared: int, new: int
+    ) -> None:
         super().__init__()
         self.seen = classes
         self.trunk = nn.ModuleList()  # one for all branches, or one for each
         self.branches = nn.ModuleList()
         for number in range(branches):
-            whole = ResNet18(1, width)
-            cut = sum(BLOCKS[:shared])
+            one = whole(1, width)
+            cut = sum(whole.stages[:shared])
             if shared == 0 or number == 0:
-                self.trunk.append(
-                    nn.Sequential(whole.stem, whole.bn, nn.ReLU(), *whole.blocks[:cut])
-                )
-            self.branches.append(nn.Sequential(*whole.blocks[cut:]))
-        self.branch_size = 8 * width
+                self.trunk.append(nn.Sequential(one.stem, one.bn, nn.ReLU(), *one.blocks[:cut]))
+            self.branches.append(nn.Sequential(*one.blocks[cut:]))
+            self.branch_size = one.feature_size
         self.feature_size = branches * self.branch_size
         self.head = Linear(self.feature_size, classes)
         self.auxiliary = Linear(self.branch_size, new + 1)  # 0: any old class
 
     def features(self, x: Tensor) -> Tensor:
-        """(B, 3, H, W) float -> (B, branches * 8 * width)."""
+        """(B, 3, H, W) float -> (B, branches * branch_size)."""
         trunks = [trunk(x) for trunk in self.trunk]
         found = [
             branch(trunks[min(number, len(trunks) - 1)])

@@ -33,7 +33,7 @@ class DER(ExpandingMethod):
     name = "der"
     Options = DEROptions
     options: DEROptions
-    shared = 0
+    added = None
 
     def rebalanced(self, context: PhaseContext, network: ExpandingResNet) -> ExpandingResNet:
         """The network with a new head, trained on the exemplars of all classes."""

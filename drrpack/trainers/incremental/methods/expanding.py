@@ -45,7 +45,7 @@ class ExpandingMethod(Method):
     needs = frozenset({"raw_new", "ranked"})
     Options = ExpandingOptions
     options: ExpandingOptions
-    shared: ClassVar[int]  # stages of the ResNet that all branches have in common
+    added: ClassVar[int | None]  # stages of the ResNet that a phase adds, the last; None: all
 
     def __init__(self, options: MethodOptions | None = None) -> None:
         super().__init__(options)
@@ -93,10 +93,13 @@ class ExpandingMethod(Method):
 
     def new_network(self, context: PhaseContext) -> ExpandingResNet:
         """The network of a phase, untrained: it has a branch for each phase so far."""
-        width, branches, new = context.recipe.width, context.phase + 1, len(context.new)
+        shared = 0 if self.added is None else len(context.network.stages) - self.added
         return context.build(
-            lambda: ExpandingResNet(context.classes, width, branches, self.shared, new)
-        )
+            lambda: ExpandingResNet(
+                context.network, context.classes, context.recipe.width,
+                branches=context.phase + 1, shared=shared, new=len(context.new),
+            )
+        )  # fmt: skip
 
     def network_bytes(self, context: PhaseContext) -> int:
         """What the network of this phase takes."""

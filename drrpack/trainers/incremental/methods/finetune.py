@@ -9,7 +9,7 @@ from drrpack.trainers.incremental.options import MethodOptions
 from drrpack.trainers.incremental.registry import register
 from drrpack.trainers.learning.classifier import Classifier
 from drrpack.trainers.learning.network import state_bytes
-from drrpack.trainers.learning.resnet import ResNet18
+from drrpack.trainers.learning.resnet import ResNet
 
 
 @register
@@ -21,7 +21,7 @@ class Finetune(Method):
 
     def __init__(self, options: MethodOptions | None = None) -> None:
         super().__init__(options)
-        self.network: ResNet18 | None = None
+        self.network: ResNet | None = None
 
     def train_phase(self, context: PhaseContext) -> Classifier:
         images, labels = context.raw(context.new)
@@ -29,7 +29,7 @@ class Finetune(Method):
         self.network = classifier.network
         return classifier
 
-    def new_network(self, context: PhaseContext) -> ResNet18:
+    def new_network(self, context: PhaseContext) -> ResNet:
         """The network that the base starts from, untrained."""
         return context.new_network()
 

@@ -17,7 +17,7 @@ from drrpack.trainers.incremental.registry import register
 from drrpack.trainers.learning.batches import Batch
 from drrpack.trainers.learning.classifier import Classifier
 from drrpack.trainers.learning.heads import CosineHead
-from drrpack.trainers.learning.resnet import ResNet18
+from drrpack.trainers.learning.resnet import ResNet
 from drrpack.trainers.learning.training import Loss, Terms, smoothed
 
 
@@ -49,11 +49,8 @@ class LUCIR(ExperienceReplay):
     Options = LUCIROptions
     options: LUCIROptions
 
-    def new_network(self, context: PhaseContext) -> ResNet18:
-        width = context.recipe.width
-        return context.build(
-            lambda: ResNet18(context.classes, width, head=CosineHead, last_relu=False)
-        )
+    def new_network(self, context: PhaseContext) -> ResNet:
+        return context.new_network(head=CosineHead, last_relu=False)
 
     def train_phase(self, context: PhaseContext) -> Classifier:
         images, labels = context.raw(context.new)
@@ -79,13 +76,13 @@ class LUCIR(ExperienceReplay):
         self.network = classifier.network
         return classifier
 
-    def _loss(self, context: PhaseContext, last: ResNet18) -> Loss[ResNet18]:
+    def _loss(self, context: PhaseContext, last: ResNet) -> Loss[ResNet]:
         teacher, options = context.snapshot(last), self.options
         new = len(context.new)
         old = len(context.seen) - new
         less_forget = options.less_forget * math.sqrt(old / new)
 
-        def loss(network: ResNet18, batch: Batch) -> Terms:
+        def loss(network: ResNet, batch: Batch) -> Terms:
             features = network.features(batch.images)
             found = cosines(network, features, old)
             logits = network.close(cosine_head(network).scale * found)
@@ -107,13 +104,13 @@ class LUCIR(ExperienceReplay):
         return loss
 
 
-def cosine_head(network: ResNet18) -> CosineHead:
+def cosine_head(network: ResNet) -> CosineHead:
     """The head of LUCIR's network."""
     assert isinstance(network.head, CosineHead)
     return network.head
 
 
-def cosines(network: ResNet18, features: Tensor, old: int) -> Tensor:
+def cosines(network: ResNet, features: Tensor, old: int) -> Tensor:
     """Cosines (B, classes) of features (B, d) to the classes' vectors, the first ``old`` of which
     get no gradient."""
     weight = cosine_head(network).weight
@@ -133,7 +130,7 @@ def margin_ranking(
     return F.relu(others - own + margin).mean()
 
 
-def imprinted(context: PhaseContext, network: ResNet18) -> ResNet18:
+def imprinted(context: PhaseContext, network: ResNet) -> ResNet:
     """A copy whose vectors of the phase's new classes are the mean directions of their features, as
     long as those of old classes are on average (section 3.4)."""
     start = copy.deepcopy(network)

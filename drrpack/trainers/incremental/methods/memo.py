@@ -22,7 +22,7 @@ class MEMO(ExpandingMethod):
     """
 
     name = "memo"
-    shared = 3
+    added = 1
 
     def rebalanced(self, context: PhaseContext, network: ExpandingResNet) -> ExpandingResNet:
         """A copy whose vectors of new classes are as long on average as those of old ones."""
