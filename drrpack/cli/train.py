@@ -27,9 +27,9 @@ def train(
         str,
         typer.Option(
             help="drr trains on reconstructions; ib-drr and ib-drr-star add information back; ub "
-            "trains on all raw images; finetune, er, er-jpeg and er-webp use no codes. "
-            "package.module:Class is a method of your own; Python looks for the module in the "
-            "current folder first."
+            "trains on all raw images; finetune, er, er-jpeg, er-webp, icarl, lucir, lwf, der and "
+            "memo use no codes. package.module:Class is a method of your own; Python looks for the "
+            "module in the current folder first."
         ),
     ] = "drr",
     options: Annotated[
@@ -85,6 +85,9 @@ def train(
             "usual ResNet-18."
         ),
     ] = None,
+    network: Annotated[
+        str, typer.Option(help="resnet18, or resnet32, whose usual --width is 16.")
+    ] = "resnet18",
     seed: Annotated[
         int,
         typer.Option(
@@ -146,11 +149,10 @@ def train(
         results = train_on(
             memory, out, method=method, options=parse_settings(options or []), ceiling=ceiling,
             phases=numbers(phases, "--phases"), base=base, classes=classes,
-            class_order=class_order, recipe=recipe, epochs=epochs, width=width, seed=seed,
-            seeds=seeds, budget_mb=budget_mb, exemplars=exemplars, test=test, source=source,
-            trust=screen.ask_to_trust(memory), test_view=test_view,
-            compiled=compiled, device=device, resume=resume,
-            report=bars,
+            class_order=class_order, recipe=recipe, epochs=epochs, width=width, network=network,
+            seed=seed, seeds=seeds, budget_mb=budget_mb, exemplars=exemplars, test=test,
+            source=source, trust=screen.ask_to_trust(memory), test_view=test_view,
+            compiled=compiled, device=device, resume=resume, report=bars,
         )  # fmt: skip
     training_screen.print_results(results, out)
 

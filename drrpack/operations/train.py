@@ -24,6 +24,7 @@ from drrpack.trainers.incremental.run_plan import PlannedRun
 from drrpack.trainers.incremental.settings import RunSettings
 from drrpack.trainers.incremental.study import CEILING, Job, plan, study
 from drrpack.trainers.learning.recipes import get_recipe
+from drrpack.trainers.learning.resnet import get_network
 
 
 def train(
@@ -40,6 +41,7 @@ def train(
     recipe: str = "fast",
     epochs: int | None = None,
     width: int | None = None,
+    network: str = "resnet18",
     seed: int = 0,
     seeds: int = 1,
     budget_mb: float | None = None,
@@ -73,6 +75,7 @@ def train(
         class_order: ``"file"``, a seed to shuffle by, a JSON file with all names, or all names.
         recipe: ``"fast"``, or ``"paper"`` for 200 epochs.
         epochs, width: replace those of the recipe; 64 is the usual width of ResNet-18.
+        network: ``"resnet18"``, or ``"resnet32"``, whose usual width is 16.
         seed, seeds: the first seed, and the number of seeds; each seed makes a run.
         budget_mb: megabytes (1,000,000 bytes) that the method may keep in total.
         exemplars: raw images of each class that a method such as ``er`` keeps without a budget.
@@ -110,6 +113,7 @@ def train(
         phases=0,  # of each job its own, as the seed
         class_order=tuple(order_classes(data.classes, class_order)),
         recipe=get_recipe(recipe, epochs, width),
+        network=get_network(network),
         device=torch.device(place.type),
         budget_bytes=None if budget_mb is None else round(budget_mb * 1e6),
         exemplars_per_class=exemplars,

@@ -13,12 +13,20 @@ import torch
 from torch import Tensor
 
 from drrpack.core.errors import MethodError, OptionError, SourceError
+from drrpack.trainers.incremental.exemplars import herd
 from drrpack.trainers.incremental.phase_data import Need, PhaseData
 from drrpack.trainers.learning.classifier import NetworkClassifier, extract_features
 from drrpack.trainers.learning.nearest_mean import NearestMean
-from drrpack.trainers.learning.network import AnyNetwork, Network, new_network, snapshot
+from drrpack.trainers.learning.network import (
+    AnyNetwork,
+    Head,
+    Linear,
+    Network,
+    new_network,
+    snapshot,
+)
 from drrpack.trainers.learning.recipes import Recipe, stretched
-from drrpack.trainers.learning.resnet import ResNet18
+from drrpack.trainers.learning.resnet import ResNet, ResNet18
 from drrpack.trainers.learning.training import Loss, MakeOptimiser, Parameters, sgd, train_network
 from drrpack.trainers.learning.watch import TrainingLog, TrainReport
 
@@ -36,6 +44,7 @@ class PhaseContext:
     seed: int  # of this phase
     device: torch.device
     classes: int  # of the whole run, in all its phases
+    network: type[ResNet] = ResNet18  # the architecture
     exemplars_per_class: int = 20  # raw ones, where a method keeps any and there is no budget
     budget_bytes: int | None = None  # all that a method may keep, at the end of the run
     compiled: bool = False  # by torch.compile
@@ -121,13 +130,15 @@ class PhaseContext:
 
     # --- networks --------------------------------------------------------------------------------
 
-    def new_network(self) -> ResNet18:
-        """The run's network, untrained: ResNet-18 of the recipe's width, with a dense head of all
-        classes of the run. Its weights are equal for all methods."""
-        return self.build(lambda: ResNet18(self.classes, self.recipe.width))
+    def new_network(self, *, head: Head = Linear, last_relu: bool = True) -> ResNet:
+        """The run's network, untrained: of the recipe's width, with a head of all classes of the
+        run. Its weights are equal for all methods that give it the same ``head``, such as
+        `heads.CosineHead`; ``last_relu``: whether features are cut at zero."""
+        width = self.recipe.width
+        return self.build(lambda: self.network(self.classes, width, head=head, last_relu=last_relu))
 
     def build(self, make: Callable[[], AnyNetwork]) -> AnyNetwork:
-        """A network of the method's own, such as ``ResNet18(..., head=CosineHead)``, its weights
+        """A network of the method's own, any that is derived from `Network`, its weights
         drawn from the phase's seed."""
         return new_network(make, self.seed)
 
@@ -191,9 +202,20 @@ class PhaseContext:
         The network is not changed."""
         return extract_features(network, images, self.device)
 
+    def herded(self, network: Network, label: int) -> Tensor:
+        """The raw training images (n, H, W, 3) of a class, the best exemplars first by a network's
+        features (Rebuffi et al., iCaRL, CVPR 2017, algorithm 4). Needs 'raw_new', or 'raw_seen'."""
+        images, _ = self.raw([label])
+        features = self.features(network, images).double().numpy()
+        return images[torch.from_numpy(herd(features, len(images)))]
+
     def snapshot(self, network: AnyNetwork) -> AnyNetwork:
         """A frozen copy in eval mode on the run's device, such as the teacher of a distillation."""
         return snapshot(network, self.device)
+
+    def classifier(self, network: AnyNetwork) -> NetworkClassifier[AnyNetwork]:
+        """The classifier by the largest logit of a network that was changed after its training."""
+        return NetworkClassifier(network, self.device)
 
     def nearest_mean(self, network: Network, images: Tensor, labels: Tensor) -> NearestMean:
         """A classifier by the nearest mean feature of exemplars (N, H, W, 3) uint8, which hold some

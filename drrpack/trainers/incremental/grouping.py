@@ -127,6 +127,7 @@ def _or_dash(value: object) -> str:
 # the number of threads are not among them: they do not change the training, except for rounding.
 SETTINGS: dict[str, Callable[[Result], str]] = {
     "options": _options,
+    "network": lambda run: run.config.network or "resnet18",
     "data": lambda run: run.config.data[:8],
     "classes": lambda run: str(run.phases[-1].classes_seen),
     "class_order": _order,

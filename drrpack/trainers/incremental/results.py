@@ -98,15 +98,16 @@ class RunConfig:
     compiled: bool = False
     options: dict[str, Value] = field(default_factory=dict)  # of the method
     method_from: str | None = None  # package.module:Class of a method that is not drrpack's
+    network: str | None = None  # None: resnet18
     threads: int | None = None
 
     def to_json(self) -> Json:
-        """Without ``options`` and ``method_from`` where there are none."""
+        """Without ``options``, ``method_from`` and ``network`` where there are none."""
         found = asdict(self)
         return {name: v for name, v in found.items() if name not in _METHOD_PARTS or v}
 
 
-_METHOD_PARTS = ("options", "method_from")
+_METHOD_PARTS = ("options", "method_from", "network")
 
 
 @dataclass(frozen=True)

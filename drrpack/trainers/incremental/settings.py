@@ -15,6 +15,7 @@ from drrpack.trainers.incremental.options import MethodOptions
 from drrpack.trainers.incremental.phase_data import PhaseData
 from drrpack.trainers.incremental.registry import origin
 from drrpack.trainers.learning.recipes import FAST, Recipe, recipe_changes
+from drrpack.trainers.learning.resnet import NETWORKS, ResNet, ResNet18
 
 TEST_VIEWS = ("raw", "both")
 
@@ -34,6 +35,7 @@ class RunSettings:
     options: MethodOptions | None = None  # of the method; None: its defaults
     class_order: tuple[int, ...] | None = None
     recipe: Recipe = FAST
+    network: type[ResNet] = ResNet18
     seed: int = 0
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     budget_bytes: int | None = None  # what the method may keep in all
@@ -95,11 +97,13 @@ class RunSettings:
         return plain(key | {"groups": sizes} if self.method.depends_on_history else key)
 
     def _of_method(self) -> Json:
-        """Its options, and where it comes from if not from drrpack. Empty for methods without
-        either, whose runs have the keys that they always had."""
+        """Its options, where it comes from if not from drrpack, and the network if it is not the
+        paper's. Empty for methods without any, whose runs have the keys that they always had."""
         options = self.method.Options() if self.options is None else self.options
         recorded, place = options.recorded(), origin(self.method)
         found: Json = {"options": recorded} if recorded else {}
+        if self.network is not ResNet18:
+            found["network"] = next(n for n, kind in NETWORKS.items() if kind is self.network)
         return found | ({} if place is None else {"method_from": place})
 
 

@@ -1,4 +1,4 @@
-"""ResNet-18 for small images: a 3x3 stem and no max-pool, any image size, any width.
+"""ResNets for small images: a 3x3 stem and no max-pool, any image size, any width.
 
 torchvision's ResNet has a fixed width and the stem of large images, draws its weights in another
 order, and takes a strided 1x1 convolution and an adaptive pool that this file must avoid (see the
@@ -7,12 +7,13 @@ comments there), so it would change results; a test checks that both compute the
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from drrpack.core.errors import OptionError
 from drrpack.trainers.learning.network import BatchNorm2d, Conv2d, Head, Linear, Network
-
-BLOCKS = (2, 2, 2, 2)  # two convolutions each, and the stem and the head: 18
 
 
 class BasicBlock(nn.Module):
@@ -40,18 +41,18 @@ class BasicBlock(nn.Module):
         return F.relu(y) if self.last_relu else y
 
 
-class ResNet18(Network):
-    """The paper's classifier; ``width`` is its 'in-planes', 64 in ResNet-18 (appendix D).
-
-    The stages have ``width * (1, 2, 4, 8)`` filters and strides 1, 2, 2, 2: an image of 32x32
-    ends as 4x4, one of 8x8 as 1x1. With 100 classes and width 64: 11,220,132 parameters.
+class ResNet(Network):
+    """Stages of basic blocks, each with twice the filters of the one before and half its side.
 
     Args:
         classes: those of the whole run.
+        width: filters of the first stage; the paper's 'in-planes'.
         seen: how many of them are open; all by default.
         head: makes the last layer, such as `heads.CosineHead`.
         last_relu: whether features are cut at zero; some methods want them with both signs.
     """
+
+    stages: ClassVar[tuple[int, ...]]  # blocks of each
 
     def __init__(
         self,
@@ -68,11 +69,11 @@ class ResNet18(Network):
         self.bn = BatchNorm2d(width)
         blocks: list[nn.Module] = []
         inputs = width
-        for stage, count in enumerate(BLOCKS):
+        for stage, count in enumerate(self.stages):
             outputs = width << stage
             for block in range(count):
                 stride = 2 if stage > 0 and block == 0 else 1
-                last = stage == len(BLOCKS) - 1 and block == count - 1
+                last = stage == len(self.stages) - 1 and block == count - 1
                 blocks.append(BasicBlock(inputs, outputs, stride, last_relu or not last))
                 inputs = outputs
         self.blocks = nn.Sequential(*blocks)
@@ -81,15 +82,45 @@ class ResNet18(Network):
         self.apply(_initialise)
 
     def features(self, x: Tensor) -> Tensor:
-        """What the head sees: (B, 3, H, W) float -> (B, 8 * width)."""
+        """What the head sees: (B, 3, H, W) float -> (B, feature_size)."""
         x = F.relu(self.bn(self.stem(x)))  # (B, width, H, W)
-        x = self.blocks(x)  # (B, 8 * width, H/8, W/8)
+        x = self.blocks(x)  # (B, feature_size, H/8, W/8) of four stages, H/4 of three
         # not adaptive_avg_pool2d: its backward pass on a GPU adds in no fixed order
         return x.mean((2, 3))
 
     def classify(self, features: Tensor) -> Tensor:
-        """Features (B, 8 * width) to logits (B, classes)."""
+        """Features (B, feature_size) to logits (B, classes)."""
         return self.close(self.head(features))
+
+
+class ResNet18(ResNet):
+    """The paper's classifier, 64 filters wide (appendix D).
+
+    The stages have ``width * (1, 2, 4, 8)`` filters and strides 1, 2, 2, 2: an image of 32x32
+    ends as 4x4, one of 8x8 as 1x1. With 100 classes and width 64: 11,220,132 parameters.
+    """
+
+    stages = (2, 2, 2, 2)  # two convolutions a block, and the stem and the head: 18
+
+
+class ResNet32(ResNet):
+    """The network of the published rivals, 16 filters wide; the paper tries 64 too (appendix D).
+
+    Three stages of ``width * (1, 2, 4)`` filters (He et al. 2016, section 4.2). A shortcut to a
+    wider stage is a 1x1 convolution. With 100 classes and width 16: 472,756 parameters.
+    """
+
+    stages = (5, 5, 5)  # two convolutions a block, and the stem and the head: 32
+
+
+NETWORKS: dict[str, type[ResNet]] = {"resnet18": ResNet18, "resnet32": ResNet32}
+
+
+def get_network(name: str) -> type[ResNet]:
+    """The network of a name; raises OptionError."""
+    if name not in NETWORKS:
+        raise OptionError(f"`network={name!r}`: there are {', '.join(NETWORKS)}", option="network")
+    return NETWORKS[name]
 
 
 def _initialise(module: nn.Module) -> None:

@@ -22,14 +22,18 @@ from drrpack.trainers.incremental.methods.ib_drr import IBOptions, information_b
 from drrpack.trainers.incremental.phase_data import Labelled
 from drrpack.trainers.learning.augment import Draws
 from drrpack.trainers.learning.batches import Batch, normalise
+from drrpack.trainers.learning.expanding import ExpandingResNet
 from drrpack.trainers.learning.network import new_network, state_bytes
 from drrpack.trainers.learning.recipes import get_recipe
-from drrpack.trainers.learning.resnet import ResNet18
+from drrpack.trainers.learning.resnet import ResNet18, ResNet32
 from drrpack.trainers.learning.training import cross_entropy, smoothed
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-ALL = ["drr", "er", "er-jpeg", "er-webp", "finetune", "ib-drr", "ib-drr-star", "ub"]
+ALL = [
+    "der", "drr", "er", "er-jpeg", "er-webp", "finetune", "ib-drr", "ib-drr-star", "icarl", "lucir",
+    "lwf", "memo", "ub",
+]  # fmt: skip
 NETWORK_BYTES = state_bytes(ResNet18(10, 4))
 
 
@@ -54,11 +58,28 @@ def test_a_run_of_each_method(name: str, tmp_path: Path) -> None:
     assert json.loads((tmp_path / "result.json").read_text()) == result.to_json()
 
 
+def test_another_network(tmp_path: Path) -> None:
+    options = SMALL | {"phases": 2, "network": ResNet32}
+    for name in ("drr", "lucir", "memo"):
+        result = run(DigitsData(8), name, out=tmp_path / name, **options)
+        assert result.config.network == "resnet32" and result.to_json()["config"]["network"]
+    assert result.memory_bytes["networks"] == state_bytes(
+        ExpandingResNet(ResNet32, 10, 4, branches=3, shared=2, new=3)
+    )
+    usual = run(DigitsData(8), "drr", out=tmp_path / "usual", **(SMALL | {"phases": 2}))
+    assert "network" not in usual.to_json()["config"], "as in results of before"
+    with pytest.raises(OptionError, match="network was 'resnet32' and is now"):
+        run(DigitsData(8), "drr", out=tmp_path / "drr", resume=True, **(SMALL | {"phases": 2}))
+
+
 class Stopped(Exception):
     pass
 
 
-@pytest.mark.parametrize("name", ["finetune", "er-jpeg", "er-webp", "ib-drr-star", "ub"])
+@pytest.mark.parametrize(
+    "name",
+    ["finetune", "er-jpeg", "er-webp", "ib-drr-star", "icarl", "lucir", "lwf", "der", "memo", "ub"],
+)
 def test_a_broken_run_goes_on_as_if_nothing_had_been(name: str, tmp_path: Path) -> None:
     def stop(at: Any) -> None:
         if at.phase == 2 and at.accuracy is None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from drrpack.trainers.learning.resnet import ResNet18
+from drrpack.trainers.learning.resnet import ResNet18, ResNet32
 
 
 def parameters(network: nn.Module) -> int:
@@ -23,6 +23,18 @@ def test_width_64_is_the_well_known_network() -> None:
     reference.maxpool = nn.Identity()
     network = ResNet18(100, 64)
     assert parameters(network) == parameters(reference) == 11_220_132
+
+
+def test_resnet32_is_the_published_one() -> None:
+    network = ResNet32(10, 16)
+    convolutions = [m for m in network.modules() if isinstance(m, nn.Conv2d)]
+    assert sum(m.kernel_size == (3, 3) for m in convolutions) + 1 == 32  # and the head
+    # He et al. 2016, table 6: 0.46 million with shortcuts that have no weights; ours have 1x1
+    # convolutions and batch norms
+    shortcuts = 16 * 32 + 2 * 32 + 32 * 64 + 2 * 64
+    assert parameters(network) == 464_154 + shortcuts
+    with torch.inference_mode():
+        assert network.eval().features(torch.zeros(2, 3, 32, 32)).shape == (2, 64)
 
 
 def test_it_computes_what_torchvision_computes() -> None:

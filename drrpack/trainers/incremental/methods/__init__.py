@@ -7,6 +7,7 @@ from drrpack.trainers.incremental.buffer import Exemplars, FixedPerClass, FixedT
 from drrpack.trainers.incremental.context import PhaseContext
 from drrpack.trainers.incremental.method import Method, State
 from drrpack.trainers.incremental.methods import (
+    der,
     drr,
     er,
     er_jpeg,
@@ -14,6 +15,10 @@ from drrpack.trainers.incremental.methods import (
     finetune,
     ib_drr,
     ib_drr_star,
+    icarl,
+    lucir,
+    lwf,
+    memo,
     ub,
 )
 from drrpack.trainers.incremental.options import MethodOptions
@@ -34,6 +39,7 @@ __all__ = [
     "PhaseContext",
     "PhaseData",
     "State",
+    "der",
     "drr",
     "er",
     "er_jpeg",
@@ -42,6 +48,10 @@ __all__ = [
     "get_method",
     "ib_drr",
     "ib_drr_star",
+    "icarl",
+    "lucir",
+    "lwf",
+    "memo",
     "register",
     "ub",
 ]

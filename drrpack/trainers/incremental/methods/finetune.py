@@ -9,7 +9,7 @@ from drrpack.trainers.incremental.options import MethodOptions
 from drrpack.trainers.incremental.registry import register
 from drrpack.trainers.learning.classifier import Classifier
 from drrpack.trainers.learning.network import state_bytes
-from drrpack.trainers.learning.resnet import ResNet18
+from drrpack.trainers.learning.resnet import ResNet
 
 
 @register
@@ -21,7 +21,7 @@ class Finetune(Method):
 
     def __init__(self, options: MethodOptions | None = None) -> None:
         super().__init__(options)
-        self.network: ResNet18 | None = None
+        self.network: ResNet | None = None
 
     def train_phase(self, context: PhaseContext) -> Classifier:
         images, labels = context.raw(context.new)
@@ -29,9 +29,15 @@ class Finetune(Method):
         self.network = classifier.network
         return classifier
 
+    def new_network(self, context: PhaseContext) -> ResNet:
+        """The network that the base starts from, untrained."""
+        return context.new_network()
+
     def network_bytes(self, context: PhaseContext) -> int:
         """What the network takes; before there is one, what one like it takes."""
-        network = skeleton(context.new_network) if self.network is None else self.network
+        network = (
+            skeleton(lambda: self.new_network(context)) if self.network is None else self.network
+        )
         return state_bytes(network)
 
     def memory_bytes(self, context: PhaseContext) -> dict[str, int]:
@@ -43,5 +49,5 @@ class Finetune(Method):
         return {"weights": {n: t.cpu() for n, t in self.network.state_dict().items()}}
 
     def load_state_dict(self, state: State, context: PhaseContext) -> None:
-        self.network = context.new_network()
+        self.network = self.new_network(context)
         self.network.load_state_dict(state["weights"])

@@ -1,0 +1,138 @@
+"""What DER and MEMO share: the network grows with each phase, and only what is new is trained."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import nn
+
+from drrpack.core.settings import skeleton
+from drrpack.trainers.incremental.buffer import (
+    BytesPerClass,
+    Exemplars,
+    FixedPerClass,
+    Policy,
+    packed_bytes,
+)
+from drrpack.trainers.incremental.context import PhaseContext
+from drrpack.trainers.incremental.method import Method, State
+from drrpack.trainers.incremental.options import MethodOptions
+from drrpack.trainers.learning.batches import Batch
+from drrpack.trainers.learning.classifier import Classifier
+from drrpack.trainers.learning.expanding import ExpandingResNet, auxiliary_loss
+from drrpack.trainers.learning.network import state_bytes
+from drrpack.trainers.learning.training import Loss, Terms, smoothed
+
+
+@dataclass(frozen=True)
+class ExpandingOptions(MethodOptions):
+    """The published value."""
+
+    auxiliary: float = 1.0  # weight of the loss of the newest features alone
+
+
+class ExpandingMethod(Method):
+    """Adds a branch to the network in each phase, on raw exemplars of old classes and raw images of
+    new ones, and then makes up for there being more of the new.
+
+    An auxiliary head has the newest branch tell the new classes apart, and from all old ones. All
+    branches count in ``memory_bytes``: that is the price of never forgetting a feature.
+    """
+
+    needs = frozenset({"raw_new", "ranked"})
+    Options = ExpandingOptions
+    options: ExpandingOptions
+    added: ClassVar[int | None]  # stages of the ResNet that a phase adds, the last; None: all
+
+    def __init__(self, options: MethodOptions | None = None) -> None:
+        super().__init__(options)
+        self.exemplars = Exemplars()
+        self.network: ExpandingResNet | None = None
+
+    def train_phase(self, context: PhaseContext) -> Classifier:
+        images, labels = context.raw(context.new)
+        start = self.new_network(context)
+        if self.network is None:
+            classifier = context.train(images, labels, network=start)
+        else:
+            start.take_over(self.network)
+            old_images, old_labels = self.exemplars.labelled()
+            classifier = context.train(
+                torch.cat([old_images, images]), torch.cat([old_labels, labels]), network=start,
+                loss=self._loss(context), parameters=newest,
+            )  # fmt: skip
+        herded = [context.herded(classifier.network, label) for label in context.new]
+        self.exemplars.add(herded, self._policy(context))
+        self.network = classifier.network
+        if context.phase > 0:
+            self.network = self.rebalanced(context, self.network)
+        return context.classifier(self.network)
+
+    @abstractmethod
+    def rebalanced(self, context: PhaseContext, network: ExpandingResNet) -> ExpandingResNet:
+        """A network whose head favours new classes no longer."""
+
+    def _loss(self, context: PhaseContext) -> Loss[ExpandingResNet]:
+        old = len(context.seen) - len(context.new)
+        smoothing = context.recipe.label_smoothing
+
+        def loss(network: ExpandingResNet, batch: Batch) -> Terms:
+            features = network.features(batch.images)
+            told = auxiliary_loss(network.tell_new(features), batch.labels, old)
+            return {
+                "cross_entropy": smoothed(
+                    network.classify(features), batch.labels, network.seen, smoothing
+                ),
+                "auxiliary": self.options.auxiliary * told,
+            }
+
+        return loss
+
+    def new_network(self, context: PhaseContext) -> ExpandingResNet:
+        """The network of a phase, untrained: it has a branch for each phase so far."""
+        shared = 0 if self.added is None else len(context.network.stages) - self.added
+        return context.build(
+            lambda: ExpandingResNet(
+                context.network, context.classes, context.recipe.width,
+                branches=context.phase + 1, shared=shared, new=len(context.new),
+            )
+        )  # fmt: skip
+
+    def network_bytes(self, context: PhaseContext) -> int:
+        """What the network of this phase takes."""
+        return state_bytes(skeleton(lambda: self.new_network(context)))
+
+    def least(self, context: PhaseContext, label: int) -> tuple[dict[str, int], float]:
+        """The networks of this phase, and the best image."""
+        best = context.raw([label])[0][torch.from_numpy(context.ranking(label))[:1]]
+        return {"networks": self.network_bytes(context)}, float(packed_bytes(best))
+
+    def memory_bytes(self, context: PhaseContext) -> dict[str, int]:
+        """The exemplars, packed as a memory packs its own, and the networks of all phases."""
+        return {"raw_exemplars": self.exemplars.nbytes, "networks": self.network_bytes(context)}
+
+    def _policy(self, context: PhaseContext) -> Policy:
+        each = context.exemplars_per_class
+        if context.budget_bytes is None:
+            return FixedPerClass(each)
+        left = context.budget_bytes - self.network_bytes(context)
+        return BytesPerClass(left / context.classes, sample=each)
+
+    def state_dict(self) -> State:
+        assert self.network is not None
+        weights = {name: t.cpu() for name, t in self.network.state_dict().items()}
+        return {"weights": weights, **self.exemplars.state_dict()}
+
+    def load_state_dict(self, state: State, context: PhaseContext) -> None:
+        self.network = self.new_network(context)
+        self.network.load_state_dict(state["weights"])
+        self.network.open_head(len(context.seen))
+        self.exemplars.load_state_dict(state)
+
+
+def newest(network: ExpandingResNet) -> list[nn.Parameter]:
+    """The parameters that a phase trains."""
+    return [parameter for part in network.newest() for parameter in part.parameters()]

@@ -1,0 +1,81 @@
+"""iCaRL: incremental classifier and representation learning (Rebuffi et al., CVPR 2017)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from drrpack.trainers.incremental.context import PhaseContext
+from drrpack.trainers.incremental.methods.er import ExperienceReplay
+from drrpack.trainers.incremental.options import MethodOptions
+from drrpack.trainers.incremental.registry import register
+from drrpack.trainers.learning.batches import Batch
+from drrpack.trainers.learning.classifier import Classifier
+from drrpack.trainers.learning.network import Network
+from drrpack.trainers.learning.recipes import Recipe
+
+
+@dataclass(frozen=True)
+class ICaRLOptions(MethodOptions):
+    """The published values (section 4, and the authors' code)."""
+
+    learning_rate: float = 2.0  # at its peak: high, as the loss is a mean over classes too
+    weight_decay: float = 1e-5
+
+
+@register
+class ICaRL(ExperienceReplay):
+    """Trains the last network on new images and on exemplars of old classes, and answers by the
+    nearest mean of exemplars.
+
+    - Every class has a sigmoid and a binary cross-entropy. Of old classes the targets are what the
+      last network said, of new ones the labels (algorithm 3).
+    - Exemplars are chosen by herding on the features of the network just trained (algorithm 4).
+    - The class is that of the nearest mean feature of exemplars, mirrored images among them
+      (algorithm 1). The head serves the training alone.
+    """
+
+    name = "icarl"
+    Options = ICaRLOptions
+    options: ICaRLOptions
+
+    def train_phase(self, context: PhaseContext) -> Classifier:
+        images, labels = context.raw(context.new)
+        old_images, old_labels = self.exemplars.labelled()
+        if len(old_images):
+            images, labels = torch.cat([old_images, images]), torch.cat([old_labels, labels])
+        teacher = None if self.network is None else context.snapshot(self.network)
+        old = len(context.seen) - len(context.new)
+
+        def loss(network: Network, batch: Batch) -> Tensor:
+            wanted = None if teacher is None else teacher(batch.images)[:, :old]
+            return binary_loss(network(batch.images)[:, : network.seen], batch.labels, wanted)
+
+        network = context.train(
+            images, labels, network=self.network, loss=loss, recipe=self._recipe(context)
+        ).network
+        herded = [context.herded(network, label) for label in context.new]
+        self.exemplars.add(herded, self._policy(context))
+        self.network = network
+        kept, kept_labels = self.exemplars.labelled()
+        both_ways = torch.cat([kept, kept.flip(2)]), torch.cat([kept_labels, kept_labels])
+        return context.nearest_mean(network, *both_ways)
+
+    def _recipe(self, context: PhaseContext) -> Recipe:
+        return replace(
+            context.recipe,
+            peak_lr=self.options.learning_rate,
+            weight_decay=self.options.weight_decay,
+        )
+
+
+def binary_loss(logits: Tensor, labels: Tensor, wanted: Tensor | None) -> Tensor:
+    """The binary cross-entropy of logits (B, C) against labels (B,), a mean over images and
+    classes. Of the first classes the targets are the sigmoids of ``wanted`` (B, old), if given."""
+    targets = F.one_hot(labels, logits.shape[1]).float()
+    if wanted is not None:
+        targets = torch.cat([wanted.float().sigmoid(), targets[:, wanted.shape[1] :]], 1)
+    return F.binary_cross_entropy_with_logits(logits.float(), targets)

@@ -1,0 +1,71 @@
+"""LwF: learning without forgetting, by distillation alone (Li and Hoiem, ECCV 2016)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from drrpack.trainers.incremental.context import PhaseContext
+from drrpack.trainers.incremental.methods.finetune import Finetune
+from drrpack.trainers.incremental.options import MethodOptions
+from drrpack.trainers.incremental.registry import register
+from drrpack.trainers.learning.batches import Batch
+from drrpack.trainers.learning.classifier import Classifier
+from drrpack.trainers.learning.network import Network
+from drrpack.trainers.learning.training import Terms
+
+
+@dataclass(frozen=True)
+class LwFOptions(MethodOptions):
+    """The published values (section 3)."""
+
+    temperature: float = 2.0
+    weight: float = 1.0  # of the distillation
+
+
+@register
+class LwF(Finetune):
+    """Trains the last network on the new classes, and keeps no image of old ones.
+
+    The old outputs for the new images are kept near to what they were: the cross-entropy between
+    the old network's answers and the new one's, both softened by the temperature (equations 2 and
+    3). The new classes have a cross-entropy of their own, over new classes alone: in the paper each
+    task has its own head.
+    """
+
+    name = "lwf"
+    Options = LwFOptions
+    options: LwFOptions
+
+    def train_phase(self, context: PhaseContext) -> Classifier:
+        if self.network is None:
+            return super().train_phase(context)
+        images, labels = context.raw(context.new)
+        teacher = context.snapshot(self.network)
+        old = len(context.seen) - len(context.new)
+        smoothing = context.recipe.label_smoothing
+
+        def loss(network: Network, batch: Batch) -> Terms:
+            logits, wanted = network(batch.images), teacher(batch.images)
+            own = logits[:, old : network.seen]
+            kept = distillation(logits[:, :old], wanted[:, :old], self.options.temperature)
+            return {
+                "cross_entropy": F.cross_entropy(
+                    own.float(), batch.labels - old, label_smoothing=smoothing
+                ),
+                "distillation": self.options.weight * kept,
+            }
+
+        classifier = context.train(images, labels, network=self.network, loss=loss)
+        self.network = classifier.network
+        return classifier
+
+
+def distillation(logits: Tensor, wanted: Tensor, temperature: float) -> Tensor:
+    """Cross-entropy between two answers (B, C), both softened: the mean over the batch (Hinton et
+    al. 2015; without their factor of the squared temperature, as in LwF)."""
+    log_p = F.log_softmax(logits.float() / temperature, 1)
+    q = F.softmax(wanted.float() / temperature, 1)
+    return -(q * log_p).sum(1).mean()

@@ -1,0 +1,310 @@
+"""What makes each published rival that method, against arithmetic of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from protocol_data import ORDER, DigitsData
+from torch.nn import functional as F
+
+from drrpack.trainers.incremental.methods import PhaseContext, get_method
+from drrpack.trainers.incremental.methods.expanding import ExpandingMethod
+from drrpack.trainers.incremental.methods.icarl import ICaRL, binary_loss
+from drrpack.trainers.incremental.methods.lucir import (
+    LUCIR,
+    LUCIROptions,
+    cosine_head,
+    imprinted,
+    margin_ranking,
+)
+from drrpack.trainers.incremental.methods.lwf import LwF, LwFOptions, distillation
+from drrpack.trainers.incremental.phase_data import Labelled
+from drrpack.trainers.learning.expanding import ExpandingResNet, auxiliary_loss
+from drrpack.trainers.learning.nearest_mean import NearestMean
+from drrpack.trainers.learning.recipes import get_recipe, stretched
+from drrpack.trainers.learning.resnet import ResNet18
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+RECIPE = replace(get_recipe("fast", width=4), batch_size=16, peak_lr=0.05)
+
+
+class Watched(DigitsData):
+    """Digits that write down of which classes raw training images are asked for."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__(count)
+        self.asked: list[int] = []
+
+    def raw(self, classes: Sequence[int]) -> Labelled:
+        self.asked += classes
+        return super().raw(classes)
+
+
+def contexts(name: str, data: DigitsData, epochs: int = 4, **options: Any) -> list[PhaseContext]:
+    """A base of four classes, and a phase of two."""
+    return [
+        PhaseContext(
+            phase=phase, seen=tuple(ORDER[: 4 + 2 * phase]),
+            new=tuple(ORDER[:4] if phase == 0 else ORDER[4:6]), data=data,
+            needs=get_method(name).needs, recipe=stretched(RECIPE, epochs), seed=3 + phase,
+            device=torch.device("cpu"), classes=10, **options,
+        )
+        for phase in (0, 1)
+    ]  # fmt: skip
+
+
+# --- LwF -----------------------------------------------------------------------------------------
+
+
+def test_distillation_by_hand() -> None:
+    rng = np.random.default_rng(0)
+    logits, wanted = rng.normal(0, 3, (2, 5, 4))
+
+    def soft(rows: Any) -> Any:  # the paper's equation 4: probabilities to the power 1 / T
+        p = np.exp(rows) / np.exp(rows).sum(1, keepdims=True)
+        return p**0.5 / (p**0.5).sum(1, keepdims=True)
+
+    expected = -(soft(wanted) * np.log(soft(logits))).sum(1).mean()
+    found = distillation(torch.from_numpy(logits), torch.from_numpy(wanted), 2.0)
+    assert float(found) == pytest.approx(expected, rel=1e-5)
+
+
+def test_distillation_pulls_nowhere_from_the_teacher_itself() -> None:
+    wanted = torch.randn(8, 6, generator=torch.Generator().manual_seed(0))
+    logits = wanted.clone().requires_grad_()
+    distillation(logits, wanted, 2.0).backward()  # type: ignore[no-untyped-call]
+    assert logits.grad is not None and float(logits.grad.abs().max()) < 1e-7
+
+
+def moved(weight: float) -> float:
+    """How far a phase of LwF moves the old classes' answers on images of the new ones."""
+    data, method = Watched(30), LwF(LwFOptions(weight=weight))
+    base, second = contexts("lwf", data)
+    method.train_phase(base)
+    old = method.network
+    assert old is not None
+    data.asked.clear()
+    method.train_phase(second)
+    assert set(data.asked) == set(second.new), "it reads no image of old classes"
+    assert method.network is not None
+    x = torch.from_numpy(data.raw(second.new)[0]).permute(0, 3, 1, 2) / 64 - 2
+    with torch.no_grad():
+        before, after = (F.softmax(n.eval()(x)[:, :4], 1) for n in (old, method.network))
+    return float((before - after).abs().sum(1).mean())
+
+
+def test_lwf_keeps_old_answers() -> None:
+    assert moved(weight=1.0) < 0.5 * moved(weight=0.0)
+
+
+# --- iCaRL ---------------------------------------------------------------------------------------
+
+
+def test_the_binary_loss_by_hand() -> None:
+    rng = np.random.default_rng(1)
+    logits, wanted = rng.normal(0, 2, (3, 5)), rng.normal(0, 2, (3, 2))
+    labels = [0, 4, 2]
+    targets = np.zeros((3, 5))
+    for row, label in enumerate(labels):
+        targets[row, label] = 1
+    targets[:, :2] = 1 / (1 + np.exp(-wanted))
+    p = 1 / (1 + np.exp(-logits))
+    expected = -(targets * np.log(p) + (1 - targets) * np.log(1 - p)).mean()
+    found = binary_loss(torch.from_numpy(logits), torch.tensor(labels), torch.from_numpy(wanted))
+    assert float(found) == pytest.approx(expected, rel=1e-5)
+
+
+def test_icarl_herds_by_its_own_features_and_answers_by_nearest_means() -> None:
+    data, method = Watched(30), ICaRL()
+    base, second = contexts("icarl", data, exemplars_per_class=5)
+    method.train_phase(base)
+    data.asked.clear()
+    classifier = method.train_phase(second)
+    assert set(data.asked) == set(second.new), "old images come from the exemplars alone"
+    assert isinstance(classifier, NearestMean) and [len(k) for k in method.exemplars.kept] == 6 * [
+        5
+    ]
+
+    network = method.network
+    assert isinstance(network, ResNet18)
+
+    def unit(images: Any) -> Any:
+        x = torch.as_tensor(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float() / 255
+        with torch.no_grad():
+            features = network.eval().features((x - 0.5) / 0.25).double().numpy()
+        return features / np.linalg.norm(features, axis=1, keepdims=True)
+
+    pool = data.raw([second.new[0]])[0]
+    features, chosen = unit(pool), []  # algorithm 4, one by one
+    for count in range(1, 6):
+        gap = [
+            np.linalg.norm(features.mean(0) - features[[*chosen, row]].sum(0) / count)
+            if row not in chosen else np.inf
+            for row in range(len(pool))
+        ]  # fmt: skip
+        chosen.append(int(np.argmin(gap)))
+    np.testing.assert_array_equal(method.exemplars.kept[4].numpy(), pool[chosen])
+
+    means = []
+    for images in method.exemplars.kept:
+        mean = (unit(images.numpy()) + unit(images.numpy()[:, :, ::-1])).mean(0)
+        means.append(mean / np.linalg.norm(mean))
+    seen, _ = data.test(second.seen)
+    distances = np.linalg.norm(unit(seen)[:, None] - np.stack(means), axis=2)
+    told = classifier.predict(torch.from_numpy(seen)).numpy()
+    assert (told == distances.argmin(1)).mean() > 0.99  # but for ties within rounding
+
+
+# --- LUCIR ---------------------------------------------------------------------------------------
+
+
+def test_the_margin_by_hand() -> None:
+    found = torch.tensor(
+        [
+            [0.9, 0.1, 0.3, 0.5, 0.2],  # of class 0; the nearest new ones are at 0.5 and 0.3
+            [0.2, 0.4, 0.3, 0.1, 0.6],  # of class 1; 0.6 and 0.3
+            [0.8, 0.1, 0.9, 0.0, 0.0],  # of class 2, which is new and does not count
+        ]
+    )
+    labels = torch.tensor([0, 1, 2])
+    wanted = np.mean([0.5 - 0.4, 0.0, 0.5 + 0.2, 0.5 - 0.1])
+    assert float(margin_ranking(found, labels, 2, margin=0.5, nearest=2)) == pytest.approx(wanted)
+    theirs = F.margin_ranking_loss(
+        torch.tensor([0.9, 0.9, 0.4, 0.4]), torch.tensor([0.5, 0.3, 0.6, 0.3]), torch.ones(4),
+        margin=0.5,
+    )  # fmt: skip
+    assert float(theirs) == pytest.approx(wanted)
+
+
+def phases_of_lucir(
+    epochs: int = 4, **options: Any
+) -> tuple[LUCIR, ResNet18, ResNet18, PhaseContext]:
+    """A method after two phases, its network after each, and the second phase's context."""
+    method = LUCIR(LUCIROptions(**options))
+    base, second = contexts("lucir", Watched(30), epochs, exemplars_per_class=5)
+    method.train_phase(base)
+    first = method.network
+    method.train_phase(second)
+    assert first is not None and method.network is not None
+    return method, first, method.network, second
+
+
+def test_lucir_keeps_the_vectors_of_old_classes() -> None:
+    _, first, second, context = phases_of_lucir()
+    before, after = (F.normalize(cosine_head(n).weight.detach(), dim=1) for n in (first, second))
+    torch.testing.assert_close(before[:4], after[:4])  # but for their length, which decays
+    assert float((before[4:6] * after[4:6]).sum(1).max()) < 0.99
+    assert {log.stage for log in context.logs} == {""}
+    assert set(context.logs[0].terms) == {"cross_entropy", "less_forget", "margin"}
+
+
+def test_features_have_both_signs() -> None:
+    _, first, _, context = phases_of_lucir()
+    features = context.features(first, context.raw(context.new)[0])
+    assert float(features.min()) < 0 < float(features.max())
+
+
+def test_less_forget_keeps_directions() -> None:
+    def turned(weight: float) -> float:
+        _, first, second, context = phases_of_lucir(16, less_forget=weight)
+        images = context.raw(context.new)[0]
+        old, new = (context.features(network, images) for network in (first, second))
+        return 1 - float(F.cosine_similarity(old, new).mean())
+
+    assert turned(5.0) < 0.5 * turned(0.0)
+
+
+def test_new_classes_start_as_the_mean_direction_of_their_features() -> None:
+    _, first, _, context = phases_of_lucir()
+    start = imprinted(context, first)
+    weight = cosine_head(start).weight.detach()
+    lengths = weight[:6].norm(dim=1)
+    assert float(lengths[4]) == pytest.approx(float(lengths[:4].mean()), rel=1e-5)
+    features = context.features(first, context.raw([context.new[1]])[0]).numpy()
+    mean = (features / np.linalg.norm(features, axis=1, keepdims=True)).mean(0)
+    np.testing.assert_allclose(
+        weight[5].numpy() / np.linalg.norm(weight[5].numpy()),
+        mean / np.linalg.norm(mean),
+        atol=1e-5,
+    )
+    assert torch.equal(cosine_head(first).weight[:4], weight[:4]), "old ones as they were"
+
+
+def test_balanced_fine_tuning_is_of_the_head_alone() -> None:
+    method, _, second, context = phases_of_lucir(balanced_epochs=2)
+    assert [log.stage for log in context.logs] == ["", "balanced"]
+    _, _, plain, _ = phases_of_lucir()
+    for (name, one), (_, other) in zip(
+        second.named_parameters(), plain.named_parameters(), strict=True
+    ):
+        assert torch.equal(one, other) == (not name.startswith("head")), name
+    assert len(method.exemplars) == 6 * 5
+
+
+# --- DER and MEMO --------------------------------------------------------------------------------
+
+
+def phases_of(name: str) -> tuple[ExpandingMethod, ExpandingResNet, ExpandingResNet, Any]:
+    """A method after two phases, its network after each, and both contexts."""
+    method = get_method(name)()
+    assert isinstance(method, ExpandingMethod)
+    both = contexts(name, Watched(30), exemplars_per_class=5)
+    method.train_phase(both[0])
+    first = method.network
+    method.train_phase(both[1])
+    assert first is not None and method.network is not None
+    return method, first, method.network, both
+
+
+def test_the_auxiliary_labels_by_hand() -> None:
+    logits = torch.randn(5, 3, generator=torch.Generator().manual_seed(0))
+    labels = torch.tensor([0, 3, 4, 5, 2])  # of four old classes and two new ones
+    expected = F.cross_entropy(logits, torch.tensor([0, 0, 1, 2, 0]))
+    assert float(auxiliary_loss(logits, labels, 4)) == pytest.approx(float(expected))
+
+
+@pytest.mark.parametrize("name", ["der", "memo"])
+def test_what_an_earlier_phase_trained_stays_as_it_was(name: str) -> None:
+    method, first, second, (base, context) = phases_of(name)
+    old, new = first.state_dict(), second.state_dict()
+    for key, value in old.items():
+        if key.startswith(("trunk.", "branches.")):  # running moments of batch norms as well
+            assert torch.equal(value, new[key]), key
+    images = context.raw(context.new)[0]
+    before, after = (context.features(network, images) for network in (first, second))
+    assert (before.shape[1], after.shape[1]) == (32, 64)
+    torch.testing.assert_close(before, after[:, :32])
+    assert not torch.equal(new["branches.0.0.conv1.weight"], new["branches.1.0.conv1.weight"])
+
+    added = sum(ResNet18(1, 4).blocks[6:].state_dict()[k].nbytes for k in _deep())
+    if name == "der":
+        added = sum(v.nbytes for k, v in ResNet18(1, 4).state_dict().items() if "head" not in k)
+    grown = method.memory_bytes(context)["networks"] - method.memory_bytes(base)["networks"]
+    heads = 4 * (32 * 10 - 2 * 33)  # 32 more features for ten classes; auxiliary: 5 outputs to 3
+    assert grown == added + heads
+
+
+def _deep() -> list[str]:
+    return list(ResNet18(1, 4).blocks[6:].state_dict())
+
+
+def test_the_head_of_der_is_trained_anew_on_a_balance_of_classes() -> None:
+    method, _, _, (_, context) = phases_of("der")
+    assert [log.stage for log in context.logs] == ["", "head"]
+    assert len(context.logs[1].losses) == 30
+    assert [len(kept) for kept in method.exemplars.kept] == 6 * [5]
+
+
+def test_the_vectors_of_memo_have_one_length() -> None:
+    _, _, second, (_, context) = phases_of("memo")
+    lengths = second.head.weight.detach().norm(dim=1)
+    assert float(lengths[:4].mean()) == pytest.approx(float(lengths[4:6].mean()), rel=1e-5)
+    assert [log.stage for log in context.logs] == [""]
+    assert len(second.trunk) == 1 and len(second.branches) == 2
