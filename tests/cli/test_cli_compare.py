@@ -67,7 +67,9 @@ def test_what_is_refused_before_anything_is_measured(
     refused("--chart", chart, "--json", naming=(chart, "create it first"))
     refused("--chart", tmp_path, naming=(tmp_path, "is a folder"))
     (tmp_path / "notes").touch()
-    refused("--work", tmp_path / "notes", naming=(tmp_path / "notes", "can't be made"))
+    refused("--work", tmp_path / "notes", naming=("--work", "found no --train"))
+    notes = (tmp_path / "notes", "can't be made")
+    refused("--train", "--work", tmp_path / "notes", naming=notes)
     refused("--train", "--classes", "name:3", naming=("--train", "two classes"))
     split = digits_folder / "train"
     start = ("compare", split, "--codec", digits_drr, "--train")
