@@ -44,6 +44,7 @@ class PhaseContext:
     seed: int  # of this phase
     device: torch.device
     classes: int  # of the whole run, in all its phases
+    last_phase: int = 0  # of the run
     network: type[ResNet] = ResNet18  # the architecture
     exemplars_per_class: int = 20  # raw ones, where a method keeps any and there is no budget
     budget_bytes: int | None = None  # all that a method may keep, at the end of the run

@@ -81,7 +81,7 @@ def plan_run(
             phase=phase, seen=classes, new=groups[phase], data=data, needs=settings.method.needs,
             recipe=settings.recipe, network=settings.network,
             seed=phase_seed(settings.seed, classes), device=settings.device,
-            classes=len(seen[-1]), compiled=settings.compiled,
+            classes=len(seen[-1]), last_phase=len(seen) - 1, compiled=settings.compiled,
             budget_bytes=settings.budget_bytes, exemplars_per_class=settings.exemplars_per_class,
         )
         for phase, classes in enumerate(seen)

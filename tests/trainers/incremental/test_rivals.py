@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from protocol_data import ORDER, DigitsData
+from protocol_data import ORDER, SMALL, DigitsData, run
 from torch.nn import functional as F
 
+from drrpack.core.errors import OptionError
 from drrpack.trainers.incremental.methods import PhaseContext, get_method
 from drrpack.trainers.incremental.methods.expanding import ExpandingMethod
 from drrpack.trainers.incremental.methods.icarl import ICaRL, binary_loss
@@ -308,3 +310,20 @@ def test_the_vectors_of_memo_have_one_length() -> None:
     assert float(lengths[:4].mean()) == pytest.approx(float(lengths[4:6].mean()), rel=1e-5)
     assert [log.stage for log in context.logs] == [""]
     assert len(second.trunk) == 1 and len(second.branches) == 2
+
+
+# --- budgets -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["er", "icarl", "lucir", "der", "memo"])
+def test_a_budget_holds_to_the_last_phase(name: str, tmp_path: Path) -> None:
+    options = SMALL | {"phases": 3, "width": 2}
+    free = run(DigitsData(8), name, out=tmp_path / "free", **options)
+    budget = free.memory_bytes["total"] - free.memory_bytes["raw_exemplars"] // 2
+    kept = run(DigitsData(8), name, out=tmp_path / "kept", budget_bytes=budget, **options)
+    assert all(phase.memory_bytes <= budget for phase in kept.phases)
+    assert kept.memory_bytes["raw_exemplars"] > 0
+    least = free.memory_bytes["total"] - free.memory_bytes["raw_exemplars"]
+    with pytest.raises(OptionError, match="is too little for one image a class"):
+        run(DigitsData(8), name, out=tmp_path / "none", budget_bytes=least, **options)
+    assert not list((tmp_path / "none").rglob("*.pt")), "it is said before any training"

@@ -93,11 +93,14 @@ class ExpandingMethod(Method):
 
     def new_network(self, context: PhaseContext) -> ExpandingResNet:
         """The network of a phase, untrained: it has a branch for each phase so far."""
+        return self._grown(context, context.phase + 1, len(context.new))
+
+    def _grown(self, context: PhaseContext, branches: int, new: int) -> ExpandingResNet:
         shared = 0 if self.added is None else len(context.network.stages) - self.added
         return context.build(
             lambda: ExpandingResNet(
                 context.network, context.classes, context.recipe.width,
-                branches=context.phase + 1, shared=shared, new=len(context.new),
+                branches=branches, shared=shared, new=new,
             )
         )  # fmt: skip
 
@@ -105,10 +108,15 @@ class ExpandingMethod(Method):
         """What the network of this phase takes."""
         return state_bytes(skeleton(lambda: self.new_network(context)))
 
+    def final_bytes(self, context: PhaseContext) -> int:
+        """What the network of the last phase takes at most: for that a budget has to have room."""
+        branches, new = context.last_phase + 1, context.classes
+        return state_bytes(skeleton(lambda: self._grown(context, branches, new)))
+
     def least(self, context: PhaseContext, label: int) -> tuple[dict[str, int], float]:
-        """The networks of this phase, and the best image."""
+        """The networks of the last phase, and the best image."""
         best = context.raw([label])[0][torch.from_numpy(context.ranking(label))[:1]]
-        return {"networks": self.network_bytes(context)}, float(packed_bytes(best))
+        return {"networks": self.final_bytes(context)}, float(packed_bytes(best))
 
     def memory_bytes(self, context: PhaseContext) -> dict[str, int]:
         """The exemplars, packed as a memory packs its own, and the networks of all phases."""
@@ -118,7 +126,7 @@ class ExpandingMethod(Method):
         each = context.exemplars_per_class
         if context.budget_bytes is None:
             return FixedPerClass(each)
-        left = context.budget_bytes - self.network_bytes(context)
+        left = context.budget_bytes - self.final_bytes(context)
         return BytesPerClass(left / context.classes, sample=each)
 
     def state_dict(self) -> State:
