@@ -84,7 +84,8 @@ def plot(results: Iterable[Result], path: Path) -> None:
     columns = differing(groups)
     from matplotlib.figure import Figure  # slow; and not pyplot: no screen, no global state
 
-    figure = Figure(figsize=(6, 4), layout="constrained")
+    legend_rows = (len(groups) + 1) // 2
+    figure = Figure(figsize=(6, 4 + 0.22 * legend_rows), layout="constrained")
     axes = figure.subplots()
     for group in groups:
         seen, accuracy = curve(group.runs)  # (P,), (S, P)
@@ -96,7 +97,7 @@ def plot(results: Iterable[Result], path: Path) -> None:
             )
     axes.set(xlabel="classes seen", ylabel="accuracy on raw test images (%)")
     axes.grid(alpha=0.3)
-    axes.legend()
+    figure.legend(loc="outside lower center", ncols=2)  # beside the curves it would hide some
     write_atomic(path, lambda file: figure.savefig(file, format="png", dpi=150))
 
 
