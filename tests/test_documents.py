@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -151,18 +152,43 @@ def test_what_a_file_survives() -> None:
     assert row("docs/results.md", "8 readers")[1] == f"{reads:,} reads"
 
 
+def test_signals() -> None:
+    commands = results("faults-signals")["commands"].values()
+    outcomes = Counter[str]()
+    for command in commands:
+        outcomes.update(command["outcomes"])
+    started = sum(n for o, n in outcomes.items() if o.endswith("while the interpreter started"))
+    interrupted = sum(n for o, n in outcomes.items() if o.endswith(": 130, nothing written"))
+    late = sum(n for outcome, n in outcomes.items() if "finished" in outcome)
+    cells = row("docs/results.md", "SIGINT and SIGTERM")
+    assert cells[1] == f"{outcomes.total():,}" and len(commands) == 11
+    assert cells[2].startswith(
+        f"{interrupted:,} ended with exit code 130; {started} met Python while it started; {late} "
+    )
+    assert started + interrupted + late == outcomes.total()
+
+
 @pytest.mark.parametrize(
     "method", ["ub", "er-webp", "er-jpeg", "drr", "ib-drr", "ib-drr-star", "er", "finetune"]
 )
 def test_what_a_classifier_makes_of_it(method: str) -> None:
-    runs = [results(f"tin20-methods/{method}-5phases-seed{seed}/result") for seed in range(3)]
+    runs = [results(f"tin20-study/{method}-5phases-seed{seed}/result") for seed in range(3)]
     cells = row("docs/results.md", f"`{method}`")
-    for shown, metric in ((cells[1], "average_accuracy"), (cells[2], "last_accuracy")):
-        values = [run[metric] for run in runs]
+
+    def of_newest(figure: str) -> list[float]:
+        return [sum(phase[figure] for phase in run["phases"][1:]) / 5 for run in runs]
+
+    for shown, values in (
+        (cells[1], [run["average_accuracy"] for run in runs]),
+        (cells[2], [run["last_accuracy"] for run in runs]),
+        (cells[3], of_newest("new_class_accuracy")),
+    ):
         mean = sum(values) / 3
         deviation = (sum((value - mean) ** 2 for value in values) / 2) ** 0.5
         assert shown == f"{mean:.1f} ± {deviation:.1f} %"
-    assert cells[3] == f"{runs[0]['memory_bytes']['total'] / 1e6:.2f} MB"
+    answers = sum(of_newest("new_class_answers")) / 3
+    assert cells[4] == f"{answers:.1f} of {of_newest('new_class_images')[0]:.1f} %"
+    assert cells[5] == f"{runs[0]['memory_bytes']['total'] / 1e6:.2f} MB"
 
 
 # --- what documents point to ---------------------------------------------------------------------

@@ -101,5 +101,8 @@ def test_what_is_no_method(folder: Path, wanted: str, text: str, message: str) -
 
 
 def test_a_name_that_there_is_not() -> None:
-    with pytest.raises(OptionError, match=r"'magic'; there are: drr, er, .*package.module:Class"):
+    there = r"'magic'; there are: der, drr, er, .*package.module:Class"
+    with pytest.raises(OptionError, match=there):
+        OptionError, match=r"'magic'; there are: der, drr, er, .*package.module:Class"
+    ):
         get_method("magic")
