@@ -109,7 +109,9 @@ def train(
     exemplars: Annotated[
         int,
         typer.Option(
-            min=1, help="Raw images of each class that er keeps, if there is no --budget-mb."
+            min=1,
+            help="Raw images of each class that er, icarl and others keep, if there is no "
+            "--budget-mb.",
         ),
     ] = 20,
     test: Annotated[

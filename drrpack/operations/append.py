@@ -21,7 +21,7 @@ from drrpack.operations import figures
 from drrpack.operations.append_plan import AppendOptions, AppendPlan, plan_append
 from drrpack.operations.edit import changed_metadata
 from drrpack.operations.pictures import Encoded, Pictures, RawChoice, encode_pictures
-from drrpack.operations.preparing import Pathlike, budget, tell_of, tidy
+from drrpack.operations.preparing import Pathlike, budget, names_of, tell_of, tidy
 from drrpack.operations.progress import Report, heard
 from drrpack.operations.recode import all_codes, coded
 from drrpack.trainers.fitting.entropy import tune_entropy
@@ -90,7 +90,7 @@ def append(
         path, source, place, _budget(epochs, minutes, keep_entropy_model, place.type),
         Reading(size, depth, value_range, max_megapixels), skip_bad=skip_bad, extend=extend,
         keep_entropy_model=keep_entropy_model, seed=seed,
-        class_names=None if class_names is None else tuple(class_names), test=test,
+        class_names=names_of(class_names), test=test,
     )  # fmt: skip
     with changing(path), Reader(path) as reader:
         plan = plan_append(reader, options)

@@ -35,7 +35,15 @@ from drrpack.operations.encode_plan import (
     plan_encode,
 )
 from drrpack.operations.pictures import Pictures, RawChoice, encode_pictures
-from drrpack.operations.preparing import Pathlike, budget, downloaded, tell_of, tell_of_labels, tidy
+from drrpack.operations.preparing import (
+    Pathlike,
+    budget,
+    downloaded,
+    names_of,
+    tell_of,
+    tell_of_labels,
+    tidy,
+)
 from drrpack.operations.progress import Choice, Report, heard
 from drrpack.operations.stats import stats
 from drrpack.trainers.fitting import choice as entropy_choice
@@ -130,7 +138,7 @@ def encode(
                 codec=None if codec is None else Path(codec), fit=fit, family=family,
                 entropy=entropy, quality=quality, seed=seed, raw_per_class=raw_per_class,
                 raw_select=raw_select, decoder_only=decoder_only, thin=thin,
-                class_names=None if class_names is None else tuple(class_names), test=test,
+                class_names=names_of(class_names), test=test,
             )
         )  # fmt: skip
         report(plan)

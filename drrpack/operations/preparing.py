@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import SupportsIndex, TypeAlias
 
@@ -71,6 +71,12 @@ def chosen_classes(names: Sequence[str], wanted: Classes, report: Report) -> lis
         if taken is not None:
             report(Notice(taken))
         return chosen
+    if not isinstance(wanted, Iterable):
+        raise OptionError(
+            f"`classes={wanted!r}`: expected a list of names and numbers, or a text such as '5' "
+            "for the first five",
+            option="classes",
+        )
     numbers = [_number(names, one) for one in wanted]
     if not numbers or len(set(numbers)) < len(numbers):
         raise OptionError(
@@ -97,6 +103,17 @@ def trusted(reader: Reader, source: Given | None, trust: Trust) -> bool:
     """
     paths = untrusted_paths(reader, source)
     return bool(paths) and (trust(paths) if callable(trust) else trust)
+
+
+def names_of(class_names: Sequence[str] | None) -> tuple[str, ...] | None:
+    """Names for the labels of a dataset; raises OptionError for a text, which is no list."""
+    if isinstance(class_names, str):
+        raise OptionError(
+            f"`class_names={class_names!r}`: found a text, expected a list with a name for each "
+            "label",
+            option="class_names",
+        )
+    return None if class_names is None else tuple(class_names)
 
 
 def pictures(

@@ -70,8 +70,8 @@ def train(
         phases: number of phases after the base, which add equally many classes; several numbers
             make several runs.
         base: number of classes in phase 0; by default half of the classes.
-        classes: use only these classes: a list of names, or a text such as ``"cat,dog"``, ``"20"``
-            for the first 20, or ``"50:70"``.
+        classes: use only these classes: a list of names and of numbers in the file, or a
+            text such as ``"cat,dog"``, ``"20"`` for the first 20, or ``"50:70"``.
         class_order: ``"file"``, a seed to shuffle by, a JSON file with all names, or all names.
         recipe: ``"fast"``, or ``"paper"`` for 200 epochs.
         epochs, width: replace those of the recipe; 64 is the usual width of ResNet-18.

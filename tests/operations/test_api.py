@@ -272,6 +272,13 @@ def test_training_on_datasets_whose_labels_have_names(tmp_path: Path) -> None:
     assert shown.originals.startswith("originals (above) from list")
 
 
+def test_names_that_are_no_list(memory: Path, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match=r"`class_names='ab'`: found a text, expected a list"):
+        drrpack.encode(dataset(0, 1), tmp_path / "m.drr", class_names="ab", device="cpu")
+    with pytest.raises(OptionError, match=r"`class_names='ab'`: found a text, expected a list"):
+        drrpack.append(memory, dataset(0, 1), class_names="ab", device="cpu")
+
+
 def test_what_is_said_of_a_training_that_is_not_wanted(tmp_path: Path) -> None:
     for given in ({"epochs": 3}, {"train_at": [60]}, {"work": tmp_path / "work"}, {"seeds": 2}):
         with pytest.raises(OptionError, match="found no `train=True`"):

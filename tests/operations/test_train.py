@@ -101,6 +101,11 @@ def test_classes_that_are_not_there(digits_drr: Path, tmp_path: Path, classes: l
         train(digits_drr, tmp_path / "run", classes=classes, **TINY)
 
 
+def test_classes_that_are_no_list(digits_drr: Path, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match=r"`classes=3`: expected a list of names and numbers"):
+        train(digits_drr, tmp_path / "run", classes=3, **TINY)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [

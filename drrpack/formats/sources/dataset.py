@@ -134,8 +134,8 @@ def _pair(item: object, where: str) -> tuple[object, int]:
         number = -1
     if number < 0:
         raise SourceError(
-            f"{where}: found the label {shortened(label)}; expected a whole number, 0 or more: "
-            "give names of classes with `class_names`"
+            f"{where}: found the label {shortened(label)}; expected a pair (image, label), "
+            "whose label is a whole number, 0 or more; names belong into `class_names`"
         )
     return image, number
 
@@ -196,7 +196,7 @@ def _classes(
     if kept[-1] >= len(names):
         raise OptionError(
             f"{called}: found the label {kept[-1]} and {len(names)} names of classes; expected a "
-            "name for each label: give them with `class_names`",
+            "name for each number from 0 to the largest label, used or not: give `class_names`",
             option="class_names",
         )
     chosen = tuple(unicodedata.normalize("NFC", names[label]) for label in kept)

@@ -38,6 +38,15 @@ class MethodOptions:
             if before[name] is None or value != before[name]
         }
 
+    def check_range(self, *names: str, above: float | None = None, least: float = 0) -> None:
+        """Raise ValueError unless each of these options is ``least`` or more, or over ``above``."""
+        for name in names:
+            value = getattr(self, name)
+            if above is not None and not value > above:
+                raise ValueError(f"found {name}={value}, expected more than {above:g}")
+            if above is None and not value >= least:
+                raise ValueError(f"found {name}={value}, expected {least:g} or more")
+
 
 def option(default: float, *, before: float) -> float:
     """A field that replaces an earlier constant ``before``.

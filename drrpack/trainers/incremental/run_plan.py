@@ -116,7 +116,8 @@ def split_phases(order: Sequence[int], base: int, phases: int) -> list[tuple[int
         works = [count for count in range(1, rest + 1) if rest % count == 0] or [0]
         raise OptionError(
             f"{len(order)} classes less a base of {base} leave {rest}, which can't be cut into "
-            f"{phases} equal phases; what works: phases={', '.join(map(str, works))}"
+            f"{phases} equal phases; what works as `phases`: {', '.join(map(str, works))}",
+            option="phases",
         )
     step = rest // phases if phases else 0
     starts = range(base, base + step * phases, step) if step else range(0)

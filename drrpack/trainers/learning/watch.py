@@ -84,7 +84,8 @@ class Watch:
         if not math.isfinite(mean):
             raise OptionError(
                 f"the training diverged in epoch {epoch}: the loss is {mean}. Recipe "
-                f"{self.recipe.name!r} does not suit these images; try the other, or another seed"
+                f"{self.recipe.name!r} does not suit these images or the method's options; "
+                "try the other, options nearer to the defaults, or another seed"
             )
         if self.report is not None:
             left = (time.monotonic() - self.start) * (1 - fraction) / fraction

@@ -102,7 +102,7 @@ def test_split() -> None:
     assert split_phases(ORDER, 10, 0) == [tuple(ORDER)]
     assert split_phases(ORDER, 6, 0) == [(3, 1, 4, 0, 5, 9)]
     assert [len(group) for group in split_phases(range(100), 50, 25)] == [50] + 25 * [2]
-    with pytest.raises(OptionError, match=r"leave 6, .* 4 equal phases.* phases=1, 2, 3, 6"):
+    with pytest.raises(OptionError, match=r"leave 6, .* 4 equal phases.* `phases`: 1, 2, 3, 6"):
         split_phases(ORDER, 4, 4)
     with pytest.raises(OptionError, match=r"phases=0"):
         split_phases(ORDER, 10, 2)

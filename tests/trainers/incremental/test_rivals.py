@@ -25,6 +25,7 @@ from drrpack.trainers.incremental.methods.lucir import (
     margin_ranking,
 )
 from drrpack.trainers.incremental.methods.lwf import LwF, LwFOptions, distillation
+from drrpack.trainers.incremental.options import make_options
 from drrpack.trainers.incremental.phase_data import Labelled
 from drrpack.trainers.learning.expanding import ExpandingResNet, auxiliary_loss
 from drrpack.trainers.learning.nearest_mean import NearestMean
@@ -327,3 +328,23 @@ def test_a_budget_holds_to_the_last_phase(name: str, tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="is too little for one image a class"):
         run(DigitsData(8), name, out=tmp_path / "none", budget_bytes=least, **options)
     assert not list((tmp_path / "none").rglob("*.pt")), "it is said before any training"
+
+
+# --- options -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "words"),
+    [
+        ("lwf", {"temperature": 0}, "found temperature=0.0, expected more than 0"),
+        ("lwf", {"weight": -1}, "found weight=-1.0, expected 0 or more"),
+        ("icarl", {"learning_rate": -1.0}, "found learning_rate=-1.0, expected more than 0"),
+        ("lucir", {"margin_classes": 0}, "found margin_classes=0, expected 1 or more"),
+        ("lucir", {"balanced_epochs": -1}, "found balanced_epochs=-1, expected 0 or more"),
+        ("der", {"temperature": "0"}, "found temperature=0.0, expected more than 0"),
+        ("memo", {"auxiliary": -0.1}, "found auxiliary=-0.1, expected 0 or more"),
+    ],
+)
+def test_options_that_make_no_sense(name: str, options: dict[str, Any], words: str) -> None:
+    with pytest.raises(OptionError, match=f"{name}'s options: {words}"):
+        make_options(get_method(name).Options, name, options)

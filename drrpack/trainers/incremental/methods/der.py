@@ -21,6 +21,11 @@ class DEROptions(ExpandingOptions):
     head_epochs: int = 30  # of the head's second training, on exemplars of all classes
     temperature: float = 5.0  # of that training
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.check_range("head_epochs")
+        self.check_range("temperature", above=0)
+
 
 @register
 class DER(ExpandingMethod):

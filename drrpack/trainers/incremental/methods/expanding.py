@@ -33,6 +33,9 @@ class ExpandingOptions(MethodOptions):
 
     auxiliary: float = 1.0  # weight of the loss of the newest features alone
 
+    def __post_init__(self) -> None:
+        self.check_range("auxiliary")
+
 
 class ExpandingMethod(Method):
     """Adds a branch to the network in each phase, on raw exemplars of old classes and raw images of

@@ -25,6 +25,10 @@ class ICaRLOptions(MethodOptions):
     learning_rate: float = 2.0  # at its peak: high, as the loss is a mean over classes too
     weight_decay: float = 1e-5
 
+    def __post_init__(self) -> None:
+        self.check_range("learning_rate", above=0)
+        self.check_range("weight_decay")
+
 
 @register
 class ICaRL(ExperienceReplay):

@@ -31,6 +31,10 @@ class LUCIROptions(MethodOptions):
     margin_weight: float = 1.0
     balanced_epochs: int = 0  # of fine-tuning on exemplars alone: the authors' for ImageNet only
 
+    def __post_init__(self) -> None:
+        self.check_range("less_forget", "margin", "margin_weight", "balanced_epochs")
+        self.check_range("margin_classes", least=1)
+
 
 @register
 class LUCIR(ExperienceReplay):

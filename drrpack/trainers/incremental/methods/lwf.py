@@ -24,6 +24,10 @@ class LwFOptions(MethodOptions):
     temperature: float = 2.0
     weight: float = 1.0  # of the distillation
 
+    def __post_init__(self) -> None:
+        self.check_range("temperature", above=0)
+        self.check_range("weight")
+
 
 @register
 class LwF(Finetune):
