@@ -115,9 +115,9 @@ def test_curves_in_a_picture_are_named_by_what_differs(
     labels: list[str] = []
     draw = Axes.plot
     monkeypatch.setattr(
-        Axes, "plot", lambda self, *a, label, **k: labels.append(label) or draw(self, *a, **k)
-    )
-    monkeypatch.setattr(Axes, "legend", lambda self: None)
+        Axes, "plot",
+        lambda self, *a, label, **k: labels.append(label) or draw(self, *a, label=label, **k),
+    )  # fmt: skip
     budget, base = CHANGES["budget"][0], CHANGES["base"][0]
     plot([result(0, [50, 40, 30]), changed(budget), changed(base)], tmp_path / "a.png")
     assert labels == [
