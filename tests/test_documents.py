@@ -147,7 +147,14 @@ def test_what_a_file_survives() -> None:
     )
     assert row("docs/results.md", "a file of 291 kB")[1] == f"{small:,}"
     assert row("docs/results.md", "bits flipped anywhere")[1] == f"{large:,}"
-    assert row("docs/results.md", "mutants")[1].startswith(f"{results('faults-fuzz')['mutants']:,}")
+    assert row("docs/results.md", "mutants with repaired")[1].startswith(
+        f"{results('faults-fuzz')['mutants']:,}"
+    )
+    large_mutants = results("faults-fuzz-large")
+    cells = row("docs/results.md", "mutants of files of 86")
+    assert cells[1] == f"{large_mutants['mutants']:,}" and not large_mutants["faults"]
+    shares = large_mutants["largest share of the memory allowed"].values()
+    assert f"at most {max(shares):.1f} of the memory" in cells[2]
     reads = sum(sum(reader.values()) for reader in results("faults-readers")["outcomes"].values())
     assert row("docs/results.md", "8 readers")[1] == f"{reads:,} reads"
 
