@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import SupportsIndex, TypeAlias
+from typing import TypeAlias
 
 from drrpack.core.errors import OptionError
 from drrpack.core.progress import Notice
@@ -13,6 +13,7 @@ from drrpack.core.wording import counted, few
 from drrpack.formats.class_names import find_class
 from drrpack.formats.container import Reader
 from drrpack.formats.files.publish import remove_leftovers
+from drrpack.formats.indices import whole_number
 from drrpack.formats.originals import untrusted_paths
 from drrpack.formats.selection import how_taken, select_classes
 from drrpack.formats.sources.dataset import Named
@@ -129,9 +130,10 @@ def pictures(
 def at_least(least: int, **given: object) -> None:
     """Raise OptionError for the first argument that is no whole number of ``least`` or more."""
     for name, value in given.items():
-        if not isinstance(value, SupportsIndex) or isinstance(value, bool):
+        number = whole_number(value)
+        if number is None:
             raise OptionError(f"`{name}={value!r}`: say a whole number", option=name)
-        if value.__index__() < least:
+        if number < least:
             raise OptionError(f"`{name}={value}`: say {least} or more", option=name)
 
 
