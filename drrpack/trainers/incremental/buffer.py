@@ -11,6 +11,7 @@ from torch import Tensor
 
 from drrpack.core.errors import OptionError
 from drrpack.formats import raw
+from drrpack.trainers.incremental.context import PhaseContext
 from drrpack.trainers.incremental.method import State
 
 
@@ -67,6 +68,15 @@ class BytesPerClass:
         while (size := packed_bytes(ranked[:count])) > self.size and count > 1:
             count = max(1, min(count - 1, int(self.size * count / size)))
         return count
+
+
+def policy_of(context: PhaseContext, fixed_bytes: int) -> Policy:
+    """A number of exemplars a class, or with a budget the class's share of what ``fixed_bytes``
+    leave of it."""
+    each = context.exemplars_per_class
+    if context.budget_bytes is None:
+        return FixedPerClass(each)
+    return BytesPerClass((context.budget_bytes - fixed_bytes) / context.classes, sample=each)
 
 
 class Exemplars:

@@ -5,13 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from drrpack.trainers.incremental.buffer import (
-    BytesPerClass,
-    Exemplars,
-    FixedPerClass,
-    Policy,
-    packed_bytes,
-)
+from drrpack.trainers.incremental.buffer import Exemplars, Policy, packed_bytes, policy_of
 from drrpack.trainers.incremental.context import PhaseContext
 from drrpack.trainers.incremental.method import State
 from drrpack.trainers.incremental.methods.finetune import Finetune
@@ -71,8 +65,4 @@ class ExperienceReplay(Finetune):
         return context.raw([label])[0][torch.from_numpy(context.ranking(label))]
 
     def _policy(self, context: PhaseContext) -> Policy:
-        each = context.exemplars_per_class
-        if context.budget_bytes is None:
-            return FixedPerClass(each)
-        left = context.budget_bytes - self.network_bytes(context)
-        return BytesPerClass(left / context.classes, sample=each)
+        return policy_of(context, self.network_bytes(context))

@@ -10,13 +10,7 @@ import torch
 from torch import nn
 
 from drrpack.core.settings import skeleton
-from drrpack.trainers.incremental.buffer import (
-    BytesPerClass,
-    Exemplars,
-    FixedPerClass,
-    Policy,
-    packed_bytes,
-)
+from drrpack.trainers.incremental.buffer import Exemplars, Policy, packed_bytes, policy_of
 from drrpack.trainers.incremental.context import PhaseContext
 from drrpack.trainers.incremental.method import Method, State
 from drrpack.trainers.incremental.options import MethodOptions
@@ -126,11 +120,7 @@ class ExpandingMethod(Method):
         return {"raw_exemplars": self.exemplars.nbytes, "networks": self.network_bytes(context)}
 
     def _policy(self, context: PhaseContext) -> Policy:
-        each = context.exemplars_per_class
-        if context.budget_bytes is None:
-            return FixedPerClass(each)
-        left = context.budget_bytes - self.final_bytes(context)
-        return BytesPerClass(left / context.classes, sample=each)
+        return policy_of(context, self.final_bytes(context))
 
     def state_dict(self) -> State:
         assert self.network is not None
