@@ -104,7 +104,7 @@ def test_split() -> None:
     assert [len(group) for group in split_phases(range(100), 50, 25)] == [50] + 25 * [2]
     with pytest.raises(OptionError, match=r"leave 6, .* 4 equal phases.* `phases`: 1, 2, 3, 6"):
         split_phases(ORDER, 4, 4)
-    with pytest.raises(OptionError, match=r"phases=0"):
+    with pytest.raises(OptionError, match=r"what works as `phases`: 0"):
         split_phases(ORDER, 10, 2)
     with pytest.raises(OptionError, match="1 to 10 classes, not 11"):
         split_phases(ORDER, 11, 1)
