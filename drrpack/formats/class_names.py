@@ -5,6 +5,9 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 
+from drrpack.core.errors import OptionError
+from drrpack.core.wording import shortened
+
 
 def find_class(names: Sequence[str], wanted: str) -> int | None:
     """The number of the class called ``wanted``, else of the only one that is written in the same
@@ -26,3 +29,16 @@ def look(name: str) -> str:
 
 def _composed(name: str) -> str:
     return unicodedata.normalize("NFC", name)
+
+
+def names_of_labels(names: object, called: str) -> tuple[str, ...]:
+    """Names for the labels 0, 1, ... of what is ``called`` so; raises OptionError for no list."""
+    if isinstance(names, Sequence) and not isinstance(names, str):
+        listed = tuple(names)
+        if all(isinstance(name, str) for name in listed):
+            return listed
+    raise OptionError(
+        f"{called}: found {shortened(names)} as names of classes; expected a list with a name for "
+        "each label",
+        option="class_names",
+    )

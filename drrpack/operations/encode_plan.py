@@ -21,6 +21,7 @@ from drrpack.formats.layout import MAX_SIDE, Json
 from drrpack.formats.memory import load_codec
 from drrpack.formats.sources.reading import Reading
 from drrpack.formats.sources.source import Given, LabelledDataset, Opening, Source, open_as
+from drrpack.operations.preparing import whole
 from drrpack.trainers.fitting.loop import Budget
 from drrpack.trainers.incremental.exemplars import SELECTIONS, Selection
 
@@ -111,6 +112,7 @@ def plan_encode(options: EncodeOptions) -> EncodePlan:
 
 def _check_values(options: EncodeOptions) -> None:
     """Raise OptionError for values that are wrong whatever the files contain."""
+    whole(raw_per_class=options.raw_per_class)
     if options.raw_per_class < 0 or options.raw_select not in SELECTIONS:
         raise OptionError(
             "`raw_per_class` must be 0 or more and `raw_select` one of "
@@ -123,6 +125,7 @@ def _check_values(options: EncodeOptions) -> None:
     ):
         if value not in known:
             raise OptionError(f"`{name}={value!r}`: say one of {', '.join(known)}", option=name)
+    whole(quality=options.quality, fit_classes=options.fit_classes)
     if options.quality is not None and not 0 <= options.quality <= BEST:
         raise OptionError(f"`quality={options.quality}`: say 0 to {BEST}", option="quality")
     _check_family(options)

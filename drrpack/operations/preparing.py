@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TypeAlias
 from drrpack.core.errors import OptionError
 from drrpack.core.progress import Notice
 from drrpack.core.wording import counted, few
-from drrpack.formats.class_names import find_class
+from drrpack.formats.class_names import find_class, names_of_labels
 from drrpack.formats.container import Reader
 from drrpack.formats.files.publish import remove_leftovers
 from drrpack.formats.indices import whole_number
@@ -107,14 +108,8 @@ def trusted(reader: Reader, source: Given | None, trust: Trust) -> bool:
 
 
 def names_of(class_names: Sequence[str] | None) -> tuple[str, ...] | None:
-    """Names for the labels of a dataset; raises OptionError for a text, which is no list."""
-    if isinstance(class_names, str):
-        raise OptionError(
-            f"`class_names={class_names!r}`: found a text, expected a list with a name for each "
-            "label",
-            option="class_names",
-        )
-    return None if class_names is None else tuple(class_names)
+    """Names for the labels of a dataset; raises OptionError unless they are a list of texts."""
+    return None if class_names is None else names_of_labels(class_names, "`class_names`")
 
 
 def pictures(
@@ -124,17 +119,36 @@ def pictures(
     path = None if given is None else path_of(given)
     if given is None or path is not None or isinstance(given, str | os.PathLike):
         return path
-    return given if class_names is None else Named(given, class_names)
+    names = names_of(class_names)
+    return given if names is None else Named(given, names)
 
 
-def at_least(least: int, **given: object) -> None:
-    """Raise OptionError for the first argument that is no whole number of ``least`` or more."""
+def whole(**given: object) -> None:
+    """Raise OptionError for the first argument that is no whole number; None passes."""
     for name, value in given.items():
-        number = whole_number(value)
-        if number is None:
+        if value is not None and whole_number(value) is None:
             raise OptionError(f"`{name}={value!r}`: say a whole number", option=name)
-        if number < least:
+
+
+def at_least(least: int, **given: int | None) -> None:
+    """Raise OptionError for the first argument that is no whole number of ``least`` or more.
+
+    None stands for a default, and passes.
+    """
+    whole(**given)
+    for name, value in given.items():
+        if value is not None and value < least:
             raise OptionError(f"`{name}={value}`: say {least} or more", option=name)
+
+
+def positive(**given: float | None) -> None:
+    """Raise OptionError for the first argument that is no number above zero; None passes."""
+    for name, value in given.items():
+        if value is None:
+            continue
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or not 0 < value < math.inf:
+            raise OptionError(f"`{name}={value!r}`: say a number above zero", option=name)
 
 
 def budget(epochs: int | None, minutes: float | None, default_minutes: float) -> Budget:
@@ -143,11 +157,8 @@ def budget(epochs: int | None, minutes: float | None, default_minutes: float) ->
         raise OptionError(
             "`epochs` and `minutes` exclude each other: give one of them", option="minutes"
         )
-    if (epochs is not None and epochs < 1) or (minutes is not None and not minutes > 0):
-        raise OptionError(
-            "`epochs` and `minutes` must be above zero",
-            option="epochs" if epochs is not None else "minutes",
-        )
+    at_least(1, epochs=epochs)
+    positive(minutes=minutes)
     if epochs is not None:
         return Budget(epochs=epochs)
     return Budget(minutes=default_minutes if minutes is None else minutes)

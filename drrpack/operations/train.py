@@ -13,7 +13,15 @@ from drrpack.core.progress import Notice
 from drrpack.formats.container import Reader
 from drrpack.formats.layout import AnyPath
 from drrpack.formats.sources.source import Given
-from drrpack.operations.preparing import Trust, at_least, chosen_classes, pictures, trusted
+from drrpack.operations.preparing import (
+    Trust,
+    at_least,
+    chosen_classes,
+    pictures,
+    positive,
+    trusted,
+    whole,
+)
 from drrpack.operations.progress import Report, RunStarted, heard
 from drrpack.trainers.incremental.class_order import order_classes
 from drrpack.trainers.incremental.memory_data import MemoryData
@@ -102,7 +110,10 @@ def train(
     """
     tell, place = heard(report), choose_device(device)
     counts = list(phases) if isinstance(phases, Sequence) else [phases]
-    _check_numbers(counts, seeds=seeds, exemplars=exemplars)
+    _check_phases(counts)
+    at_least(1, seeds=seeds, exemplars=exemplars, epochs=epochs, width=width)
+    whole(base=base, seed=seed)
+    positive(budget_mb=budget_mb)
     kind = get_method(method)
     raw_test, originals = pictures(test, class_names), pictures(source, class_names)
     data = _open(memory, classes, raw_test, originals, trust, place, tell)
@@ -131,9 +142,8 @@ def train(
     return study(data, jobs, Path(out), resume=resume, before=before, report=tell)
 
 
-def _check_numbers(phases: Sequence[int], **others: int) -> None:
-    """Raise OptionError for numbers of runs, phases or exemplars that make none, or one twice."""
-    at_least(1, **others)
+def _check_phases(phases: Sequence[int]) -> None:
+    """Raise OptionError for numbers of phases that make no run, or one twice."""
     for count in phases:
         at_least(0, phases=count)
     if not phases or len(set(phases)) < len(phases):

@@ -273,10 +273,24 @@ def test_training_on_datasets_whose_labels_have_names(tmp_path: Path) -> None:
 
 
 def test_names_that_are_no_list(memory: Path, tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match=r"`class_names='ab'`: found a text, expected a list"):
+    with pytest.raises(
+        OptionError, match=r"`class_names`: found 'ab' as names of classes; expected a list"
+    ):
         drrpack.encode(dataset(0, 1), tmp_path / "m.drr", class_names="ab", device="cpu")
-    with pytest.raises(OptionError, match=r"`class_names='ab'`: found a text, expected a list"):
+    with pytest.raises(
+        OptionError, match=r"`class_names`: found 'ab' as names of classes; expected a list"
+    ):
         drrpack.append(memory, dataset(0, 1), class_names="ab", device="cpu")
+
+
+def test_a_path_is_no_test_split(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="`test='digits'`: found a path"):
+        drrpack.encode(dataset(0, 1), tmp_path / "m.drr", test="digits", device="cpu")  # type: ignore[arg-type]
+
+
+def test_an_empty_name(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="an empty name for the label 1"):
+        drrpack.encode(dataset(0, 1), tmp_path / "m.drr", class_names=["a", ""], device="cpu")
 
 
 def test_what_is_said_of_a_training_that_is_not_wanted(tmp_path: Path) -> None:

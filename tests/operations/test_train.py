@@ -116,6 +116,12 @@ def test_classes_that_are_no_list(digits_drr: Path, tmp_path: Path) -> None:
         ({"phases": [1, 1]}, "`phases=[1, 1]`: expected a number, or several that differ"),
         ({"phases": -1}, "`phases=-1`: say 0 or more"),
         ({"phases": 1.5}, "`phases=1.5`: say a whole number"),
+        ({"epochs": "1"}, "`epochs='1'`: say a whole number"),
+        ({"seed": 0.5}, "`seed=0.5`: say a whole number"),
+        ({"base": "2"}, "`base='2'`: say a whole number"),
+        ({"budget_mb": "1"}, "`budget_mb='1'`: say a number above zero"),
+        ({"class_order": 1.5}, "`class_order=1.5`: say file, a number, a JSON file"),
+        ({"class_order": [0, 1]}, "`class_order=[0, 1]`: say file, a number, a JSON file"),
     ],
 )
 def test_numbers_that_make_no_run(

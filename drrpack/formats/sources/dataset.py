@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +17,7 @@ from PIL import Image
 
 from drrpack.core.errors import OptionError, SourceError
 from drrpack.core.wording import shortened
+from drrpack.formats.class_names import names_of_labels
 from drrpack.formats.sources.arrays import ArraySplit, content_hash
 from drrpack.formats.sources.brightness import (
     NotReadable,
@@ -64,6 +64,12 @@ class Dataset:
         assert not isinstance(given, str | os.PathLike)
         called = type(given.dataset if isinstance(given, Named) else given).__name__
         read: dict[Split, _Read] = {"train": _read(given, called, how.reading)}
+        if isinstance(how.test, str | os.PathLike):
+            raise OptionError(
+                f"`test={os.fspath(how.test)!r}`: found a path, expected a dataset of (image, "
+                "label) like the source's; or give both as a folder with train/ and test/",
+                option="test",
+            )
         if how.test is not None:
             read["test"] = _read(how.test, f"{called}, its test split", how.reading)
         names = how.class_names if how.class_names is not None else getattr(given, "classes", None)
@@ -187,12 +193,7 @@ def _classes(
     kept = sorted(Counter(labels.tolist()))
     if names is None:
         return kept, tuple(str(label) for label in kept)
-    if not _are_names(names):
-        raise OptionError(
-            f"{called}: found {names!r} as names of classes; expected a list with a name for each "
-            "label",
-            option="class_names",
-        )
+    names = names_of_labels(names, called)
     if kept[-1] >= len(names):
         raise OptionError(
             f"{called}: found the label {kept[-1]} and {len(names)} names of classes; expected a "
@@ -200,14 +201,14 @@ def _classes(
             option="class_names",
         )
     chosen = tuple(unicodedata.normalize("NFC", names[label]) for label in kept)
+    if "" in chosen:
+        raise OptionError(
+            f"{called}: found an empty name for the label {kept[chosen.index('')]}; expected a "
+            "name of 1 to 255 bytes: give `class_names`",
+            option="class_names",
+        )
     refuse_twins(chosen, called)
     return kept, chosen
-
-
-def _are_names(names: object) -> TypeGuard[Sequence[str]]:
-    if isinstance(names, str) or not isinstance(names, Sequence):
-        return False
-    return all(isinstance(name, str) for name in names)
 
 
 def _one_size(parts: Sequence[_Read], called: str) -> tuple[int, int]:

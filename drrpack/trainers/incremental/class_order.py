@@ -25,6 +25,12 @@ def order_classes(names: Sequence[str], wanted: str | int | Sequence[str]) -> li
     """
     if isinstance(wanted, int):
         return _shuffled(len(names), str(wanted))
+    if not isinstance(wanted, str | Sequence) or not all(isinstance(one, str) for one in wanted):
+        raise OptionError(
+            f"`class_order={wanted!r}`: say file, a number, a JSON file with a list of all class "
+            "names, or that list",
+            option="class_order",
+        )
     if not isinstance(wanted, str):
         return _as_listed(names, wanted, "`class_order`")
     if wanted == "file":

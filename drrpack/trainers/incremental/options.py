@@ -78,6 +78,10 @@ def make_options(kind: type[AnyOptions], method: str, values: Mapping[str, objec
         OptionError: a name that there is not, or a value of another type; the message lists the
             options that there are.
     """
+    if not isinstance(values, Mapping):
+        raise OptionError(
+            f"`options={values!r}`: expected a dict of values by name, such as {{'temperature': 2}}"
+        )
     types = get_type_hints(kind)
     fields = {field.name: types[field.name] for field in dataclasses.fields(kind)}
     for name in values:

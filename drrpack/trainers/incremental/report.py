@@ -100,7 +100,7 @@ def _summary(groups: Sequence[Group], columns: Sequence[str], doubles: Sequence[
     common = {
         "classes": f"{len(first.class_order)} classes",
         "base": f"base {first.config.base}",
-        "recipe": f"recipe {first.recipe} ({first.epochs} epochs, width {first.width})",
+        "recipe": f"recipe {first.recipe} ({counted(first.epochs, 'epoch')}, width {first.width})",
         "seeds": counted(seeds, "seed"),
         "device": first.device,
     }

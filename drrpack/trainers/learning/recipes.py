@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from drrpack.core.errors import OptionError
+from drrpack.core.wording import counted
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ def recipe_changes(recipe: Recipe) -> list[str]:
         places = ", ".join(f"{milestone:g}" for milestone in recipe.milestones)
         steps = f"milestones at epochs {places} and " if places else ""
         changes.append(
-            f"{recipe.epochs} epochs instead of {published.epochs}: {steps}"
+            f"{counted(recipe.epochs, 'epoch')} instead of {published.epochs}: {steps}"
             f"{recipe.warmup_epochs:g} epochs of warm-up, scaled in proportion"
         )
     if recipe.width != published.width:

@@ -80,7 +80,8 @@ def train_network(
         compiled: run the features through torch.compile.
 
     Raises:
-        OptionError: the loss is no longer a finite number.
+        OptionError: the loss is no longer a finite number. MethodError: it is no loss, or has no
+            gradient.
     """
     network = copy.deepcopy(network).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     network.open_head(seen)
@@ -129,6 +130,11 @@ def _total(found: Tensor | Terms) -> tuple[Tensor, Terms]:
     first, *others = terms.values()
     for term in others:
         first = first + term
+    if not first.requires_grad:
+        raise MethodError(
+            "found a loss without a gradient; compute it from what the network returns, outside "
+            "torch.no_grad()"
+        )
     return first, {} if isinstance(found, Tensor) else found
 
 

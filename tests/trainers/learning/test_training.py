@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from drrpack.core.errors import MethodError
 from drrpack.trainers.learning import network as network_module
 from drrpack.trainers.learning.batches import Batch, epoch_batches, normalise
 from drrpack.trainers.learning.network import Network, new_network, snapshot
@@ -172,3 +173,12 @@ def test_a_copy_of_a_network_that_torch_compiled() -> None:
         torch.testing.assert_close(network.features(x), teacher.features(x))
         network.stem.weight.zero_()
         assert not torch.allclose(network.features(x), teacher.features(x))
+
+
+def test_a_loss_without_gradient_is_refused() -> None:
+    def loss(network: Network, batch: Batch) -> Tensor:
+        with torch.no_grad():
+            return F.cross_entropy(network(batch.images), batch.labels)
+
+    with pytest.raises(MethodError, match="a loss without a gradient"):
+        trained(small(), loss=loss)
