@@ -28,7 +28,7 @@ from drrpack.core.section import Section
 from drrpack.formats import memory, shipped
 from drrpack.formats.container import Memory, write
 from drrpack.formats.sources.source import Source
-from drrpack.operations.encode import obtain_codecs
+from drrpack.operations.encode_codecs import obtain_codecs
 from drrpack.operations.encode_plan import EncodeOptions, Fit, plan_encode
 from drrpack.operations.pictures import Pictures
 from drrpack.operations.progress import Event

@@ -18,6 +18,7 @@ from small_models import SMALL_VQVAE
 from drrpack.core.entropy.bitswap import BitSwapConfig
 from drrpack.core.families import FAMILIES, Family
 from drrpack.operations import encode as encoding
+from drrpack.operations import encode_codecs
 from drrpack.operations.encode_plan import EncodeOptions, plan_encode
 from drrpack.trainers.fitting.loop import Budget
 from drrpack.trainers.fitting.plan import FitPlan, FitSizes
@@ -59,9 +60,9 @@ def write_digits(folder: Path, train: int = TRAIN, test: int = TEST, side: int =
 
 @contextmanager
 def tiny_networks() -> Iterator[None]:
-    """Within it `drrpack.operations.encode` fits networks of this file's size."""
+    """Within it `drrpack.operations.encode_codecs` fits networks of this file's size."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(encoding, "FitPlan", TINY_PLAN)
+        patch.setattr(encode_codecs, "FitPlan", TINY_PLAN)
         for name, family in TINY_FAMILIES.items():
             patch.setitem(FAMILIES, name, family)
         patch.setattr("drrpack.core.streams.WIDTHS", TINY_WIDTHS)

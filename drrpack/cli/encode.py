@@ -31,9 +31,18 @@ def encode(
     depth: Depth = None,
     value_range: ValueRange = None,
     max_megapixels: MaxMegapixels = None,
+    class_order: Annotated[
+        str | None,
+        typer.Option(
+            help="The order to learn the classes in: a number to shuffle by, such as 1993, or a "
+            "JSON file with all names. The file records it, and train takes it over."
+        ),
+    ] = None,
     fit_classes: Annotated[
         int | None,
-        typer.Option(help="Fit on the first N classes; by default on half of the classes."),
+        typer.Option(
+            help="Fit on the first N classes of the class order; by default on half of them."
+        ),
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="Fit each network for N epochs.")] = None,
     minutes: Annotated[
@@ -138,8 +147,9 @@ def encode(
     with Bars() as bars:
         made = run(
             source, output, size=size, depth=depth, value_range=value_range,
-            max_megapixels=max_megapixels, fit_classes=fit_classes, epochs=epochs, minutes=minutes,
-            codec=codec, fit=_how_to_fit(fit, finetune, finetune_decoder), family=family,
+            max_megapixels=max_megapixels, class_order=class_order, fit_classes=fit_classes,
+            epochs=epochs, minutes=minutes, codec=codec,
+            fit=_how_to_fit(fit, finetune, finetune_decoder), family=family,
             entropy=cast("Entropy", entropy), quality=quality, raw_per_class=raw_per_class,
             raw_select=cast("Selection", raw_select), decoder_only=decoder_only, thin=thin,
             device=device, seed=seed, download=download, skip_bad=skip_bad, force=force,

@@ -50,7 +50,8 @@ def _encode_plan(plan: EncodePlan) -> None:
             "decoder": f"its decoder alone, of {origin}",
         }[options.fit]
         first = counted(plan.fit_classes, "class")
-        note(f"codec: fitted on the first {first}, {start}, {spent}")
+        of = "" if options.class_order is None else " of the class order"
+        note(f"codec: fitted on the first {first}{of}, {start}, {spent}")
         if plan.checkpoints.exists():
             note(f"checkpoints in {plan.checkpoints}: continuing from those with these settings")
     note(f"device: {options.device}")

@@ -65,8 +65,8 @@ def train(
     class_order: Annotated[
         str,
         typer.Option(
-            help="Order in which the classes arrive: file (as stored), a seed to shuffle by, or a "
-            "JSON file with a list of class names."
+            help="Order in which the classes arrive: file (as encode recorded it, or as stored), a "
+            "seed to shuffle by, or a JSON file with a list of class names."
         ),
     ] = "file",
     recipe: Annotated[

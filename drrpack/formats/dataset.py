@@ -17,6 +17,7 @@ from torch.utils.data import Dataset
 from drrpack.core.codec import Codec, Pixels
 from drrpack.core.codes import Codes
 from drrpack.core.errors import OptionError
+from drrpack.formats import metadata
 from drrpack.formats.container import Reader
 from drrpack.formats.indices import Indices, class_numbers, item_numbers, one_number
 from drrpack.formats.memory import load_codec, read_codes
@@ -54,6 +55,7 @@ class DRRDataset(Dataset[Item]):
     Attributes:
         classes: names, in the order of the labels.
         class_to_idx: the label of each name in ``classes``; read only.
+        class_order: all labels, in the order in which they are to be learned; read only.
         targets: the label of every item.
         image_size: (H, W).
         A program may change ``targets`` and ``classes``: items, arrays and copies in workers follow
@@ -122,6 +124,15 @@ class DRRDataset(Dataset[Item]):
     @classes.setter
     def classes(self, names: Sequence[str]) -> None:
         self._classes = checked_names(str(self.reader.path), names)
+
+    @property
+    def class_order(self) -> list[int]:
+        """All labels in the order in which `encode` was told that they will be learned.
+
+        Without such an order they count up from 0.
+        """
+        names = [self.reader.classes[number] for number in self._numbers]
+        return metadata.class_order(self.reader.metadata, names)
 
     @property
     def class_to_idx(self) -> dict[str, int]:

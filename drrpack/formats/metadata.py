@@ -5,7 +5,7 @@ Each function takes the metadata as parsed from JSON. A value of the wrong type 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PureWindowsPath
 from typing import TypeGuard
@@ -46,10 +46,16 @@ class SourceRecord:
 
 @dataclass(frozen=True)
 class _Fit:
-    """One fit of the codec, on the first classes of the source with this digest."""
+    """One fit of the codec, on some classes of the source with this digest: those with these
+    names, or the first ones."""
 
     source_digest: str
     classes: int
+    names: tuple[str, ...] | None = None
+
+    def of(self, classes: Sequence[str]) -> Sequence[str]:
+        """Those of the source's ``classes`` that were fitted on."""
+        return classes[: self.classes] if self.names is None else self.names
 
 
 def part(metadata: Json, name: str) -> Json:
@@ -102,11 +108,28 @@ def fitted_classes(metadata: Json) -> list[str]:
     found = dict[str, None]()
     for source in sources(metadata):
         digest = source.digests.get("train")
-        most = max((fit.classes for fit in fits if fit.source_digest == digest), default=0)
         # a file that has lost classes since (`drop`) keeps the names of those that mattered
         names = source.classes if source.fitted is None else source.fitted
-        found |= dict.fromkeys(names[:most])
+        of_source = [fit for fit in fits if fit.source_digest == digest]
+        found |= {name: None for fit in of_source for name in fit.of(names)}
     return list(found)
+
+
+def fitted_on(log: Json, digest: str, classes: Sequence[str]) -> list[int]:
+    """Numbers of the ``classes`` of the source with this digest that the last fit was made on."""
+    fits = _fits(log)[:1]
+    names = {name for fit in fits if fit.source_digest == digest for name in fit.of(classes)}
+    return [number for number, name in enumerate(classes) if name in names]
+
+
+def class_order(metadata: Json, classes: Sequence[str]) -> list[int]:
+    """Numbers of the file's classes in the order in which they are to be learned.
+
+    Classes that were added since come last; without a record the order is that of the file.
+    """
+    recorded = _names(metadata.get("class_order")) or ()
+    first = [classes.index(name) for name in dict.fromkeys(recorded) if name in classes]
+    return [*first, *(number for number in range(len(classes)) if number not in first)]
 
 
 def shared_sources(metadata: Json) -> list[Json]:
@@ -152,7 +175,7 @@ def _fits(log: Json) -> list[_Fit]:
     while log:
         digest, classes = log.get("source_digest"), log.get("classes")
         if isinstance(digest, str) and _is_whole(classes):
-            found.append(_Fit(digest, classes))
+            found.append(_Fit(digest, classes, _names(log.get("names"))))
         log = part(log, "before")
     return found
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -85,9 +85,26 @@ def merge(memories: Mapping[Path, Memory]) -> Memory:
         chunks += [replace(c, class_index=start + c.class_index) for c in memory.chunks]
         raw += [replace(r, class_index=start + r.class_index) for r in memory.raw]
         sources += _sources_of(memory, memory.classes)
-    together = {"sources": sources, **_quality([one.metadata for one in memories.values()])}
+    together = {
+        "sources": sources,
+        **_quality([one.metadata for one in memories.values()]),
+        **_class_order(memories.values()),
+    }
     kept = changed_metadata(first.metadata, **together)
     return replace(first, classes=classes, chunks=chunks, raw=raw, metadata=kept)
+
+
+def _class_order(memories: Collection[Memory]) -> Json:
+    """The classes of each file in its order; empty if no file records one."""
+    if not any("class_order" in memory.metadata for memory in memories):
+        return {}
+    return {
+        "class_order": [
+            memory.classes[number]
+            for memory in memories
+            for number in metadata.class_order(memory.metadata, memory.classes)
+        ]
+    }
 
 
 def _quality(of_files: Sequence[Json]) -> Json:

@@ -4,28 +4,22 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
-from drrpack.core.codec import Codec, lay_out, prices_of, with_quality
-from drrpack.core.codes import Codes
+from drrpack.core.codec import lay_out, with_quality
 from drrpack.core.device import choose_device
 from drrpack.core.errors import OptionError
-from drrpack.core.families import DEFAULT, FAMILIES
 from drrpack.core.progress import Step
-from drrpack.core.rdoq import BEST, DEFAULT_QUALITY
-from drrpack.core.section import Section
 from drrpack.core.settings import float_arithmetic
-from drrpack.formats import container, memory, originals, shipped
+from drrpack.formats import container, memory, metadata, originals
 from drrpack.formats.account import Stats
 from drrpack.formats.container import Memory
 from drrpack.formats.files.publish import replacing
 from drrpack.formats.layout import Json
 from drrpack.formats.sources.reading import Reading
-from drrpack.formats.sources.source import Given, LabelledDataset, Source
+from drrpack.formats.sources.source import Given, LabelledDataset
 from drrpack.operations import figures
+from drrpack.operations.encode_codecs import obtain_codecs, quality_of, smallest, stored, wanted
 from drrpack.operations.encode_plan import (
     DEFAULT_MINUTES,
     EncodeOptions,
@@ -43,13 +37,11 @@ from drrpack.operations.preparing import (
     tell_of,
     tell_of_labels,
     tidy,
+    whole,
 )
-from drrpack.operations.progress import Choice, Report, heard
+from drrpack.operations.progress import Report, heard
 from drrpack.operations.stats import stats
-from drrpack.trainers.fitting import choice as entropy_choice
-from drrpack.trainers.fitting.codec import fit_codec, fit_decoder
-from drrpack.trainers.fitting.loop import Budget, checkpoint_folder
-from drrpack.trainers.fitting.plan import FitPlan
+from drrpack.trainers.fitting.loop import Budget
 from drrpack.trainers.incremental.exemplars import Selection
 
 
@@ -61,6 +53,7 @@ def encode(
     depth: int | None = None,
     value_range: tuple[float, float] | None = None,
     max_megapixels: float | None = None,
+    class_order: str | int | Sequence[str] | None = None,
     fit_classes: int | None = None,
     epochs: int | None = None,
     minutes: float | None = None,
@@ -101,7 +94,11 @@ def encode(
         family: of the codec that is fitted from scratch: ``"small"`` (the default), meant for
             images of up to 48 pixels a side, ``"medium"`` for up to 128, or another one of
             `drrpack.core.families`.
-        fit_classes: fit on this many classes, the first ones; by default on half of the classes.
+        class_order: the order in which the classes will be learned: a seed to shuffle by, a JSON
+            file with all names, or all names; by default that of the source. The file records it,
+            and `drrpack.train` takes it over. The numbers of the classes do not change.
+        fit_classes: fit on this many classes, the first ones of the class order; by default on
+            half of the classes.
         epochs, minutes: how long to fit; ``epochs`` counts for each network, ``minutes`` for all.
         codec: the ``.drr`` file whose codec to use instead of the one that comes with drrpack.
         entropy: ``"bitswap"``, ``"context"``, or ``"auto"`` for the one that makes the smaller
@@ -127,6 +124,7 @@ def encode(
     report, output = heard(report), Path(output)
     place = choose_device(device)
     tidy(output, report)
+    whole(quality=quality, fit_classes=fit_classes, raw_per_class=raw_per_class, seed=seed)
     spent = _budget(epochs, minutes, fit, place.type)
     with replacing(output):  # before pictures are fetched and read, which may take long
         if download is not None:
@@ -134,7 +132,8 @@ def encode(
         plan = plan_encode(
             EncodeOptions(
                 source, output, place, spent, Reading(size, depth, value_range, max_megapixels),
-                skip_bad=skip_bad, force=force, fit_classes=fit_classes,
+                skip_bad=skip_bad, force=force, class_order=class_order,
+                fit_classes=fit_classes,
                 codec=None if codec is None else Path(codec), fit=fit, family=family,
                 entropy=entropy, quality=quality, seed=seed, raw_per_class=raw_per_class,
                 raw_select=raw_select, decoder_only=decoder_only, thin=thin,
@@ -172,17 +171,17 @@ def carry_out(plan: EncodePlan, report: Report | None = None) -> Path:
 def _encode(plan: EncodePlan, report: Report) -> Path:
     source, options, pictures = plan.source, plan.options, Pictures(plan.source)
     candidates, log = obtain_codecs(plan, report, pictures)
-    quality = _quality(candidates, options)
-    candidates = _wanted(with_quality(candidates, quality), options)
-    seen = _seen_classes(log, source)
+    quality = quality_of(candidates, options)
+    candidates = wanted(with_quality(candidates, quality), options)
+    seen = metadata.fitted_on(log, source.digest(), source.classes)
     rows = figures.held_out_rows(source, seen)
     encoded = encode_pictures(pictures, candidates[0], _raw_choice(plan), rows, report)
-    codec, sizes = _smallest(candidates, encoded.codes, options, report)
+    codec, sizes = smallest(candidates, encoded.codes, options, report)
     report(Step("streams", 0, len(encoded.codes)))
     codec, streams = lay_out(codec, encoded.codes)
     report(Step("figures", 0, 1))
     measured = figures.measure(source, codec, encoded.codes, seen, encoded.held_out)
-    vqvae, entropy_model = _stored(codec, options)
+    vqvae, entropy_model = stored(codec, options)
     content = Memory(
         image_size=source.image_size,
         classes=list(source.classes),
@@ -209,91 +208,15 @@ def _raw_choice(plan: EncodePlan) -> RawChoice:
     return RawChoice(options.raw_per_class, options.raw_select, options.seed, every)
 
 
-def _stored(codec: Codec, options: EncodeOptions) -> tuple[Section, Section]:
-    """The models as the file holds them."""
-    vqvae, entropy_model = memory.sections(codec)
-    if options.thin:
-        return shipped.thin(vqvae), shipped.thin(entropy_model)
-    return (memory.decoder_alone(vqvae) if options.decoder_only else vqvae), entropy_model
-
-
-def obtain_codecs(
-    plan: EncodePlan, report: Report, pictures: Pictures, *, every: bool = False
-) -> tuple[list[Codec], Json]:
-    """The codecs to choose from, all with one VQ-VAE, and how they were fitted.
-
-    A context model may choose the codes. A Bit-Swap that was fitted beside it is left out then,
-    because its file would lack the model that chooses the codes of appended images.
-    ``every`` fits Bit-Swap, too.
-    """
-    options = plan.options
-    taken, log = list(plan.taken.codecs), plan.taken.fit
-    if options.fit == "no":
-        return taken, log
-    counts = plan.source.images_per_class[: plan.fit_classes]
-    labels = np.repeat(np.arange(plan.fit_classes), counts)
-    seen = ~figures.kept_back(len(labels), plan.source, plan.fit_classes)
-    images, labels = pictures.together(plan.fit_classes)[seen], labels[seen]
-    fit_plan = FitPlan(
-        options.budget, options.device, options.seed, start=taken, checkpoints=plan.checkpoints,
-        quality=_wanted_quality(taken, options), vqvae=FAMILIES[options.family or DEFAULT].vqvae,
-    )  # fmt: skip
-    of_kind = [c for c in fit_plan.entropy if options.entropy in ("auto", c.kind)]
-    choosing = [c for c in of_kind if c.kind == "context"]
-    if choosing and fit_plan.quality < BEST and not every:
-        of_kind = choosing
-    run = fit_decoder if options.fit == "decoder" else fit_codec
-    with checkpoint_folder(plan.checkpoints):
-        fitted, networks = run(images, replace(fit_plan, entropy=of_kind), report, labels)
-    of = {"source_digest": plan.source.digest(), "classes": plan.fit_classes}
-    before = {"before": log} if log else {}
-    fitted = [replace(codec, quality=fit_plan.quality) for codec in fitted]
-    return fitted, {**of, "device": options.device.type, "networks": networks, **before}
-
-
-def _quality(codecs: Sequence[Codec], options: EncodeOptions) -> int:
-    """The quality by which codes are chosen; by default 100 if no model can choose codes."""
-    if options.quality is None and prices_of(codecs) is None:
-        return BEST
-    return _wanted_quality(codecs, options)
-
-
-def _wanted_quality(codecs: Sequence[Codec], options: EncodeOptions) -> int:
-    """The quality of the option, or else of the codec's file, or else the default."""
-    kept = [codec.quality for codec in codecs if codec.quality is not None]
-    return options.quality if options.quality is not None else [*kept, DEFAULT_QUALITY][0]
-
-
-def _wanted(codecs: list[Codec], options: EncodeOptions) -> list[Codec]:
-    return [c for c in codecs if options.entropy in ("auto", c.entropy.kind)]
-
-
-def _smallest(
-    codecs: list[Codec], codes: list[Codes], options: EncodeOptions, report: Report
-) -> tuple[Codec, dict[str, int]]:
-    """The codec that makes the smallest file, and the bytes that each of several would take."""
-    if len(codecs) == 1:
-        return codecs[0], {}
-    report(Step("entropy models", 0, len(codecs)))
-
-    def model_bytes(codec: Codec) -> int:
-        return len(_stored(codec, options)[1].data)
-
-    images = sum(len(of_class) for of_class in codes)
-    sample = entropy_choice.spread(codes)
-    codec, sizes = entropy_choice.smallest(codecs, sample, images, model_bytes)
-    report(Choice(codec.entropy.kind, sizes))
-    return codec, sizes
-
-
-def _seen_classes(log: Json, source: Source) -> int:
-    """How many of the source's classes the codec was fitted on; these are the first ones."""
-    return int(log.get("classes", 0)) if log.get("source_digest") == source.digest() else 0
-
-
 def _origin(plan: EncodePlan, log: Json) -> Json:
     """The record of the source, by which its originals and test split can be found again."""
     options = plan.options
     kept = [originals.record(plan.source)]
     raw = {"per_class": options.raw_per_class, "select": options.raw_select}
-    return {"sources": kept, "fit": log, **({"raw": raw} if options.raw_per_class else {})}
+    names = [plan.source.classes[number] for number in plan.class_order]
+    return {
+        "sources": kept,
+        "fit": log,
+        **({"raw": raw} if options.raw_per_class else {}),
+        **({} if options.class_order is None else {"class_order": names}),
+    }

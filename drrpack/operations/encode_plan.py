@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
@@ -21,8 +22,8 @@ from drrpack.formats.layout import MAX_SIDE, Json
 from drrpack.formats.memory import load_codec
 from drrpack.formats.sources.reading import Reading
 from drrpack.formats.sources.source import Given, LabelledDataset, Opening, Source, open_as
-from drrpack.operations.preparing import whole
 from drrpack.trainers.fitting.loop import Budget
+from drrpack.trainers.incremental.class_order import order_classes
 from drrpack.trainers.incremental.exemplars import SELECTIONS, Selection
 
 DEFAULT_MINUTES = {"cpu": 60.0, "cuda": 20.0}  # the file of 50,000 small images is worth it
@@ -42,6 +43,7 @@ class EncodeOptions:
     reading: Reading = field(default_factory=Reading)  # how pictures become pixels
     skip_bad: bool = False
     force: bool = False
+    class_order: str | int | Sequence[str] | None = None  # to learn in; None: that of the source
     fit_classes: int | None = None  # the first so many; default half of them, the paper's protocol
     codec: Path | None = None  # take this file's codec instead of the one that comes with drrpack
     fit: Fit = "no"  # or fit one from scratch, the one taken further, or its decoder alone
@@ -76,7 +78,13 @@ class EncodePlan:
     source: Source
     options: EncodeOptions
     taken: Taken
-    fit_classes: int  # 0 where a codec is taken over
+    class_order: tuple[int, ...]  # numbers of all classes, as they are to be learned
+    fit_classes: int  # the first so many of them; 0 where a codec is taken over
+
+    @property
+    def fitted(self) -> tuple[int, ...]:
+        """Numbers of the classes that the codec is fitted on, as they lie in the source."""
+        return tuple(sorted(self.class_order[: self.fit_classes]))
 
     @property
     def checkpoints(self) -> Path:
@@ -107,12 +115,13 @@ def plan_encode(options: EncodeOptions) -> EncodePlan:
             "size with `size`".format(source.place, *source.image_size, MAX_SIDE)
         )
     check_classes(options.output, list(source.classes))
-    return EncodePlan(source, options, taken, _fit_classes(source, options))
+    wanted = "file" if options.class_order is None else options.class_order
+    order = tuple(order_classes(source.classes, wanted))
+    return EncodePlan(source, options, taken, order, _fit_classes(source, options))
 
 
 def _check_values(options: EncodeOptions) -> None:
     """Raise OptionError for values that are wrong whatever the files contain."""
-    whole(raw_per_class=options.raw_per_class)
     if options.raw_per_class < 0 or options.raw_select not in SELECTIONS:
         raise OptionError(
             "`raw_per_class` must be 0 or more and `raw_select` one of "
@@ -125,7 +134,6 @@ def _check_values(options: EncodeOptions) -> None:
     ):
         if value not in known:
             raise OptionError(f"`{name}={value!r}`: say one of {', '.join(known)}", option=name)
-    whole(quality=options.quality, fit_classes=options.fit_classes)
     if options.quality is not None and not 0 <= options.quality <= BEST:
         raise OptionError(f"`quality={options.quality}`: say 0 to {BEST}", option="quality")
     _check_family(options)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import lzma
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,14 +22,15 @@ def measure(
     source: Source,
     codec: Codec,
     codes: Sequence[Codes],
-    fit_classes: int,
+    fitted: Collection[int],
     held_out: Sequence[Pixels],
 ) -> Json:
     """PSNR on held-out images, and the bits per code of order-0 coding and lzma.
 
-    ``held_out`` are the images of `held_out_rows`, class by class.
+    ``fitted`` are the numbers of the classes that the codec was fitted on, ``held_out`` the images
+    of `held_out_rows`, class by class.
     """
-    images, where = _measured_on(source, fit_classes, held_out)
+    images, where = _measured_on(source, fitted, held_out)
     return {**_quality(codec, images, where), "reference_bits": references(codes)}
 
 
@@ -68,29 +69,30 @@ def _quality(codec: Codec, images: Pixels, where: str) -> Json:
     return {"psnr_db": psnr_db(images, decoded), "psnr_images": len(images), "psnr_on": where}
 
 
-def held_out_rows(source: Source, fit_classes: int) -> dict[int, NDArray[np.int64]]:
+def held_out_rows(source: Source, fitted: Collection[int]) -> dict[int, NDArray[np.int64]]:
     """The training images, by class, that fitting never sees and PSNR is measured on.
 
-    They belong to classes after the first ``fit_classes``, or are a few that are kept back. There
-    are none if PSNR is measured on the test split.
+    They belong to classes that are not ``fitted``, or are a few that are kept back. There are none
+    if PSNR is measured on the test split.
     """
     counts = source.images_per_class
-    if fit_classes < len(counts):
-        each = -(-HELD_OUT // (len(counts) - fit_classes))
-        return {c: _spread(counts[c], each) for c in range(fit_classes, len(counts))}
+    unseen = [number for number in range(len(counts)) if number not in fitted]
+    if unseen:
+        each = -(-HELD_OUT // len(unseen))
+        return {c: _spread(counts[c], each) for c in unseen}
     if source.has_test:
         return {}
-    back = np.split(kept_back(sum(counts), source, fit_classes), np.cumsum(counts)[:-1])
+    back = np.split(kept_back(sum(counts), source, fitted), np.cumsum(counts)[:-1])
     return {c: np.flatnonzero(rows) for c, rows in enumerate(back)}
 
 
 def _measured_on(
-    source: Source, fit_classes: int, held_out: Sequence[Pixels]
+    source: Source, fitted: Collection[int], held_out: Sequence[Pixels]
 ) -> tuple[Pixels, str]:
     """Images that fitting never saw, and a description of them."""
     count = len(source.classes)
-    if fit_classes < count:
-        where = f"training images of {count - fit_classes} unseen classes"
+    if len(fitted) < count:
+        where = f"training images of {count - len(fitted)} unseen classes"
         return np.concatenate(held_out), where
     if source.has_test:
         each = -(-HELD_OUT // count)
@@ -100,12 +102,12 @@ def _measured_on(
     return np.concatenate(held_out), "images kept from fitting"
 
 
-def kept_back(count: int, source: Source, fit_classes: int) -> NDArray[np.bool_]:
+def kept_back(count: int, source: Source, fitted: Collection[int]) -> NDArray[np.bool_]:
     """Which of ``count`` images are kept back from fitting.
 
     A few are, if there is neither an unseen class nor a test split.
     """
-    if fit_classes < len(source.classes) or source.has_test or count < 2:
+    if len(fitted) < len(source.classes) or source.has_test or count < 2:
         return np.zeros(count, dtype=bool)
     every = max(2, round(1 / HELD_OUT_SHARE))
     back: NDArray[np.bool_] = np.arange(count) % every == every - 1

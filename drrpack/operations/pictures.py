@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,12 +23,12 @@ class Pictures:
         self.source = source
         self._kept: dict[int, Pixels] = {}
 
-    def together(self, count: int) -> Pixels:
-        """The first ``count`` classes as one array (N, H, W, 3); what is taken later are views."""
-        parts = [self.source.load(number) for number in range(count)]
+    def together(self, numbers: Sequence[int]) -> Pixels:
+        """These classes as one array (N, H, W, 3); what is taken later are views."""
+        parts = [self.source.load(number) for number in numbers]
         images = np.concatenate(parts)
         ends = np.cumsum([len(part) for part in parts])
-        self._kept = dict(enumerate(np.split(images, ends[:-1])))
+        self._kept = dict(zip(numbers, np.split(images, ends[:-1]), strict=True))
         return images
 
     def take(self, number: int) -> Pixels:

@@ -80,7 +80,8 @@ def train(
         base: number of classes in phase 0; by default half of the classes.
         classes: use only these classes: a list of names and of numbers in the file, or a
             text such as ``"cat,dog"``, ``"20"`` for the first 20, or ``"50:70"``.
-        class_order: ``"file"``, a seed to shuffle by, a JSON file with all names, or all names.
+        class_order: ``"file"`` for the order that the file records, or else that of its classes;
+            a seed to shuffle by, a JSON file with all names, or all names.
         recipe: ``"fast"``, or ``"paper"`` for 200 epochs.
         epochs, width: replace those of the recipe; 64 is the usual width of ResNet-18.
         network: ``"resnet18"``, or ``"resnet32"``, whose usual width is 16.
@@ -122,7 +123,7 @@ def train(
         options=make_options(kind.Options, kind.name, options or {}),
         base=max(1, len(data.classes) // 2) if base is None else base,
         phases=0,  # of each job its own, as the seed
-        class_order=tuple(order_classes(data.classes, class_order)),
+        class_order=_order(data, class_order),
         recipe=get_recipe(recipe, epochs, width),
         network=get_network(network),
         device=torch.device(place.type),
@@ -168,6 +169,11 @@ def _open(
         chosen = chosen_classes(reader.classes, classes, tell)
         may = trusted(reader, source, trust)
     return MemoryData(memory, numbers=chosen, test=test, source=source, trusted=may, device=device)
+
+
+def _order(data: MemoryData, wanted: str | int | Sequence[str]) -> tuple[int, ...]:
+    """The labels in the order in which they are learned."""
+    return tuple(data.class_order if wanted == "file" else order_classes(data.classes, wanted))
 
 
 def _started(jobs: Sequence[Job], job: Job, planned: PlannedRun) -> RunStarted:

@@ -28,8 +28,9 @@ def source_of(root: Path, counts: dict[str, list[int]]) -> Source:
 
 def held_out(source: Source, fit_classes: int) -> tuple[np.ndarray, str]:
     """The images that are measured on, as one pass over the training pictures collects them."""
-    rows = figures.held_out_rows(source, fit_classes)
-    return figures._measured_on(source, fit_classes, [source.load(c)[rows[c]] for c in rows])
+    fitted = range(fit_classes)
+    rows = figures.held_out_rows(source, fitted)
+    return figures._measured_on(source, fitted, [source.load(c)[rows[c]] for c in rows])
 
 
 def brightness(images: np.ndarray) -> list[int]:
@@ -68,13 +69,13 @@ def test_held_out_is_the_test_split_where_all_is_fitted_on(tmp_path: Path) -> No
     source = source_of(tmp_path, {"train": [2, 2], "test": [1, 3]})
     images, where = held_out(source, 2)
     assert brightness(images) == [4, 5, 6, 7] and where == "the test split"
-    assert figures.kept_back(4, source, 2).tolist() == 4 * [False]
+    assert figures.kept_back(4, source, {0, 1}).tolist() == 4 * [False]
 
 
 def test_a_few_are_kept_from_fitting_where_nothing_else_is_unseen(tmp_path: Path) -> None:
     source = source_of(tmp_path, {".": [60, 60]})
     every = np.concatenate([source.load(0), source.load(1)])
-    back = figures.kept_back(len(every), source, 2)
+    back = figures.kept_back(len(every), source, {0, 1})
     fitted, kept = every[~back], every[back]
     assert brightness(kept) == [49, 99] and len(fitted) == 118
     assert not set(brightness(kept)) & set(brightness(fitted))

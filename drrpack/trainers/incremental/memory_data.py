@@ -111,6 +111,11 @@ class MemoryData:
         return metadata.fitted_classes(self._reader.metadata)
 
     @property
+    def class_order(self) -> list[int]:
+        """Labels of the classes in the order that the file records, or else as they lie in it."""
+        return metadata.class_order(self._reader.metadata, self.classes)
+
+    @property
     def has_raw(self) -> bool:
         """Whether the raw training images are at hand, as the upper bound needs them."""
         try:

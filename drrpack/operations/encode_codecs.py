@@ -1,0 +1,106 @@
+"""The codec of ``encode``: fitted or taken, at some quality, and the one that makes the smallest
+file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from drrpack.core.codec import Codec, prices_of
+from drrpack.core.codes import Codes
+from drrpack.core.families import DEFAULT, FAMILIES
+from drrpack.core.progress import Step
+from drrpack.core.rdoq import BEST, DEFAULT_QUALITY
+from drrpack.core.section import Section
+from drrpack.formats import memory, shipped
+from drrpack.formats.layout import Json
+from drrpack.operations import figures
+from drrpack.operations.encode_plan import EncodeOptions, EncodePlan
+from drrpack.operations.pictures import Pictures
+from drrpack.operations.progress import Choice, Report
+from drrpack.trainers.fitting import choice as entropy_choice
+from drrpack.trainers.fitting.codec import fit_codec, fit_decoder
+from drrpack.trainers.fitting.loop import checkpoint_folder
+from drrpack.trainers.fitting.plan import FitPlan
+
+
+def obtain_codecs(
+    plan: EncodePlan, report: Report, pictures: Pictures, *, every: bool = False
+) -> tuple[list[Codec], Json]:
+    """The codecs to choose from, all with one VQ-VAE, and how they were fitted.
+
+    A context model may choose the codes. A Bit-Swap that was fitted beside it is left out then,
+    because its file would lack the model that chooses the codes of appended images.
+    ``every`` fits Bit-Swap, too.
+    """
+    options = plan.options
+    taken, log = list(plan.taken.codecs), plan.taken.fit
+    if options.fit == "no":
+        return taken, log
+    counts = [plan.source.images_per_class[number] for number in plan.fitted]
+    labels = np.repeat(np.arange(plan.fit_classes), counts)
+    seen = ~figures.kept_back(len(labels), plan.source, plan.fitted)
+    images, labels = pictures.together(plan.fitted)[seen], labels[seen]
+    fit_plan = FitPlan(
+        options.budget, options.device, options.seed, start=taken, checkpoints=plan.checkpoints,
+        quality=_fitted_quality(taken, options), vqvae=FAMILIES[options.family or DEFAULT].vqvae,
+    )  # fmt: skip
+    of_kind = [c for c in fit_plan.entropy if options.entropy in ("auto", c.kind)]
+    choosing = [c for c in of_kind if c.kind == "context"]
+    if choosing and fit_plan.quality < BEST and not every:
+        of_kind = choosing
+    run = fit_decoder if options.fit == "decoder" else fit_codec
+    with checkpoint_folder(plan.checkpoints):
+        fitted, networks = run(images, replace(fit_plan, entropy=of_kind), report, labels)
+    of: Json = {"source_digest": plan.source.digest(), "classes": plan.fit_classes}
+    if options.class_order is not None:  # else they are the first ones
+        of["names"] = [plan.source.classes[number] for number in plan.fitted]
+    before = {"before": log} if log else {}
+    fitted = [replace(codec, quality=fit_plan.quality) for codec in fitted]
+    return fitted, {**of, "device": options.device.type, "networks": networks, **before}
+
+
+def quality_of(codecs: Sequence[Codec], options: EncodeOptions) -> int:
+    """The quality by which codes are chosen; by default 100 if no model can choose codes."""
+    if options.quality is None and prices_of(codecs) is None:
+        return BEST
+    return _fitted_quality(codecs, options)
+
+
+def _fitted_quality(codecs: Sequence[Codec], options: EncodeOptions) -> int:
+    """The quality of the option, or else of the codec's file, or else the default."""
+    kept = [codec.quality for codec in codecs if codec.quality is not None]
+    return options.quality if options.quality is not None else [*kept, DEFAULT_QUALITY][0]
+
+
+def wanted(codecs: list[Codec], options: EncodeOptions) -> list[Codec]:
+    """Those whose entropy model is of the kind that the options ask for."""
+    return [c for c in codecs if options.entropy in ("auto", c.entropy.kind)]
+
+
+def smallest(
+    codecs: list[Codec], codes: list[Codes], options: EncodeOptions, report: Report
+) -> tuple[Codec, dict[str, int]]:
+    """The codec that makes the smallest file, and the bytes that each of several would take."""
+    if len(codecs) == 1:
+        return codecs[0], {}
+    report(Step("entropy models", 0, len(codecs)))
+
+    def model_bytes(codec: Codec) -> int:
+        return len(stored(codec, options)[1].data)
+
+    images = sum(len(of_class) for of_class in codes)
+    sample = entropy_choice.spread(codes)
+    codec, sizes = entropy_choice.smallest(codecs, sample, images, model_bytes)
+    report(Choice(codec.entropy.kind, sizes))
+    return codec, sizes
+
+
+def stored(codec: Codec, options: EncodeOptions) -> tuple[Section, Section]:
+    """The models as the file holds them."""
+    vqvae, entropy_model = memory.sections(codec)
+    if options.thin:
+        return shipped.thin(vqvae), shipped.thin(entropy_model)
+    return (memory.decoder_alone(vqvae) if options.decoder_only else vqvae), entropy_model
