@@ -75,6 +75,13 @@ def encode(
             "medium, for up to 128: larger patches, a quarter of the codes. Default: small."
         ),
     ] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            help="What --fit makes, and how: drrpack, or paper for the networks, losses and "
+            "learning rates of the DRR paper (with --epochs 1400 for its length). Default: drrpack."
+        ),
+    ] = None,
     entropy: Annotated[
         str,
         typer.Option(
@@ -149,7 +156,7 @@ def encode(
             source, output, size=size, depth=depth, value_range=value_range,
             max_megapixels=max_megapixels, class_order=class_order, fit_classes=fit_classes,
             epochs=epochs, minutes=minutes, codec=codec,
-            fit=_how_to_fit(fit, finetune, finetune_decoder), family=family,
+            fit=_how_to_fit(fit, finetune, finetune_decoder), family=family, preset=preset,
             entropy=cast("Entropy", entropy), quality=quality, raw_per_class=raw_per_class,
             raw_select=cast("Selection", raw_select), decoder_only=decoder_only, thin=thin,
             device=device, seed=seed, download=download, skip_bad=skip_bad, force=force,

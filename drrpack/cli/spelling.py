@@ -12,9 +12,9 @@ OPTIONS = frozenset((
     "compiled", "decoder_only", "depth", "device", "download", "entropy", "epochs", "exemplars",
     "extend", "family", "finetune", "finetune_decoder", "fit", "fit_classes", "force", "format",
     "full", "keep_entropy_model", "max_megapixels", "memory", "method", "minutes", "network",
-    "options", "out", "output", "phases", "quality", "quick", "raw_per_class", "raw_select",
-    "recipe", "resume", "rows", "sample", "seed", "seeds", "size", "skip_bad", "source", "test",
-    "test_view", "thin", "train", "train_at", "value_range", "width", "work",
+    "options", "out", "output", "phases", "preset", "quality", "quick", "raw_per_class",
+    "raw_select", "recipe", "resume", "rows", "sample", "seed", "seeds", "size", "skip_bad",
+    "source", "test", "test_view", "thin", "train", "train_at", "value_range", "width", "work",
 ))  # fmt: skip
 _SPELLED_OTHERWISE = {
     "value_range": "--range",

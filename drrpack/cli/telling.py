@@ -44,8 +44,9 @@ def _encode_plan(plan: EncodePlan) -> None:
             if budget.epochs is not None
             else f"{budget.minutes:g} minutes in total (change with --minutes or --epochs)"
         )
+        by = "" if options.preset is None else f" by the preset {options.preset}"
         start = {
-            "scratch": "from scratch",
+            "scratch": f"from scratch{by}",
             "finetune": f"further, from {origin}",
             "decoder": f"its decoder alone, of {origin}",
         }[options.fit]

@@ -60,6 +60,7 @@ def encode(
     codec: Pathlike | None = None,
     fit: Fit = "no",
     family: str | None = None,
+    preset: str | None = None,
     entropy: Entropy = "auto",
     quality: int | None = None,
     raw_per_class: int = 0,
@@ -97,6 +98,8 @@ def encode(
         class_order: the order in which the classes will be learned: a seed to shuffle by, a JSON
             file with all names, or all names; by default that of the source. The file records it,
             and `drrpack.train` takes it over. The numbers of the classes do not change.
+        preset: which networks a fit from scratch makes, and how: ``"drrpack"`` (the default), or
+            ``"paper"`` for those of the DRR paper; see `drrpack.trainers.fitting.presets`.
         fit_classes: fit on this many classes, the first ones of the class order; by default on
             half of the classes.
         epochs, minutes: how long to fit; ``epochs`` counts for each network, ``minutes`` for all.
@@ -135,9 +138,9 @@ def encode(
                 skip_bad=skip_bad, force=force, class_order=class_order,
                 fit_classes=fit_classes,
                 codec=None if codec is None else Path(codec), fit=fit, family=family,
-                entropy=entropy, quality=quality, seed=seed, raw_per_class=raw_per_class,
-                raw_select=raw_select, decoder_only=decoder_only, thin=thin,
-                class_names=names_of(class_names), test=test,
+                preset=preset, entropy=entropy, quality=quality, seed=seed,
+                raw_per_class=raw_per_class, raw_select=raw_select,
+                decoder_only=decoder_only, thin=thin, class_names=names_of(class_names), test=test,
             )
         )  # fmt: skip
         report(plan)

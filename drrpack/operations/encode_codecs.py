@@ -24,6 +24,7 @@ from drrpack.trainers.fitting import choice as entropy_choice
 from drrpack.trainers.fitting.codec import fit_codec, fit_decoder
 from drrpack.trainers.fitting.loop import checkpoint_folder
 from drrpack.trainers.fitting.plan import FitPlan
+from drrpack.trainers.fitting.presets import PRESETS
 
 
 def obtain_codecs(
@@ -47,6 +48,7 @@ def obtain_codecs(
         options.budget, options.device, options.seed, start=taken, checkpoints=plan.checkpoints,
         quality=_fitted_quality(taken, options), vqvae=FAMILIES[options.family or DEFAULT].vqvae,
     )  # fmt: skip
+    fit_plan = fit_plan if options.preset is None else fit_plan.by(PRESETS[options.preset])
     of_kind = [c for c in fit_plan.entropy if options.entropy in ("auto", c.kind)]
     choosing = [c for c in of_kind if c.kind == "context"]
     if choosing and fit_plan.quality < BEST and not every:
@@ -57,6 +59,8 @@ def obtain_codecs(
     of: Json = {"source_digest": plan.source.digest(), "classes": plan.fit_classes}
     if options.class_order is not None:  # else they are the first ones
         of["names"] = [plan.source.classes[number] for number in plan.fitted]
+    if options.preset is not None:
+        of["preset"] = options.preset
     before = {"before": log} if log else {}
     fitted = [replace(codec, quality=fit_plan.quality) for codec in fitted]
     return fitted, {**of, "device": options.device.type, "networks": networks, **before}

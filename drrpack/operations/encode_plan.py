@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
@@ -11,7 +11,7 @@ import torch
 
 from drrpack.core.codec import Codec
 from drrpack.core.errors import OptionError, SourceError
-from drrpack.core.families import FAMILIES
+from drrpack.core.families import DEFAULT, FAMILIES
 from drrpack.core.rdoq import BEST
 from drrpack.formats import container, metadata, shipped
 from drrpack.formats.account import entropy_model
@@ -23,6 +23,7 @@ from drrpack.formats.memory import load_codec
 from drrpack.formats.sources.reading import Reading
 from drrpack.formats.sources.source import Given, LabelledDataset, Opening, Source, open_as
 from drrpack.trainers.fitting.loop import Budget
+from drrpack.trainers.fitting.presets import OWN, PRESETS
 from drrpack.trainers.incremental.class_order import order_classes
 from drrpack.trainers.incremental.exemplars import SELECTIONS, Selection
 
@@ -48,6 +49,7 @@ class EncodeOptions:
     codec: Path | None = None  # take this file's codec instead of the one that comes with drrpack
     fit: Fit = "no"  # or fit one from scratch, the one taken further, or its decoder alone
     family: str | None = None  # that is fitted from scratch; None: the default
+    preset: str | None = None  # the networks of a fit from scratch, and its way; None: drrpack's
     entropy: Entropy = "auto"
     quality: int | None = None  # 0 to 100; None: that of ``codec``, or 75 where codes can be chosen
     seed: int = 0
@@ -136,21 +138,24 @@ def _check_values(options: EncodeOptions) -> None:
             raise OptionError(f"`{name}={value!r}`: say one of {', '.join(known)}", option=name)
     if options.quality is not None and not 0 <= options.quality <= BEST:
         raise OptionError(f"`quality={options.quality}`: say 0 to {BEST}", option="quality")
-    _check_family(options)
+    _check_known("family", options.family, FAMILIES, options)
+    _check_known("preset", options.preset, PRESETS, options)
     _check_together(options)
 
 
-def _check_family(options: EncodeOptions) -> None:
-    if options.family is None:
+def _check_known(
+    name: str, value: str | None, known: Collection[str], options: EncodeOptions
+) -> None:
+    """Raise OptionError for an unknown name, or one without a fit from scratch."""
+    if value is None:
         return
-    if options.family not in FAMILIES:
-        known = ", ".join(FAMILIES)
-        raise OptionError(f"`family={options.family!r}`: say one of {known}", option="family")
+    if value not in known:
+        raise OptionError(f"`{name}={value!r}`: say one of {', '.join(known)}", option=name)
     if options.fit != "scratch":
         raise OptionError(
-            "`family` has no meaning unless a codec is fitted from scratch, as one that is taken "
-            "is of a family already; say `fit='scratch'`, or leave it out",
-            option="family",
+            f"`{name}` has no meaning unless a codec is fitted from scratch, as one that is taken "
+            f"has its networks already; say `fit='scratch'`, or leave it out",
+            option=name,
         )
 
 
@@ -166,6 +171,13 @@ def _check_together(options: EncodeOptions) -> None:
             "`thin` leaves out a codec that comes with drrpack, and one that is fitted does not "
             "come with it; give one of the two options",
             option="thin",
+        )
+    preset = PRESETS[options.preset] if options.preset is not None else OWN
+    if preset.vqvae is not None and options.family not in (None, DEFAULT):
+        raise OptionError(
+            f"`preset={preset.name!r}` has a VQ-VAE of its own, of the family {DEFAULT}; leave "
+            "`family` out",
+            option="family",
         )
     if options.fit == "scratch" and options.codec is not None:
         raise OptionError(
@@ -198,10 +210,12 @@ def _check_entropy(options: EncodeOptions, taken: Taken) -> None:
     wanted, quality, kinds = options.entropy, options.quality, list(taken.kinds)
     if options.fit in ("scratch", "finetune"):
         kinds = ["context", "bitswap"] if wanted == "auto" else [wanted]
+    if options.preset is not None:
+        kinds = [config.kind for config in PRESETS[options.preset].entropy]
     if wanted not in ("auto", *kinds):
         raise OptionError(
-            f"`entropy={wanted!r}`: {options.codec} holds {' and '.join(kinds)}; "
-            "leave the option out, or fit that model with `fit='finetune'`",
+            f"`entropy={wanted!r}`: {_place(options)} has {' and '.join(kinds)} alone; leave the "
+            "option out, or fit that model with `fit='finetune'`",
             option="entropy",
         )
     if quality is not None and quality < BEST and "context" not in kinds:
@@ -210,6 +224,13 @@ def _check_entropy(options: EncodeOptions, taken: Taken) -> None:
             "has none; leave the option out, or fit one with `fit='finetune'`",
             option="quality",
         )
+
+
+def _place(options: EncodeOptions) -> str:
+    """Where the codec comes from, as messages name it."""
+    if options.preset is not None:
+        return f"`preset={options.preset!r}`"
+    return str(options.codec or "the codec that comes with drrpack")
 
 
 def _fit_classes(source: Source, options: EncodeOptions) -> int:

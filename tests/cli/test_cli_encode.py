@@ -220,7 +220,7 @@ def test_the_output_is_a_folder(drrpack: Command, source: Path, place: Path) -> 
     ("options", "naming"),
     [
         (["--fit", "--epochs", "1", "--minutes", "1"], ["--epochs", "--minutes", "exclude"]),
-        (["--fit", "--epochs", "0"], ["--epochs", "above zero"]),
+        (["--fit", "--epochs", "0"], ["--epochs 0", "say 1 or more"]),
         (["--fit", "--minutes", "0"], ["--minutes", "above zero"]),
         (["--finetune", "--minutes", "nan"], ["--minutes", "above zero"]),
         (["--minutes", "5"], ["--minutes", "see --fit"]),

@@ -87,7 +87,7 @@ def _fit_features(
     """What a classifier looks at; nothing where there is nothing to tell apart."""
     if plan.checkpoints is not None:
         plan.checkpoints.mkdir(parents=True, exist_ok=True)
-    if labels is None or len(np.unique(labels)) < 2:
+    if not plan.preset.perceptual or labels is None or len(np.unique(labels)) < 2:
         return None, {}
     with seeded(plan.seed):
         task = FeatureFit(
@@ -110,7 +110,7 @@ def _fit_vqvae(
 ) -> tuple[VQVAE, dict[str, float]]:
     with seeded(plan.seed):
         network = _continued(plan) if plan.start else VQVAE(plan.vqvae)
-    task = VQVAEFit(network, plan.device, features, fitted=bool(plan.start))
+    task = VQVAEFit(network, plan.device, features, bool(plan.start), plan.preset)
     log = fit(
         task, torch.from_numpy(images), plan.budget.share(VQVAE_SHARE),
         batch_size=min(plan.sizes.vqvae_batch, len(images)), seed=plan.seed,

@@ -21,7 +21,7 @@ from drrpack.core.frequencies import frequency_tables
 from drrpack.core.rdoq import BEST, thrift
 from drrpack.core.settings import float_arithmetic, seeded
 from drrpack.core.vqvae import VQVAE, Choose, grid_shapes
-from drrpack.trainers.fitting.level import PEAK_LEARNING_RATE, TUNING_RATE, LevelFit
+from drrpack.trainers.fitting.level import TUNING_RATE, LevelFit
 from drrpack.trainers.fitting.loop import Report, fit
 from drrpack.trainers.fitting.narrow import narrow_entropy
 from drrpack.trainers.fitting.plan import FitPlan, Log
@@ -32,7 +32,6 @@ FIRST_SHARE = 0.2  # the first model, on the nearest codes
 THRIFTY_SHARE = 0.15  # the same on the codes that are chosen by it
 NEXT_SHARE = 0.1  # a model that begins with what the first has learned
 LEVEL_SHARES = {"top": 0.45, "bottom": 0.55}  # of an entropy model
-VIEWS = 2  # of each image, beside itself, that the entropy models see
 
 
 @dataclass(frozen=True)
@@ -111,14 +110,17 @@ def _model(network: PhasedNetwork, codes: Codes) -> EntropyModel:
 def _codes(
     vqvae: VQVAE, images: Pixels, plan: FitPlan, choose: Choose | None
 ) -> tuple[Codes, NDArray[np.int64]]:
-    """The codes of the images; and (M, 5 T) those and others of the images flipped and shifted: as
-    real as their own, and a model that sees more of them knows those of other images better."""
+    """The codes of the images; and (M, 5 T) those and the codes of the preset's views.
+
+    Views are the images flipped and shifted. Their codes are as real, and a model that sees more of
+    them knows those of other images better.
+    """
     seen = encode_images(vqvae, images, None, choose)
     generator = torch.Generator().manual_seed(plan.seed)
     # shifted by at most half of what a top code stands for
     pad = min(vqvae.config.stride, *(side - 1 for side in images.shape[1:3]))
     views = [seen]
-    for _ in range(VIEWS):
+    for _ in range(plan.preset.views):
         drawn = augment.draw(len(images), pad, generator)
         shifted = augment.flip_and_shift(torch.from_numpy(images), drawn, pad)
         views.append(encode_images(vqvae, shifted.numpy(), None, choose))
@@ -142,7 +144,7 @@ def _begin(
         (_frequency(seen.top, config), _frequency(seen.bottom, config)),
     )
     begun = any(network.start_likelihood_from(other) for other in known)
-    return network, TUNING_RATE if begun else PEAK_LEARNING_RATE
+    return network, TUNING_RATE if begun else plan.preset.entropy_rate
 
 
 def _fit_levels(
@@ -158,7 +160,10 @@ def _fit_levels(
     """Fit one level after the other for a share of a budget in minutes; freeze both."""
     log = Log()
     for level in LEVELS:
-        task = LevelFit(f"{name} {level}", network.levels[level], top_shape, plan.device, rate)
+        task = LevelFit(
+            f"{name} {level}", network.levels[level], top_shape, plan.device, rate,
+            plan.preset.constant,
+        )  # fmt: skip
         log[f"{name}_{level}"] = fit(
             task, torch.from_numpy(data), plan.budget.share(share * LEVEL_SHARES[level]),
             batch_size=min(plan.sizes.entropy_batch, len(data)), seed=plan.seed,

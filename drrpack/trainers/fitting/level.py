@@ -11,7 +11,6 @@ from torch import Tensor
 from drrpack.core.entropy.phased import LevelNetwork
 from drrpack.trainers.fitting.loop import NetworkTask
 
-PEAK_LEARNING_RATE = 3e-3
 TUNING_RATE = 1e-3  # of a model that is fitted already
 CLIP = 200.0  # the norm of the gradients
 
@@ -28,10 +27,13 @@ class LevelFit(NetworkTask):
         network: LevelNetwork,
         top_shape: tuple[int, int],
         device: torch.device,
-        peak: float = PEAK_LEARNING_RATE,
+        peak: float,
+        constant: bool = False,
     ) -> None:
         self.network = network.to(device).train()
-        super().__init__(self.network, torch.optim.Adam(network.parameters(), lr=peak), peak)
+        super().__init__(
+            self.network, torch.optim.Adam(network.parameters(), lr=peak), peak, constant
+        )
         self.stage, self.top_shape, self.device = stage, top_shape, device
 
     def step(self, batch: Tensor, fraction: float, generator: torch.Generator) -> dict[str, float]:

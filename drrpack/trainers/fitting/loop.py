@@ -72,16 +72,25 @@ class NetworkTask:
     Args:
         fitted: the part of the network whose weights change; a checkpoint keeps it.
         peak: the learning rate that `learning_rate` rises to.
+        constant: the learning rate is always the peak, and gradients are not clipped.
     """
 
     kept_as = "network"  # what a checkpoint calls the network
 
-    def __init__(self, fitted: nn.Module, optimiser: torch.optim.Optimizer, peak: float) -> None:
+    def __init__(
+        self,
+        fitted: nn.Module,
+        optimiser: torch.optim.Optimizer,
+        peak: float,
+        constant: bool = False,
+    ) -> None:
         self.fitted, self.optimiser, self.peak, self.steps = fitted, optimiser, peak, 0
+        self.constant = constant
 
     def set_learning_rate(self, fraction: float) -> None:
+        rate = self.peak if self.constant else learning_rate(self.peak, fraction, self.steps)
         for group in self.optimiser.param_groups:
-            group["lr"] = learning_rate(self.peak, fraction, self.steps)
+            group["lr"] = rate
 
     def descend(self, loss: Tensor, clip: float | None = None) -> None:
         """One step of the optimiser, the norm of all gradients at most ``clip``."""
@@ -95,7 +104,7 @@ class NetworkTask:
 
     def advance(self, clip: float | None = None) -> None:
         """The step along these gradients."""
-        if clip is not None:
+        if clip is not None and not self.constant:
             nn.utils.clip_grad_norm_(self.fitted.parameters(), clip)
         self.optimiser.step()
         self.steps += 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -12,21 +12,12 @@ import torch
 from numpy.typing import NDArray
 
 from drrpack.core.codec import Codec
-from drrpack.core.entropy.bitswap import BitSwapConfig
-from drrpack.core.entropy.context import ContextConfig
 from drrpack.core.entropy.phased import PhasedConfig
 from drrpack.core.families import DEFAULT, FAMILIES
 from drrpack.core.rdoq import DEFAULT_QUALITY
 from drrpack.core.vqvae import VQVAEConfig
 from drrpack.trainers.fitting.loop import Budget
-
-# Smaller than the paper's: what is finer or wider saves less than it takes (docs/rate.md).
-EMBEDDING = 16
-WEIGHT_BITS = 5
-ENTROPY_MODELS: tuple[PhasedConfig, ...] = (
-    ContextConfig(embedding=EMBEDDING, weight_bits=WEIGHT_BITS),
-    BitSwapConfig(embedding=EMBEDDING, weight_bits=WEIGHT_BITS),
-)
+from drrpack.trainers.fitting.presets import OWN, Preset
 
 Log = dict[str, dict[str, float]]
 
@@ -49,21 +40,28 @@ class FitPlan:
     device: torch.device
     seed: int = 0
     vqvae: VQVAEConfig = FAMILIES[DEFAULT].vqvae
-    entropy: Sequence[PhasedConfig] = ENTROPY_MODELS
+    entropy: Sequence[PhasedConfig] = OWN.entropy
+    preset: Preset = OWN  # how to fit these networks
     quality: int = DEFAULT_QUALITY  # that codes are chosen with, where there is a context model
     start: Sequence[Codec] = ()  # of one VQ-VAE; the fit goes on from there
     checkpoints: Path | None = None  # a folder; without one a fit can't go on after a break
     sizes: FitSizes = FitSizes()
+
+    def by(self, preset: Preset) -> FitPlan:
+        """The same for the networks of a preset, which are fitted its way."""
+        vqvae = self.vqvae if preset.vqvae is None else preset.vqvae
+        return replace(self, preset=preset, vqvae=vqvae, entropy=preset.entropy)
 
     def checkpoint(self, name: str) -> Path | None:
         """The file of that name among the checkpoints."""
         return None if self.checkpoints is None else self.checkpoints / name
 
     def fingerprint(self, config: object, data: NDArray[np.generic]) -> str:
-        """What a checkpoint belongs to: these data, this network, this seed and what the fit began
-        with; not the budget."""
+        """What a checkpoint belongs to: these data, this network, this seed, the preset and what
+        the fit began with; not the budget."""
         arrays = [data[:: max(1, len(data) // 1000)]]
         arrays += [codec.vqvae.bottom.codebook.cpu().numpy() for codec in self.start]
         digests = [sha256(np.ascontiguousarray(array).tobytes()).hexdigest() for array in arrays]
-        parts = (repr(config), str(self.seed), str(data.shape), *digests)
+        parts = [repr(config), str(self.seed), str(data.shape), *digests]
+        parts += [] if self.preset == OWN else [repr(self.preset)]
         return sha256("\n".join(parts).encode()).hexdigest()

@@ -14,8 +14,8 @@ from drrpack.core.quantiser import Quantiser
 from drrpack.core.vqvae import VQVAE, freeze, grid_bits, pad, perplexity, rounded, to_float
 from drrpack.trainers.fitting.features import Features
 from drrpack.trainers.fitting.loop import NetworkTask, State
+from drrpack.trainers.fitting.presets import OWN, Preset
 
-PEAK_LEARNING_RATE = 8e-4  # the paper's constant 3e-4 is for 1400 epochs; a budget wants a schedule
 TUNING_RATE = 3e-4  # of a network that is fitted already
 # The fit starts with a plain autoencoder, so that k-means sees meaningful vectors: for this many
 # steps or this share of the budget, whichever ends sooner.
@@ -42,12 +42,17 @@ class VQVAEFit(NetworkTask):
         device: torch.device,
         features: Features | None = None,
         fitted: bool = False,
+        preset: Preset = OWN,
     ) -> None:
         self.network = network.to(device).to(memory_format=torch.channels_last).train()
         self.network.requires_grad_(True)
-        self.device, self.features = device, features
-        peak = TUNING_RATE if fitted else PEAK_LEARNING_RATE
-        super().__init__(self.network, torch.optim.Adam(network.parameters(), lr=peak), peak)
+        self.device, self.features, self.preset = device, features, preset
+        codebooks = [] if preset.averages else [q.codebook for q in (network.top, network.bottom)]
+        for codebook in codebooks:
+            codebook.requires_grad_(True)
+        peak = TUNING_RATE if fitted else preset.vqvae_rate
+        adam = torch.optim.Adam([*network.parameters(), *codebooks], lr=peak)
+        super().__init__(self.network, adam, peak, preset.constant)
         self.grid_from = 0.0 if fitted else GRID_FROM
         self.features_from = 0.0 if fitted else FEATURES_FROM
         self.quantised = fitted
@@ -56,14 +61,15 @@ class VQVAEFit(NetworkTask):
     def step(self, batch: Tensor, fraction: float, generator: torch.Generator) -> dict[str, float]:
         self.set_learning_rate(fraction)
         stride = self.network.config.stride
-        images = _flip(pad(to_float(batch.to(self.device)), stride), generator)
+        images = pad(to_float(batch.to(self.device)), stride)
+        images = _flip(images, generator) if self.preset.mirrored else images
         images = images.contiguous(memory_format=torch.channels_last)
         if not self.quantised and self._seen and _continuous_is_over(self.steps, fraction):
             self._initialise_codebooks(generator)
         with on_grid(self.network) if fraction >= self.grid_from else nullcontext():
-            output, commitment, codes = self._forward(images, generator)
+            output, pulls, codes = self._forward(images, generator)
             error = F.mse_loss(output, images)
-            loss = error + self.network.config.commitment * commitment
+            loss = error + pulls
             if self.features is not None and fraction >= self.features_from:
                 loss = loss + FEATURES_WEIGHT * self.features.distance(output, images)
             self.backward(loss)
@@ -74,6 +80,8 @@ class VQVAEFit(NetworkTask):
         """The fitted network; one so short that it was never quantised gets its codebooks now."""
         if not self.quantised:
             self._initialise_codebooks(torch.Generator().manual_seed(0))
+        for quantiser in (self.network.top, self.network.bottom):
+            quantiser.codebook.requires_grad_(False)
         return freeze(self.network)
 
     def _forward(
@@ -87,10 +95,24 @@ class VQVAEFit(NetworkTask):
             self._seen.append((_vectors(z_top).detach(), _vectors(z_bottom).detach()))
             del self._seen[:-CODEBOOK_BATCHES]
             return net.reconstruct(z_top, z_bottom), images.new_zeros(()), []
-        q_top, top, pull_top = _straight_through(net.top, z_top, generator)
+        q_top, top, pull_top = self._straight_through(net.top, z_top, generator)
         z_bottom = net.bottom_features(features, q_top)
-        q_bottom, bottom, pull_bottom = _straight_through(net.bottom, z_bottom, generator)
+        q_bottom, bottom, pull_bottom = self._straight_through(net.bottom, z_bottom, generator)
         return net.reconstruct(q_top, q_bottom), pull_top + pull_bottom, [top, bottom]
+
+    def _straight_through(
+        self, quantiser: Quantiser, z: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Quantised features with the gradient of ``z``, their codes, and the loss of equation 4;
+        with that of equation 3 where the codebook follows it, and not moving averages."""
+        codes = quantiser.quantise(z)
+        quantised = quantiser.embed(codes)
+        pull = self.network.config.commitment * F.mse_loss(z, quantised.detach())
+        if self.preset.averages:
+            quantiser.update(_vectors(z.detach()), codes.flatten(), generator)
+        else:
+            pull = pull + F.mse_loss(quantised, z.detach())
+        return z + (quantised - z).detach(), codes, pull
 
     def _initialise_codebooks(self, generator: torch.Generator) -> None:
         top = torch.cat([t for t, _ in self._seen])
@@ -136,17 +158,6 @@ def on_grid(network: VQVAE) -> Iterator[None]:
 
 def _continuous_is_over(steps: int, fraction: float) -> bool:
     return steps >= CONTINUOUS_STEPS or fraction >= CONTINUOUS_SHARE
-
-
-def _straight_through(
-    quantiser: Quantiser, z: Tensor, generator: torch.Generator
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Quantised features with the gradient of ``z``, their codes, and the loss of equation 4."""
-    codes = quantiser.quantise(z)
-    quantised = quantiser.embed(codes)
-    pull = F.mse_loss(z, quantised)
-    quantiser.update(_vectors(z.detach()), codes.flatten(), generator)
-    return z + (quantised - z).detach(), codes, pull
 
 
 def _vectors(z: Tensor) -> Tensor:
