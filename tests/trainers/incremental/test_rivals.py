@@ -16,6 +16,13 @@ from torch.nn import functional as F
 from drrpack.core.errors import OptionError
 from drrpack.trainers.incremental.methods import PhaseContext, get_method
 from drrpack.trainers.incremental.methods.expanding import ExpandingMethod
+from drrpack.trainers.incremental.methods.foster import (
+    FOSTER,
+    Boosted,
+    FOSTEROptions,
+    balanced_distillation,
+    class_weights,
+)
 from drrpack.trainers.incremental.methods.icarl import ICaRL, binary_loss
 from drrpack.trainers.incremental.methods.lucir import (
     LUCIR,
@@ -313,10 +320,64 @@ def test_the_vectors_of_memo_have_one_length() -> None:
     assert len(second.trunk) == 1 and len(second.branches) == 2
 
 
+# --- FOSTER --------------------------------------------------------------------------------------
+
+
+def test_class_weights_by_hand() -> None:
+    few, many = (1 - 0.9) / (1 - 0.9**2), (1 - 0.9) / (1 - 0.9**50)
+    wanted = [2 * few / (few + many), 2 * many / (few + many)]
+    assert class_weights([2, 50], 0.9).tolist() == pytest.approx(wanted, rel=1e-6)
+    assert class_weights([7, 7, 7], 0.97).tolist() == pytest.approx(3 * [1.0])
+
+
+def test_the_balanced_distillation_by_hand() -> None:
+    rng = np.random.default_rng(2)
+    logits, wanted = rng.normal(0, 3, (2, 4, 3))
+    weights = np.array([1.5, 0.5, 1.0])
+    q = np.exp(wanted / 2) / np.exp(wanted / 2).sum(1, keepdims=True) * weights
+    q /= q.sum(1, keepdims=True)
+    p = np.exp(logits / 2) / np.exp(logits / 2).sum(1, keepdims=True)
+    found = balanced_distillation(
+        torch.from_numpy(logits), torch.from_numpy(wanted), torch.from_numpy(weights), 2.0
+    )
+    assert float(found) == pytest.approx(-(q * np.log(p)).sum(1).mean(), rel=1e-5)
+
+
+def test_foster_boosts_what_it_leaves_as_it_is_and_compresses_it_to_one_network() -> None:
+    data, method = (
+        Watched(30),
+        FOSTER(FOSTEROptions(compression_balance=0.0, compression_epochs=30)),
+    )
+    base, second = contexts("foster", data, epochs=16, exemplars_per_class=5)
+    method.train_phase(base)
+    first, size = method.network, method.memory_bytes(base)["old_network"]
+    assert first is not None
+    before = {name: value.clone() for name, value in first.state_dict().items()}
+    data.asked.clear()
+    grown: list[Boosted] = []
+    keep = method._boosted
+    method._boosted = lambda *given: grown.append(keep(*given)) or grown[0]  # type: ignore[method-assign, func-returns-value]
+    method.train_phase(second)
+    assert set(data.asked) == set(second.new), "old images come from the exemplars alone"
+    boosted = grown[0]
+    for name, value in before.items():
+        assert torch.equal(value, boosted.last.state_dict()[name]), name
+    assert not torch.equal(before["stem.weight"], boosted.fresh.stem.weight)
+    assert [log.stage for log in second.logs] == ["", "compression"]
+    assert set(second.logs[0].terms) == {"cross_entropy", "own_features", "distillation"}
+    assert isinstance(method.network, ResNet18), "what is kept and tested is one network"
+    assert method.memory_bytes(second)["old_network"] == size
+
+    x = torch.from_numpy(data.raw(second.seen)[0]).permute(0, 3, 1, 2).float() / 64 - 2
+    with torch.no_grad():
+        told, both, old = (n.eval()(x)[:, :6].argmax(1) for n in (method.network, boosted, first))
+    assert (told == both).float().mean() > (told == old).float().mean()
+
+
 # --- budgets -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["er", "icarl", "lucir", "der", "memo"])
+@pytest.mark.parametrize("name", ["er", "icarl", "lucir", "der", "memo", "foster"])
 def test_a_budget_holds_to_the_last_phase(name: str, tmp_path: Path) -> None:
     options = SMALL | {"phases": 3, "width": 2}
     free = run(DigitsData(8), name, out=tmp_path / "free", **options)
@@ -342,6 +403,8 @@ def test_a_budget_holds_to_the_last_phase(name: str, tmp_path: Path) -> None:
         ("lucir", {"margin_classes": 0}, "found margin_classes=0, expected 1 or more"),
         ("lucir", {"balanced_epochs": -1}, "found balanced_epochs=-1, expected 0 or more"),
         ("der", {"temperature": "0"}, "found temperature=0.0, expected more than 0"),
+        ("foster", {"boosting_balance": 1.0}, "found boosting_balance=1.0, expected less than 1"),
+        ("foster", {"compression_epochs": 0}, "found compression_epochs=0, expected 1 or more"),
         ("memo", {"auxiliary": -0.1}, "found auxiliary=-0.1, expected 0 or more"),
     ],
 )
