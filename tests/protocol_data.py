@@ -78,12 +78,20 @@ class DigitsData:
         return images // 64 * 64, labels
 
 
+# of methods whose own trainings would take most of a test
+QUICK_OPTIONS: dict[str, dict[str, object]] = {
+    "gfr": {"gan_epochs": 3, "hidden": 16, "noise": 4},
+    "mnemonics": {"balanced_epochs": 2},
+}
+
+
 def small_settings(method: str | type[Method], **changes: Any) -> RunSettings:
     """Settings of a small run, by the names that `drrpack.train` has for them."""
     given = SMALL | changes
     recipe = get_recipe(given.pop("recipe", "fast"), given.pop("epochs"), given.pop("width"))
     order, kind = given.pop("class_order"), get_method(method)
-    options = make_options(kind.Options, kind.name, given.pop("options", {}))
+    wanted = given.pop("options", QUICK_OPTIONS.get(kind.name, {}))
+    options = make_options(kind.Options, kind.name, wanted)
     device = torch.device(given.pop("device"))
     return RunSettings(
         method=kind,

@@ -31,8 +31,8 @@ from drrpack.trainers.learning.training import cross_entropy, smoothed
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 ALL = [
-    "der", "drr", "er", "er-jpeg", "er-webp", "finetune", "foster", "ib-drr", "ib-drr-star",
-    "icarl", "lucir", "lwf", "memo", "ub",
+    "der", "drr", "er", "er-jpeg", "er-webp", "finetune", "foster", "gfr", "ib-drr",
+    "ib-drr-star", "icarl", "lucir", "lwf", "memo", "mnemonics", "ub",
 ]  # fmt: skip
 NETWORK_BYTES = state_bytes(ResNet18(10, 4))
 

@@ -23,6 +23,7 @@ from drrpack.trainers.incremental.methods.foster import (
     balanced_distillation,
     class_weights,
 )
+from drrpack.trainers.incremental.methods.gfr import GFR, GFROptions
 from drrpack.trainers.incremental.methods.icarl import ICaRL, binary_loss
 from drrpack.trainers.incremental.methods.lucir import (
     LUCIR,
@@ -32,6 +33,12 @@ from drrpack.trainers.incremental.methods.lucir import (
     margin_ranking,
 )
 from drrpack.trainers.incremental.methods.lwf import LwF, LwFOptions, distillation
+from drrpack.trainers.incremental.methods.mnemonics import (
+    Mnemonics,
+    MnemonicsOptions,
+    optimised,
+    stepped,
+)
 from drrpack.trainers.incremental.options import make_options
 from drrpack.trainers.incremental.phase_data import Labelled
 from drrpack.trainers.learning.expanding import ExpandingResNet, auxiliary_loss
@@ -258,6 +265,74 @@ def test_balanced_fine_tuning_is_of_the_head_alone() -> None:
     assert len(method.exemplars) == 6 * 5
 
 
+# --- Mnemonics -----------------------------------------------------------------------------------
+
+
+def test_a_step_of_the_head_by_numerical_differences() -> None:
+    chance = np.random.default_rng(0)
+    weight, features = chance.normal(0, 1, (3, 4)), chance.normal(0, 1, (5, 4))
+    labels = [0, 2, 1, 1, 0]
+
+    def loss(vectors: Any) -> float:
+        unit = [x / np.linalg.norm(x, axis=1, keepdims=True) for x in (features, vectors)]
+        logits = 2.0 * unit[0] @ unit[1].T
+        log_p = logits - np.log(np.exp(logits).sum(1, keepdims=True))
+        return float(-log_p[range(5), labels].mean())
+
+    expected = weight.copy()
+    for place in np.ndindex(weight.shape):
+        more, less = weight.copy(), weight.copy()
+        more[place] += 1e-5
+        less[place] -= 1e-5
+        expected[place] -= 0.1 * (loss(more) - loss(less)) / 2e-5
+    given = (torch.from_numpy(part) for part in (weight, features))
+    found = stepped(*given, torch.tensor(labels), torch.tensor(2.0), 0.1)
+    np.testing.assert_allclose(found.detach().numpy(), expected, atol=1e-7)
+
+
+def test_mnemonics_optimises_exemplars_of_the_new_classes() -> None:
+    data = Watched(30)
+    options = {"exemplar_epochs": 20, "exemplar_rate": 0.02, "balanced_epochs": 2}
+    method = Mnemonics(MnemonicsOptions(**options))  # type: ignore[arg-type]
+    base, second = contexts("mnemonics", data, exemplars_per_class=3)
+    method.train_phase(base)
+    first = [kept.clone() for kept in method.exemplars.kept]
+    raw = data.raw(base.new)[0]
+    assert not any((raw == image.numpy()).all((1, 2, 3)).any() for image in first[0])
+    data.asked.clear()
+    method.train_phase(second)
+    assert set(data.asked) == set(second.new), "old images come from the exemplars alone"
+    kept = method.exemplars.kept
+    assert [len(images) for images in kept] == 6 * [3]
+    assert all(torch.equal(one, other) for one, other in zip(first, kept, strict=False))
+    assert [log.stage for log in second.logs] == ["", "balanced"]
+
+
+def test_a_head_learns_more_from_optimised_exemplars() -> None:
+    data = Watched(30)
+    base, _ = contexts("mnemonics", data, exemplars_per_class=3)
+    method = LUCIR(LUCIROptions())
+    method.train_phase(base)
+    network = method.network
+    assert network is not None
+    herded, labels = method.exemplars.labelled()
+    options = MnemonicsOptions(exemplar_epochs=20, exemplar_rate=0.02)
+    better = optimised(base, network, herded, labels, 0, options)
+    assert better.shape == herded.shape and better.dtype == torch.uint8
+    images, wanted = base.raw(base.new)
+    features = base.features(network, images)
+    head = cosine_head(network)
+
+    def loss(exemplars: Any) -> float:
+        own = base.features(network, exemplars)
+        start = head.weight[:4].detach()
+        vectors = stepped(start, own, labels, head.scale.detach(), options.inner_rate)
+        unit = F.normalize(features) @ F.normalize(vectors.detach()).T
+        return float(F.cross_entropy(head.scale.detach() * unit, wanted))
+
+    assert loss(better) < loss(herded)
+
+
 # --- DER and MEMO --------------------------------------------------------------------------------
 
 
@@ -374,10 +449,75 @@ def test_foster_boosts_what_it_leaves_as_it_is_and_compresses_it_to_one_network(
     assert (told == both).float().mean() > (told == old).float().mean()
 
 
+# --- GFR -----------------------------------------------------------------------------------------
+
+
+def test_gfr_reads_no_image_of_old_classes() -> None:
+    data, method = Watched(30), GFR(GFROptions(gan_epochs=2, hidden=16, noise=4))
+    base, second = (replace(one, last_phase=2) for one in contexts("gfr", data))
+    method.train_phase(base)
+    last = method.network
+    data.asked.clear()
+    method.train_phase(second)
+    assert set(data.asked) == set(second.new)
+    assert set(second.logs[0].terms) == {"cross_entropy", "drawn", "distillation"}
+    assert last is not None and method.network is not None and method.gan is not None
+    for (name, one), (_, other) in zip(
+        last.named_buffers(), method.network.named_buffers(), strict=True
+    ):
+        assert torch.equal(one, other), f"{name}: batch norms stay as they were"
+    parts = method.memory_bytes(second)
+    weights = [sum(t.nbytes for t in part.state_dict().values()) for part in method.gan]
+    assert parts["gan"] == sum(weights) and "raw_exemplars" not in parts
+
+
+def test_drawn_features_keep_the_old_vectors_of_the_head_apart() -> None:
+    """Of features that the last network made, the new head still tells the old classes."""
+    data = Watched(30)
+    options = GFROptions(gan_epochs=400, gan_learning_rate=2e-3, hidden=64, noise=8)
+
+    def told(drawn: bool) -> float:
+        method = GFR(options)
+        base, second = (replace(one, last_phase=2) for one in contexts("gfr", data, epochs=12))
+        method.train_phase(base)
+        if not drawn:
+            method.gan = None  # the next phase has but the cross-entropy of its own classes
+        method.train_phase(second)
+        images, labels = base.raw(base.new)
+        return float((second.classifier(method.network).predict(images) == labels).float().mean())  # type: ignore[type-var]
+
+    assert told(True) > told(False) + 0.2
+
+
+def test_feature_distillation_holds_features() -> None:
+    def moved(weight: float) -> float:
+        data = Watched(30)
+        method = GFR(GFROptions(distillation=weight, gan_epochs=2, hidden=16, noise=4))
+        base, second = (replace(one, last_phase=2) for one in contexts("gfr", data))
+        method.train_phase(base)
+        before = method.network
+        method.train_phase(second)
+        images = second.raw(second.new)[0]
+        assert before is not None and method.network is not None
+        old, new = (second.features(n, images) for n in (before, method.network))
+        return float((old - new).norm(dim=1).mean())
+
+    assert moved(1.0) < 0.5 * moved(0.0)
+
+
+def test_the_last_phase_needs_no_gan() -> None:
+    method = GFR(GFROptions(gan_epochs=2, hidden=16, noise=4))
+    base, second = contexts("gfr", Watched(30))
+    method.train_phase(replace(base, last_phase=1))
+    learned = method.gan
+    method.train_phase(replace(second, last_phase=1))
+    assert method.gan is learned and learned is not None
+
+
 # --- budgets -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["er", "icarl", "lucir", "der", "memo", "foster"])
+@pytest.mark.parametrize("name", ["er", "icarl", "lucir", "mnemonics", "der", "memo", "foster"])
 def test_a_budget_holds_to_the_last_phase(name: str, tmp_path: Path) -> None:
     options = SMALL | {"phases": 3, "width": 2}
     free = run(DigitsData(8), name, out=tmp_path / "free", **options)
@@ -405,6 +545,9 @@ def test_a_budget_holds_to_the_last_phase(name: str, tmp_path: Path) -> None:
         ("der", {"temperature": "0"}, "found temperature=0.0, expected more than 0"),
         ("foster", {"boosting_balance": 1.0}, "found boosting_balance=1.0, expected less than 1"),
         ("foster", {"compression_epochs": 0}, "found compression_epochs=0, expected 1 or more"),
+        ("gfr", {"gan_epochs": 0}, "found gan_epochs=0, expected 1 or more"),
+        ("mnemonics", {"inner_steps": 0}, "found inner_steps=0, expected 1 or more"),
+        ("mnemonics", {"margin_classes": 0}, "found margin_classes=0, expected 1 or more"),
         ("memo", {"auxiliary": -0.1}, "found auxiliary=-0.1, expected 0 or more"),
     ],
 )

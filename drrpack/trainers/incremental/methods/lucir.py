@@ -67,10 +67,7 @@ class LUCIR(ExperienceReplay):
                 torch.cat([old_images, images]), torch.cat([old_labels, labels]),
                 network=start, loss=self._loss(context, self.network),
             )  # fmt: skip
-        self.exemplars.add(
-            [context.herded(classifier.network, label) for label in context.new],
-            self._policy(context),
-        )
+        self.choose_exemplars(context, classifier.network)
         if self.network is not None and self.options.balanced_epochs:
             classifier = context.train(
                 *self.exemplars.labelled(), network=classifier.network,
@@ -79,6 +76,11 @@ class LUCIR(ExperienceReplay):
             )  # fmt: skip
         self.network = classifier.network
         return classifier
+
+    def choose_exemplars(self, context: PhaseContext, network: ResNet) -> None:
+        """Keep exemplars of the new classes, herded by the network that was trained."""
+        herded = [context.herded(network, label) for label in context.new]
+        self.exemplars.add(herded, self._policy(context))
 
     def _loss(self, context: PhaseContext, last: ResNet) -> Loss[ResNet]:
         teacher, options = context.snapshot(last), self.options

@@ -1,0 +1,172 @@
+"""GFR: generative feature replay (Liu et al., CVPR workshops 2020), a rival in the DRR paper."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from drrpack.core.settings import seeded, skeleton
+from drrpack.trainers.incremental.context import PhaseContext
+from drrpack.trainers.incremental.method import State
+from drrpack.trainers.incremental.methods.finetune import Finetune
+from drrpack.trainers.incremental.options import MethodOptions
+from drrpack.trainers.incremental.registry import register
+from drrpack.trainers.learning.batches import Batch
+from drrpack.trainers.learning.classifier import Classifier
+from drrpack.trainers.learning.feature_gan import Critic, GANSettings, Generator, train_gan
+from drrpack.trainers.learning.network import state_bytes
+from drrpack.trainers.learning.recipes import Recipe
+from drrpack.trainers.learning.resnet import ResNet
+from drrpack.trainers.learning.training import Loss, Terms, smoothed
+
+
+@dataclass(frozen=True)
+class GFROptions(MethodOptions):
+    """The published values (the authors' code for CIFAR-100)."""
+
+    learning_rate: float = 1e-3  # of Adam, at its peak
+    weight_decay: float = 2e-4
+    distillation: float = 1.0  # of features, times old classes over new ones
+    gan_epochs: int = 501
+    gan_learning_rate: float = 1e-4
+    hidden: int = 512  # units of the layers of the GAN
+    noise: int = 200  # numbers that the generator starts from
+
+    def __post_init__(self) -> None:
+        self.check_range("learning_rate", "gan_learning_rate", above=0)
+        self.check_range("weight_decay", "distillation")
+        self.check_range("gan_epochs", "hidden", "noise", least=1)
+
+
+@register
+class GFR(Finetune):
+    """Keeps no image: a GAN draws features of old classes, on which the head is trained.
+
+    - The network's features of new images stay near to what the last network gave them: their
+      distance is part of the loss. Its batch norms stay as they were.
+    - The head is trained on features of new images and on drawn features of old classes.
+    - Then the GAN learns the features of the new classes (of each image and its mirror image), and
+      keeps what it drew of old ones.
+
+    All parts of the loss count by the number of phases' worth of classes that are old.
+    """
+
+    name = "gfr"
+    Options = GFROptions
+    options: GFROptions
+
+    def __init__(self, options: MethodOptions | None = None) -> None:
+        super().__init__(options)
+        self.gan: tuple[Generator, Critic] | None = None
+
+    def train_phase(self, context: PhaseContext) -> Classifier:
+        images, labels = context.raw(context.new)
+        loss = None
+        if self.network is not None and self.gan is not None:
+            loss = self._loss(context, self.network, self.gan[0])
+        classifier = context.train(
+            images, labels, network=self.network, loss=loss, optimiser=adam,
+            recipe=self._recipe(context),
+        )  # fmt: skip
+        self.network = classifier.network
+        if context.phase < context.last_phase:
+            self.gan = self._learned(context, classifier.network, images, labels)
+        return classifier
+
+    def _loss(self, context: PhaseContext, last: ResNet, drawing: Generator) -> Loss[ResNet]:
+        teacher = context.snapshot(last)
+        generator = copy.deepcopy(drawing).to(context.device).requires_grad_(False)
+        old, factor = _old(context), _factor(context)
+        smoothing = context.recipe.label_smoothing
+        chance = torch.Generator().manual_seed(context.stage_seed("drawn features"))
+
+        def loss(network: ResNet, batch: Batch) -> Terms:
+            network.eval()  # the moments of its batch norms fit the features that are drawn
+            features, wanted = network.features(batch.images), teacher.features(batch.images)
+            count = len(batch.labels)
+            z = torch.randn(count, generator.noise, generator=chance).to(context.device)
+            of = torch.randint(old, (count,), generator=chance).to(context.device)
+            drawn = generator(z, of)
+            new_loss, old_loss = (
+                smoothed(network.classify(seen), wanted_labels, network.seen, smoothing)
+                for seen, wanted_labels in ((features, batch.labels), (drawn, of))
+            )
+            return {
+                "cross_entropy": new_loss / (factor + 1),
+                "drawn": factor * old_loss / (factor + 1),
+                "distillation": self.options.distillation * factor * torch.dist(features, wanted),
+            }
+
+        return loss
+
+    def _learned(
+        self, context: PhaseContext, network: ResNet, images: Tensor, labels: Tensor
+    ) -> tuple[Generator, Critic]:
+        """The GAN, which has learned the classes of the phase as well."""
+        seed = context.stage_seed("gan")
+        last = None if self.gan is None else self.gan[0]
+        with seeded(seed):
+            generator, critic = self._new_gan(context) if self.gan is None else self.gan
+        generator, critic = copy.deepcopy(generator), copy.deepcopy(critic)
+        both = torch.cat([images, images.flip(2)])
+        train_gan(
+            generator, critic, context.features(network, both), torch.cat([labels, labels]),
+            self._gan_settings(), seed=seed, device=context.device,
+            last=None if last is None else copy.deepcopy(last).to(context.device),
+            old=_old(context), old_factor=_factor(context),
+        )  # fmt: skip
+        return generator.cpu().eval(), critic.cpu().eval()
+
+    def _gan_settings(self) -> GANSettings:
+        options = self.options
+        return GANSettings(epochs=options.gan_epochs, learning_rate=options.gan_learning_rate)
+
+    def _new_gan(self, context: PhaseContext) -> tuple[Generator, Critic]:
+        size, hidden = self.new_network(context).feature_size, self.options.hidden
+        generator = Generator(size, context.classes, self.options.noise, hidden)
+        return generator, Critic(size, context.classes, hidden)
+
+    def _recipe(self, context: PhaseContext) -> Recipe:
+        return replace(
+            context.recipe,
+            peak_lr=self.options.learning_rate,
+            weight_decay=self.options.weight_decay,
+        )
+
+    def memory_bytes(self, context: PhaseContext) -> dict[str, int]:
+        """The network to go on from, and the GAN."""
+        gan = skeleton(lambda: nn.ModuleList(self._new_gan(context)))
+        return {**super().memory_bytes(context), "gan": state_bytes(gan)}
+
+    def state_dict(self) -> State:
+        gan = {} if self.gan is None else {
+            name: part.state_dict()
+            for name, part in zip(("generator", "critic"), self.gan, strict=True)
+        }  # fmt: skip
+        return {**super().state_dict(), "gan": gan}
+
+    def load_state_dict(self, state: State, context: PhaseContext) -> None:
+        super().load_state_dict(state, context)
+        if state["gan"]:
+            generator, critic = self._new_gan(context)
+            generator.load_state_dict(state["gan"]["generator"])
+            critic.load_state_dict(state["gan"]["critic"])
+            self.gan = generator.eval(), critic.eval()
+
+
+def adam(parameters: Iterable[nn.Parameter], recipe: Recipe) -> torch.optim.Optimizer:
+    """Adam under ``recipe``, in place of stochastic gradient descent."""
+    return torch.optim.Adam(parameters, lr=recipe.peak_lr, weight_decay=recipe.weight_decay)
+
+
+def _old(context: PhaseContext) -> int:
+    return len(context.seen) - len(context.new)
+
+
+def _factor(context: PhaseContext) -> float:
+    """How many times as many classes are old as are new."""
+    return _old(context) / len(context.new)
