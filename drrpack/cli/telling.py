@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from drrpack.cli.screen import duration
 from drrpack.cli.terminal import console, note, warn
 from drrpack.core.progress import Notice
 from drrpack.core.wording import counted, few
 from drrpack.operations.append_plan import AppendPlan
 from drrpack.operations.encode_plan import EncodePlan
 from drrpack.operations.progress import Choice, Event, RunStarted
+from drrpack.trainers.incremental.estimate import TimeEstimate
 from drrpack.trainers.incremental.results import CodecClasses
 
 
@@ -23,6 +25,8 @@ def tell(event: Event) -> None:
             _encode_plan(event)
         case AppendPlan():
             _append_plan(event)
+        case TimeEstimate():
+            _time_estimate(event)
         case RunStarted():
             _run_started(event)
 
@@ -68,6 +72,16 @@ def _append_plan(plan: AppendPlan) -> None:
             f"fine-tuning the entropy model for up to {options.budget.minutes:g} minutes (change "
             "with --minutes, skip with --keep-entropy-model)"
         )
+
+
+def _time_estimate(found: TimeEstimate) -> None:
+    """How long ``drrpack train`` will take, and what would take less."""
+    half = max(1, found.epochs // 2)
+    note(
+        f"about {duration(found.seconds)} of training on {found.device}; "
+        f"with --epochs {half} {duration(found.seconds * half / found.epochs)}, "
+        f"with --width {found.narrower} {duration(found.narrower_seconds)}"
+    )
 
 
 def _run_started(run: RunStarted) -> None:

@@ -31,3 +31,9 @@ def choose_device(name: str | torch.device = "auto") -> torch.device:
         found = f"PyTorch finds {torch.cuda.device_count()} CUDA devices here, counted from 0"
         raise OptionError(f"{asked}: {found}; say `device='cuda'`", option="device")
     return device
+
+
+def wait_for(device: torch.device) -> None:
+    """Return when all that was asked of a device is done; a CPU does it at once."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from drrpack.operations.encode_plan import EncodePlan
     from drrpack.trainers.comparison.compare import Comparison
     from drrpack.trainers.fitting.loop import FitProgress
+    from drrpack.trainers.incremental.estimate import TimeEstimate
     from drrpack.trainers.incremental.results import CodecClasses
     from drrpack.trainers.incremental.run_progress import RunProgress
 
@@ -46,7 +47,7 @@ class RunStarted:
 
 Event: TypeAlias = (
     "Step | Notice | Choice | FitProgress | RunStarted | RunProgress | EncodePlan | AppendPlan"
-    " | Comparison"
+    " | Comparison | TimeEstimate"
 )
 
 

@@ -24,6 +24,7 @@ from drrpack.operations.preparing import (
 )
 from drrpack.operations.progress import Report, RunStarted, heard
 from drrpack.trainers.incremental.class_order import order_classes
+from drrpack.trainers.incremental.estimate import estimate
 from drrpack.trainers.incremental.memory_data import MemoryData
 from drrpack.trainers.incremental.methods import Method, get_method
 from drrpack.trainers.incremental.options import make_options
@@ -137,10 +138,14 @@ def train(
         ceiling = False
     jobs = plan(Path(out), settings, counts, range(seed, seed + seeds), ceiling=ceiling)
 
+    def ready(planned: Sequence[PlannedRun]) -> None:
+        if report is not None and (found := estimate(planned)) is not None:
+            tell(found)
+
     def before(job: Job, planned: PlannedRun) -> None:
         tell(_started(jobs, job, planned))
 
-    return study(data, jobs, Path(out), resume=resume, before=before, report=tell)
+    return study(data, jobs, Path(out), resume=resume, ready=ready, before=before, report=tell)
 
 
 def _check_phases(phases: Sequence[int]) -> None:

@@ -80,6 +80,20 @@ class Method(ABC):
         """
         return None
 
+    @classmethod
+    def trained_images(cls, context: PhaseContext) -> int:
+        """How many images an epoch of the phase has, about: from this follows how long a run takes.
+
+        By default these are the images that the method declares to need.
+        """
+        counts, old = context.data.counts, len(context.seen) - len(context.new)
+        new = sum(counts[label] for label in context.new)
+        seen = sum(counts[label] for label in context.seen)
+        found = seen if cls.needs & {"replayed", "raw_seen"} else 0
+        found += new if "raw_new" in cls.needs else 0
+        kept = old * context.exemplars_per_class
+        return found + (kept if cls.needs & {"ranked", "exemplars"} else 0)
+
     def state_dict(self) -> State:
         """What the next phase needs: tensors, numbers, strings, lists and dicts of them only."""
         return {}

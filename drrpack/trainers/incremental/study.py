@@ -62,11 +62,14 @@ def study(
     out: Path,
     *,
     resume: bool = False,
+    ready: Callable[[Sequence[PlannedRun]], None] | None = None,
     before: Callable[[Job, PlannedRun], None] | None = None,
     report: Report | None = None,
 ) -> list[Result]:
     """Carry out all ``jobs`` and leave ``accuracy.png`` in ``out``; with several also
     ``summary.json``: the rows of the table, means and deviations over seeds.
+
+    ``ready`` is called when all runs are planned and checked, ``before`` before each.
 
     Runs share the phases that they have in common, in ``out/phases``. What any of them would be
     refused for is raised before the first one trains: what `plan_run` and `check_runs` raise.
@@ -77,6 +80,8 @@ def study(
         plan_run(data, job.settings, job.folder, resume=resume, checkpoints=shared) for job in jobs
     ]
     check_runs(planned)
+    if ready is not None:
+        ready(planned)
     results = []
     for job, one in zip(jobs, planned, strict=True):
         if before is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
@@ -25,6 +27,7 @@ class ExperienceReplay(Finetune):
 
     name = "er"
     needs = frozenset({"raw_new", "ranked"})
+    as_often: ClassVar[bool] = True  # exemplars come as often as new images, or each comes once
 
     def __init__(self, options: MethodOptions | None = None) -> None:
         super().__init__(options)
@@ -43,6 +46,14 @@ class ExperienceReplay(Finetune):
         self.network = classifier.network
         self.exemplars.add([self._best(context, c) for c in context.new], self._policy(context))
         return classifier
+
+    @classmethod
+    def trained_images(cls, context: PhaseContext) -> int:
+        """The new images, and exemplars: as often, or each once."""
+        if not cls.as_often:
+            return super().trained_images(context)
+        new = sum(context.data.counts[label] for label in context.new)
+        return 2 * new if context.phase else new
 
     def least(self, context: PhaseContext, label: int) -> tuple[dict[str, int], float]:
         """The network, and the best image."""

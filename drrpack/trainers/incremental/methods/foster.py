@@ -101,6 +101,7 @@ class FOSTER(ExperienceReplay):
     name = "foster"
     Options = FOSTEROptions
     options: FOSTEROptions
+    as_often = False
 
     def train_phase(self, context: PhaseContext) -> Classifier:
         images, labels = context.raw(context.new)

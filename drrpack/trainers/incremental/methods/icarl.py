@@ -45,6 +45,7 @@ class ICaRL(ExperienceReplay):
     name = "icarl"
     Options = ICaRLOptions
     options: ICaRLOptions
+    as_often = False
 
     def train_phase(self, context: PhaseContext) -> Classifier:
         images, labels = context.raw(context.new)

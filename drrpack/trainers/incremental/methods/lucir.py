@@ -52,6 +52,7 @@ class LUCIR(ExperienceReplay):
     name = "lucir"
     Options = LUCIROptions
     options: LUCIROptions
+    as_often = False
 
     def new_network(self, context: PhaseContext) -> ResNet:
         return context.new_network(head=CosineHead, last_relu=False)
