@@ -12,6 +12,7 @@ from typing import Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 from drrpack.core.errors import OptionError
 
 Value = bool | int | float | str | None
+AnyValue = TypeVar("AnyValue")
 AnyOptions = TypeVar("AnyOptions", bound="MethodOptions")
 _BEFORE = "before"  # the key of a field's metadata
 _WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
@@ -48,13 +49,13 @@ class MethodOptions:
                 raise ValueError(f"found {name}={value}, expected {least:g} or more")
 
 
-def option(default: float, *, before: float) -> float:
+def option(default: AnyValue, *, before: AnyValue) -> AnyValue:
     """A field that replaces an earlier constant ``before``.
 
     With this value a run equals runs from before the option existed, and continues from their
     checkpoints. New options do not need this.
     """
-    made: float = dataclasses.field(default=default, metadata={_BEFORE: before})
+    made: AnyValue = dataclasses.field(default=default, metadata={_BEFORE: before})
     return made
 
 

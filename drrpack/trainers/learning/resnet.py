@@ -7,6 +7,7 @@ comments there), so it would change results; a test checks that both compute the
 
 from __future__ import annotations
 
+from itertools import accumulate
 from typing import ClassVar
 
 import torch.nn.functional as F
@@ -35,10 +36,15 @@ class BasicBlock(nn.Module):
             )
 
     def forward(self, x: Tensor) -> Tensor:
+        y = self.before_relu(x)
+        return F.relu(y) if self.last_relu else y
+
+    def before_relu(self, x: Tensor) -> Tensor:
+        """The same without the last ReLU."""
         y = F.relu(self.bn1(self.conv1(x)))
         y = self.bn2(self.conv2(y))
-        y = y + self.shortcut(x[:, :, :: self.stride, :: self.stride])
-        return F.relu(y) if self.last_relu else y
+        found: Tensor = y + self.shortcut(x[:, :, :: self.stride, :: self.stride])
+        return found
 
 
 class ResNet(Network):
@@ -87,6 +93,24 @@ class ResNet(Network):
         x = self.blocks(x)  # (B, feature_size, H/8, W/8) of four stages, H/4 of three
         # not adaptive_avg_pool2d: its backward pass on a GPU adds in no fixed order
         return x.mean((2, 3))
+
+    def maps(self, x: Tensor) -> list[Tensor]:
+        """What each stage makes of (B, 3, H, W) float: (B, width << s, H >> s, W >> s) for stage s.
+
+        The last is taken before its ReLU; `pooled` makes features of it.
+        """
+        x = F.relu(self.bn(self.stem(x)))
+        found, ends = [], set(accumulate(self.stages))
+        for number, block in enumerate(self.blocks, 1):
+            assert isinstance(block, BasicBlock)
+            x = block.before_relu(x) if number == len(self.blocks) else block(x)
+            if number in ends:
+                found.append(x)
+        return found
+
+    def pooled(self, last: Tensor) -> Tensor:
+        """The features (B, feature_size) of the last of `maps`."""
+        return (F.relu(last) if self.blocks[-1].last_relu else last).mean((2, 3))
 
     def classify(self, features: Tensor) -> Tensor:
         """Features (B, feature_size) to logits (B, classes)."""

@@ -18,7 +18,11 @@ from torchvision import transforms
 from drrpack.core.errors import OptionError
 from drrpack.formats import raw
 from drrpack.trainers.incremental.methods import METHODS, PhaseContext, get_method
-from drrpack.trainers.incremental.methods.ib_drr import IBOptions, information_back
+from drrpack.trainers.incremental.methods.information_back import (
+    IBOptions,
+    InformationBack,
+    Pairs,
+)
 from drrpack.trainers.incremental.phase_data import Labelled
 from drrpack.trainers.learning.augment import Draws
 from drrpack.trainers.learning.batches import Batch, normalise
@@ -224,14 +228,21 @@ def batch_of(images: torch.Tensor, indices: list[int]) -> Batch:
     return Batch(normalise(images[where]), where % 3, where, plain)
 
 
+def information_back(
+    raw: torch.Tensor, rows: torch.Tensor, replayed: torch.Tensor, weight: float, **options: Any
+) -> InformationBack:
+    """The loss on reconstructions whose labels are their numbers modulo three."""
+    pairs = Pairs(replayed, torch.arange(len(replayed)) % 3, raw, rows)
+    return InformationBack(pairs, IBOptions(similarity_weight=weight, **options), 0.1, seed=0)
+
+
 def test_the_loss_of_information_back() -> None:
-    context = context_of("ib-drr")
     torch.manual_seed(0)
     network = ResNet18(10, 4, seen=6)
     replayed, raw_images = (torch.randint(256, (9, 16, 16, 3)).byte() for _ in range(2))
     rows = torch.tensor([7, 2, 4])
-    weight, smoothing = 0.3, context.recipe.label_smoothing
-    loss = information_back(raw_images[:3], rows, 9, weight, smoothing)
+    weight, smoothing = 0.3, 0.1
+    loss = information_back(raw_images[:3], rows, replayed, weight)
     batch = batch_of(replayed, [2, 5, 7])
     network.eval()  # fixed moments, so that both ways to compute it see the same network
     found = loss(network, batch)
@@ -245,11 +256,10 @@ def test_the_loss_of_information_back() -> None:
 
 
 def test_raw_images_get_no_gradient_and_no_label() -> None:
-    context = context_of("ib-drr")
     torch.manual_seed(0)
     network = ResNet18(10, 4, seen=6).eval()
     replayed, raw_images = (torch.randint(256, (4, 16, 16, 3)).byte() for _ in range(2))
-    loss = information_back(raw_images, torch.arange(4), 4, 0.3, context.recipe.label_smoothing)
+    loss = information_back(raw_images, torch.arange(4), replayed, 0.3)
     batch = batch_of(replayed, [0, 1, 2, 3])
     weight = network.head.weight
     (gradient,) = torch.autograd.grad(loss(network, batch)["similarity"], weight, allow_unused=True)
@@ -268,11 +278,10 @@ def test_raw_images_get_no_gradient_and_no_label() -> None:
 
 
 def test_a_batch_without_pairs_is_plain_drr() -> None:
-    context = context_of("ib-drr")
     network = ResNet18(10, 4, seen=6).eval()
     replayed = torch.randint(256, (4, 16, 16, 3)).byte()
-    smoothing = context.recipe.label_smoothing
-    loss = information_back(replayed[:1], torch.tensor([3]), 4, 0.005, smoothing)
+    smoothing = 0.1
+    loss = information_back(replayed[:1], torch.tensor([3]), replayed, 0.005)
     batch = batch_of(replayed, [0, 1, 2])
     found = loss(network, batch)
     assert list(found) == ["cross_entropy"]
@@ -285,7 +294,7 @@ def test_raw_images_leave_the_running_moments_to_the_reconstructions() -> None:
     batch, networks = batch_of(replayed, [0, 1, 2, 3, 4, 5]), []
     for loss in (
         cross_entropy(0.1),
-        information_back(raw_images[2:], torch.arange(2, 6), 6, 0.005, 0.1),
+        information_back(raw_images[2:], torch.arange(2, 6), replayed, 0.005),
     ):
         networks.append(new_network(lambda: ResNet18(10, 4), seed=0).train())
         loss(networks[-1], batch)
