@@ -136,6 +136,21 @@ def train(
         bool, typer.Option("--compile", help="Run the network through torch.compile.")
     ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    grow: Annotated[
+        bool,
+        typer.Option(
+            "--grow",
+            help="Let the memory grow with the phases, as in the paper: each appends its classes "
+            "and fine-tunes the entropy model. Files of all phases stay in OUT/memory.",
+        ),
+    ] = False,
+    grow_epochs: Annotated[
+        int | None, typer.Option(help="With --grow: fine-tune for N epochs in each phase.")
+    ] = None,
+    grow_minutes: Annotated[
+        float | None,
+        typer.Option(help="With --grow: fine-tune for this many minutes in each phase."),
+    ] = None,
     resume: Annotated[
         bool,
         typer.Option("--resume", help="Continue the run in OUT after its last finished phase."),
@@ -154,7 +169,8 @@ def train(
             class_order=class_order, recipe=recipe, epochs=epochs, width=width, network=network,
             seed=seed, seeds=seeds, budget_mb=budget_mb, exemplars=exemplars, test=test,
             source=source, trust=screen.ask_to_trust(memory), test_view=test_view,
-            compiled=compiled, device=device, resume=resume, report=bars,
+            compiled=compiled, device=device, grow=grow, grow_epochs=grow_epochs,
+            grow_minutes=grow_minutes, resume=resume, report=bars,
         )  # fmt: skip
     training_screen.print_results(results, out)
 

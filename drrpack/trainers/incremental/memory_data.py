@@ -82,6 +82,15 @@ class MemoryData:
         per_class = self._reader.images_per_class
         return [int(per_class[self._reader.classes.index(name)]) for name in self.classes]
 
+    @property
+    def device(self) -> torch.device:
+        """Where the codec runs."""
+        return self._dataset.device
+
+    def after(self, seen: Sequence[int]) -> MemoryData:
+        """These data, as one file serves all phases."""
+        return self
+
     def ranking(self, label: int) -> NDArray[np.int64]:
         """All images of a class, in the order of herding on what the codec knows of them."""
         if label not in self._rankings:

@@ -45,6 +45,9 @@ class PhaseData(Protocol):
     def fingerprint(self) -> str:
         """A name for the content: another whenever an image, training or test, is another."""
 
+    def after(self, seen: Sequence[int]) -> PhaseData:
+        """The data as they are after the phase with the classes ``seen``: a memory may grow."""
+
     def ranking(self, label: int) -> npt.NDArray[np.int64]:
         """Positions of all images of a class, the best exemplars first."""
 

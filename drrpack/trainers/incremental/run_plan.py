@@ -78,7 +78,8 @@ def plan_run(
     seen = list(accumulate(groups))  # the classes of all phases so far, for each phase
     contexts = [
         PhaseContext(
-            phase=phase, seen=classes, new=groups[phase], data=data, needs=settings.method.needs,
+            phase=phase, seen=classes, new=groups[phase], data=data.after(classes),
+            needs=settings.method.needs,
             recipe=settings.recipe, network=settings.network,
             seed=phase_seed(settings.seed, classes), device=settings.device,
             classes=len(seen[-1]), last_phase=len(seen) - 1, compiled=settings.compiled,

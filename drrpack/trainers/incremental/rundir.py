@@ -3,6 +3,8 @@
     settings.json       what the run was started with; a resumed run must agree
     phases/<key>.pt     one finished phase: what was measured, and in the newest the weights
     result.json         the result of the phases so far
+    memory/             of a memory that grows with the phases, the file of each phase; it is there
+                        before the run begins
 
 Every file is written beside itself and renamed, so a killed run leaves whole files only.
 """
@@ -26,6 +28,7 @@ from drrpack.formats.layout import Json
 from drrpack.trainers.incremental.records import FinishedPhase, check_state
 
 SETTINGS, PHASES, RESULT = "settings.json", "phases", "result.json"
+MEMORY = "memory"
 
 
 def check_run(out: Path, settings: Json, resume: bool) -> None:
@@ -39,7 +42,7 @@ def check_run(out: Path, settings: Json, resume: bool) -> None:
         OptionError: the folder holds a run with other settings.
     """
     present = _present(out)
-    if set(present) <= {SETTINGS}:
+    if set(present) <= {SETTINGS, MEMORY}:
         return
     if SETTINGS not in present:
         found = ", ".join(sorted(present)[:3])
@@ -60,7 +63,7 @@ def open_run(out: Path, settings: Json) -> Iterator[None]:
     with changing(make_folder(out)):
         for folder in (out, out / PHASES):
             remove_leftovers(folder)
-        if set(_present(out)) <= {SETTINGS}:
+        if set(_present(out)) <= {SETTINGS, MEMORY}:
             write_json(out / SETTINGS, settings)
         yield
 

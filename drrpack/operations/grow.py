@@ -1,0 +1,110 @@
+"""Grow a memory phase by phase, as the paper does: the work of ``drrpack train --grow``."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+import torch
+
+from drrpack.core.progress import Notice
+from drrpack.formats.container import Reader, write
+from drrpack.formats.files.publish import replacing
+from drrpack.formats.layout import AnyPath
+from drrpack.operations import edit
+from drrpack.operations.append import append
+from drrpack.operations.progress import Report
+from drrpack.trainers.incremental.memory_data import MemoryData
+
+
+@dataclass(frozen=True)
+class Growth:
+    """How a phase is added: the budget for fine-tuning the entropy model, and the seed."""
+
+    epochs: int | None
+    minutes: float | None
+    seed: int
+    device: torch.device
+
+    @property
+    def key(self) -> str:
+        """What decides the files of a memory's growth, beside the memory and its classes."""
+        return f"{self.epochs} epochs, {self.minutes} minutes, seed {self.seed}"
+
+
+def grow(
+    memory: AnyPath,
+    data: MemoryData,
+    groups: Sequence[Sequence[int]],
+    folder: Path,
+    growth: Growth,
+    report: Report,
+) -> list[Path]:
+    """A file for each phase in ``folder``: the classes of the base, and each phase's added to them.
+
+    The file of the base has the codes and the entropy model of ``memory``. `append` adds the raw
+    images of each later phase and fine-tunes the entropy model on all codes (paper, section 4).
+    ``groups`` are the labels that each phase adds. Files that are there already are kept.
+
+    Raises:
+        OptionError, SourceError, FormatError, OutputError: as `drrpack.append`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with Reader(memory) as reader:
+        key = f"{reader.fingerprint} {growth.key}"
+    files = list[Path]()
+    for phase, labels in enumerate(groups):
+        names = [data.classes[label] for label in labels]
+        key = sha256("\0".join([key, *names]).encode()).hexdigest()
+        path = folder / f"phase-{phase:03}-{key[:12]}.drr"
+        if not path.exists():
+            with replacing(path), _workplace(path) as place:
+                if phase == 0:
+                    _base(memory, names, place)
+                else:
+                    shutil.copyfile(files[-1], place)
+                    _add(place, data, labels, growth, report)
+                os.replace(place, path)
+        size = path.stat().st_size
+        report(Notice(f"memory after phase {phase}: {size:,} bytes in {path}", warning=False))
+        files.append(path)
+    return files
+
+
+@contextmanager
+def _workplace(path: Path) -> Iterator[Path]:
+    """A path for a file that is not finished, in a hidden folder beside ``path``."""
+    folder = path.with_name(f".{path.stem}")
+    shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed
+    folder.mkdir()
+    try:
+        yield folder / path.name
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _base(memory: AnyPath, names: Sequence[str], place: Path) -> None:
+    """A file of these classes alone."""
+    with Reader(memory) as reader:
+        content = reader.memory()
+        others = [name for name in content.classes if name not in set(names)]
+        write(place, edit.drop(Path(reader.path), content, others) if others else content)
+
+
+def _add(
+    place: Path, data: MemoryData, labels: Sequence[int], growth: Growth, report: Report
+) -> None:
+    """Append the raw images of some classes."""
+    images, of = data.raw(labels)
+    number = {label: position for position, label in enumerate(labels)}
+    pictures = [(image, number[int(label)]) for image, label in zip(images, of, strict=True)]
+    append(
+        place, pictures, class_names=[data.classes[label] for label in labels],
+        epochs=growth.epochs, minutes=growth.minutes, seed=growth.seed,
+        device=str(growth.device), report=report,
+    )  # fmt: skip
