@@ -86,7 +86,11 @@ def train(
         ),
     ] = None,
     network: Annotated[
-        str, typer.Option(help="resnet18, or resnet32, whose usual --width is 16.")
+        str,
+        typer.Option(
+            help="resnet18; resnet18-large, with the strided stem of large images; or resnet32, "
+            "whose usual --width is 16."
+        ),
     ] = "resnet18",
     seed: Annotated[
         int,

@@ -93,7 +93,8 @@ def train(
             a seed to shuffle by, a JSON file with all names, or all names.
         recipe: ``"fast"``, or ``"paper"`` for 200 epochs.
         epochs, width: replace those of the recipe; 64 is the usual width of ResNet-18.
-        network: ``"resnet18"``, or ``"resnet32"``, whose usual width is 16.
+        network: ``"resnet18"``, ``"resnet18-large"`` with the strided stem of large images, or
+            ``"resnet32"``, whose usual width is 16.
         seed, seeds: the first seed, and the number of seeds; each seed makes a run.
         budget_mb: megabytes (1,000,000 bytes) that the method may keep in total.
         exemplars: raw images of each class that a method such as ``er`` keeps without a budget.

@@ -41,7 +41,9 @@ class ExpandingResNet(Network):
             one = whole(1, width)
             cut = sum(whole.stages[:shared])
             if shared == 0 or number == 0:
-                self.trunk.append(nn.Sequential(one.stem, one.bn, nn.ReLU(), *one.blocks[:cut]))
+                pool = [nn.MaxPool2d(3, 2, 1)] if whole.large else []
+                begin = (one.stem, one.bn, nn.ReLU(), *pool)
+                self.trunk.append(nn.Sequential(*begin, *one.blocks[:cut]))
             self.branches.append(nn.Sequential(*one.blocks[cut:]))
             self.branch_size = one.feature_size
         self.feature_size = branches * self.branch_size

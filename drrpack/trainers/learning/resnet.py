@@ -1,4 +1,4 @@
-"""ResNets for small images: a 3x3 stem and no max-pool, any image size, any width.
+"""ResNets for small images, with a 3x3 stem and no max-pool, and one for large ones: any width.
 
 torchvision's ResNet has a fixed width and the stem of large images, draws its weights in another
 order, and takes a strided 1x1 convolution and an adaptive pool that this file must avoid (see the
@@ -59,6 +59,7 @@ class ResNet(Network):
     """
 
     stages: ClassVar[tuple[int, ...]]  # blocks of each
+    large: ClassVar[bool] = False  # the stem of large images, which leaves a quarter of each side
 
     def __init__(
         self,
@@ -71,7 +72,7 @@ class ResNet(Network):
     ) -> None:
         super().__init__()
         self.seen = classes if seen is None else seen
-        self.stem = Conv2d(3, width, 3, 1, 1, bias=False)
+        self.stem = Conv2d(3, width, *((7, 2, 3) if self.large else (3, 1, 1)), bias=False)
         self.bn = BatchNorm2d(width)
         blocks: list[nn.Module] = []
         inputs = width
@@ -89,17 +90,22 @@ class ResNet(Network):
 
     def features(self, x: Tensor) -> Tensor:
         """What the head sees: (B, 3, H, W) float -> (B, feature_size)."""
-        x = F.relu(self.bn(self.stem(x)))  # (B, width, H, W)
+        x = self.begun(x)
         x = self.blocks(x)  # (B, feature_size, H/8, W/8) of four stages, H/4 of three
         # not adaptive_avg_pool2d: its backward pass on a GPU adds in no fixed order
         return x.mean((2, 3))
+
+    def begun(self, x: Tensor) -> Tensor:
+        """What the stem makes of (B, 3, H, W) float: (B, width, H, W), or with quarter sides."""
+        x = F.relu(self.bn(self.stem(x)))
+        return F.max_pool2d(x, 3, 2, 1) if self.large else x
 
     def maps(self, x: Tensor) -> list[Tensor]:
         """What each stage makes of (B, 3, H, W) float: (B, width << s, H >> s, W >> s) for stage s.
 
         The last is taken before its ReLU; `pooled` makes features of it.
         """
-        x = F.relu(self.bn(self.stem(x)))
+        x = self.begun(x)
         found, ends = [], set(accumulate(self.stages))
         for number, block in enumerate(self.blocks, 1):
             assert isinstance(block, BasicBlock)
@@ -137,7 +143,20 @@ class ResNet32(ResNet):
     stages = (5, 5, 5)  # two convolutions a block, and the stem and the head: 32
 
 
-NETWORKS: dict[str, type[ResNet]] = {"resnet18": ResNet18, "resnet32": ResNet32}
+class ResNet18Large(ResNet18):
+    """The same for large images, as ImageNet's: a 7x7 stem with a stride, and a max-pool.
+
+    An image of 224x224 enters the stages as 56x56 and ends as 7x7 (He et al. 2016, section 4.1).
+    """
+
+    large = True
+
+
+NETWORKS: dict[str, type[ResNet]] = {
+    "resnet18": ResNet18,
+    "resnet18-large": ResNet18Large,
+    "resnet32": ResNet32,
+}
 
 
 def get_network(name: str) -> type[ResNet]:

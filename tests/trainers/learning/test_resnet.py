@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from drrpack.trainers.learning.resnet import ResNet18, ResNet32
+from drrpack.trainers.learning.expanding import ExpandingResNet
+from drrpack.trainers.learning.resnet import ResNet18, ResNet18Large, ResNet32
 
 
 def parameters(network: nn.Module) -> int:
@@ -50,6 +51,33 @@ def test_it_computes_what_torchvision_computes() -> None:
     x = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
         torch.testing.assert_close(network(x), reference.eval()(x), rtol=1e-4, atol=1e-4)
+
+
+def test_the_large_one_is_torchvisions_own() -> None:
+    models = pytest.importorskip("torchvision.models")
+    reference, network = models.resnet18(num_classes=10), ResNet18Large(10, 64).eval()
+    ours, theirs = network.state_dict(), reference.state_dict()
+    reference.load_state_dict(dict(zip(theirs, ours.values(), strict=True)))
+    x = torch.randn(2, 3, 96, 64, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        torch.testing.assert_close(network(x), reference.eval()(x), rtol=1e-4, atol=1e-4)
+        assert [one.shape[2:] for one in network.maps(x)] == [(24, 16), (12, 8), (6, 4), (3, 2)]
+        torch.testing.assert_close(network.pooled(network.maps(x)[-1]), network.features(x))
+
+
+def test_a_large_network_that_grows_sees_what_it_saw() -> None:
+    one = ExpandingResNet(ResNet18Large, 5, 4, branches=1, shared=0, new=5).eval()
+    two = ExpandingResNet(ResNet18Large, 5, 4, branches=2, shared=0, new=2).eval()
+    two.take_over(one)
+    plain = ResNet18Large(5, 4).eval()
+    stem = dict(zip(plain.stem.state_dict(), one.trunk[0][0].state_dict().values(), strict=True))
+    plain.stem.load_state_dict(stem)
+    plain.bn.load_state_dict(one.trunk[0][1].state_dict())
+    plain.blocks.load_state_dict(one.branches[0].state_dict())
+    x = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        torch.testing.assert_close(one.features(x), plain.features(x))
+        torch.testing.assert_close(two.features(x)[:, :32], one.features(x))
 
 
 def test_narrow_networks_survive_their_backward_pass() -> None:
