@@ -74,6 +74,29 @@ def test_bits_per_code(level: str) -> None:
     assert below == f"{100 * (1 - bits['coded'] / bits['order0']):.1f} %"
 
 
+def test_what_cifar100_takes() -> None:
+    measured = results("cifar100-encode")
+    size = {name: count / 2**20 for name, count in measured["stats"]["bytes"].items()}
+    bits = measured["stats"]["bits_per_code"]["all"]
+    for start, shown in (
+        ("streams of 50,000 images", f"{size['payload']:.2f} MiB"),
+        ("models", f"{size['vqvae']:.2f} + {size['entropy_model']:.2f} MiB"),
+        ("20 raw images of each class", f"{size['raw']:.2f} MiB"),
+        ("bits of a code", f"{bits['coded']:.2f}"),
+        ("order-0 entropy", f"{bits['order0']:.2f}"),
+        ("PSNR of 2,000 training images", f"{measured['stats']['psnr_db']:.2f} dB"),
+    ):
+        assert row("docs/results.md", start)[1] == shown
+    assert measured["stats"]["psnr_images"] == 2000
+    assert measured["streams"] == {"classes": 100, "equal": 100}
+    minutes, seconds = divmod(round(measured["encode"]["seconds"]), 60)
+    assert f"({minutes}:{seconds:02} on one core of two)" in text_of("docs/results.md")
+    whole = measured["stats"]["bytes"]
+    each = (whole["file"] - whole["raw"]) / 50_000
+    assert f"takes {each:.1f} bytes an image" in text_of("docs/results.md")
+    assert f"CIFAR-100 take {each:.0f} bytes each" in text_of("README.md")
+
+
 @pytest.mark.parametrize("document", FIGURES)
 @pytest.mark.parametrize(
     ("start", "family", "setting"),
