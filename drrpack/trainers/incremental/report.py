@@ -13,6 +13,8 @@ from string import Template
 
 from drrpack.core.errors import OptionError, SourceError
 from drrpack.core.wording import counted
+from drrpack.formats.account import account
+from drrpack.formats.container import Reader
 from drrpack.formats.dataset import DRRDataset
 from drrpack.formats.files.publish import write_atomic
 from drrpack.formats.layout import AnyPath
@@ -26,12 +28,10 @@ from drrpack.trainers.incremental.grouping import (
     shown_settings,
     without_doubles,
 )
+from drrpack.trainers.incremental.html_table import Cell, Cells, html_table
 from drrpack.trainers.incremental.results import Result, read_result
 from drrpack.trainers.incremental.rundir import RESULT
 from drrpack.trainers.incremental.tables import Row, curve, table
-
-Cell = str | tuple[float, str]  # text, or a number and how it is shown
-Cells = Sequence[Cell]  # those of a row
 
 
 def find_results(places: Iterable[Path]) -> list[Result]:
@@ -82,12 +82,13 @@ def write_report(results: Sequence[Result], path: Path, memory: AnyPath | None =
         curves=_curves(groups, columns),
         averages=_by_phases(rows, columns, "average_accuracy"),
         lasts=_by_phases(rows, columns, "last_accuracy"),
+        forgetting=_by_phases(rows, columns, "forgetting"),
         newest=_newest(groups, columns),
         memories=_memory_table(groups, columns),
         against=_against_memory(rows, groups, columns),
         classes=_class_changes(groups, columns),
         codec_views=_codec_views(groups, columns),
-        pictures="" if memory is None else _pictures(memory),
+        pictures="" if memory is None else _bits(memory) + _pictures(memory),
         runs=_runs(every),
     )
     write_atomic(path, lambda file: file.write(text.encode()))
@@ -127,7 +128,7 @@ def _curves(groups: Sequence[Group], columns: Sequence[str]) -> str:
 
 
 def _by_phases(rows: Sequence[Row], columns: Sequence[str], metric: str) -> str:
-    """Tables 1 and 2 of the paper: methods down, numbers of phases across."""
+    """As tables 1 and 2 of the paper: methods down, numbers of phases across."""
     counts = sorted({row.phases for row in rows}, reverse=True)
     by_name: dict[tuple[str, ...], dict[int, Row]] = {}
     for row in rows:
@@ -138,7 +139,7 @@ def _by_phases(rows: Sequence[Row], columns: Sequence[str], metric: str) -> str:
         for name, found in by_name.items()
     ]
     heads = ["method", *map(heading, columns), *(counted(count, "phase") for count in counts)]
-    return _table(heads, body)
+    return html_table(heads, body)
 
 
 def _spread(row: Row | None, metric: str) -> Cell:
@@ -158,7 +159,7 @@ def _newest(groups: Sequence[Group], columns: Sequence[str]) -> str:
         cells: Cells = [(mean, f"{mean:.2f}") for mean in means] or 3 * ["-"]
         body.append([*_named(group, columns), *cells])
     told = ["accuracy on them, %", "answers that name one, %", "test images of one, %"]
-    return _table([*_heads(columns), *told], body)
+    return html_table([*_heads(columns), *told], body)
 
 
 def _heads(columns: Sequence[str]) -> list[str]:
@@ -179,7 +180,7 @@ def _memory_table(groups: Sequence[Group], columns: Sequence[str]) -> str:
         cells = [_megabytes(sizes[n]) if n in sizes else "-" for n in (*parts, "total")]
         body.append([*_named(group, columns), *cells])
     headings = (name.replace("_", " ") + ", MB" for name in (*parts, "total"))
-    return _table([*_heads(columns), *headings], body)
+    return html_table([*_heads(columns), *headings], body)
 
 
 def _megabytes(size: int) -> tuple[float, str]:
@@ -216,7 +217,7 @@ def _class_changes(groups: Sequence[Group], columns: Sequence[str]) -> str:
             body.append(
                 [name, *((v, f"{v:.1f}") for v in (new, end)), (end - new, f"{end - new:+.1f}")]
             )
-        made = _table(["class", "when new, %", "at the end, %", "change"], body)
+        made = html_table(["class", "when new, %", "at the end, %", "change"], body)
         title = escape(f"{group.name(columns)}, {counted(group.phases, 'phase')}")
         tables.append(f"<details><summary>{title}</summary>{made}</details>")
     return "".join(tables)
@@ -236,8 +237,22 @@ def _codec_views(groups: Sequence[Group], columns: Sequence[str]) -> str:
         body.append([*_named(group, columns), *((v, f"{v:.2f}") for v in (raw, seen))])
     if not body:
         return ""
-    made = _table([*_heads(columns), "raw test images, %", "through the codec, %"], body)
+    made = html_table([*_heads(columns), "raw test images, %", "through the codec, %"], body)
     return f"<h2>Test images that went through the codec</h2>{made}"
+
+
+def _bits(memory: AnyPath) -> str:
+    """Table 4 of the paper: bits of a code, by level, as coded and by two references."""
+    with Reader(memory) as reader:
+        found = account(reader)
+    levels = found.bits_per_code
+    body: list[Cells] = [
+        [name, *("-" if bits is None else (bits, f"{bits:.3f}") for bits in astuple(level))]
+        for name, level in (("top", levels.top), ("bottom", levels.bottom), ("both", levels.all))
+    ]
+    made = html_table(["codes", found.entropy_model, "order-0 entropy", "lzma"], body)
+    said = f"Of the {found.images:,} images in {found.path} (the paper's table 4)."
+    return f"<h2>Bits per code</h2><p>{escape(said)}</p>{made}"
 
 
 def _pictures(memory: AnyPath) -> str:
@@ -272,27 +287,8 @@ def _runs(results: Sequence[Result]) -> str:
         for result, shown in zip(results, settings, strict=True)
     ]
     end = ["last, %", "minutes", "complete", "data", "versions"]
-    return _table(["method", "phases", "seed", *map(heading, columns), *end], body)
+    return html_table(["method", "phases", "seed", *map(heading, columns), *end], body)
 
 
 def _count(number: int | None) -> Cell:
     return "-" if number is None else (number, str(number))
-
-
-def _table(headings: Sequence[str], rows: Iterable[Cells]) -> str:
-    """A table whose headings sort it; numbers are sorted as such."""
-    head = "".join(
-        f'<th scope="col" aria-sort="none"><button type="button">{escape(h)}</button></th>'
-        for h in headings
-    )
-    body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
-    made = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-    return f'<div class="wide">{made}</div>'
-
-
-def _cell(cell: Cell) -> str:
-    if cell == "-":  # no number
-        return '<td class="number">-</td>'
-    if isinstance(cell, str):
-        return f"<td>{escape(cell)}</td>"
-    return f'<td class="number" data-value="{cell[0]!r}">{escape(cell[1])}</td>'

@@ -15,6 +15,7 @@ from xml.etree import ElementTree
 import pytest
 from protocol_data import SMALL, DigitsData, run
 
+from drrpack import stats
 from drrpack.core.errors import OptionError, SourceError
 from drrpack.trainers.incremental.chart import Point, Series, chart
 from drrpack.trainers.incremental.report import find_results, write_report
@@ -80,6 +81,17 @@ def test_it_holds_the_numbers_of_the_runs(page: Path, runs: Path) -> None:
     assert f"{sum(two) / 2:.2f} ± {deviation:.2f}" in cells
     assert f"{one['memory_bytes']['total'] / 1e6:.2f}" in cells
     assert f"{one['through_codec']['last_accuracy']:.2f}" in cells
+    both = [results[f"drr-2-{seed}"]["forgetting"] for seed in (0, 1)]
+    assert f"{sum(both) / 2:.2f} ± {abs(both[0] - both[1]) / 2**0.5:.2f}" in cells
+
+
+def test_it_holds_the_bits_of_the_memory(page: Path, digits_drr: Path) -> None:
+    cells = read(page).cells
+    bits = stats(digits_drr).bits_per_code
+    for name, level in (("top", bits.top), ("bottom", bits.bottom), ("both", bits.all)):
+        start = cells.index(name)
+        shown = [f"{value:.3f}" for value in (level.coded, level.order0, level.lzma)]
+        assert cells[start + 1 : start + 4] == shown
 
 
 def test_names_are_text_and_nothing_is_loaded(page: Path) -> None:
