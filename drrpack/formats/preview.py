@@ -12,7 +12,7 @@ from drrpack.core.codec import Pixels
 from drrpack.core.errors import OptionError, OutputError, SourceError
 from drrpack.formats.dataset import DRRDataset
 from drrpack.formats.files.publish import publish
-from drrpack.formats.labels import Font, drawable
+from drrpack.formats.fonts import Font, drawable
 from drrpack.formats.originals import Originals, open_originals
 from drrpack.formats.sources.opening import Given
 

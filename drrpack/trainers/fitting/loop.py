@@ -71,7 +71,7 @@ class NetworkTask:
 
     Args:
         fitted: the part of the network whose weights change; a checkpoint keeps it.
-        peak: the learning rate that `learning_rate` rises to.
+        peak: the learning rate that `rate_over_budget` rises to.
         constant: the learning rate is always the peak, and gradients are not clipped.
     """
 
@@ -88,7 +88,7 @@ class NetworkTask:
         self.constant = constant
 
     def set_learning_rate(self, fraction: float) -> None:
-        rate = self.peak if self.constant else learning_rate(self.peak, fraction, self.steps)
+        rate = self.peak if self.constant else rate_over_budget(self.peak, fraction, self.steps)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
 
@@ -122,7 +122,7 @@ class NetworkTask:
         self.steps = state["steps"]
 
 
-def learning_rate(peak: float, fraction: float, step: int) -> float:
+def rate_over_budget(peak: float, fraction: float, step: int) -> float:
     """A short warm-up, then a cosine from ``peak`` down to 1 % of it over the budget."""
     warm = min(1.0, max((step + 1) / WARMUP_STEPS, fraction / WARMUP_SHARE))
     return peak * warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, fraction))))

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from drrpack.core.errors import CorruptError, OutputError
 from drrpack.trainers.fitting import loop as fitting
-from drrpack.trainers.fitting.loop import Budget, FitProgress, fit, learning_rate
+from drrpack.trainers.fitting.loop import Budget, FitProgress, fit, rate_over_budget
 
 DATA = torch.arange(64, dtype=torch.float32).reshape(32, 2) / 64
 
@@ -110,11 +110,11 @@ def test_reports_and_the_log() -> None:
 
 
 def test_the_learning_rate_rises_then_falls() -> None:
-    rates = [learning_rate(1.0, step / 10_000, step) for step in range(10_000)]
+    rates = [rate_over_budget(1.0, step / 10_000, step) for step in range(10_000)]
     peak = rates.index(max(rates))
     assert 50 <= peak <= 200 and rates[0] < 0.02 and max(rates) > 0.98
     assert rates[-1] == pytest.approx(0.01, abs=1e-3)
-    assert learning_rate(1.0, 0.05, 4) > 0.9, "a short fit is not all warm-up"
+    assert rate_over_budget(1.0, 0.05, 4) > 0.9, "a short fit is not all warm-up"
 
 
 # --- going on ------------------------------------------------------------------------------------

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageDraw
 
-from drrpack.formats import labels
-from drrpack.formats.labels import drawable
+from drrpack.formats import fonts as finding
+from drrpack.formats.fonts import drawable
 
 
 def write_font(path: Path, letters: str) -> Path:
@@ -43,10 +43,10 @@ def write_font(path: Path, letters: str) -> Path:
 def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Path]]:
     """The fonts of the system, none at first."""
     fonts: list[Path] = []
-    monkeypatch.setattr(labels, "_font_files", lambda: fonts)
-    labels._installed.cache_clear()
+    monkeypatch.setattr(finding, "_font_files", lambda: fonts)
+    finding._installed.cache_clear()
     yield fonts
-    labels._installed.cache_clear()
+    finding._installed.cache_clear()
 
 
 def test_plain_names_stay_as_they_are(installed: list[Path]) -> None:
