@@ -91,7 +91,10 @@ QUICK_OPTIONS: dict[str, dict[str, object]] = {
 def small_settings(method: str | type[Method], **changes: Any) -> RunSettings:
     """Settings of a small run, by the names that `drrpack.train` has for them."""
     given = SMALL | changes
-    recipe = get_recipe(given.pop("recipe", "fast"), given.pop("epochs"), given.pop("width"))
+    recipe = get_recipe(
+        given.pop("recipe", "fast"), given.pop("epochs"), given.pop("width"),
+        given.pop("augmentation", "crop"),
+    )  # fmt: skip
     order, kind = given.pop("class_order"), get_method(method)
     wanted = given.pop("options", QUICK_OPTIONS.get(kind.name, {}))
     options = make_options(kind.Options, kind.name, wanted)

@@ -92,6 +92,13 @@ def train(
             "whose usual --width is 16."
         ),
     ] = "resnet18",
+    augmentation: Annotated[
+        str,
+        typer.Option(
+            help="Of training images, beside flips: crop as in the paper; or autoaugment, "
+            "randaugment or trivialaugment after the crop."
+        ),
+    ] = "crop",
     seed: Annotated[
         int,
         typer.Option(
@@ -171,6 +178,7 @@ def train(
             memory, out, method=method, options=parse_settings(options or []), ceiling=ceiling,
             phases=numbers(phases, "--phases"), base=base, classes=classes,
             class_order=class_order, recipe=recipe, epochs=epochs, width=width, network=network,
+            augmentation=augmentation,
             seed=seed, seeds=seeds, budget_mb=budget_mb, exemplars=exemplars, test=test,
             source=source, trust=screen.ask_to_trust(memory), test_view=test_view,
             compiled=compiled, device=device, grow=grow, grow_epochs=grow_epochs,

@@ -56,6 +56,7 @@ def train(
     epochs: int | None = None,
     width: int | None = None,
     network: str = "resnet18",
+    augmentation: str = "crop",
     seed: int = 0,
     seeds: int = 1,
     budget_mb: float | None = None,
@@ -95,6 +96,8 @@ def train(
         epochs, width: replace those of the recipe; 64 is the usual width of ResNet-18.
         network: ``"resnet18"``, ``"resnet18-large"`` with the strided stem of large images, or
             ``"resnet32"``, whose usual width is 16.
+        augmentation: of training images beside flips: ``"crop"`` as in the paper, or
+            ``"autoaugment"``, ``"randaugment"`` or ``"trivialaugment"`` after the crop.
         seed, seeds: the first seed, and the number of seeds; each seed makes a run.
         budget_mb: megabytes (1,000,000 bytes) that the method may keep in total.
         exemplars: raw images of each class that a method such as ``er`` keeps without a budget.
@@ -148,7 +151,7 @@ def train(
         base=max(1, len(data.classes) // 2) if base is None else base,
         phases=0,  # of each job its own, as the seed
         class_order=_order(data, class_order),
-        recipe=get_recipe(recipe, epochs, width),
+        recipe=get_recipe(recipe, epochs, width, augmentation),
         network=get_network(network),
         device=torch.device(place.type),
         budget_bytes=None if budget_mb is None else round(budget_mb * 1e6),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
 import torch
 
@@ -64,7 +64,7 @@ class RunSettings:
             "groups": [len(group) for group in groups],
             "seed": self.seed,
             "device": self.device.type,
-            "recipe": asdict(self.recipe),
+            "recipe": self.recipe.to_json(),
             "recipe_changes": recipe_changes(self.recipe),
             "budget_bytes": self.budget_bytes,
             "exemplars_per_class": self.exemplars_per_class,
@@ -85,7 +85,7 @@ class RunSettings:
             "data": data.fingerprint,
             "seed": self.seed,
             "device": self.device.type,
-            "recipe": asdict(self.recipe),
+            "recipe": self.recipe.to_json(),
             "budget_bytes": self.budget_bytes,
             "exemplars_per_class": self.exemplars_per_class,
             "test_view": self.test_view,

@@ -16,17 +16,23 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Draws:
-    """What chance decides for N images: rows and columns of the crop in 0..2*pad, and flips."""
+    """What chance decides for N images: rows and columns of the crop in 0..2*pad, flips, and seeds
+    of what is stronger."""
 
     top: Tensor  # (N,) int64
     left: Tensor  # (N,) int64
     flip: Tensor  # (N,) bool
+    seeds: Tensor  # (N,) int64
 
     def __getitem__(self, indices: Tensor) -> Draws:
-        return Draws(self.top[indices], self.left[indices], self.flip[indices])
+        return Draws(*(part[indices] for part in self._parts))
 
     def to(self, device: torch.device) -> Draws:
-        return Draws(self.top.to(device), self.left.to(device), self.flip.to(device))
+        return Draws(*(part.to(device) for part in self._parts))
+
+    @property
+    def _parts(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        return self.top, self.left, self.flip, self.seeds
 
 
 def crop_pad(height: int, width: int) -> int:
@@ -38,11 +44,15 @@ def crop_pad(height: int, width: int) -> int:
     return max(1, round(min(height, width) / 8))
 
 
-def draw(count: int, pad: int, generator: torch.Generator) -> Draws:
-    """Crops and flips for ``count`` images, drawn on the CPU so that every device sees the same."""
+def draw(count: int, pad: int, generator: torch.Generator, *, strong: bool = False) -> Draws:
+    """Crops and flips for ``count`` images, drawn on the CPU so that every device sees the same;
+    and seeds where ``strong`` augmentation needs them."""
     corner = torch.randint(0, 2 * pad + 1, (2, count), generator=generator)
     flip = torch.rand(count, dtype=torch.float32, generator=generator) < 0.5
-    return Draws(corner[0], corner[1], flip)
+    seeds = torch.zeros(count, dtype=torch.int64)
+    if strong:
+        seeds = torch.randint(2**31, (count,), generator=generator)
+    return Draws(corner[0], corner[1], flip, seeds)
 
 
 def flip_and_crop(images: Tensor, draws: Draws, pad: int) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from drrpack.trainers.learning import augment
 from drrpack.trainers.learning.recipes import Recipe
+from drrpack.trainers.learning.strong import Strength, strengthen
 
 # One fixed scale for every memory and phase: near enough to natural images for a network that
 # begins with a batch norm, nothing to store or keep in step, and no look at any data set.
@@ -24,13 +25,14 @@ class Batch:
     images: Tensor  # (B, 3, H, W) float, channels last, flipped and cropped
     labels: Tensor  # (B,) int64
     indices: Tensor  # (B,) int64, into the images that are trained on
-    draws: augment.Draws  # how each was flipped and cropped
+    draws: augment.Draws  # how each was flipped, cropped and changed otherwise
+    strength: Strength = "crop"
 
     def alike(self, pixels: Tensor, rows: Tensor) -> Tensor:
-        """Other pixels (b, H, W, 3) uint8, flipped and cropped as ``rows`` (b,) of the batch were
-        and normalised: (b, 3, H, W) float."""
+        """Other pixels (b, H, W, 3) uint8, changed as ``rows`` (b,) of the batch were and
+        normalised: (b, 3, H, W) float."""
         pad = augment.crop_pad(pixels.shape[1], pixels.shape[2])
-        return normalise(augment.flip_and_crop(pixels, self.draws[rows], pad))
+        return normalise(augmented(pixels, self.draws[rows], pad, self.strength))
 
 
 def epoch_batches(
@@ -48,11 +50,19 @@ def epoch_batches(
     generator = torch.Generator().manual_seed((seed + 7_919 * epoch) % 2**63)
     pad = augment.crop_pad(images.shape[1], images.shape[2])
     order = torch.randperm(len(images), generator=generator).to(images.device)
-    draws = augment.draw(len(images), pad, generator).to(images.device)
+    strong = recipe.augmentation != "crop"
+    draws = augment.draw(len(images), pad, generator, strong=strong).to(images.device)
     for indices in order.tensor_split(math.ceil(len(images) / recipe.batch_size)):
         drawn = draws[indices]
-        pixels = augment.flip_and_crop(images[indices], drawn, pad)  # (B, H, W, 3)
-        yield Batch(normalise(pixels), labels[indices], indices % count, drawn)
+        pixels = augmented(images[indices], drawn, pad, recipe.augmentation)  # (B, H, W, 3)
+        yield Batch(normalise(pixels), labels[indices], indices % count, drawn, recipe.augmentation)
+
+
+def augmented(
+    pixels: Tensor, draws: augment.Draws, pad: int, strength: Strength = "crop"
+) -> Tensor:
+    """Pixels (B, H, W, 3) uint8, flipped, cropped and changed otherwise as was drawn."""
+    return strengthen(augment.flip_and_crop(pixels, draws, pad), draws.seeds, strength)
 
 
 def normalise(pixels: Tensor) -> Tensor:

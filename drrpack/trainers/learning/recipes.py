@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 from drrpack.core.errors import OptionError
 from drrpack.core.wording import counted
+from drrpack.formats.layout import Json
+from drrpack.trainers.learning.strong import STRENGTHS, Strength
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,15 @@ class Recipe:
     lr_divisor: float = 5.0  # the paper, section 6.1
     momentum: float = 0.9  # the paper, section 6.1
     weight_decay: float = 5e-4  # the paper, section 6.1; on every parameter, as is usual there
+    augmentation: Strength = "crop"  # beside flips, as in the paper; or one of `strong.STRENGTHS`
+
+    def to_json(self) -> Json:
+        """Its fields. The augmentation is not among them where it is the paper's, so that runs of
+        before have the same settings."""
+        found: Json = asdict(self)
+        if self.augmentation == "crop":
+            del found["augmentation"]
+        return found
 
 
 # Section 6.1 and appendix D. The paper is silent on the batch size; 128 is that of the training
@@ -63,7 +74,9 @@ RECIPES = {recipe.name: recipe for recipe in (PAPER, FAST)}
 ONE_CYCLE_START, ONE_CYCLE_END = 25.0, 1e4
 
 
-def get_recipe(name: str, epochs: int | None = None, width: int | None = None) -> Recipe:
+def get_recipe(
+    name: str, epochs: int | None = None, width: int | None = None, augmentation: str = "crop"
+) -> Recipe:
     """The recipe called ``name``, stretched to ``epochs``; raises OptionError.
 
     Milestones and warm-up keep their place relative to the whole.
@@ -73,6 +86,15 @@ def get_recipe(name: str, epochs: int | None = None, width: int | None = None) -
     recipe = RECIPES[name]
     if (epochs is not None and epochs < 1) or (width is not None and width < 1):
         raise OptionError(f"epochs and width must be 1 or more, not epochs={epochs}, width={width}")
+    for strength in STRENGTHS:
+        if strength == augmentation:
+            recipe = replace(recipe, augmentation=strength)
+            break
+    else:
+        raise OptionError(
+            f"`augmentation={augmentation!r}`: say one of {', '.join(STRENGTHS)}",
+            option="augmentation",
+        )
     if epochs is not None:
         recipe = stretched(recipe, epochs)
     return recipe if width is None else replace(recipe, width=width)
@@ -104,6 +126,8 @@ def recipe_changes(recipe: Recipe) -> list[str]:
         )
     if recipe.width != published.width:
         changes.append(f"width {recipe.width} instead of {published.width}")
+    if recipe.augmentation != published.augmentation:
+        changes.append(f"{recipe.augmentation} beside flips and crops")
     return changes
 
 

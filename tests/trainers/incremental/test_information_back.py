@@ -32,7 +32,11 @@ COUNT, PAD = 6, 2
 CHANCE = torch.Generator().manual_seed(0)
 REPLAYED, RAW = (torch.randint(256, (COUNT, 16, 16, 3), generator=CHANCE).byte() for _ in range(2))
 LABELS = torch.tensor([0, 0, 0, 0, 1, 2])
-PLAIN = Draws(*(torch.full((COUNT,), PAD) for _ in range(2)), torch.zeros(COUNT).bool())
+PLAIN = Draws(
+    *(torch.full((COUNT,), PAD) for _ in range(2)),
+    torch.zeros(COUNT).bool(),
+    torch.zeros(COUNT).long(),
+)
 BATCH = Batch(normalise(REPLAYED), LABELS, torch.arange(COUNT), PLAIN)
 WEIGHT = 0.5
 

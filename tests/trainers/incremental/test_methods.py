@@ -223,7 +223,12 @@ def test_without_a_budget_compressed_images_get_the_bytes_of_the_memory() -> Non
 
 def batch_of(images: torch.Tensor, indices: list[int]) -> Batch:
     count, pad = len(indices), 2
-    plain = Draws(torch.full((count,), pad), torch.full((count,), pad), torch.zeros(count).bool())
+    plain = Draws(
+        torch.full((count,), pad),
+        torch.full((count,), pad),
+        torch.zeros(count).bool(),
+        torch.zeros(count).long(),
+    )
     where = torch.tensor(indices)
     return Batch(normalise(images[where]), where % 3, where, plain)
 

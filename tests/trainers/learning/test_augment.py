@@ -53,7 +53,9 @@ def test_every_crop_and_flip_comes_up() -> None:
 
 def test_the_middle_crop_without_flip_is_the_image() -> None:
     images = torch.arange(2 * 5 * 6 * 3).reshape(2, 5, 6, 3)
-    middle = Draws(torch.tensor([4, 4]), torch.tensor([4, 4]), torch.tensor([False, True]))
+    middle = Draws(
+        torch.tensor([4, 4]), torch.tensor([4, 4]), torch.tensor([False, True]), torch.zeros(2)
+    )
     result = flip_and_crop(images, middle, 4)
     assert torch.equal(result[0], images[0])
     assert torch.equal(result[1], images[1].flip(1))

@@ -14,9 +14,10 @@ from torch import Tensor, nn
 
 from drrpack.trainers.incremental.options import MethodOptions, option
 from drrpack.trainers.learning import augment
-from drrpack.trainers.learning.batches import Batch, normalise
+from drrpack.trainers.learning.batches import Batch, augmented, normalise
 from drrpack.trainers.learning.network import Linear, Network, running_moments_kept
 from drrpack.trainers.learning.resnet import ResNet
+from drrpack.trainers.learning.strong import Strength
 from drrpack.trainers.learning.training import Terms, smoothed
 
 
@@ -113,7 +114,7 @@ class InformationBack:
         features, compared = self._look(base, batch.images)
         wrong = smoothed(base.classify(features), batch.labels, base.seen, self.label_smoothing)
         if self.options.drawn == "balanced":
-            reconstructed, raw = self._drawn(len(batch.labels))
+            reconstructed, raw = self._drawn(len(batch.labels), batch.strength)
             ours = self._look(base, reconstructed)[1] if len(raw) > 1 else []
         else:
             partners = self.partner[batch.indices]
@@ -147,15 +148,16 @@ class InformationBack:
             return features, [maps[-1].mean((2, 3))]
         return features, [one.flatten(1) for one in maps]
 
-    def _drawn(self, count: int) -> tuple[Tensor, Tensor]:
+    def _drawn(self, count: int, strength: Strength = "crop") -> tuple[Tensor, Tensor]:
         """Reconstructions and raw images of ``count`` pairs in a balance of classes, normalised."""
         pairs = self.pairs
         picked = torch.multinomial(self.balance, count, replacement=True, generator=self.chance)
         pad = augment.crop_pad(pairs.raw.shape[1], pairs.raw.shape[2])
-        draws = augment.draw(count, pad, self.chance).to(pairs.raw.device)
+        draws = augment.draw(count, pad, self.chance, strong=strength != "crop")
+        draws = draws.to(pairs.raw.device)
         picked = picked.to(pairs.raw.device)
         both = (pairs.replayed[pairs.rows[picked]], pairs.raw[picked])
-        ours, theirs = (normalise(augment.flip_and_crop(part, draws, pad)) for part in both)
+        ours, theirs = (normalise(augmented(part, draws, pad, strength)) for part in both)
         return ours, theirs
 
 
