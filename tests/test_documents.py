@@ -13,6 +13,7 @@ import pytest
 import typer
 
 from drrpack.cli.app import app
+from drrpack.trainers.incremental.methods import METHODS
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -95,6 +96,22 @@ def test_what_cifar100_takes() -> None:
     each = (whole["file"] - whole["raw"]) / 50_000
     assert f"takes {each:.1f} bytes an image" in text_of("docs/results.md")
     assert f"CIFAR-100 take {each:.0f} bytes each" in text_of("README.md")
+
+
+def test_every_method_stands_where_a_user_looks() -> None:
+    """In the help of `drrpack train`, in the table of methods, and in the study's script."""
+    command = typer.main.get_command(app)
+    (option,) = [p for p in command.commands["train"].params if p.name == "method"]  # type: ignore[attr-defined]
+    words = set(re.findall(r"[a-z-]+", option.help))
+    table = {
+        name
+        for cells in rows(text_of("docs/training.md"))
+        for name in re.findall(r"`([a-z-]+)`", cells[0])
+    }
+    study = set((ROOT / "benchmarks" / "protocol.sh").read_text("utf-8").replace("'", " ").split())
+    for name in METHODS:
+        assert name in words and name in table, name
+        assert name in study or name == "ub", name
 
 
 @pytest.mark.parametrize("document", FIGURES)

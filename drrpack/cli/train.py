@@ -27,9 +27,9 @@ def train(
         str,
         typer.Option(
             help="drr trains on reconstructions; ib-drr and ib-drr-star add information back; ub "
-            "trains on all raw images; finetune, er, er-jpeg, er-webp, icarl, lucir, lwf, der and "
-            "memo use no codes. package.module:Class is a method of your own; Python looks for the "
-            "module in the current folder first."
+            "trains on all raw images; finetune, er, er-jpeg, er-webp, lwf, icarl, lucir, "
+            "mnemonics, gfr, der, memo and foster use no codes. package.module:Class is a method "
+            "of your own; Python looks for the module in the current folder first."
         ),
     ] = "drr",
     options: Annotated[
