@@ -12,6 +12,8 @@ from drrpack.operations.progress import Choice, Event, RunStarted
 from drrpack.trainers.incremental.estimate import TimeEstimate
 from drrpack.trainers.incremental.results import CodecClasses
 
+WORTH_SAYING = 0.8  # of the time: what takes hardly less is no advice
+
 
 def tell(event: Event) -> None:
     """Print an event that is a line of text; ignore those that move a progress bar."""
@@ -58,7 +60,7 @@ def _encode_plan(plan: EncodePlan) -> None:
         of = "" if options.class_order is None else " of the class order"
         note(f"codec: fitted on the first {first}{of}, {start}, {spent}")
         if plan.checkpoints.exists():
-            note(f"checkpoints in {plan.checkpoints}: continuing from those with these settings")
+            note(f"checkpoints in {plan.checkpoints}: a fit with the same settings goes on there")
     note(f"device: {options.device}")
 
 
@@ -76,11 +78,12 @@ def _append_plan(plan: AppendPlan) -> None:
 
 def _time_estimate(found: TimeEstimate) -> None:
     """How long ``drrpack train`` will take, and what would take less."""
-    half = max(1, found.epochs // 2)
+    half, narrower = max(1, found.epochs // 2), ""
+    if found.narrower_seconds < WORTH_SAYING * found.seconds:
+        narrower = f", with --width {found.narrower} {duration(found.narrower_seconds)}"
     note(
         f"about {duration(found.seconds)} of training on {found.device}; "
-        f"with --epochs {half} {duration(found.seconds * half / found.epochs)}, "
-        f"with --width {found.narrower} {duration(found.narrower_seconds)}"
+        f"with --epochs {half} {duration(found.seconds * half / found.epochs)}{narrower}"
     )
 
 

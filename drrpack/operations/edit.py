@@ -54,7 +54,9 @@ def drop(path: Path, memory: Memory, names: Sequence[str]) -> Memory:
             for record in memory.raw
             if record.class_index in number
         ],
-        metadata=changed_metadata(memory.metadata, sources=_sources_of(memory, kept)),
+        metadata=changed_metadata(
+            memory.metadata, sources=_sources_of(memory, kept), **_order_of(memory, kept)
+        ),
     )
 
 
@@ -92,6 +94,14 @@ def merge(memories: Mapping[Path, Memory]) -> Memory:
     }
     kept = changed_metadata(first.metadata, **together)
     return replace(first, classes=classes, chunks=chunks, raw=raw, metadata=kept)
+
+
+def _order_of(memory: Memory, kept: Sequence[str]) -> Json:
+    """The recorded order of the classes that are kept: those that come back later come last."""
+    if "class_order" not in memory.metadata:
+        return {}
+    numbers = metadata.class_order(memory.metadata, memory.classes)
+    return {"class_order": [name for n in numbers if (name := memory.classes[n]) in set(kept)]}
 
 
 def _class_order(memories: Collection[Memory]) -> Json:

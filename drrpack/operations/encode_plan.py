@@ -103,8 +103,8 @@ def plan_encode(options: EncodeOptions) -> EncodePlan:
     Raises:
         OutputError, SourceError, OptionError, FormatError: each names the path and the fix.
     """
-    container.check_output(options.output, overwrite=options.force)
     _check_values(options)
+    container.check_output(options.output, overwrite=options.force)
     taken = take_codecs(options)
     _check_entropy(options, taken)
     opening = Opening(

@@ -51,7 +51,7 @@ def train(
     phases: int | Sequence[int] = 10,
     base: int | None = None,
     classes: str | Sequence[str] | None = None,
-    class_order: str | int | Sequence[str] = "file",
+    class_order: str | int | Sequence[str | int] | None = "file",
     recipe: str = "fast",
     epochs: int | None = None,
     width: int | None = None,
@@ -87,11 +87,13 @@ def train(
         ceiling: also train the upper bound ``ub``, if the raw training images can be found.
         phases: number of phases after the base, which add equally many classes; several numbers
             make several runs.
-        base: number of classes in phase 0; by default half of the classes.
+        base: number of classes in phase 0; by default half of the classes, and with ``phases=0``
+            all of them.
         classes: use only these classes: a list of names and of numbers in the file, or a
             text such as ``"cat,dog"``, ``"20"`` for the first 20, or ``"50:70"``.
         class_order: ``"file"`` for the order that the file records, or else that of its classes;
-            a seed to shuffle by, a JSON file with all names, or all names.
+            a seed to shuffle the classes in use by, a JSON file with all names, all names, or all
+            labels.
         recipe: ``"fast"``, or ``"paper"`` for 200 epochs.
         epochs, width: replace those of the recipe; 64 is the usual width of ResNet-18.
         network: ``"resnet18"``, ``"resnet18-large"`` with the strided stem of large images, or
@@ -148,7 +150,7 @@ def train(
     settings = RunSettings(
         method=kind,
         options=make_options(kind.Options, kind.name, options or {}),
-        base=max(1, len(data.classes) // 2) if base is None else base,
+        base=_base(data, counts) if base is None else base,
         phases=0,  # of each job its own, as the seed
         class_order=_order(data, class_order),
         recipe=get_recipe(recipe, epochs, width, augmentation),
@@ -242,9 +244,17 @@ def _grow(
         adopt(grown, grow_memory(memory, grown[0], groups, folder, growth, tell))
 
 
-def _order(data: MemoryData, wanted: str | int | Sequence[str]) -> tuple[int, ...]:
+def _base(data: MemoryData, phases: Sequence[int]) -> int:
+    """Half of the classes, or where no phase follows all of them."""
+    count = len(data.classes)
+    return max(1, count // 2) if any(phases) else count
+
+
+def _order(data: MemoryData, wanted: str | int | Sequence[str | int] | None) -> tuple[int, ...]:
     """The labels in the order in which they are learned."""
-    return tuple(data.class_order if wanted == "file" else order_classes(data.classes, wanted))
+    if wanted is None or (isinstance(wanted, str) and wanted == "file"):
+        return tuple(data.class_order)
+    return tuple(order_classes(data.classes, wanted, others=data.other_classes))
 
 
 def _started(jobs: Sequence[Job], job: Job, planned: PlannedRun) -> RunStarted:

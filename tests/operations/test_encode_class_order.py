@@ -18,6 +18,7 @@ from drrpack.core.errors import OptionError
 from drrpack.formats import metadata
 from drrpack.formats.container import Reader, write
 from drrpack.operations.encode_plan import plan_encode
+from drrpack.trainers.incremental.class_order import order_classes
 from drrpack.trainers.incremental.memory_data import MemoryData
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -98,6 +99,10 @@ def test_what_changes_later(own: Path, few: Path, tmp_path: Path) -> None:
         shutil.copytree(few / "train" / digit, more / f"new {digit}")
     drrpack.append(own, more, keep_entropy_model=True, device="cpu")
     assert names(own) == [*"26035891", "new 4", "new 7"], "new classes come last"
+    back = tmp_path / "back"
+    shutil.copytree(few / "train" / "4", back / "4")
+    drrpack.append(own, back, keep_entropy_model=True, device="cpu")
+    assert names(own)[-1] == "4", "and so does one that was there before"
 
 
 def test_files_are_joined_one_after_the_other(own: Path, tmp_path: Path) -> None:
@@ -126,6 +131,26 @@ def test_a_record_that_is_none(own: Path, recorded: object) -> None:
 def test_a_record_that_names_some_twice() -> None:
     found = metadata.class_order({"class_order": ["b", "b", "x", "a"]}, ["a", "b", "c"])
     assert found == [1, 0, 2]
+
+
+def test_labels_and_numbers_of_a_program(ordered: Path, tmp_path: Path) -> None:
+    digits = list("0123456789")
+    assert order_classes(digits, DRRDataset(ordered).class_order) == ORDER
+    assert order_classes(digits, np.array(ORDER)) == ORDER  # type: ignore[arg-type]
+    assert order_classes(digits, np.int64(1993)) == ORDER  # type: ignore[arg-type]
+    listed = tmp_path / "order.json"
+    listed.write_text(json.dumps([str(digit) for digit in ORDER]))
+    assert order_classes(digits, listed) == ORDER
+    for wrong in ([0, 0, 1], [0, 1, 3], [0, "1", 2]):
+        with pytest.raises(OptionError, match="a list with each label from 0 to 2 once"):
+            order_classes(digits[:3], wrong)
+
+
+def test_a_list_of_all_classes_serves_some_of_them() -> None:
+    wanted = [str(digit) for digit in ORDER]
+    assert order_classes(["0", "2", "4"], wanted, others=list("1356789")) == [2, 1, 0]
+    with pytest.raises(OptionError, match="has unknown 'x'"):
+        order_classes(["0", "2", "4"], [*wanted, "x"], others=list("1356789"))
 
 
 @pytest.mark.parametrize("wrong", ["absent.json", ["0", "1"], -1])

@@ -159,3 +159,9 @@ def test_folders_that_a_file_names_are_asked_for(
         with pytest.raises(Opened):
             train(digits_drr, tmp_path / "run", trust=trust, **TINY)
     assert asked == [["somewhere"]] and given == [trusted, trusted]
+
+
+def test_no_phases_are_a_base_of_all_classes(digits_drr: Path, tmp_path: Path) -> None:
+    given = {name: value for name, value in TINY.items() if name not in ("base", "phases")}
+    found, *_ = train(digits_drr, tmp_path / "run", phases=0, **given)
+    assert found.phases[0].classes_seen == len(found.config.classes)

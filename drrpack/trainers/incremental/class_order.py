@@ -4,35 +4,34 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from drrpack.core.errors import OptionError
-from drrpack.core.wording import few
+from drrpack.core.wording import few, shortened
 from drrpack.formats.class_names import find_class
+from drrpack.formats.indices import whole_number
 
 
-def order_classes(names: Sequence[str], wanted: str | int | Sequence[str]) -> list[int]:
+def order_classes(
+    names: Sequence[str],
+    wanted: str | int | Path | Sequence[str | int],
+    others: Sequence[str] = (),
+) -> list[int]:
     """The class order: ``file``, a number to shuffle by, a JSON file that lists all names, or a
-    list of all names.
+    list of all names or of all labels. Names of ``others`` in a list are passed over.
 
     A number shuffles as ``numpy.random.seed(number); numpy.random.permutation(len(names))``, which
     is how the literature makes its orders: 1993 gives 68, 56, 78, ... of 100 classes.
 
     Raises OptionError for anything else.
     """
-    if isinstance(wanted, int):
-        return _shuffled(len(names), str(wanted))
-    if not isinstance(wanted, str | Sequence) or not all(isinstance(one, str) for one in wanted):
-        raise OptionError(
-            f"`class_order={wanted!r}`: say file, a number, a JSON file with a list of all class "
-            "names, or that list",
-            option="class_order",
-        )
+    if isinstance(wanted, Path):
+        wanted = str(wanted)
     if not isinstance(wanted, str):
-        return _as_listed(names, wanted, "`class_order`")
+        return _of_a_program(names, wanted, others)
     if wanted == "file":
         return list(range(len(names)))
     if wanted.isdecimal():
@@ -50,7 +49,24 @@ def order_classes(names: Sequence[str], wanted: str | int | Sequence[str]) -> li
             f"all {len(names)} class names"
         )
     texts = [str(name) for name in listed]  # JSON may hold 7 for a class called "7"
-    return _as_listed(names, texts, f"`class_order={wanted!r}`")
+    return _as_listed(names, texts, f"`class_order={wanted!r}`", others)
+
+
+def _of_a_program(names: Sequence[str], wanted: object, others: Sequence[str]) -> list[int]:
+    """The order of a seed, of a list of names or of a list of labels; raises OptionError."""
+    if (seed := whole_number(wanted)) is not None:
+        return _shuffled(len(names), str(seed))
+    listed = list(wanted) if isinstance(wanted, Iterable) else []
+    if listed and all(isinstance(one, str) for one in listed):
+        return _as_listed(names, listed, "`class_order`", others)
+    labels = [label for one in listed if (label := whole_number(one)) is not None]
+    if len(labels) == len(listed) and sorted(labels) == list(range(len(names))):
+        return labels
+    raise OptionError(
+        f"`class_order={shortened(wanted)}`: say file, a number, a JSON file with a list of all "
+        f"class names, that list, or a list with each label from 0 to {len(names) - 1} once",
+        option="class_order",
+    )
 
 
 def _shuffled(count: int, seed: str) -> list[int]:
@@ -64,8 +80,11 @@ def _shuffled(count: int, seed: str) -> list[int]:
     return order
 
 
-def _as_listed(names: Sequence[str], listed: Sequence[str], called: str) -> list[int]:
+def _as_listed(
+    names: Sequence[str], listed: Sequence[str], called: str, others: Sequence[str]
+) -> list[int]:
     """The classes in the order of a list; raises OptionError, which names its faults."""
+    listed = [name for name in listed if find_class(others, name) is None]
     numbers = {name: find_class(names, name) for name in listed}
     order = [number for name in listed if (number := numbers[name]) is not None]
     wrong = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
@@ -229,17 +230,20 @@ class PhaseContext:
         """How many images of a class fit into the budget beside ``fixed`` parts; None: all do.
 
         Every class of the run gets the same share from the start. Raises OptionError where there
-        is no room for one.
+        is no room for one; a method that keeps no images has images of 0 bytes.
         """
         if self.budget_bytes is None:
             return None
-        count = int((self.budget_bytes - sum(fixed.values())) // (image_bytes * self.classes))
-        if count < 1:
-            least = (sum(fixed.values()) + image_bytes * self.classes) / 1e6
-            parts = ", ".join(f"{name} {size / 1e6:.2f}" for name, size in fixed.items())
+        least = sum(fixed.values()) + image_bytes * self.classes
+        if self.budget_bytes < least:
+            parts = ", ".join(f"{name} {size / 1e6:.3f}" for name, size in fixed.items())
+            what = "one image a class" if image_bytes else "what the method keeps"
             raise OptionError(
-                f"`budget_mb={self.budget_bytes / 1e6:g}` is too little for one image a class; "
-                f"expected at least {least:.2f} MB ({parts or 'no models'})",
+                f"`budget_mb={self.budget_bytes / 1e6:g}` is too little for {what}; "
+                f"expected at least {math.ceil(least / 1e3) / 1e3:.3f} MB "
+                f"({parts or 'no models'})",
                 option="budget_mb",
             )
-        return count
+        if not image_bytes:
+            return 0
+        return int((self.budget_bytes - sum(fixed.values())) // (image_bytes * self.classes))

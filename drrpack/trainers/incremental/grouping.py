@@ -98,17 +98,17 @@ def _digest(value: object) -> str:
 
 
 def _order(run: Result) -> str:
-    """``file``, or the first classes and a digest of all."""
+    """``as numbered``, or the first classes and a digest of all."""
     order, names = run.class_order, run.config.classes
     if order == sorted(order):
-        return "file"
+        return "as numbered"
     named = [names[number] if number < len(names) else str(number) for number in order]
     return f"{', '.join(named[:2])}, … ({_digest(named)[:4]})"
 
 
 def _budget(run: Result) -> str:
     size = run.config.budget_bytes
-    return "none" if size is None else f"{size / 1e6} MB"
+    return "none" if size is None else f"{size / 1e6:g} MB"
 
 
 def _options(run: Result) -> str:

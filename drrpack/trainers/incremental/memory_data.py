@@ -125,6 +125,11 @@ class MemoryData:
         return metadata.class_order(self._reader.metadata, self.classes)
 
     @property
+    def other_classes(self) -> list[str]:
+        """Classes of the file that are not in use."""
+        return [name for name in self._reader.classes if name not in set(self.classes)]
+
+    @property
     def has_raw(self) -> bool:
         """Whether the raw training images are at hand, as the upper bound needs them."""
         try:

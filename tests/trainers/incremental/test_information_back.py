@@ -182,7 +182,7 @@ def test_the_kept_network_has_no_predictor(tmp_path: Path) -> None:
     [
         ({"reduction": "max"}, "found 'max', expected 'mean' or 'sum'"),
         ({"compared": "logits"}, "found 'logits', expected 'features' or"),
-        ({"predictor": True, "compared": "stages"}, "it has one vector to tell"),
+        ({"predictor": True, "compared": "stages"}, "compares one vector of each image"),
     ],
 )
 def test_options_that_make_no_sense(options: dict[str, Any], words: str) -> None:

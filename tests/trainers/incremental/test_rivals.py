@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -529,6 +530,18 @@ def test_a_budget_holds_to_the_last_phase(name: str, tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="is too little for one image a class"):
         run(DigitsData(8), name, out=tmp_path / "none", budget_bytes=least, **options)
     assert not list((tmp_path / "none").rglob("*.pt")), "it is said before any training"
+
+
+@pytest.mark.parametrize("name", ["finetune", "lwf", "gfr"])
+def test_a_budget_that_a_network_alone_exceeds(name: str, tmp_path: Path) -> None:
+    options = SMALL | {"phases": 1, "width": 2}
+    kept = run(DigitsData(8), name, out=tmp_path / "free", **options).memory_bytes["total"]
+    run(DigitsData(8), name, out=tmp_path / "kept", budget_bytes=kept, **options)
+    with pytest.raises(OptionError, match="is too little for what the method keeps") as caught:
+        run(DigitsData(8), name, out=tmp_path / "none", budget_bytes=kept - 1, **options)
+    least = float(re.search(r"at least ([\d.]+) MB", str(caught.value))[1])  # type: ignore[index]
+    assert kept / 1e6 <= least < kept / 1e6 + 0.001, "the advice is enough"
+    assert not list((tmp_path / "none").rglob("*.pt"))
 
 
 # --- options -------------------------------------------------------------------------------------

@@ -40,6 +40,10 @@ class Finetune(Method):
         )
         return state_bytes(network)
 
+    def least(self, context: PhaseContext, label: int) -> tuple[dict[str, int], float] | None:
+        """What it keeps whatever the budget."""
+        return self.memory_bytes(context), 0.0
+
     def memory_bytes(self, context: PhaseContext) -> dict[str, int]:
         """The network from which the next phase goes on."""
         return {"old_network": self.network_bytes(context)}

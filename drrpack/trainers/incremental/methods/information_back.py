@@ -46,7 +46,11 @@ class IBOptions(MethodOptions):
 
     def __post_init__(self) -> None:
         if self.predictor and self.compared == "stages":
-            raise ValueError("found predictor=True with compared=stages: it has one vector to tell")
+            raise ValueError(
+                "found predictor=True with compared=stages, expected another one beside a "
+                "predictor: it compares one vector of each image, and not several maps"
+            )
+        self.check_range("similarity_weight")
 
 
 @dataclass(frozen=True)
