@@ -98,6 +98,26 @@ def test_what_cifar100_takes() -> None:
     assert f"CIFAR-100 take {each:.0f} bytes each" in text_of("README.md")
 
 
+@pytest.mark.parametrize(
+    ("start", "family"),
+    [("raw pixels", "raw"), ("a memory, quality 75", "DRR"),
+     ("a memory with `--decoder-only`", "DRR decoder-only"), ("a memory with `--thin`", "DRR thin"),
+     ("JPEG files", "JPEG"), ("WebP files", "WebP"), ("AVIF files", "AVIF"),
+     ("JPEG sheets", "JPEG-sheet"), ("WebP sheets", "WebP-sheet"), ("AVIF sheets", "AVIF-sheet")],
+)  # fmt: skip
+def test_what_cifar100_teaches(start: str, family: str) -> None:
+    choices = results("cifar100-compare")["choices"]
+    (one,) = [c for c in choices if c["family"] == family and c["accuracy"] is not None]
+    cells = row("docs/results.md", start)
+    if "quality" in cells[0]:
+        assert cells[0].endswith(f"quality {one['setting'].removeprefix('q')}")
+    whole = one["bytes_an_image"] == int(one["bytes_an_image"])
+    assert cells[1] == f"{one['bytes_an_image']:,.{0 if whole else 1}f}"
+    assert cells[2] == ("" if one["psnr_db"] is None else f"{one['psnr_db']:.2f} dB")
+    assert cells[3] == (f"{one['ssim']:.3f}" if one["ssim"] < 1 else "1")
+    assert cells[4] == f"{one['accuracy']:.1f} ± {one['accuracy_std']:.1f} %"
+
+
 def test_every_method_stands_where_a_user_looks() -> None:
     """In the help of `drrpack train`, in the table of methods, and in the study's script."""
     command = typer.main.get_command(app)
