@@ -118,6 +118,25 @@ def test_what_cifar100_teaches(start: str, family: str) -> None:
     assert cells[4] == f"{one['accuracy']:.1f} ± {one['accuracy_std']:.1f} %"
 
 
+def test_the_begun_study_of_cifar100() -> None:
+    text = " ".join(text_of("docs/results.md").split())
+    for name, said in (
+        ("finetune", "{} % on average over the phases and {} % after"),
+        ("lwf", "{} % and {} %"),
+    ):
+        run = json.loads(
+            (RESULTS / "cifar100-study" / f"{name}-5phases-seed0" / "result.json").read_text()
+        )
+        figures = [f"{run[figure]:.1f}" for figure in ("average_accuracy", "last_accuracy")]
+        assert f"`{name}` {'has ' if name == 'finetune' else ''}{said.format(*figures)}" in text
+        assert (run["epochs"], run["width"], run["config"]["base"], run["complete"]) == (
+            8,
+            8,
+            50,
+            True,
+        )
+
+
 def test_every_method_stands_where_a_user_looks() -> None:
     """In the help of `drrpack train`, in the table of methods, and in the study's script."""
     command = typer.main.get_command(app)
