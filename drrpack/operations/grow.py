@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 
+from drrpack.core.errors import OptionError
 from drrpack.core.progress import Notice
 from drrpack.formats.container import Reader, write
 from drrpack.formats.files.publish import replacing
@@ -19,7 +20,10 @@ from drrpack.formats.layout import AnyPath
 from drrpack.operations import edit
 from drrpack.operations.append import append
 from drrpack.operations.progress import Report
+from drrpack.trainers.incremental.grown import GrownMemory, adopt
 from drrpack.trainers.incremental.memory_data import MemoryData
+from drrpack.trainers.incremental.methods import Method
+from drrpack.trainers.incremental.run_plan import PlannedRun
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,42 @@ class Growth:
     def key(self) -> str:
         """What decides the files of a memory's growth, beside the memory and its classes."""
         return f"{self.epochs} epochs, {self.minutes} minutes, seed {self.seed}"
+
+
+def check_growth(
+    growth: Growth,
+    wanted: bool,
+    method: type[Method],
+    phases: Sequence[int],
+    budget_mb: float | None,
+) -> None:
+    """Raise OptionError for what does not go with a memory that grows, or means nothing without."""
+    if not wanted and (growth.epochs is not None or growth.minutes is not None):
+        name = "grow_epochs" if growth.epochs is not None else "grow_minutes"
+        raise OptionError(f"`{name}` has no meaning without `grow=True`", option=name)
+    wrong = None
+    if len(phases) > 1:
+        wrong = f"found {len(phases)} numbers of phases, expected one: each has files of its own"
+    elif budget_mb is not None:
+        wrong = "it records what a whole memory takes, and `budget_mb` keeps a part: give one"
+    elif "replayed" not in method.needs:
+        wrong = (
+            f"the method {method.name} keeps no codes, so it has no memory to grow; choose another "
+            "`method`, such as drr"
+        )
+    if wanted and wrong is not None:
+        raise OptionError(f"`grow=True`: {wrong}", option="grow")
+
+
+def grow_runs(
+    memory: AnyPath, planned: Sequence[PlannedRun], folder: Path, growth: Growth, report: Report
+) -> None:
+    """Make the files of all phases in ``folder``, and let the runs use them; raises as `grow`."""
+    for run in planned:
+        views = [context.data for context in run.contexts]
+        grown = [view for view in views if isinstance(view, GrownMemory)]
+        groups = [context.new for context in run.contexts]
+        adopt(grown, grow(memory, grown[0], groups, folder, growth, report))
 
 
 def grow(

@@ -14,8 +14,7 @@ from drrpack.core.progress import Notice
 from drrpack.formats.container import Reader
 from drrpack.formats.layout import AnyPath
 from drrpack.formats.sources.source import Given
-from drrpack.operations.grow import Growth
-from drrpack.operations.grow import grow as grow_memory
+from drrpack.operations.grow import Growth, check_growth, grow_runs
 from drrpack.operations.preparing import (
     Trust,
     at_least,
@@ -28,7 +27,7 @@ from drrpack.operations.preparing import (
 from drrpack.operations.progress import Report, RunStarted, heard
 from drrpack.trainers.incremental.class_order import order_classes
 from drrpack.trainers.incremental.estimate import estimate
-from drrpack.trainers.incremental.grown import GrownMemory, adopt
+from drrpack.trainers.incremental.grown import GrownMemory
 from drrpack.trainers.incremental.memory_data import MemoryData
 from drrpack.trainers.incremental.methods import Method, get_method
 from drrpack.trainers.incremental.options import make_options
@@ -133,20 +132,14 @@ def train(
     tell, place = heard(report), choose_device(device)
     counts = list(phases) if isinstance(phases, Sequence) else [phases]
     _check_phases(counts)
-    _check_growth(grow, counts, budget_mb, grow_epochs, grow_minutes)
     at_least(1, seeds=seeds, exemplars=exemplars, epochs=epochs, width=width)
     whole(base=base, seed=seed)
     positive(budget_mb=budget_mb)
     kind = get_method(method)
     raw_test, originals = pictures(test, class_names), pictures(source, class_names)
-    if grow and "replayed" not in kind.needs:
-        raise OptionError(
-            f"`grow=True`: the method {kind.name} keeps no codes, so it has no memory to grow; "
-            "choose another `method`, such as drr",
-            option="grow",
-        )
-    growth = Growth(grow_epochs, grow_minutes, seed, place) if grow else None
-    data = _open(memory, classes, raw_test, originals, trust, place, tell, growth)
+    growth = Growth(grow_epochs, grow_minutes, seed, place)
+    check_growth(growth, grow, kind, counts, budget_mb)
+    data = _open(memory, classes, raw_test, originals, trust, place, tell, growth if grow else None)
     settings = RunSettings(
         method=kind,
         options=make_options(kind.Options, kind.name, options or {}),
@@ -167,8 +160,8 @@ def train(
     jobs = plan(Path(out), settings, counts, range(seed, seed + seeds), ceiling=ceiling)
 
     def ready(planned: Sequence[PlannedRun]) -> None:
-        if growth is not None:
-            _grow(memory, planned, Path(out) / MEMORY, growth, tell)
+        if grow:
+            grow_runs(memory, planned, Path(out) / MEMORY, growth, tell)
         if report is not None and (found := estimate(planned)) is not None:
             tell(found)
 
@@ -206,42 +199,6 @@ def _open(
         may = trusted(reader, source, trust)
     kind = MemoryData if growth is None else partial(GrownMemory, growth=growth.key)
     return kind(memory, numbers=chosen, test=test, source=source, trusted=may, device=device)
-
-
-def _check_growth(
-    grow: bool,
-    phases: Sequence[int],
-    budget_mb: float | None,
-    epochs: int | None,
-    minutes: float | None,
-) -> None:
-    """Raise OptionError for what does not go with a memory that grows, or means nothing without."""
-    if not grow and (epochs is not None or minutes is not None):
-        name = "grow_epochs" if epochs is not None else "grow_minutes"
-        raise OptionError(f"`{name}` has no meaning without `grow=True`", option=name)
-    if grow and len(phases) > 1:
-        raise OptionError(
-            f"`grow=True`: found {len(phases)} numbers of phases, expected one: each has files of "
-            "its own",
-            option="grow",
-        )
-    if grow and budget_mb is not None:
-        raise OptionError(
-            "`grow=True` records what a whole memory takes, and `budget_mb` keeps a part of it: "
-            "give one of them",
-            option="grow",
-        )
-
-
-def _grow(
-    memory: AnyPath, planned: Sequence[PlannedRun], folder: Path, growth: Growth, tell: Report
-) -> None:
-    """Make the files of all phases, and let the runs use them."""
-    for run in planned:
-        views = [context.data for context in run.contexts]
-        grown = [view for view in views if isinstance(view, GrownMemory)]
-        groups = [context.new for context in run.contexts]
-        adopt(grown, grow_memory(memory, grown[0], groups, folder, growth, tell))
 
 
 def _base(data: MemoryData, phases: Sequence[int]) -> int:

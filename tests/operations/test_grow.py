@@ -108,7 +108,7 @@ def test_on_the_command_line(digits_drr: Path, tmp_path: Path, drrpack: Command)
     [
         ({"grow_minutes": 1.0}, "`grow_minutes` has no meaning without `grow=True`"),
         ({"grow": True, "phases": [1, 2]}, "`grow=True`: found 2 numbers of phases"),
-        ({"grow": True, "budget_mb": 5.0}, "`grow=True` records what a whole memory takes"),
+        ({"grow": True, "budget_mb": 5.0}, "`grow=True`: it records what a whole memory takes"),
         ({"grow": True, "method": "er"}, "the method er keeps no codes"),
     ],
 )
