@@ -35,6 +35,10 @@ class Generator(nn.Module):
         )  # fmt: skip
         self.apply(_initialise)
 
+    def draw(self, count: int, chance: torch.Generator) -> Tensor:
+        """Noise (count, noise) to start from, on the CPU."""
+        return torch.randn(count, self.noise, dtype=torch.float32, generator=chance)
+
     def forward(self, z: Tensor, labels: Tensor) -> Tensor:
         """Noise (B, noise) and labels (B,) to features (B, features)."""
         found: Tensor = self.layers(torch.cat([z, F.one_hot(labels, self.classes).float()], 1))
@@ -108,11 +112,11 @@ def train_gan(
                 optimiser.param_groups[0]["lr"] = rate
             for rows in _batches(len(features), settings.batch_size, chance):
                 real, own = features[rows].to(device), labels[rows].to(device)
-                z = torch.randn(len(own), generator.noise, generator=chance).to(device)
+                z = generator.draw(len(own), chance).to(device)
                 with torch.no_grad():
                     drawn = generator(z, own)
                 loss = critic(drawn, own).mean() - critic(real, own).mean()
-                mixed = torch.rand(len(own), 1, generator=chance).to(device)
+                mixed = torch.rand(len(own), 1, dtype=torch.float32, generator=chance).to(device)
                 penalty = gradient_penalty(critic, mixed * real + (1 - mixed) * drawn, own)
                 _descend(by_critic, loss + settings.penalty * penalty)
                 if step % settings.critic_steps == 0:

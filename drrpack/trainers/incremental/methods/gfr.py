@@ -88,7 +88,7 @@ class GFR(Finetune):
             network.eval()  # the moments of its batch norms fit the features that are drawn
             features, wanted = network.features(batch.images), teacher.features(batch.images)
             count = len(batch.labels)
-            z = torch.randn(count, generator.noise, generator=chance).to(context.device)
+            z = generator.draw(count, chance).to(context.device)
             of = torch.randint(old, (count,), generator=chance).to(context.device)
             drawn = generator(z, of)
             new_loss, old_loss = (
