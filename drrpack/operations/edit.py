@@ -55,7 +55,7 @@ def drop(path: Path, memory: Memory, names: Sequence[str]) -> Memory:
             if record.class_index in number
         ],
         metadata=changed_metadata(
-            memory.metadata, sources=_sources_of(memory, kept), **_order_of(memory, kept)
+            memory.metadata, sources=_sources_of(memory, kept), **_class_order([memory], kept)
         ),
     )
 
@@ -90,31 +90,26 @@ def merge(memories: Mapping[Path, Memory]) -> Memory:
     together = {
         "sources": sources,
         **_quality([one.metadata for one in memories.values()]),
-        **_class_order(memories.values()),
+        **_class_order(memories.values(), classes),
     }
     kept = changed_metadata(first.metadata, **together)
     return replace(first, classes=classes, chunks=chunks, raw=raw, metadata=kept)
 
 
-def _order_of(memory: Memory, kept: Sequence[str]) -> Json:
-    """The recorded order of the classes that are kept: those that come back later come last."""
-    if "class_order" not in memory.metadata:
-        return {}
-    numbers = metadata.class_order(memory.metadata, memory.classes)
-    return {"class_order": [name for n in numbers if (name := memory.classes[n]) in set(kept)]}
+def _class_order(memories: Collection[Memory], classes: Sequence[str]) -> Json:
+    """Those of some ``classes`` in the order of each memory; empty if no file records one.
 
-
-def _class_order(memories: Collection[Memory]) -> Json:
-    """The classes of each file in its order; empty if no file records one."""
+    It names no other class, so that one that comes back later comes last.
+    """
     if not any("class_order" in memory.metadata for memory in memories):
         return {}
-    return {
-        "class_order": [
-            memory.classes[number]
-            for memory in memories
-            for number in metadata.class_order(memory.metadata, memory.classes)
-        ]
-    }
+    kept = set(classes)
+    ordered = [
+        memory.classes[number]
+        for memory in memories
+        for number in metadata.class_order(memory.metadata, memory.classes)
+    ]
+    return {"class_order": [name for name in ordered if name in kept]}
 
 
 def _quality(of_files: Sequence[Json]) -> Json:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -197,8 +196,11 @@ def _open(
     with Reader(memory) as reader:
         chosen = chosen_classes(reader.classes, classes, tell)
         may = trusted(reader, source, trust)
-    kind = MemoryData if growth is None else partial(GrownMemory, growth=growth.key)
-    return kind(memory, numbers=chosen, test=test, source=source, trusted=may, device=device)
+    kind = MemoryData if growth is None else GrownMemory
+    data = kind(memory, numbers=chosen, test=test, source=source, trusted=may, device=device)
+    if isinstance(data, GrownMemory) and growth is not None:
+        data.growth = growth.key
+    return data
 
 
 def _base(data: MemoryData, phases: Sequence[int]) -> int:

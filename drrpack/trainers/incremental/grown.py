@@ -7,43 +7,24 @@ from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 
-import torch
-
 from drrpack.formats.container import Reader
 from drrpack.formats.dataset import DRRDataset
-from drrpack.formats.layout import AnyPath
-from drrpack.formats.sources.opening import Given
 from drrpack.trainers.incremental.memory_data import MemoryData
 
 
 class GrownMemory(MemoryData):
     """As `MemoryData`, but what is replayed and kept comes from a file for each phase.
 
-    Until `adopt` has brought these files, everything comes from ``memory``. The arguments are those
-    of `MemoryData`, and ``growth`` names what decides the files: it is part of the fingerprint.
+    Until `adopt` has brought these files, everything comes from the file that it was opened with.
     """
 
-    def __init__(
-        self,
-        memory: AnyPath,
-        *,
-        growth: str,
-        numbers: Sequence[int] | None = None,
-        test: Given | None = None,
-        source: Given | None = None,
-        trusted: bool = False,
-        device: torch.device | None = None,
-    ) -> None:
-        super().__init__(
-            memory, numbers=numbers, test=test, source=source, trusted=trusted, device=device
-        )
-        self._growth = growth
-        self._account: dict[str, int] | None = None
+    growth = ""  # names what decides the files of the phases
+    _account: dict[str, int] | None = None
 
     @property
     def fingerprint(self) -> str:
         """Of the file, the classes in use, the test images and the growth."""
-        return sha256(f"{super().fingerprint}\0{self._growth}".encode()).hexdigest()
+        return sha256(f"{super().fingerprint}\0{self.growth}".encode()).hexdigest()
 
     @property
     def memory_bytes(self) -> dict[str, int]:

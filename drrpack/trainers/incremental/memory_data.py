@@ -122,7 +122,7 @@ class MemoryData:
     @property
     def class_order(self) -> list[int]:
         """Labels of the classes in the order that the file records, or else as they lie in it."""
-        return metadata.class_order(self._reader.metadata, self.classes)
+        return self._dataset.class_order
 
     @property
     def other_classes(self) -> list[str]:

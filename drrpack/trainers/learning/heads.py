@@ -24,4 +24,9 @@ class CosineHead(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, features) -> (B, classes)."""
-        return self.scale * F.linear(F.normalize(features), F.normalize(self.weight))
+        return self.scale * cosines(features, self.weight)
+
+
+def cosines(features: Tensor, vectors: Tensor) -> Tensor:
+    """Of each of the features (B, d) with each of the vectors (C, d): (B, C)."""
+    return F.linear(F.normalize(features), F.normalize(vectors))

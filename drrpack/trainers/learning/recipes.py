@@ -86,15 +86,12 @@ def get_recipe(
     recipe = RECIPES[name]
     if (epochs is not None and epochs < 1) or (width is not None and width < 1):
         raise OptionError(f"epochs and width must be 1 or more, not epochs={epochs}, width={width}")
-    for strength in STRENGTHS:
-        if strength == augmentation:
-            recipe = replace(recipe, augmentation=strength)
-            break
-    else:
+    if augmentation not in STRENGTHS:
         raise OptionError(
             f"`augmentation={augmentation!r}`: say one of {', '.join(STRENGTHS)}",
             option="augmentation",
         )
+    recipe = replace(recipe, augmentation=augmentation)
     if epochs is not None:
         recipe = stretched(recipe, epochs)
     return recipe if width is None else replace(recipe, width=width)

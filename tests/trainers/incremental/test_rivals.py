@@ -21,7 +21,6 @@ from drrpack.trainers.incremental.methods.foster import (
     FOSTER,
     Boosted,
     FOSTEROptions,
-    balanced_distillation,
     class_weights,
 )
 from drrpack.trainers.incremental.methods.gfr import GFR, GFROptions
@@ -413,8 +412,8 @@ def test_the_balanced_distillation_by_hand() -> None:
     q = np.exp(wanted / 2) / np.exp(wanted / 2).sum(1, keepdims=True) * weights
     q /= q.sum(1, keepdims=True)
     p = np.exp(logits / 2) / np.exp(logits / 2).sum(1, keepdims=True)
-    found = balanced_distillation(
-        torch.from_numpy(logits), torch.from_numpy(wanted), torch.from_numpy(weights), 2.0
+    found = distillation(
+        torch.from_numpy(logits), torch.from_numpy(wanted), 2.0, torch.from_numpy(weights)
     )
     assert float(found) == pytest.approx(-(q * np.log(p)).sum(1).mean(), rel=1e-5)
 

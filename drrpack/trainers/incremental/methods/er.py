@@ -14,6 +14,7 @@ from drrpack.trainers.incremental.methods.finetune import Finetune
 from drrpack.trainers.incremental.options import MethodOptions
 from drrpack.trainers.incremental.registry import register
 from drrpack.trainers.learning.classifier import Classifier
+from drrpack.trainers.learning.network import Network
 
 
 @register
@@ -70,6 +71,11 @@ class ExperienceReplay(Finetune):
     def load_state_dict(self, state: State, context: PhaseContext) -> None:
         super().load_state_dict(state, context)
         self.exemplars.load_state_dict(state)
+
+    def choose_exemplars(self, context: PhaseContext, network: Network) -> None:
+        """Keep exemplars of the new classes, herded by the network that was trained."""
+        herded = [context.herded(network, label) for label in context.new]
+        self.exemplars.add(herded, self._policy(context))
 
     def _best(self, context: PhaseContext, label: int) -> Tensor:
         """The images (n, H, W, 3) of a class that is new, the best first."""

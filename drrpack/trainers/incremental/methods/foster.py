@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from drrpack.trainers.incremental.context import PhaseContext
@@ -112,8 +111,7 @@ class FOSTER(ExperienceReplay):
             both = torch.cat([old_images, images]), torch.cat([old_labels, labels])
             boosted = self._boosted(context, self.network, *both)
             network = self._compressed(context, self.network, boosted, *both)
-        herded = [context.herded(network, label) for label in context.new]
-        self.exemplars.add(herded, self._policy(context))
+        self.choose_exemplars(context, network)
         self.network = network
         return context.classifier(network)
 
@@ -165,9 +163,8 @@ class FOSTER(ExperienceReplay):
         def loss(network: ResNet, batch: Batch) -> Tensor:
             seen = network.seen
             logits, wanted = network(batch.images), teacher(batch.images)
-            return balanced_distillation(
-                logits[:, :seen], wanted[:, :seen], weights, self.options.temperature
-            )
+            temperature = self.options.temperature
+            return distillation(logits[:, :seen], wanted[:, :seen], temperature, weights)
 
         return loss
 
@@ -186,13 +183,3 @@ def class_weights(counts: Sequence[int], beta: float) -> Tensor:
     numbers = torch.tensor(counts, dtype=torch.float64)
     inverse = (1 - beta) / (1 - beta**numbers)
     return (inverse / inverse.mean()).float()
-
-
-def balanced_distillation(
-    logits: Tensor, wanted: Tensor, weights: Tensor, temperature: float
-) -> Tensor:
-    """Cross-entropy between two softened answers (B, C), those wanted times the weights of their
-    classes (C,) and normalised again: the mean over the batch (equation 9)."""
-    q = F.softmax(wanted.float() / temperature, 1) * weights
-    log_p = F.log_softmax(logits.float() / temperature, 1)
-    return -(q / q.sum(1, keepdim=True) * log_p).sum(1).mean()

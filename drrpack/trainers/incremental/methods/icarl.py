@@ -62,8 +62,7 @@ class ICaRL(ExperienceReplay):
         network = context.train(
             images, labels, network=self.network, loss=loss, recipe=self._recipe(context)
         ).network
-        herded = [context.herded(network, label) for label in context.new]
-        self.exemplars.add(herded, self._policy(context))
+        self.choose_exemplars(context, network)
         self.network = network
         kept, kept_labels = self.exemplars.labelled()
         both_ways = torch.cat([kept, kept.flip(2)]), torch.cat([kept_labels, kept_labels])

@@ -16,7 +16,7 @@ from drrpack.trainers.incremental.options import MethodOptions
 from drrpack.trainers.incremental.registry import register
 from drrpack.trainers.learning.batches import Batch
 from drrpack.trainers.learning.classifier import Classifier
-from drrpack.trainers.learning.heads import CosineHead
+from drrpack.trainers.learning.heads import CosineHead, cosines
 from drrpack.trainers.learning.resnet import ResNet
 from drrpack.trainers.learning.training import Loss, Terms, smoothed
 
@@ -78,11 +78,6 @@ class LUCIR(ExperienceReplay):
         self.network = classifier.network
         return classifier
 
-    def choose_exemplars(self, context: PhaseContext, network: ResNet) -> None:
-        """Keep exemplars of the new classes, herded by the network that was trained."""
-        herded = [context.herded(network, label) for label in context.new]
-        self.exemplars.add(herded, self._policy(context))
-
     def _loss(self, context: PhaseContext, last: ResNet) -> Loss[ResNet]:
         teacher, options = context.snapshot(last), self.options
         new = len(context.new)
@@ -91,7 +86,7 @@ class LUCIR(ExperienceReplay):
 
         def loss(network: ResNet, batch: Batch) -> Terms:
             features = network.features(batch.images)
-            found = cosines(network, features, old)
+            found = cosines(features, held_vectors(network, old))
             logits = network.close(cosine_head(network).scale * found)
             kept = F.cosine_similarity(features, teacher.features(batch.images)).mean()
             terms = {
@@ -117,12 +112,10 @@ def cosine_head(network: ResNet) -> CosineHead:
     return network.head
 
 
-def cosines(network: ResNet, features: Tensor, old: int) -> Tensor:
-    """Cosines (B, classes) of features (B, d) to the classes' vectors, the first ``old`` of which
-    get no gradient."""
+def held_vectors(network: ResNet, old: int) -> Tensor:
+    """The vectors (classes, d) of the classes, the first ``old`` of which get no gradient."""
     weight = cosine_head(network).weight
-    vectors = torch.cat([weight[:old].detach(), weight[old:]])
-    return F.linear(F.normalize(features), F.normalize(vectors))
+    return torch.cat([weight[:old].detach(), weight[old:]])
 
 
 def margin_ranking(

@@ -67,9 +67,17 @@ class LwF(Finetune):
         return classifier
 
 
-def distillation(logits: Tensor, wanted: Tensor, temperature: float) -> Tensor:
+def distillation(
+    logits: Tensor, wanted: Tensor, temperature: float, weights: Tensor | None = None
+) -> Tensor:
     """Cross-entropy between two answers (B, C), both softened: the mean over the batch (Hinton et
-    al. 2015; without their factor of the squared temperature, as in LwF)."""
+    al. 2015; without their factor of the squared temperature, as in LwF).
+
+    With ``weights`` of the classes (C,) those wanted are multiplied by them and normalised again.
+    """
     log_p = F.log_softmax(logits.float() / temperature, 1)
     q = F.softmax(wanted.float() / temperature, 1)
+    if weights is not None:
+        q = q * weights
+        q = q / q.sum(1, keepdim=True)
     return -(q * log_p).sum(1).mean()

@@ -13,6 +13,8 @@ from drrpack.trainers.incremental.context import PhaseContext
 from drrpack.trainers.incremental.methods.lucir import LUCIR, LUCIROptions, cosine_head
 from drrpack.trainers.incremental.registry import register
 from drrpack.trainers.learning.batches import PIXEL_MEAN, PIXEL_STD, epoch_batches, normalise
+from drrpack.trainers.learning.heads import cosines
+from drrpack.trainers.learning.network import Network
 from drrpack.trainers.learning.resnet import ResNet
 from drrpack.trainers.learning.training import reproducible
 
@@ -49,7 +51,7 @@ class Mnemonics(LUCIR):
     Options = MnemonicsOptions
     options: MnemonicsOptions
 
-    def choose_exemplars(self, context: PhaseContext, network: ResNet) -> None:
+    def choose_exemplars(self, context: PhaseContext, network: Network) -> None:
         """Herd exemplars of the new classes, and put optimised ones in their places."""
         super().choose_exemplars(context, network)
         old = len(context.seen) - len(context.new)
@@ -71,7 +73,7 @@ class Mnemonics(LUCIR):
 @own_settings()
 def optimised(
     context: PhaseContext,
-    network: ResNet,
+    network: Network,
     images: Tensor,
     labels: Tensor,
     fixed: int,
@@ -84,6 +86,7 @@ def optimised(
     """
     device, seen = context.device, len(context.seen)
     frozen = context.snapshot(network)
+    assert isinstance(frozen, ResNet)
     head = cosine_head(frozen)
     old = context.features(network, images[:fixed]).to(device) if fixed else None
     labels = labels.to(device)
@@ -101,22 +104,17 @@ def optimised(
                     weight = stepped(weight, features, labels, head.scale, options.inner_rate)
                 with torch.no_grad():
                     of_images = frozen.features(batch.images)
-                loss = F.cross_entropy(cosines(of_images, weight, head.scale), batch.labels)
+                loss = F.cross_entropy(head.scale * cosines(of_images, weight), batch.labels)
                 (pixels.grad,) = torch.autograd.grad(loss, pixels)
                 adam.step()
     back = (pixels.detach() * PIXEL_STD + PIXEL_MEAN) * 255
     return back.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu()
 
 
-def cosines(features: Tensor, weight: Tensor, scale: Tensor) -> Tensor:
-    """Logits (B, C) of features (B, d) under vectors (C, d)."""
-    return scale * F.linear(F.normalize(features), F.normalize(weight))
-
-
 def stepped(weight: Tensor, features: Tensor, labels: Tensor, scale: Tensor, rate: float) -> Tensor:
     """Vectors (C, d) after a step on features (B, d), which keep the gradient for the features."""
     with torch.enable_grad():
         start = weight if weight.requires_grad else weight.detach().requires_grad_(True)
-        loss = F.cross_entropy(cosines(features, start, scale), labels)
+        loss = F.cross_entropy(scale * cosines(features, start), labels)
         (gradient,) = torch.autograd.grad(loss, start, create_graph=True)
         return start - rate * gradient
