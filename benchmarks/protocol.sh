@@ -13,7 +13,7 @@ if (($# < 2)); then
 fi
 memory=$1 out=$2
 shift 2
-all='drr ib-drr-star ib-drr er-jpeg er-webp er finetune lwf icarl lucir mnemonics gfr der memo foster'
+all='drr drr-soft ib-drr-star ib-drr er-jpeg er-webp er finetune lwf icarl lucir mnemonics gfr der memo foster'
 
 for method in ${METHODS:-$all}; do
     # the ceiling goes with the first of them; all share one class order

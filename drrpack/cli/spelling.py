@@ -14,8 +14,8 @@ OPTIONS = frozenset((
     "format", "full", "grow", "grow_epochs", "grow_minutes", "keep_entropy_model", "max_megapixels",
     "memory", "method", "minutes", "network", "options", "out", "output", "phases", "preset",
     "quality", "quick", "raw_per_class", "raw_select", "recipe", "resume", "rows", "sample", "seed",
-    "seeds", "size", "skip_bad", "source", "test", "test_view", "thin", "train", "train_at",
-    "value_range", "width", "work",
+    "seeds", "size", "skip_bad", "source", "test", "test_augmentation", "test_view", "thin",
+    "train", "train_at", "value_range", "width", "work",
 ))  # fmt: skip
 _SPELLED_OTHERWISE = {
     "value_range": "--range",

@@ -26,10 +26,10 @@ def train(
     method: Annotated[
         str,
         typer.Option(
-            help="drr trains on reconstructions; ib-drr and ib-drr-star add information back; ub "
-            "trains on all raw images; finetune, er, er-jpeg, er-webp, lwf, icarl, lucir, "
-            "mnemonics, gfr, der, memo and foster use no codes. package.module:Class is a method "
-            "of your own; Python looks for the module in the current folder first."
+            help="drr trains on reconstructions; drr-soft adds soft labels, ib-drr and ib-drr-star "
+            "information back; ub trains on all raw images; finetune, er, er-jpeg, er-webp, lwf, "
+            "icarl, lucir, mnemonics, gfr, der, memo and foster use no codes. package.module:Class "
+            "is a method of your own; Python looks for the module in the current folder first."
         ),
     ] = "drr",
     options: Annotated[
@@ -143,6 +143,13 @@ def train(
             "(both)."
         ),
     ] = "raw",
+    test_augmentation: Annotated[
+        str,
+        typer.Option(
+            help="By which views of a test image its class is told: the image alone (none), also "
+            "its mirror image (flip), or these from five windows (ten-crop)."
+        ),
+    ] = "none",
     compiled: Annotated[
         bool, typer.Option("--compile", help="Run the network through torch.compile.")
     ] = False,
@@ -181,6 +188,7 @@ def train(
             augmentation=augmentation,
             seed=seed, seeds=seeds, budget_mb=budget_mb, exemplars=exemplars, test=test,
             source=source, trust=screen.ask_to_trust(memory), test_view=test_view,
+            test_augmentation=test_augmentation,
             compiled=compiled, device=device, grow=grow, grow_epochs=grow_epochs,
             grow_minutes=grow_minutes, resume=resume, report=bars,
         )  # fmt: skip

@@ -37,6 +37,7 @@ from drrpack.trainers.incremental.settings import RunSettings
 from drrpack.trainers.incremental.study import CEILING, Job, plan, study
 from drrpack.trainers.learning.recipes import get_recipe
 from drrpack.trainers.learning.resnet import get_network
+from drrpack.trainers.learning.views import get_test_augmentation
 
 
 def train(
@@ -64,6 +65,7 @@ def train(
     class_names: Sequence[str] | None = None,
     trust: Trust = False,
     test_view: str = "raw",
+    test_augmentation: str = "none",
     compiled: bool = False,
     device: str | torch.device = "auto",
     grow: bool = False,
@@ -109,6 +111,8 @@ def train(
         trust: whether to read folders that the file itself names; or a function that is called
             with these paths and decides.
         test_view: ``"both"`` also tests on images that went through the codec.
+        test_augmentation: by which views of a test image its class is told, their scores added:
+            ``"none"`` (the image alone), ``"flip"`` or ``"ten-crop"``.
         compiled: run the network through torch.compile.
         device: ``"auto"``, ``"cpu"`` or ``"cuda"``.
         grow: let the memory grow with the phases, as in the paper: it begins with the base, and
@@ -151,6 +155,7 @@ def train(
         budget_bytes=None if budget_mb is None else round(budget_mb * 1e6),
         exemplars_per_class=exemplars,
         test_view=test_view,
+        test_augmentation=get_test_augmentation(test_augmentation),
         compiled=compiled,
     )
     if ceiling and kind.name != CEILING and not data.has_raw:

@@ -135,6 +135,7 @@ SETTINGS: dict[str, Callable[[Result], str]] = {
     "budget": _budget,
     "exemplars": lambda run: _or_dash(run.config.exemplars_per_class),
     "device": lambda run: run.config.device,
+    "test_augmentation": lambda run: run.config.test_augmentation or "none",
     "compiled": lambda run: "yes" if run.config.compiled else "no",
     # what tells a recipe from one of its name, which another version of drrpack may have
     "recipe_settings": lambda run: _digest(run.config.recipe),

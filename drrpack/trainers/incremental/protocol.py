@@ -37,6 +37,7 @@ from drrpack.trainers.incremental.rundir import (
 )
 from drrpack.trainers.incremental.settings import RunSettings
 from drrpack.trainers.learning.classifier import Classifier
+from drrpack.trainers.learning.views import TestAugmentation, predict
 
 
 def run(
@@ -87,13 +88,13 @@ def carry_out_run(planned: PlannedRun, report: Report | None = None) -> Result:
 
 def _carry_out_phases(planned: PlannedRun, progress: Progress) -> Result:
     method, on = planned.settings.new_method(), planned.settings.device
-    records = []
+    how, records = planned.settings.test_augmentation, []
     for phase, (context, path) in enumerate(zip(planned.contexts, planned.paths, strict=True)):
         finished = load_phase(path)
         carried_out = finished is None
         if finished is None:
             context = replace(context, report=progress.of_phase(phase), logs=[])
-            finished = carry_out(method, context, planned.through_codec)
+            finished = carry_out(method, context, planned.through_codec, how)
             save_phase(path, finished)
         elif finished.state:
             method.load_state_dict(finished.state, context)
@@ -106,19 +107,24 @@ def _carry_out_phases(planned: PlannedRun, progress: Progress) -> Result:
     return result
 
 
-def carry_out(method: Method, context: PhaseContext, through_codec: bool = False) -> FinishedPhase:
+def carry_out(
+    method: Method,
+    context: PhaseContext,
+    through_codec: bool = False,
+    how: TestAugmentation = "none",
+) -> FinishedPhase:
     """One phase: train, then count answers on raw test images.
 
     With ``through_codec`` the test images are told once more after the codec has encoded and
-    decoded them.
+    decoded them. ``how`` says by which views of a test image its class is told.
     """
     start = time.monotonic()
     classifier = _checked(method, method.train_phase(context))
     seen = context.data.test(context.seen)
     decoded = context.data.test_through_codec(context.seen) if through_codec else None
     record = PhaseRecord(
-        confusion=_confusion(classifier, context, seen),
-        through_codec=None if decoded is None else _confusion(classifier, context, decoded),
+        confusion=_confusion(classifier, context, seen, how),
+        through_codec=None if decoded is None else _confusion(classifier, context, decoded, how),
         losses=all_losses(context.logs),
         loss_terms=all_terms(context.logs),
         memory_bytes=_bytes_kept(method, context),
@@ -151,11 +157,13 @@ def _bytes_kept(method: Method, context: PhaseContext) -> dict[str, int]:
     )
 
 
-def _confusion(classifier: Classifier, context: PhaseContext, view: Labelled) -> Confusion:
+def _confusion(
+    classifier: Classifier, context: PhaseContext, view: Labelled, how: TestAugmentation
+) -> Confusion:
     """Test images by their class (rows) and the class they are taken for, both as in ``seen``."""
     images, labels = context.tensors(*view, context.seen, "test")
     count = len(context.seen)
-    told = classifier.predict(images)  # (N,)
+    told = predict(classifier, images, how)  # (N,)
     counts = torch.bincount(labels * count + told, minlength=count * count)
     rows: Confusion = counts.view(count, count).tolist()
     return rows

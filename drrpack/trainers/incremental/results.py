@@ -99,15 +99,16 @@ class RunConfig:
     options: dict[str, Value] = field(default_factory=dict)  # of the method
     method_from: str | None = None  # package.module:Class of a method that is not drrpack's
     network: str | None = None  # None: resnet18
+    test_augmentation: str | None = None  # None: no other view of a test image
     threads: int | None = None
 
     def to_json(self) -> Json:
-        """Without ``options``, ``method_from`` and ``network`` where there are none."""
+        """Without those of `_WHERE_ANY` that there are not, as in results of before."""
         found = asdict(self)
-        return {name: v for name, v in found.items() if name not in _METHOD_PARTS or v}
+        return {name: v for name, v in found.items() if name not in _WHERE_ANY or v}
 
 
-_METHOD_PARTS = ("options", "method_from", "network")
+_WHERE_ANY = ("options", "method_from", "network", "test_augmentation")
 
 
 @dataclass(frozen=True)

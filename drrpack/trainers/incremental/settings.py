@@ -16,6 +16,7 @@ from drrpack.trainers.incremental.phase_data import PhaseData
 from drrpack.trainers.incremental.registry import origin
 from drrpack.trainers.learning.recipes import FAST, Recipe, recipe_changes
 from drrpack.trainers.learning.resnet import NETWORKS, ResNet, ResNet18
+from drrpack.trainers.learning.views import TestAugmentation
 
 TEST_VIEWS = ("raw", "both")
 
@@ -41,6 +42,7 @@ class RunSettings:
     budget_bytes: int | None = None  # what the method may keep in all
     exemplars_per_class: int = 20  # raw ones, of a method that keeps some, without a budget
     test_view: str = "raw"  # "both": also on test images that went through the codec
+    test_augmentation: TestAugmentation = "none"  # by which views a test image is told
     compiled: bool = False  # run the network through torch.compile
 
     def __post_init__(self) -> None:
@@ -70,7 +72,7 @@ class RunSettings:
             "exemplars_per_class": self.exemplars_per_class,
             "test_view": self.test_view,
             "compiled": self.compiled,
-            **self._of_method(),
+            **self._beside_the_usual(),
         }
         return plain(settings)
 
@@ -90,20 +92,23 @@ class RunSettings:
             "exemplars_per_class": self.exemplars_per_class,
             "test_view": self.test_view,
             "compiled": self.compiled,
-            **self._of_method(),
+            **self._beside_the_usual(),
             "seen": list(seen),
             "of": sum(sizes),
         }
         return plain(key | {"groups": sizes} if self.method.depends_on_history else key)
 
-    def _of_method(self) -> Json:
-        """Its options, where it comes from if not from drrpack, and the network if it is not the
-        paper's. Empty for methods without any, whose runs have the keys that they always had."""
+    def _beside_the_usual(self) -> Json:
+        """The method's options, where it comes from if not from drrpack, the network if it is not
+        the paper's, and the test-time augmentation. Empty where there are none: such runs have the
+        keys that they always had."""
         options = self.method.Options() if self.options is None else self.options
         recorded, place = options.recorded(), origin(self.method)
         found: Json = {"options": recorded} if recorded else {}
         if self.network is not ResNet18:
             found["network"] = next(n for n, kind in NETWORKS.items() if kind is self.network)
+        if self.test_augmentation != "none":
+            found["test_augmentation"] = self.test_augmentation
         return found | ({} if place is None else {"method_from": place})
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +16,6 @@ from drrpack.formats.layout import Json
 from drrpack.trainers.incremental.grouping import Group, differing, grouped
 from drrpack.trainers.incremental.metrics import METRICS, mean
 from drrpack.trainers.incremental.results import Result
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,13 @@ class NetworkClassifier(Generic[AnyNetwork]):
         self.network.eval()
         return _in_batches(self.network, images, self.device, lambda logits: logits.argmax(1))
 
+    def scores(self, images: Tensor) -> Tensor:
+        """The probabilities of the classes: (N, H, W, 3) uint8 -> (N, classes) float32."""
+        self.network.eval()
+        return _in_batches(
+            self.network, images, self.device, lambda logits: logits.float().softmax(1)
+        )
+
     def state_dict(self) -> dict[str, object]:
         return {name: value.cpu() for name, value in self.network.state_dict().items()}
 

@@ -46,9 +46,14 @@ class NearestMean:
     @float_arithmetic()
     def predict(self, images: Tensor) -> Tensor:
         """(N, H, W, 3) uint8 on any device -> (N,) int64 labels on the CPU."""
+        return self.scores(images).argmax(1)
+
+    @float_arithmetic()
+    def scores(self, images: Tensor) -> Tensor:
+        """Inner products with the means: (N, H, W, 3) uint8 -> (N, classes) float32. Of vectors of
+        length one, the nearest is the one with the largest."""
         features = F.normalize(extract_features(self.network, images, self.device))
-        # of vectors of length one, the nearest is the one with the largest inner product
-        return (features @ self.means.T).argmax(1)
+        return features @ self.means.T
 
     def state_dict(self) -> dict[str, object]:
         """The network's weights and the means."""

@@ -35,7 +35,7 @@ from drrpack.trainers.learning.training import cross_entropy, smoothed
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 ALL = [
-    "der", "drr", "er", "er-jpeg", "er-webp", "finetune", "foster", "gfr", "ib-drr",
+    "der", "drr", "drr-soft", "er", "er-jpeg", "er-webp", "finetune", "foster", "gfr", "ib-drr",
     "ib-drr-star", "icarl", "lucir", "lwf", "memo", "mnemonics", "ub",
 ]  # fmt: skip
 NETWORK_BYTES = state_bytes(ResNet18(10, 4))

@@ -9,6 +9,7 @@ from drrpack.trainers.incremental.method import Method, State
 from drrpack.trainers.incremental.methods import (
     der,
     drr,
+    drr_soft,
     er,
     er_jpeg,
     er_webp,
@@ -44,6 +45,7 @@ __all__ = [
     "State",
     "der",
     "drr",
+    "drr_soft",
     "er",
     "er_jpeg",
     "er_webp",

@@ -17,15 +17,18 @@ def least_codes(context: PhaseContext, *, raw: bool) -> tuple[dict[str, int], fl
     return parts, payload / max(1, sum(context.data.counts))
 
 
-def kept_codes(context: PhaseContext, *, raw: bool) -> tuple[int | None, dict[str, int]]:
-    """How many images of a class are kept as codes (None: all), and the bytes of all that is kept.
+def kept_codes(
+    context: PhaseContext, *, raw: bool, beside: int = 0
+) -> tuple[int | None, dict[str, int]]:
+    """How many images of a class are kept as codes (None: all), and the bytes of the file then.
 
     Models and container count in full, raw exemplars only where the method uses them. Streams are
-    as long as they have images, to within one percent, so a part of them costs its share.
+    as long as they have images, to within one percent, so a part of them costs its share. A budget
+    also has to pay for what the method keeps ``beside`` the codes of an image, in bytes.
     """
     parts, image_bytes = least_codes(context, raw=raw)
     counts, payload = context.data.counts, context.data.memory_bytes["payload"]
-    each = context.room(parts, image_bytes)
+    each = context.room(parts, image_bytes + beside)
     if each is None or each >= max(counts):
         return None, {"payload": payload, **parts}
     images = sum(min(each, count) for count in counts)
