@@ -4,13 +4,14 @@
 #
 #   benchmarks/methods.sh STUDY mem.drr OUT [PROCESSES]
 #
-# STUDY is tin20 (20 classes that the codec has not seen, base 10, 5 phases of 2, three seeds) or
-# cifar100 (100 classes, base 50, 5 phases of 10, one seed of every method, three of some). The memory
-# keeps 20 raw exemplars of each class (`drrpack encode --raw-per-class 20`). Each process has one
-# thread, and trains one method at a time.
+# STUDY is tin20 (20 classes that the codec has not seen, base 10, 5 phases of 2, three seeds);
+# cifar100 (100 classes, base 50, 5 phases of 10, one seed of every method, three of some); or budgets
+# (the first 20 classes, base 10, 5 phases of 2, one seed, at several equal budgets of memory). The
+# memory keeps 20 raw exemplars of each class (`drrpack encode --raw-per-class 20`). Each process has
+# one thread, and trains one method at a time.
 set -euo pipefail
 if (($# < 3)); then
-    sed -n '2,10s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,11s/^# \{0,1\}//p' "$0" >&2
     exit 2
 fi
 study=$1
@@ -27,28 +28,38 @@ case $study in
             ib-drr-star)
         more=(er icarl lucir drr ub er-jpeg er-webp ib-drr)
         ;;
+    budgets)
+        export classes=20 base=10
+        methods=(drr er-jpeg er lucir memo er-webp icarl foster der)
+        more=()
+        megabytes=(6.2 1.6 3.1 1.2) # 2,000 raw images are 6.2 MB; below 1.45 MB DRR drops images
+        ;;
     *)
-        echo "found the study $study, expected tin20 or cifar100" >&2
+        echo "found the study $study, expected tin20, cifar100 or budgets" >&2
         exit 2
         ;;
 esac
 
 train() {
-    local folder="$out/$1-5phases-seed$2"
+    local folder="$out/$1-5phases-seed$2${3:+-$3MB}"
     if grep -qs '"complete": true' "$folder/result.json"; then
         return
     fi
     drrpack train "$memory" --method "$1" --no-ceiling --classes "$classes" --base "$base" --phases 5 \
-        --recipe fast --epochs 8 --width 8 --seed "$2" --resume --out "$folder" >"$folder.log" 2>&1
+        --recipe fast --epochs 8 --width 8 --seed "$2" ${3:+--budget-mb "$3"} --resume \
+        --out "$folder" >"$folder.log" 2>&1 || tail -n 3 "$folder.log" >&2
 }
 export -f train
 
 mkdir -p "$out"
 { # a seed of every method first: what is broken off can be looked at
-    printf '%s 0\n' "${methods[@]}"
-    printf '%s 1\n' "${more[@]}"
-    printf '%s 2\n' "${more[@]}"
-} | xargs -P "${4:-$(nproc)}" -L 1 bash -c 'train "$0" "$1"'
+    for budget in "${megabytes[@]-}"; do
+        printf "%s 0${budget:+ $budget}\n" "${methods[@]}" # no blank at the end: xargs would join lines
+    done
+    for seed in ${more[0]+1 2}; do
+        printf "%s $seed\n" "${more[@]}"
+    done
+} | xargs -P "${4:-$(nproc)}" -L 1 bash -c 'train "$@"' _
 drrpack report "$out" -o "$out/report.html"
 drrpack report "$out" -o "$out/accuracy.png"
 python "$(dirname "$0")/methods_table.py" "$out" -o "$out/table.json"

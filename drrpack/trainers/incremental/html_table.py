@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 
+from drrpack.trainers.incremental.grouping import Group, heading
+
 Cell = str | tuple[float, str]  # text, or a number and how it is shown
 Cells = Sequence[Cell]  # those of a row
 
@@ -18,6 +20,16 @@ def html_table(headings: Sequence[str], rows: Iterable[Cells]) -> str:
     body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
     made = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
     return f'<div class="wide">{made}</div>'
+
+
+def heads_of(columns: Sequence[str]) -> list[str]:
+    """The first headings of a table with a row for each group; ``columns`` are settings."""
+    return ["method", "phases", *map(heading, columns)]
+
+
+def named(group: Group, columns: Sequence[str]) -> Cells:
+    """The first cells of a group's row, below `heads_of`."""
+    return [group.method, (group.phases, str(group.phases)), *group.cells(columns)]
 
 
 def _cell(cell: Cell) -> str:

@@ -28,7 +28,12 @@ from drrpack.trainers.incremental.grouping import (
     shown_settings,
     without_doubles,
 )
-from drrpack.trainers.incremental.html_table import Cell, Cells, html_table
+from drrpack.trainers.incremental.html_table import Cell, Cells, heads_of, html_table, named
+from drrpack.trainers.incremental.report_memory import (
+    against_memory,
+    at_equal_memory,
+    memory_table,
+)
 from drrpack.trainers.incremental.results import Result, read_result
 from drrpack.trainers.incremental.rundir import RESULT
 from drrpack.trainers.incremental.tables import Row, curve, table
@@ -84,8 +89,9 @@ def write_report(results: Sequence[Result], path: Path, memory: AnyPath | None =
         lasts=_by_phases(rows, columns, "last_accuracy"),
         forgetting=_by_phases(rows, columns, "forgetting"),
         newest=_newest(groups, columns),
-        memories=_memory_table(groups, columns),
-        against=_against_memory(rows, groups, columns),
+        memories=memory_table(groups, columns),
+        against=against_memory(rows, groups, columns),
+        equal=at_equal_memory(groups, columns),
         classes=_class_changes(groups, columns),
         codec_views=_codec_views(groups, columns),
         pictures="" if memory is None else _bits(memory) + _pictures(memory),
@@ -157,46 +163,9 @@ def _newest(groups: Sequence[Group], columns: Sequence[str]) -> str:
         found = [newest for run in group.runs if (newest := run.newest_at_end()) is not None]
         means = [sum(column) / len(found) for column in zip(*map(astuple, found), strict=True)]
         cells: Cells = [(mean, f"{mean:.2f}") for mean in means] or 3 * ["-"]
-        body.append([*_named(group, columns), *cells])
+        body.append([*named(group, columns), *cells])
     told = ["accuracy on them, %", "answers that name one, %", "test images of one, %"]
-    return html_table([*_heads(columns), *told], body)
-
-
-def _heads(columns: Sequence[str]) -> list[str]:
-    return ["method", "phases", *map(heading, columns)]
-
-
-def _named(group: Group, columns: Sequence[str]) -> Cells:
-    """The first cells of a group's row, below `_heads`."""
-    return [group.method, (group.phases, str(group.phases)), *group.cells(columns)]
-
-
-def _memory_table(groups: Sequence[Group], columns: Sequence[str]) -> str:
-    """Table 3 of the paper: what each method keeps, by part, after its last phase."""
-    kept = [group.runs[0].memory_bytes for group in groups]
-    parts = dict.fromkeys(name for one in kept for name in one if name != "total")
-    body: list[Cells] = []
-    for group, sizes in zip(groups, kept, strict=True):
-        cells = [_megabytes(sizes[n]) if n in sizes else "-" for n in (*parts, "total")]
-        body.append([*_named(group, columns), *cells])
-    headings = (name.replace("_", " ") + ", MB" for name in (*parts, "total"))
-    return html_table([*_heads(columns), *headings], body)
-
-
-def _megabytes(size: int) -> tuple[float, str]:
-    return size, f"{size / 1e6:.2f}"
-
-
-def _against_memory(rows: Sequence[Row], groups: Sequence[Group], columns: Sequence[str]) -> str:
-    series = [
-        Series(
-            f"{group.name(columns)}, {counted(group.phases, 'phase')}",
-            [Point(row.memory_bytes / 1e6, last)],
-        )
-        for row, group in zip(rows, groups, strict=True)
-        if (last := row.figures["last_accuracy"].mean) is not None
-    ]
-    return chart(series, "MB kept, all told", "accuracy after the last phase, %", lines=False)
+    return html_table([*heads_of(columns), *told], body)
 
 
 def _class_changes(groups: Sequence[Group], columns: Sequence[str]) -> str:
@@ -234,10 +203,10 @@ def _codec_views(groups: Sequence[Group], columns: Sequence[str]) -> str:
         if not pairs:
             continue
         raw, seen = (sum(column) / len(pairs) for column in zip(*pairs, strict=True))
-        body.append([*_named(group, columns), *((v, f"{v:.2f}") for v in (raw, seen))])
+        body.append([*named(group, columns), *((v, f"{v:.2f}") for v in (raw, seen))])
     if not body:
         return ""
-    made = html_table([*_heads(columns), "raw test images, %", "through the codec, %"], body)
+    made = html_table([*heads_of(columns), "raw test images, %", "through the codec, %"], body)
     return f"<h2>Test images that went through the codec</h2>{made}"
 
 

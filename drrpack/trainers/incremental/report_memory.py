@@ -1,0 +1,93 @@
+"""What the page of a report says about memory: bytes by part, and accuracy against them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+from drrpack.core.wording import counted
+from drrpack.trainers.incremental.chart import Point, Series, chart
+from drrpack.trainers.incremental.equal_memory import (
+    BUDGET,
+    BudgetCurve,
+    area,
+    budget_curves,
+    common_range,
+)
+from drrpack.trainers.incremental.grouping import Group
+from drrpack.trainers.incremental.html_table import Cell, Cells, heads_of, html_table, named
+from drrpack.trainers.incremental.tables import Row
+
+
+def memory_table(groups: Sequence[Group], columns: Sequence[str]) -> str:
+    """Table 3 of the paper: what each method keeps, by part, after its last phase."""
+    kept = [group.runs[0].memory_bytes for group in groups]
+    parts = dict.fromkeys(name for one in kept for name in one if name != "total")
+    body: list[Cells] = []
+    for group, sizes in zip(groups, kept, strict=True):
+        cells = [_megabytes(sizes[n]) if n in sizes else "-" for n in (*parts, "total")]
+        body.append([*named(group, columns), *cells])
+    headings = (name.replace("_", " ") + ", MB" for name in (*parts, "total"))
+    return html_table([*heads_of(columns), *headings], body)
+
+
+def _megabytes(size: int) -> tuple[float, str]:
+    return size, f"{size / 1e6:.2f}"
+
+
+def against_memory(rows: Sequence[Row], groups: Sequence[Group], columns: Sequence[str]) -> str:
+    """A chart with one dot for each group: what is kept, and the accuracy after the last phase."""
+    series = [
+        Series(_name(group, columns), [Point(row.memory_bytes / 1e6, last)])
+        for row, group in zip(rows, groups, strict=True)
+        if (last := row.figures["last_accuracy"].mean) is not None
+    ]
+    return chart(series, "MB kept, all told", "accuracy after the last phase, %", lines=False)
+
+
+def at_equal_memory(groups: Sequence[Group], columns: Sequence[str]) -> str:
+    """Accuracy over the budget, and the areas below; nothing where no method has two budgets."""
+    curves = budget_curves(groups)
+    if not curves:
+        return ""
+    others = [column for column in columns if column != BUDGET]
+    charts = "".join(
+        f"<figure>{chart(series, 'budget, MB', label, lines=True)}</figure>"
+        for label, series in (
+            ("average accuracy with phase 0, %", _series(curves, others, "average")),
+            ("accuracy after the last phase, %", _series(curves, others, "last")),
+        )
+    )
+    return (
+        "<h2>Accuracy at equal memory</h2><p>Each method may keep so many MB in all, networks that "
+        f'it needs included.</p><div class="charts">{charts}</div>{_areas(curves, others)}'
+    )
+
+
+def _series(curves: Sequence[BudgetCurve], columns: Sequence[str], which: str) -> list[Series]:
+    return [Series(_name(one.groups[0], columns), getattr(one, which)) for one in curves]
+
+
+def _areas(curves: Sequence[BudgetCurve], columns: Sequence[str]) -> str:
+    """AUC-A and AUC-L, and what they are of each MB: the mean accuracy over the budgets."""
+    between = common_range(curves)
+    if between is None:
+        return "<p>The methods have no range of budgets in common, so no areas to compare.</p>"
+    low, high = between
+    body: list[Cells] = []
+    for one in curves:
+        areas = [area(points, low, high) for points in (one.average, one.last)]
+        shown: list[Cell] = [(found, f"{found:.1f}") for found in areas]
+        means: list[Cell] = [(v / (high - low), f"{v / (high - low):.2f}") for v in areas]
+        body.append([*named(one.groups[0], columns), *shown, *means])
+    told = (
+        f"Areas below these curves from {low:g} to {high:g} MB, in percent times MB: AUC-A of the "
+        "average accuracy, AUC-L of the last (Zhou et al. 2023). Divided by "
+        f"{high - low:g} MB they are mean accuracies."
+    )
+    heads = ["AUC-A", "AUC-L", "mean of the average, %", "mean of the last, %"]
+    return f"<p>{escape(told)}</p>{html_table([*heads_of(columns), *heads], body)}"
+
+
+def _name(group: Group, columns: Sequence[str]) -> str:
+    return f"{group.name(columns)}, {counted(group.phases, 'phase')}"
