@@ -36,7 +36,11 @@ def append(
         int | None, typer.Option(help="Fine-tune each level of the entropy model for N epochs.")
     ] = None,
     minutes: Annotated[
-        float | None, typer.Option(help="Fine-tune for this many minutes in total.")
+        float | None,
+        typer.Option(
+            help="Fine-tune for this many minutes in total; by default one for each "
+            "5,000 images, and 10 at most (3 on a GPU)."
+        ),
     ] = None,
     size: Size = None,
     depth: Depth = None,

@@ -69,9 +69,9 @@ def _append_plan(plan: AppendPlan) -> None:
     source, options = plan.source, plan.options
     images = counted(sum(source.images_per_class), "image")
     note(f"{source.place}: {images} in {counted(len(source.classes), 'class')}")
-    if not options.keep_entropy_model and options.budget.minutes is not None:
+    if not options.keep_entropy_model and plan.budget.minutes is not None:
         note(
-            f"fine-tuning the entropy model for up to {options.budget.minutes:g} minutes (change "
+            f"fine-tuning the entropy model for up to {plan.budget.minutes:g} minutes (change "
             "with --minutes, skip with --keep-entropy-model)"
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -27,8 +28,6 @@ from drrpack.operations.recode import all_codes, coded
 from drrpack.trainers.fitting.entropy import tune_entropy
 from drrpack.trainers.fitting.loop import Budget, checkpoint_folder
 from drrpack.trainers.fitting.plan import FitPlan
-
-DEFAULT_MINUTES = {"cpu": 10.0, "cuda": 3.0}  # of tuning: the model has been fitted already
 
 
 @dataclass(frozen=True)
@@ -73,8 +72,8 @@ def append(
         source: images of new classes, as for `drrpack.encode`.
         keep_entropy_model: code the new images with the file's entropy model as it is.
         extend: add images to classes that the file already has.
-        epochs, minutes: how long to fine-tune the entropy model; by default 10 minutes on a CPU
-            and 3 on a GPU.
+        epochs, minutes: how long to fine-tune the entropy model; by default a minute for each 5,000
+            images that the file then has, and 10 minutes at most; on a GPU 3 at most.
         size, depth, value_range, max_megapixels: as for `drrpack.encode`; by default the values
             with which the images of the file were read.
         device, seed, skip_bad, class_names, test, report: as for `drrpack.encode`.
@@ -87,7 +86,7 @@ def append(
     place = choose_device(device)
     tidy(path, report)
     options = AppendOptions(
-        path, source, place, _budget(epochs, minutes, keep_entropy_model, place.type),
+        path, source, place, _budget(epochs, minutes, keep_entropy_model),
         Reading(size, depth, value_range, max_megapixels), skip_bad=skip_bad, extend=extend,
         keep_entropy_model=keep_entropy_model, seed=seed,
         class_names=names_of(class_names), test=test,
@@ -99,13 +98,14 @@ def append(
         return carry_out(reader, plan, report)
 
 
-def _budget(epochs: int | None, minutes: float | None, keep: bool, device: str) -> Budget:
+def _budget(epochs: int | None, minutes: float | None, keep: bool) -> Budget | None:
+    """How long the user wants to tune; None: as long as suits the number of images."""
     if keep and (epochs is not None or minutes is not None):
         raise OptionError(
             "`epochs` and `minutes` have no meaning with `keep_entropy_model`",
             option="keep_entropy_model",
         )
-    return budget(epochs, minutes, DEFAULT_MINUTES[device])
+    return None if epochs is None and minutes is None else budget(epochs, minutes, math.inf)
 
 
 @float_arithmetic()
@@ -179,7 +179,7 @@ def _tuned(
 ) -> Memory:  # fmt: skip
     """Code all images with an entropy model that was fine-tuned on all codes (paper, section 4)."""
     options, codec = plan.options, plan.codec
-    fit_plan = FitPlan(options.budget, options.device, options.seed, checkpoints=plan.checkpoints)
+    fit_plan = FitPlan(plan.budget, options.device, options.seed, checkpoints=plan.checkpoints)
     filled = [codes for codes in every if len(codes)]
     with checkpoint_folder(plan.checkpoints):
         entropy, log = tune_entropy(codec.entropy, Codes.concat(filled), fit_plan, report)

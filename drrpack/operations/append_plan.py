@@ -20,6 +20,9 @@ from drrpack.formats.sources.source import Given, LabelledDataset, Opening, Sour
 from drrpack.trainers.fitting.loop import Budget
 from drrpack.trainers.incremental import exemplars
 
+MOST_MINUTES = {"cpu": 10.0, "cuda": 3.0}  # of tuning: the model has been fitted already
+MANY = 50_000  # images that are worth them
+
 
 @dataclass(frozen=True)
 class AppendOptions:
@@ -28,7 +31,7 @@ class AppendOptions:
     memory: Path
     source: Given = field(repr=False)
     device: torch.device
-    budget: Budget  # of tuning the entropy model
+    budget: Budget | None  # of tuning the entropy model; None: by the number of images
     reading: Reading = field(default_factory=Reading)  # where silent: as the file's were read
     skip_bad: bool = False
     extend: bool = False  # classes that exist get more images
@@ -47,6 +50,7 @@ class AppendPlan:
     codec: Codec = field(repr=False)
     raw_per_class: int  # raw exemplars that the file keeps of each class, and how it chooses them
     raw_select: exemplars.Selection
+    budget: Budget  # of tuning the entropy model
 
     @property
     def checkpoints(self) -> Path:
@@ -69,7 +73,15 @@ def plan_append(reader: Reader, options: AppendOptions) -> AppendPlan:
     _check(reader, source, options)
     raw = _raw_choice(reader)
     codec = memory.load_codec(reader, options.device, encoder=True)
-    return AppendPlan(source, options, codec, *raw)
+    images = int(reader.images_per_class.sum()) + sum(source.images_per_class)
+    budget = suited(images, options.device.type) if options.budget is None else options.budget
+    return AppendPlan(source, options, codec, *raw, budget)
+
+
+def suited(images: int, device: str) -> Budget:
+    """How long to tune for so many images, in tenths of a minute."""
+    minutes = MOST_MINUTES[device] * min(1.0, images / MANY)
+    return Budget(minutes=max(0.1, round(minutes, 1)))
 
 
 def _check(reader: Reader, source: Source, options: AppendOptions) -> None:

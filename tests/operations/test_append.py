@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from tiny_memory import write_digits
 
 from drrpack.core.errors import CorruptError
 from drrpack.formats.container import Reader, write
 from drrpack.operations import append as appending
 from drrpack.operations.append import append
+from drrpack.operations.append_plan import AppendOptions, plan_append, suited
+from drrpack.trainers.fitting.loop import Budget
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -66,3 +69,27 @@ def test_broken_off_before_a_checkpoint_leaves_nothing(
     with pytest.raises(KeyboardInterrupt):
         run(own_drr, more, keep=False)
     assert list(own_drr.parent.iterdir()) == [own_drr]
+
+
+@pytest.mark.parametrize(
+    ("images", "device", "minutes"),
+    [
+        (49_900, "cpu", 10),
+        (500_000, "cpu", 10),
+        (24_880, "cpu", 5),
+        (0, "cpu", 0.1),
+        (99_999, "cuda", 3),
+    ],
+)
+def test_tuning_takes_as_long_as_suits_the_number_of_images(
+    own_drr: Path, more: Path, images: int, device: str, minutes: float
+) -> None:
+    """A minute for each 5,000 images of the file as it will be, 20 of which are appended."""
+    options = AppendOptions(own_drr, more, torch.device("cpu"), None)
+    with Reader(own_drr) as reader:
+        plan = plan_append(reader, replace(options, budget=Budget(epochs=2)))
+        assert plan.budget == Budget(epochs=2), "what the user says stands"
+        have = int(reader.images_per_class.sum())
+        plan = plan_append(reader, options)
+        assert plan.budget.minutes == 0.1 and have == 300
+    assert suited(images + 120, device).minutes == minutes
