@@ -1,7 +1,7 @@
 """drrpack stores a labelled image folder as one small file, and trains classifiers from that file.
 
 Each command of ``drrpack`` is a function here: ``encode``, ``append``, ``drop``, ``merge``,
-``stats``, ``verify``, ``preview``, ``export``, ``compare``, ``train`` and ``report``.
+``stats``, ``verify``, ``preview``, ``export``, ``compare``, ``train``, ``report`` and ``doctor``.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from drrpack.formats.dataset import DRRDataset
     from drrpack.operations.append import append
     from drrpack.operations.compare import compare
+    from drrpack.operations.doctor import doctor
     from drrpack.operations.drop import drop
     from drrpack.operations.encode import encode
     from drrpack.operations.export import export
@@ -58,6 +59,7 @@ __all__ = [
     "__version__",
     "append",
     "compare",
+    "doctor",
     "drop",
     "encode",
     "export",

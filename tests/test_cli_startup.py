@@ -6,7 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import h5py
 import pytest
+import torch
 
 import drrpack
 
@@ -24,7 +26,18 @@ def start(*arguments: str) -> tuple[str, set[str]]:
     return done.stdout, {line.split("|")[-1].strip().split(".")[0] for line in timed}
 
 
-COMMANDS = ("encode", "stats", "preview", "train", "report", "append", "drop", "merge", "verify")
+COMMANDS = (
+    "encode",
+    "stats",
+    "preview",
+    "train",
+    "report",
+    "append",
+    "drop",
+    "merge",
+    "verify",
+    "doctor",
+)
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS, "export"])
@@ -45,5 +58,9 @@ def test_the_installed_command_is_light() -> None:
 
 def test_version_is_light() -> None:
     shown, imported = start("-m", "drrpack", "--version")
-    assert shown == f"drrpack {drrpack.__version__}\n"
-    assert not imported & SLOW_TO_IMPORT
+    hdf5 = h5py.version.hdf5_version
+    assert shown == (
+        f"drrpack {drrpack.__version__} (torch {torch.__version__.split('+')[0]}, "
+        f"h5py {h5py.__version__} with HDF5 {hdf5})\n"
+    )
+    assert imported & SLOW_TO_IMPORT <= {"h5py", "numpy"}, "only what knows HDF5's version"

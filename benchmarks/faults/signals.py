@@ -51,6 +51,7 @@ def commands(bench: Bench, run: Path) -> dict[str, tuple[str | Path, ...]]:
         "merge": ("mem.drr", "other.drr", "-o", "new.drr"),
         "verify": ("mem.drr", "--full"),
         "export": ("mem.drr", "images"),
+        "doctor": (),
     }
 
 

@@ -12,6 +12,7 @@ import typer
 from drrpack import __version__
 from drrpack.cli.append import append
 from drrpack.cli.compare import compare
+from drrpack.cli.doctor import doctor
 from drrpack.cli.drop import drop
 from drrpack.cli.encode import encode
 from drrpack.cli.export import export
@@ -32,7 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 COMMANDS = (
-    encode, stats, preview, compare, train, report, append, drop, merge, verify, export,
+    encode, stats, preview, compare, train, report, append, drop, merge, verify, export, doctor,
 )  # fmt: skip
 for command in COMMANDS:
     app.command()(command)
@@ -40,14 +41,24 @@ for command in COMMANDS:
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"drrpack {__version__}")
+        from importlib.metadata import version
+
+        import h5py  # the version of HDF5 stands in nothing that is lighter
+
+        hdf5 = f"h5py {h5py.__version__} with HDF5 {h5py.version.hdf5_version}"
+        typer.echo(f"drrpack {__version__} (torch {version('torch')}, {hdf5})")
         raise typer.Exit
 
 
 @app.callback()
 def _options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, help="Print the version.")
+        bool,
+        typer.Option(
+            "--version",
+            callback=_show_version,
+            help="Print the versions of drrpack, PyTorch and HDF5.",
+        ),
     ] = False,
 ) -> None:
     pass

@@ -18,6 +18,7 @@ from drrpack.trainers.comparison.verdict import in_words, within
 
 if TYPE_CHECKING:
     from drrpack.formats.account import Stats
+    from drrpack.operations.doctor import Diagnosis
 
 
 def ask_to_trust(memory: str) -> Callable[[Sequence[str]], bool]:
@@ -48,6 +49,16 @@ def table(title: str, *columns: str) -> Table:
     for index, column in enumerate(columns):
         made.add_column(column, justify="left" if index == 0 else "right")
     return made
+
+
+def print_diagnosis(found: Diagnosis) -> None:
+    """Print what ``drrpack doctor`` found, and what to do."""
+    for one in found.findings:
+        note(f"{one.name}: {one.found}")
+        if one.problem is not None:
+            warn(one.problem)
+    if found.sound:
+        note("all is well")
 
 
 def print_stats(found: Stats) -> None:

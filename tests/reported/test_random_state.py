@@ -93,6 +93,7 @@ COMMANDS = {
     "export": "export {memory} {out}/images",
     "preview": "preview {memory} -o {out}/grid.png",
     "stats": "stats {memory}",
+    "doctor": "doctor",
     "compare": "compare {folder} --sample 10 --codec {memory} --classes 0:3",
     "compare and train": "compare {folder} --sample 10 --codec {memory} --classes 0:3 --train "
     "--epochs 1 --width 2",

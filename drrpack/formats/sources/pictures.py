@@ -46,7 +46,7 @@ class Picture:
 
 def read_pictures(paths: Sequence[Path], reading: Reading) -> list[Picture | BadImage]:
     """Read every file, in order, several at a time; its size: see ``fit_square``."""
-    _formats()  # Pillow loads its plugins here, before there are threads
+    readable()  # Pillow loads its plugins here, before there are threads
     limit = _pixel_limit(reading)
     with _strict_pillow(limit), ThreadPoolExecutor(THREADS) as pool:
         return list(pool.map(lambda path: _read_picture(path, reading, limit), paths))
@@ -90,7 +90,7 @@ def _read_file(path: Path) -> bytes:
 def _decode(content: bytes, reading: Reading, limit: int | None) -> tuple[Pixels, float | None]:
     """The first frame of a picture, upright, as (H, W, 3) uint8, and its ``Picture.peak``."""
     try:
-        with Image.open(io.BytesIO(content), formats=_formats()) as image, _room_for(image, limit):
+        with Image.open(io.BytesIO(content), formats=readable()) as image, _room_for(image, limit):
             samples = samples_of(image)
             image.load()
             with suppress(Exception):  # damaged EXIF is no reason to refuse good pixels
@@ -114,7 +114,7 @@ def _decode(content: bytes, reading: Reading, limit: int | None) -> tuple[Pixels
 
 
 @cache
-def _formats() -> tuple[str, ...]:
+def readable() -> tuple[str, ...]:
     """Those of FORMATS that this build of Pillow can read; it may lack AVIF or JPEG 2000."""
     Image.init()
     return tuple(name for name in FORMATS if name in Image.OPEN)

@@ -1,0 +1,73 @@
+"""`drrpack doctor`: what it finds where all is well, and where something is broken."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+
+import h5py
+import pytest
+import torch
+from command import Command
+
+import drrpack
+from drrpack.formats import shipped
+from drrpack.operations import doctor as examining
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.fixture(autouse=True)
+def own_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+def test_all_is_well_here(own_temporary_folder: Path) -> None:
+    found = drrpack.doctor(device="cpu")
+    assert found.sound, [one.problem for one in found.findings]
+    told = {one.name: one.found for one in found.findings}
+    assert f"torch {torch.__version__.split('+')[0]}" in told["versions"]
+    assert f"HDF5 {h5py.version.hdf5_version}" in told["versions"]
+    assert "photos-context.drr" in told["codecs"] and "PNG" in told["pictures"]
+    assert told["round trip"].startswith("24 images encoded, verified and read")
+    assert list(own_temporary_folder.iterdir()) == [], "nothing stays"
+
+
+def test_as_a_command(drrpack: Command) -> None:
+    done = drrpack("doctor", "--json", "--device", "cpu")
+    assert json.loads(done.output)["sound"] is True
+    told = drrpack("doctor", "--device", "cpu")
+    assert "all is well" in told.output + told.errors
+
+
+def test_a_broken_installation_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shipped, "FOLDER", tmp_path / "nothing")
+    found = drrpack.doctor(device="cpu")
+    wrong = {one.name: one.problem for one in found.findings if one.problem}
+    assert not found.sound and set(wrong) == {"codecs", "round trip"}
+    assert "install drrpack and its dependencies again" in wrong["codecs"]
+
+
+def test_a_decoder_that_depends_on_the_batch_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Flickering(drrpack.DRRDataset):
+        def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:  # type: ignore[override]
+            image, label = super().__getitem__(index)
+            return image.clone().add_(index == 5), label
+
+    monkeypatch.setattr(examining, "DRRDataset", Flickering)
+    (problem,) = [one.problem for one in drrpack.doctor(device="cpu").findings if one.problem]
+    assert "image 5 decodes to other pixels alone" in problem
+
+
+def test_a_damaged_codec_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for path in shipped.paths():
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        (tmp_path / path.name).write_bytes(content)
+    monkeypatch.setattr(shipped, "FOLDER", tmp_path)
+    found = {one.name: one.problem for one in drrpack.doctor(device="cpu").findings}
+    assert found["codecs"] is not None and "photos-" in found["codecs"]
