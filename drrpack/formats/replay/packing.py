@@ -37,7 +37,9 @@ class CodePacking:
     def pack(self, codes: Codes) -> Rows:
         """Codes of n images to (n, row_bytes) uint8; the last bits of a row may be unused."""
         bits = (codes.flat[:, :, None] >> self._places) & 1
-        return np.packbits(bits.astype(np.uint8).reshape(len(codes), -1), axis=1)
+        return np.packbits(
+            bits.astype(np.uint8).reshape(len(codes), self.codes * self.bits), axis=1
+        )
 
     def unpack(self, rows: Rows) -> Codes:
         """The inverse of `pack`."""

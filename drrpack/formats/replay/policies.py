@@ -140,7 +140,7 @@ def policy_of(given: str | Policy) -> Policy:
     """The policy of a name, or the one that is given; raises OptionError for anything else."""
     if isinstance(given, str) and given in POLICIES:
         return POLICIES[given]
-    if not isinstance(given, str) and callable(getattr(given, "leaving", None)):
+    if not isinstance(given, str | type) and callable(getattr(given, "leaving", None)):
         return given
     raise OptionError(
         f"`policy`: found {shortened(given)}, expected one of {', '.join(map(repr, POLICIES))}, or "
