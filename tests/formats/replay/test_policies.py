@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from drrpack.core.errors import MethodError, OptionError
 from drrpack.formats.replay.content import Content
 from drrpack.formats.replay.policies import POLICIES, Arrival, Policy, policy_of
 
 ROW, CLASS = 4, 24  # bytes of an image here, and of a class
+Grid = NDArray[np.float64]
 Kept = dict[int, list[int]]  # the numbers of the images of each label, the oldest first
 
 
@@ -106,20 +108,30 @@ def test_balance_of_a_class_that_comes_late_and_of_a_rare_one() -> None:
     assert {label: len(ids) for label, ids in stream.kept.items()} == {0: 13, 1: 4, 2: 13}
 
 
-# --- probabilities: fixed seeds, and margins of six standard deviations ---
+# --- probabilities: fixed seeds, and margins of five standard deviations ---
+
+TRIALS = 1200
 
 
-def shares(
-    policy: str, labels: Sequence[int], budget: int, trials: int
-) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """How often each image of a stream was kept in the end."""
-    found = np.zeros(len(labels))
-    for trial in range(trials):
+def trials(policy: str, labels: Sequence[int], budget: int) -> Grid:
+    """Which images of a stream were kept in the end: (trials, images)."""
+    found = np.zeros((TRIALS, len(labels)))
+    for trial in range(TRIALS):
         stream = Stream(policy, budget, seed=trial)
         for label in labels:
             stream.show(label)
-        found[[image for ids in stream.kept.values() for image in ids]] += 1
-    return found / trials
+        found[trial, [image for ids in stream.kept.values() for image in ids]] = 1
+    return found
+
+
+def check_uniform(kept: Grid, share: float) -> None:
+    """Each image is kept as often as any other, and the kept ones are neither old nor new."""
+    deviation = (share * (1 - share) / len(kept)) ** 0.5
+    np.testing.assert_allclose(kept.mean(0), share, atol=5 * deviation)
+    images = kept.shape[1]
+    places = (kept * np.arange(images)).sum(1) / kept.sum(1)  # of a trial's images, the mean
+    middle, deviation = (images - 1) / 2, float(places.std()) / len(kept) ** 0.5
+    assert places.mean() == pytest.approx(middle, abs=5 * deviation)
 
 
 @pytest.mark.parametrize(
@@ -127,23 +139,21 @@ def shares(
 )
 def test_a_reservoir_is_uniform(labels: list[int]) -> None:
     """Also where classes that come late take room from the images."""
-    trials, fitting = 600, 10
-    budget = CLASS * len(set(labels)) + ROW * fitting
-    share = fitting / len(labels)
-    deviation = (share * (1 - share) / trials) ** 0.5
-    found = shares("reservoir", labels, budget, trials)
-    assert found.sum() == pytest.approx(fitting)
-    np.testing.assert_allclose(found, share, atol=6 * deviation)
+    fitting = 10
+    kept = trials("reservoir", labels, CLASS * len(set(labels)) + ROW * fitting)
+    assert (kept.sum(1) == fitting).all()
+    check_uniform(kept, fitting / len(labels))
 
 
 def test_a_class_is_uniform_where_classes_are_balanced() -> None:
-    labels, trials = [0] * 24 + [1] * 16 + [0] * 8 + [1] * 8, 600
-    found = shares("class-balanced", labels, 2 * CLASS + ROW * 12, trials)
-    for label, count in ((0, 32), (1, 24)):
-        share = 6 / count
-        deviation = (share * (1 - share) / trials) ** 0.5
-        mine = found[np.array(labels) == label]
-        np.testing.assert_allclose(mine, share, atol=6 * deviation)
+    """With an odd image, so that a class which has lost images is often the smaller one."""
+    labels = np.array([0] * 24 + [1] * 16 + [0, 1] * 8)
+    kept = trials("class-balanced", labels.tolist(), 2 * CLASS + ROW * 13)
+    assert (kept.sum(1) == 13).all()
+    for label in (0, 1):
+        mine = kept[:, labels == label]
+        assert set(mine.sum(1)) <= {6, 7}
+        check_uniform(mine, float(mine.mean()))
 
 
 # --- policies of users ---
