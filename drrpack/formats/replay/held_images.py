@@ -98,7 +98,7 @@ class HeldImages(Dataset[Item]):
     def _decoded(self, rows: Rows) -> Tensor:
         """Packed codes to images (n, 3, H, W) uint8."""
         if self._size is None:
-            return torch.empty((0, 3, 0, 0), dtype=torch.uint8)
+            return torch.empty((0, 3, 0, 0), dtype=torch.uint8, device="cpu")
         codes = self._packing_of(self._size).unpack(rows)
         pixels = self._codec.decode(codes, self._size)
         return torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)))

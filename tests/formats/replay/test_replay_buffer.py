@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
+from process_settings import SETTINGS
 from tiny_memory import GOLDEN_BITSWAP
 from torch.utils.data import DataLoader
 
@@ -81,12 +82,12 @@ def test_the_pixels_are_those_of_a_file(
 def test_codes_are_those_of_encode(
     digits: tuple[Pixels, NDArray[np.int64]], tmp_path: Path
 ) -> None:
-    images, labels = digits[0][:60], np.zeros(60, np.int64)
+    images, labels = digits[0][:20], np.zeros(20, np.int64)
     package.encode([(image, 0) for image in images], tmp_path / "made.drr", device="cpu")
-    buffer = ReplayBuffer(budget_bytes=60 * IMAGE + CLASS)
+    buffer = ReplayBuffer(budget_bytes=20 * IMAGE + CLASS)
     buffer.add(images, labels)
     found = np.stack(
-        [image.permute(1, 2, 0).numpy() for image, _ in buffer.__getitems__(range(60))]
+        [image.permute(1, 2, 0).numpy() for image, _ in buffer.__getitems__(range(20))]
     )
     np.testing.assert_array_equal(found, DRRDataset(tmp_path / "made.drr").to_numpy()[0])
 
@@ -496,3 +497,24 @@ def test_a_pickled_copy(filled: ReplayBuffer) -> None:
 
 def test_an_item_is_no_view_of_its_batch(filled: ReplayBuffer) -> None:
     assert filled.__getitems__([0, 1, 2])[0][0].untyped_storage().nbytes() == 3 * 32 * 32
+
+
+@pytest.mark.parametrize("setting", ["all of them", "inside a device", "float64 by default"])
+def test_settings_of_the_process(setting: str, tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (12, 16, 16, 3), dtype=np.uint8)
+    floats = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
+
+    def work() -> tuple[torch.Tensor, list[int]]:
+        buffer = small(3 * CLASS + 7 * 8)  # twenty codes of three bits take eight bytes
+        assert buffer.sample(0)[0].device.type == "cpu"
+        buffer.add(floats, [0, 1, 2] * 4)
+        buffer.save(tmp_path / "mem.drr", force=True)
+        loaded = pickle.loads(pickle.dumps(ReplayBuffer.load(tmp_path / "mem.drr")))
+        drawn, _ = loaded.sample(3)
+        return torch.cat([drawn, loaded[5][0][None]]), loaded.targets
+
+    expected = work()
+    with SETTINGS[setting]():
+        found = work()
+    assert found[0].device.type == "cpu" and torch.equal(found[0], expected[0])
+    assert found[1] == expected[1] and len(found[1]) == 7
