@@ -339,6 +339,7 @@ def test_a_loaded_buffer_goes_on(
         assert torch.equal(one, other)
 
 
+@pytest.mark.slow
 def test_a_smaller_and_a_larger_budget(filled: ReplayBuffer, tmp_path: Path) -> None:
     filled.save(tmp_path / "mem.drr")
     less = ReplayBuffer.load(tmp_path / "mem.drr", 5_000, "class-balanced")
