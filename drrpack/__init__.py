@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         WriteError,
     )
     from drrpack.formats.dataset import DRRDataset
+    from drrpack.formats.replay.replay_buffer import ReplayBuffer
     from drrpack.operations.append import append
     from drrpack.operations.compare import compare
     from drrpack.operations.doctor import doctor
@@ -52,6 +53,7 @@ __all__ = [
     "OptionError",
     "OutputError",
     "ReadError",
+    "ReplayBuffer",
     "SourceError",
     "UnsafeError",
     "VersionError",
@@ -71,6 +73,11 @@ __all__ = [
     "verify",
 ]
 
+_CLASSES = {
+    "DRRDataset": "drrpack.formats.dataset",
+    "ReplayBuffer": "drrpack.formats.replay.replay_buffer",
+}
+
 
 def __getattr__(name: str) -> object:
     """Public names are imported when first used: ``drrpack --help`` must not wait for torch."""
@@ -83,8 +90,8 @@ def __getattr__(name: str) -> object:
 
 def _home(name: str) -> str:
     """The module that a public name comes from; an operation has one of its own name."""
-    if name == "DRRDataset":
-        return "drrpack.formats.dataset"
+    if name in _CLASSES:
+        return _CLASSES[name]
     return "drrpack.core.errors" if name.endswith("Error") else f"drrpack.operations.{name}"
 
 

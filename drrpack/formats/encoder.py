@@ -56,12 +56,17 @@ def of_quality(codec: Codec, reader: Reader, *, look: bool) -> Codec:
         quality = metadata.quality(reader.metadata)
     except ValueError as error:
         return _refusing(codec, CorruptError(f"{reader.path}: {error}"))
+    return by_quality(codec, quality, reader.path, look=look)
+
+
+def by_quality(codec: Codec, quality: int | None, path: AnyPath, *, look: bool) -> Codec:
+    """The same for a quality that is known already; ``path`` is for errors."""
     codec = replace(codec, quality=quality)
     if quality is None or quality == BEST or codec.prices is not None:
         return codec
     if not look:
-        return replace(codec, choosing=lambda: _by_shipped(codec, quality, reader.path).choose)
-    return _by_shipped(codec, quality, reader.path)
+        return replace(codec, choosing=lambda: _by_shipped(codec, quality, path).choose)
+    return _by_shipped(codec, quality, path)
 
 
 def _by_shipped(codec: Codec, quality: int, path: AnyPath) -> Codec:

@@ -110,7 +110,7 @@ def _read(dataset: LabelledDataset, called: str, reading: Reading) -> _Read:
     for number in range(len(dataset)):
         where = f"{called}[{number}]"
         image, label = _pair(_item(dataset, number, where), where)
-        pixels, peak = _pixels(image, where, reading)
+        pixels, peak = pixels_of(image, where, reading)
         images.append(pixels)
         labels.append(label)
         deep += [] if peak is None else [(where, peak)]
@@ -146,7 +146,7 @@ def _pair(item: object, where: str) -> tuple[object, int]:
     return image, number
 
 
-def _pixels(image: object, where: str, reading: Reading) -> tuple[Pixels, float | None]:
+def pixels_of(image: object, where: str, reading: Reading) -> tuple[Pixels, float | None]:
     """An image as (H, W, 3) uint8 RGB, and its largest value where it has more than 8 bits; raises
     SourceError for anything but what is `EXPECTED`."""
     picture = image if isinstance(image, Image.Image) else Image.fromarray(_array(image, where))
