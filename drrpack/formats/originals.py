@@ -90,8 +90,9 @@ def record(source: Source) -> Json:
         "name": source.name,
         **without,
         "digest": digests,
-        "listing": {} if source.root is None else listings(source.root),
+        "listing": {} if source.root is None else listings(source.root, source.labelling),
         **source.reading.to_json(),
+        **source.labelling.said,
         "classes": list(source.classes),
     }
 
@@ -143,7 +144,7 @@ def _open_part(
             f"{reader.path}: the source {kept.shown} had no test/ or val/ when it was encoded; "
             f"say where raw test images are with {option}"
         )
-    how = Opening(kept.reading, skip_bad=True, splits=[split])
+    how = Opening(kept.reading, skip_bad=True, splits=[split], labelling=kept.labelling)
     if kept.kind is not None:
         return Part(_without_folder(reader, kept, given, how, split), split, kept.classes)
     folder = None if given is None else path_of(given)
@@ -218,7 +219,7 @@ def _find(reader: Reader, kept: SourceRecord, split: Split = "train") -> Path | 
 def _listed(folder: Path, kept: SourceRecord, split: Split) -> bool:
     """Whether a folder holds files of the recorded names and sizes."""
     recorded = kept.listings.get(split)
-    return recorded is not None and listings(folder).get(split) == recorded
+    return recorded is not None and listings(folder, kept.labelling).get(split) == recorded
 
 
 def _missing(kept: SourceRecord, path: Path | None) -> str:

@@ -13,11 +13,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from drrpack.core.errors import SourceError
+from drrpack.formats.sources.labelling import Labelling
 from drrpack.formats.sources.registry import kind_of
 from drrpack.formats.sources.splits import counted, shown
 
 
-def listings(root: Path) -> dict[str, str]:
+def listings(root: Path, labelling: Labelling) -> dict[str, str]:
     """The sha256 of the listing of each split, in hex: the same wherever the source lies.
 
     It is taken over ``drrpack-listing-1`` and a zero byte, then for each file the length of its
@@ -26,7 +27,7 @@ def listings(root: Path) -> dict[str, str]:
     folder is not that of a source.
     """
     try:
-        return {split: _digest(files) for split, files in kind_of(root).files(root)}
+        return {split: _digest(files) for split, files in kind_of(root).files(root, labelling)}
     except (OSError, SourceError):
         return {}
 
