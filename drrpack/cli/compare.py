@@ -116,8 +116,8 @@ def compare(
     run(
         source, classes=classes, sample=sample, size=size, depth=depth, value_range=value_range,
         max_megapixels=max_megapixels,
-            classes_from=cast("From | None", classes_from), image_column=image_column,
-            label_column=label_column, train=train, epochs=epochs, width=width, seeds=seeds,
+        classes_from=cast("From | None", classes_from), image_column=image_column,
+        label_column=label_column, train=train, epochs=epochs, width=width, seeds=seeds,
         train_at=_sizes(train_at), work=work, chart=chart, codec=codec, device=device,
         report=_told(budget_mb, as_json),
     )  # fmt: skip

@@ -7,7 +7,7 @@ remembers where a folder is; otherwise the folder is beside the file, or the use
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -19,9 +19,12 @@ from drrpack.formats.container import Reader
 from drrpack.formats.files.addresses import is_address
 from drrpack.formats.layout import Json
 from drrpack.formats.metadata import SourceRecord
+from drrpack.formats.sources.labelling import Labelling
 from drrpack.formats.sources.listing import called, listings
 from drrpack.formats.sources.opening import Given, path_of
 from drrpack.formats.sources.reading import Reading
+from drrpack.formats.sources.registry import kind_of
+from drrpack.formats.sources.shards import is_there
 from drrpack.formats.sources.source import Opening, Source, Split, open_as, reopened
 from drrpack.formats.sources.splits import Pixels
 
@@ -130,7 +133,7 @@ def untrusted_paths(reader: Reader, given: Given | None) -> list[str]:
     if given is not None and len(records) == 1:
         return []
     places = [(kept.path, _find(reader, kept)) for kept in records]
-    lost = [path for path, found in places if found is None or not found.is_dir()]
+    lost = [path for path, found in places if found is None or not is_there(found)]
     return [path for path in lost if path is not None]
 
 
@@ -144,16 +147,16 @@ def _open_part(
             f"{reader.path}: the source {kept.shown} had no test/ or val/ when it was encoded; "
             f"say where raw test images are with {option}"
         )
-    how = Opening(kept.reading, skip_bad=True, splits=[split], labelling=kept.labelling)
+    how = Opening(kept.reading, skip_bad=True, splits=[split])
     if kept.kind is not None:
         return Part(_without_folder(reader, kept, given, how, split), split, kept.classes)
     folder = None if given is None else path_of(given)
     path = _place(reader, kept, folder, split, trusted)
-    if path is None or (path != folder and not path.is_dir()):
+    if path is None or (path != folder and not is_there(path)):
         where = "`source=DIR`" if split == "train" else f"`source=DIR`, or others with {option}"
         raise SourceError(f"{reader.path}: {_missing(kept, path)}; say where they are with {where}")
     # bad pictures may have been left out when encoding; the digest tells whether the same ones
-    source = open_as(path, how)
+    source = open_as(path, labelled(how, path, kept.labelling))
     if source.digest(split) != kept.digests.get(split):
         raise SourceError(
             f"{source.place}: its {split} images are not those that {reader.path} was made from; "
@@ -197,7 +200,7 @@ def _place(
     if given is not None and _listed(given, kept, split):
         return given
     found = _find(reader, kept, split)
-    if found is not None and found.is_dir():
+    if found is not None and is_there(found):
         return found
     return Path(kept.path) if trusted and kept.path is not None else given or found
 
@@ -252,7 +255,8 @@ def open_test(
     if given is None:
         found = open_originals(reader, moved, "test", trusted=trusted)
     else:
-        source = open_as(given, Opening(recorded_reading(reader)))
+        how = Opening(recorded_reading(reader))
+        source = open_as(given, labelled(how, given, recorded_labelling(reader)))
         split: Split = "test" if source.has_test else "train"
         _refuse_training_images(reader, source, split)
         found = Originals((Part(source, split, source.classes),))
@@ -290,6 +294,19 @@ def recorded_reading(reader: Reader) -> Reading:
     for kept in _records(reader):
         reading = reading.or_as(kept.reading)
     return reading
+
+
+def recorded_labelling(reader: Reader) -> Labelling:
+    """How the classes of the memory's images were told; those of other images are told alike."""
+    labelling = Labelling()
+    for kept in _records(reader):
+        labelling = labelling.or_as(kept.labelling)
+    return labelling
+
+
+def labelled(how: Opening, given: Given, labelling: Labelling) -> Opening:
+    """With those choices of a record that mean something for the kind of source that is given."""
+    return replace(how, labelling=labelling.only(kind_of(given).takes))
 
 
 def _size(size: tuple[int, int]) -> str:

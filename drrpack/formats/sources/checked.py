@@ -55,7 +55,9 @@ Listing: TypeAlias = Mapping[Split, Sequence[ClassPictures]]
 class Storage(Protocol):
     """Where the pictures of a source are stored."""
 
-    files: str | None  # None if each has a file of its own, else in words what they are
+    @property
+    def files(self) -> str | None:
+        """None if each has a file of its own, else in words what the pictures are."""
 
     def read(self, pictures: Sequence[Stored], reading: Reading) -> Iterator[Picture | BadImage]:
         """Read and decode each of ``pictures``, which are in the order of their places."""

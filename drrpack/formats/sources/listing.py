@@ -15,6 +15,7 @@ from pathlib import Path
 from drrpack.core.errors import SourceError
 from drrpack.formats.sources.labelling import Labelling
 from drrpack.formats.sources.registry import kind_of
+from drrpack.formats.sources.shards import pattern_names
 from drrpack.formats.sources.splits import counted, shown
 
 
@@ -40,7 +41,7 @@ def _digest(files: Iterable[tuple[bytes, Path]]) -> str:
 
 
 def called(folder: Path, name: str) -> list[Path]:
-    """The folders in ``folder`` with this name.
+    """The folders and files in ``folder`` with this name, or with the names it is a pattern of.
 
     Names are compared and never joined to a path: whatever ``name`` is, only what lies there is
     found.
@@ -51,4 +52,6 @@ def called(folder: Path, name: str) -> list[Path]:
         return []
     wanted = unicodedata.normalize("NFC", name)
     found = [folder / e for e in entries if unicodedata.normalize("NFC", shown(e)) == wanted]
-    return [path for path in found if path.is_dir()]
+    if not found and set(names := pattern_names(name)) <= set(entries) and names:
+        return [folder / name]
+    return [path for path in found if path.is_dir() or path.is_file()]

@@ -111,7 +111,7 @@ def test_what_is_refused(nested: Path) -> None:
 
 def test_names_that_look_alike(nested: Path) -> None:
     save(nested / "dog" / "Tabby" / "0.png")
-    refused(nested, "'Tabby' and 'tabby'", labelling=PARENT)
+    refused(nested, "two classes of one name", "'Tabby'", "'tabby'", labelling=PARENT)
 
 
 @pytest.mark.parametrize("choice", [TOP, PARENT])
