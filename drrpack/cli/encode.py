@@ -29,7 +29,8 @@ def encode(
         Path,
         typer.Argument(
             help="A folder with one subfolder of pictures for each class (SRC/class/*.png), a "
-            "folder with train/ and test/ (or val/), a CIFAR folder, or the word digits.",
+            "folder with train/ and test/ (or val/), a CIFAR folder, a .parquet, .tar, .npz or "
+            ".csv file, or the word digits.",
             parser=places.path,
         ),
     ],

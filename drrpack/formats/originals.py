@@ -7,23 +7,21 @@ remembers where a folder is; otherwise the folder is beside the file, or the use
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 
 from drrpack.core.errors import SourceError
-from drrpack.formats import metadata, whereabouts
+from drrpack.formats import whereabouts
 from drrpack.formats.container import Reader
 from drrpack.formats.files.addresses import is_address
 from drrpack.formats.layout import Json
 from drrpack.formats.metadata import SourceRecord
-from drrpack.formats.sources.labelling import Labelling
+from drrpack.formats.recorded import labelled, recorded_labelling, recorded_reading, records
 from drrpack.formats.sources.listing import called, listings
 from drrpack.formats.sources.opening import Given, path_of
-from drrpack.formats.sources.reading import Reading
-from drrpack.formats.sources.registry import kind_of
 from drrpack.formats.sources.shards import is_there
 from drrpack.formats.sources.source import Opening, Source, Split, open_as, reopened
 from drrpack.formats.sources.splits import Pixels
@@ -120,19 +118,19 @@ def open_originals(
         SourceError: a folder can't be found, has changed, or lacks the split.
     """
     option = "`test=DIR`" if split == "test" else "`source=DIR`"
-    records = _records(reader)
-    if not records:
+    found = records(reader)
+    if not found:
         fix = "" if split == "train" else f"; say where raw test images are with {option}"
         raise SourceError(f"{reader.path}: does not record which images it was made from{fix}")
-    return Originals(tuple(_open_part(reader, kept, given, split, trusted) for kept in records))
+    return Originals(tuple(_open_part(reader, kept, given, split, trusted) for kept in found))
 
 
 def untrusted_paths(reader: Reader, given: Given | None) -> list[str]:
     """The paths that an older file names for folders that can't be found in another way."""
-    records = _records(reader)
-    if given is not None and len(records) == 1:
+    every = records(reader)
+    if given is not None and len(every) == 1:
         return []
-    places = [(kept.path, _find(reader, kept)) for kept in records]
+    places = [(kept.path, _find(reader, kept)) for kept in every]
     lost = [path for path, found in places if found is None or not is_there(found)]
     return [path for path in lost if path is not None]
 
@@ -195,7 +193,7 @@ def _place(
     reader: Reader, kept: SourceRecord, given: Path | None, split: Split, trusted: bool
 ) -> Path | None:
     """Where a recorded folder should be: ``given``, unless that is another one of several."""
-    if given is not None and len(_records(reader)) == 1:
+    if given is not None and len(records(reader)) == 1:
         return given
     if given is not None and _listed(given, kept, split):
         return given
@@ -276,37 +274,12 @@ def _check_fit(reader: Reader, found: Originals) -> None:
 def _refuse_training_images(reader: Reader, source: Source, split: Split) -> None:
     """Raise SourceError for training images, on which an accuracy would mean nothing."""
     digest = source.digest(split)
-    known = [kept.digests.get("train") for kept in _records(reader)]
+    known = [kept.digests.get("train") for kept in records(reader)]
     if digest in known:
         raise SourceError(
             f"{source.place}: these are the training images that {reader.path} was made from; "
             "give other images to test on with `test=DIR`"
         )
-
-
-def _records(reader: Reader) -> Sequence[SourceRecord]:
-    return metadata.sources(reader.metadata)
-
-
-def recorded_reading(reader: Reader) -> Reading:
-    """How the memory's images were read, above all their size; other images are read alike."""
-    reading = Reading()
-    for kept in _records(reader):
-        reading = reading.or_as(kept.reading)
-    return reading
-
-
-def recorded_labelling(reader: Reader) -> Labelling:
-    """How the classes of the memory's images were told; those of other images are told alike."""
-    labelling = Labelling()
-    for kept in _records(reader):
-        labelling = labelling.or_as(kept.labelling)
-    return labelling
-
-
-def labelled(how: Opening, given: Given, labelling: Labelling) -> Opening:
-    """With those choices of a record that mean something for the kind of source that is given."""
-    return replace(how, labelling=labelling.only(kind_of(given).takes))
 
 
 def _size(size: tuple[int, int]) -> str:

@@ -140,6 +140,8 @@ def open_source(
       read. Another folder that looks like a split is told of in ``remarks``;
     - ``cifar-100-python/`` or ``cifar-10-batches-py/``, or a folder that holds one of them;
     - ``"digits"``, where there is no such folder: scikit-learn's digits;
+    - a ``.npz``, ``.csv``, ``.parquet`` or ``.tar`` file, a pattern such as ``a-{0..9}.tar``, or a
+      folder of such tables or tars; docs/sources.md describes them;
     - a map-style dataset of ``(image, label)``, see ``dataset.EXPECTED``: its training split.
       ``class_names`` names its labels, by default the names in ``source.classes``, or else the
       labels themselves; ``test`` is a dataset of the same kind for its test split.
@@ -152,6 +154,7 @@ def open_source(
     ``max_megapixels``: read pictures of up to so many millions of pixels, by default of up to
     Pillow's ``Image.MAX_IMAGE_PIXELS``: a small file may hold an enormous picture.
     ``skip_bad``: leave out files that can't be read as pictures and list them in ``bad``.
+    ``labelling``: which folders or columns have the classes, where several could.
     ``splits``: those to open, where they are there; the others are listed but not decoded.
     ``keep_bytes``: pixels up to this many bytes stay in memory, more are decoded again.
 
