@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from drrpack.cli import places
-from drrpack.cli.picture_options import Depth, MaxMegapixels, Size, ValueRange
+from drrpack.cli.picture_options import (
+    ClassesFrom,
+    Depth,
+    ImageColumn,
+    LabelColumn,
+    MaxMegapixels,
+    Size,
+    ValueRange,
+)
 
 if TYPE_CHECKING:
+    from drrpack.formats.sources.labelling import ClassesFrom as From
     from drrpack.operations.append import Appended
 
 
@@ -46,6 +55,9 @@ def append(
     depth: Depth = None,
     value_range: ValueRange = None,
     max_megapixels: MaxMegapixels = None,
+    classes_from: ClassesFrom = None,
+    image_column: ImageColumn = None,
+    label_column: LabelColumn = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     seed: Annotated[
         int, typer.Option(min=0, max=2**31 - 1, help="Random seed of batches and noise.")
@@ -70,7 +82,9 @@ def append(
         made = run(
             memory, source, keep_entropy_model=keep_entropy_model, extend=extend, epochs=epochs,
             minutes=minutes, size=size, depth=depth, value_range=value_range,
-            max_megapixels=max_megapixels, device=device, seed=seed, skip_bad=skip_bad, report=bars,
+            max_megapixels=max_megapixels,
+            classes_from=cast("From | None", classes_from), image_column=image_column,
+            label_column=label_column, device=device, seed=seed, skip_bad=skip_bad, report=bars,
         )  # fmt: skip
     note(_outcome(memory, made))
 

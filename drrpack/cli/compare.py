@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from drrpack.cli import places
-from drrpack.cli.picture_options import Depth, MaxMegapixels, Size, ValueRange
+from drrpack.cli.picture_options import (
+    ClassesFrom,
+    Depth,
+    ImageColumn,
+    LabelColumn,
+    MaxMegapixels,
+    Size,
+    ValueRange,
+)
 
 if TYPE_CHECKING:
+    from drrpack.formats.sources.labelling import ClassesFrom as From
     from drrpack.operations.progress import Report
 
 
@@ -42,6 +51,9 @@ def compare(
     depth: Depth = None,
     value_range: ValueRange = None,
     max_megapixels: MaxMegapixels = None,
+    classes_from: ClassesFrom = None,
+    image_column: ImageColumn = None,
+    label_column: LabelColumn = None,
     budget_mb: Annotated[
         float | None,
         typer.Option(help="Also show how many images fit into this many MB (1,000,000 bytes)."),
@@ -103,7 +115,9 @@ def compare(
         interrupts.makes(chart)
     run(
         source, classes=classes, sample=sample, size=size, depth=depth, value_range=value_range,
-        max_megapixels=max_megapixels, train=train, epochs=epochs, width=width, seeds=seeds,
+        max_megapixels=max_megapixels,
+        classes_from=cast("From | None", classes_from), image_column=image_column,
+        label_column=label_column, train=train, epochs=epochs, width=width, seeds=seeds,
         train_at=_sizes(train_at), work=work, chart=chart, codec=codec, device=device,
         report=_told(budget_mb, as_json),
     )  # fmt: skip

@@ -8,9 +8,18 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from drrpack.cli import places
-from drrpack.cli.picture_options import Depth, MaxMegapixels, Size, ValueRange
+from drrpack.cli.picture_options import (
+    ClassesFrom,
+    Depth,
+    ImageColumn,
+    LabelColumn,
+    MaxMegapixels,
+    Size,
+    ValueRange,
+)
 
 if TYPE_CHECKING:
+    from drrpack.formats.sources.labelling import ClassesFrom as From
     from drrpack.operations.encode_plan import Entropy, Fit
     from drrpack.trainers.incremental.exemplars import Selection
 
@@ -20,7 +29,8 @@ def encode(
         Path,
         typer.Argument(
             help="A folder with one subfolder of pictures for each class (SRC/class/*.png), a "
-            "folder with train/ and test/ (or val/), a CIFAR folder, or the word digits.",
+            "folder with train/ and test/ (or val/), a CIFAR folder, a .parquet, .tar, .npz or "
+            ".csv file, or the word digits.",
             parser=places.path,
         ),
     ],
@@ -31,6 +41,9 @@ def encode(
     depth: Depth = None,
     value_range: ValueRange = None,
     max_megapixels: MaxMegapixels = None,
+    classes_from: ClassesFrom = None,
+    image_column: ImageColumn = None,
+    label_column: LabelColumn = None,
     class_order: Annotated[
         str | None,
         typer.Option(
@@ -154,7 +167,9 @@ def encode(
     with Bars() as bars:
         made = run(
             source, output, size=size, depth=depth, value_range=value_range,
-            max_megapixels=max_megapixels, class_order=class_order, fit_classes=fit_classes,
+            max_megapixels=max_megapixels,
+            classes_from=cast("From | None", classes_from), image_column=image_column,
+            label_column=label_column, class_order=class_order, fit_classes=fit_classes,
             epochs=epochs, minutes=minutes, codec=codec,
             fit=_how_to_fit(fit, finetune, finetune_decoder), family=family, preset=preset,
             entropy=cast("Entropy", entropy), quality=quality, raw_per_class=raw_per_class,

@@ -1,4 +1,4 @@
-"""The options that say how pictures become pixels; all commands that read pictures share them."""
+"""The options that say how a source is read; all commands that read pictures share them."""
 
 from __future__ import annotations
 
@@ -26,5 +26,24 @@ MaxMegapixels = Annotated[
     typer.Option(
         help="Refuse pictures of more megapixels than this, as possible decompression bombs; 89 "
         "by default."
+    ),
+]
+ClassesFrom = Annotated[
+    str | None,
+    typer.Option(
+        metavar="top|parent",
+        help="Of folders in folders, take the first folder as the class (top), or the folder that "
+        "holds the picture (parent).",
+    ),
+]
+ImageColumn = Annotated[
+    str | None,
+    typer.Option(help="The column with the pictures; in a tar the ending of their names."),
+]
+LabelColumn = Annotated[
+    str | None,
+    typer.Option(
+        help="The column with the classes; in a tar the ending of the members that hold them, or "
+        "the key in the .json members."
     ),
 ]

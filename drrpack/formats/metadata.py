@@ -11,6 +11,7 @@ from pathlib import PureWindowsPath
 from typing import TypeGuard
 
 from drrpack.formats.layout import Json
+from drrpack.formats.sources.labelling import Labelling
 from drrpack.formats.sources.reading import Reading
 
 NEAREST = 100  # the quality of images whose codes are the nearest
@@ -24,7 +25,7 @@ class SourceRecord:
         classes: the classes that were taken from it, in the order of the file.
         name: what the folder was called. path: where it lay, in files of earlier versions.
         digests: by split, of the pictures. listings: by split, of the names and sizes of files.
-        reading: how the pictures were read.
+        reading: how the pictures were read. labelling: how their classes were told.
         fitted: the classes that a fit of the codec began with, where they are recorded apart.
         kind: the name of a source that lies in no folder.
     """
@@ -35,6 +36,7 @@ class SourceRecord:
     digests: Mapping[str, str] = field(default_factory=dict)
     listings: Mapping[str, str] = field(default_factory=dict)
     reading: Reading = field(default_factory=Reading)
+    labelling: Labelling = field(default_factory=Labelling)
     fitted: tuple[str, ...] | None = None
     kind: str | None = None
 
@@ -164,6 +166,7 @@ def _source(row: Json) -> SourceRecord | None:
         digests=_texts(part(row, "digest")),
         listings=_texts(part(row, "listing")),
         reading=Reading.from_json(row),
+        labelling=Labelling.from_json(row),
         fitted=fitted,
         kind=_kind(row),
     )

@@ -14,14 +14,15 @@ from pathlib import Path
 import numpy as np
 
 from drrpack.core.errors import SourceError
-from drrpack.formats import metadata, whereabouts
+from drrpack.formats import whereabouts
 from drrpack.formats.container import Reader
 from drrpack.formats.files.addresses import is_address
 from drrpack.formats.layout import Json
 from drrpack.formats.metadata import SourceRecord
+from drrpack.formats.recorded import labelled, recorded_labelling, recorded_reading, records
 from drrpack.formats.sources.listing import called, listings
 from drrpack.formats.sources.opening import Given, path_of
-from drrpack.formats.sources.reading import Reading
+from drrpack.formats.sources.shards import is_there
 from drrpack.formats.sources.source import Opening, Source, Split, open_as, reopened
 from drrpack.formats.sources.splits import Pixels
 
@@ -90,8 +91,9 @@ def record(source: Source) -> Json:
         "name": source.name,
         **without,
         "digest": digests,
-        "listing": {} if source.root is None else listings(source.root),
+        "listing": {} if source.root is None else listings(source.root, source.labelling),
         **source.reading.to_json(),
+        **source.labelling.said,
         "classes": list(source.classes),
     }
 
@@ -116,20 +118,20 @@ def open_originals(
         SourceError: a folder can't be found, has changed, or lacks the split.
     """
     option = "`test=DIR`" if split == "test" else "`source=DIR`"
-    records = _records(reader)
-    if not records:
+    found = records(reader)
+    if not found:
         fix = "" if split == "train" else f"; say where raw test images are with {option}"
         raise SourceError(f"{reader.path}: does not record which images it was made from{fix}")
-    return Originals(tuple(_open_part(reader, kept, given, split, trusted) for kept in records))
+    return Originals(tuple(_open_part(reader, kept, given, split, trusted) for kept in found))
 
 
 def untrusted_paths(reader: Reader, given: Given | None) -> list[str]:
     """The paths that an older file names for folders that can't be found in another way."""
-    records = _records(reader)
-    if given is not None and len(records) == 1:
+    every = records(reader)
+    if given is not None and len(every) == 1:
         return []
-    places = [(kept.path, _find(reader, kept)) for kept in records]
-    lost = [path for path, found in places if found is None or not found.is_dir()]
+    places = [(kept.path, _find(reader, kept)) for kept in every]
+    lost = [path for path, found in places if found is None or not is_there(found)]
     return [path for path in lost if path is not None]
 
 
@@ -148,11 +150,11 @@ def _open_part(
         return Part(_without_folder(reader, kept, given, how, split), split, kept.classes)
     folder = None if given is None else path_of(given)
     path = _place(reader, kept, folder, split, trusted)
-    if path is None or (path != folder and not path.is_dir()):
+    if path is None or (path != folder and not is_there(path)):
         where = "`source=DIR`" if split == "train" else f"`source=DIR`, or others with {option}"
         raise SourceError(f"{reader.path}: {_missing(kept, path)}; say where they are with {where}")
     # bad pictures may have been left out when encoding; the digest tells whether the same ones
-    source = open_as(path, how)
+    source = open_as(path, labelled(how, path, kept.labelling))
     if source.digest(split) != kept.digests.get(split):
         raise SourceError(
             f"{source.place}: its {split} images are not those that {reader.path} was made from; "
@@ -191,12 +193,12 @@ def _place(
     reader: Reader, kept: SourceRecord, given: Path | None, split: Split, trusted: bool
 ) -> Path | None:
     """Where a recorded folder should be: ``given``, unless that is another one of several."""
-    if given is not None and len(_records(reader)) == 1:
+    if given is not None and len(records(reader)) == 1:
         return given
     if given is not None and _listed(given, kept, split):
         return given
     found = _find(reader, kept, split)
-    if found is not None and found.is_dir():
+    if found is not None and is_there(found):
         return found
     return Path(kept.path) if trusted and kept.path is not None else given or found
 
@@ -218,7 +220,7 @@ def _find(reader: Reader, kept: SourceRecord, split: Split = "train") -> Path | 
 def _listed(folder: Path, kept: SourceRecord, split: Split) -> bool:
     """Whether a folder holds files of the recorded names and sizes."""
     recorded = kept.listings.get(split)
-    return recorded is not None and listings(folder).get(split) == recorded
+    return recorded is not None and listings(folder, kept.labelling).get(split) == recorded
 
 
 def _missing(kept: SourceRecord, path: Path | None) -> str:
@@ -251,7 +253,8 @@ def open_test(
     if given is None:
         found = open_originals(reader, moved, "test", trusted=trusted)
     else:
-        source = open_as(given, Opening(recorded_reading(reader)))
+        how = Opening(recorded_reading(reader))
+        source = open_as(given, labelled(how, given, recorded_labelling(reader)))
         split: Split = "test" if source.has_test else "train"
         _refuse_training_images(reader, source, split)
         found = Originals((Part(source, split, source.classes),))
@@ -271,24 +274,12 @@ def _check_fit(reader: Reader, found: Originals) -> None:
 def _refuse_training_images(reader: Reader, source: Source, split: Split) -> None:
     """Raise SourceError for training images, on which an accuracy would mean nothing."""
     digest = source.digest(split)
-    known = [kept.digests.get("train") for kept in _records(reader)]
+    known = [kept.digests.get("train") for kept in records(reader)]
     if digest in known:
         raise SourceError(
             f"{source.place}: these are the training images that {reader.path} was made from; "
             "give other images to test on with `test=DIR`"
         )
-
-
-def _records(reader: Reader) -> Sequence[SourceRecord]:
-    return metadata.sources(reader.metadata)
-
-
-def recorded_reading(reader: Reader) -> Reading:
-    """How the memory's images were read, above all their size; other images are read alike."""
-    reading = Reading()
-    for kept in _records(reader):
-        reading = reading.or_as(kept.reading)
-    return reading
 
 
 def _size(size: tuple[int, int]) -> str:

@@ -16,6 +16,7 @@ from drrpack.formats import container, memory, metadata, originals
 from drrpack.formats.container import Memory, Reader
 from drrpack.formats.files.publish import changing
 from drrpack.formats.hdf5.build import build_image
+from drrpack.formats.sources.labelling import ClassesFrom, Labelling
 from drrpack.formats.sources.reading import Reading
 from drrpack.formats.sources.source import Given, LabelledDataset
 from drrpack.operations import figures
@@ -54,6 +55,9 @@ def append(
     depth: int | None = None,
     value_range: tuple[float, float] | None = None,
     max_megapixels: float | None = None,
+    classes_from: ClassesFrom | None = None,
+    image_column: str | None = None,
+    label_column: str | None = None,
     device: str = "auto",
     seed: int = 0,
     skip_bad: bool = False,
@@ -76,6 +80,7 @@ def append(
             images that the file then has, and 10 minutes at most; on a GPU 3 at most.
         size, depth, value_range, max_megapixels: as for `drrpack.encode`; by default the values
             with which the images of the file were read.
+        classes_from, image_column, label_column: as for `drrpack.encode`.
         device, seed, skip_bad, class_names, test, report: as for `drrpack.encode`.
 
     Raises:
@@ -90,6 +95,7 @@ def append(
         Reading(size, depth, value_range, max_megapixels), skip_bad=skip_bad, extend=extend,
         keep_entropy_model=keep_entropy_model, seed=seed,
         class_names=names_of(class_names), test=test,
+        labelling=Labelling(classes_from, image_column, label_column),
     )  # fmt: skip
     with changing(path), Reader(path) as reader:
         plan = plan_append(reader, options)

@@ -10,11 +10,13 @@ import torch
 
 from drrpack.core.codec import Codec
 from drrpack.core.errors import CorruptError, OptionError
-from drrpack.formats import container, memory, metadata, originals
+from drrpack.formats import container, memory, metadata
 from drrpack.formats.class_names import look
 from drrpack.formats.container import Reader
 from drrpack.formats.files.beside import beside
 from drrpack.formats.hdf5.build import check_classes
+from drrpack.formats.recorded import recorded_reading
+from drrpack.formats.sources.labelling import Labelling
 from drrpack.formats.sources.reading import Reading
 from drrpack.formats.sources.source import Given, LabelledDataset, Opening, Source, open_as
 from drrpack.trainers.fitting.loop import Budget
@@ -39,6 +41,7 @@ class AppendOptions:
     seed: int = 0
     class_names: tuple[str, ...] | None = None  # names for the labels of a dataset
     test: LabelledDataset | None = field(default=None, repr=False)
+    labelling: Labelling = field(default_factory=Labelling)
 
 
 @dataclass(frozen=True)
@@ -66,8 +69,8 @@ def plan_append(reader: Reader, options: AppendOptions) -> AppendPlan:
     """
     container.check_output(options.memory, overwrite=True)
     opening = Opening(
-        options.reading.or_as(originals.recorded_reading(reader)), options.skip_bad,
-        class_names=options.class_names, test=options.test,
+        options.reading.or_as(recorded_reading(reader)), options.skip_bad,
+        class_names=options.class_names, test=options.test, labelling=options.labelling,
     )  # fmt: skip
     source = open_as(options.source, opening)
     _check(reader, source, options)

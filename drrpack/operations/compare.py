@@ -15,6 +15,7 @@ from drrpack.formats import shipped
 from drrpack.formats.container import Reader
 from drrpack.formats.files.places import make_folder
 from drrpack.formats.memory import load_codec
+from drrpack.formats.sources.labelling import ClassesFrom, Labelling
 from drrpack.formats.sources.source import Given, LabelledDataset, open_source
 from drrpack.operations.preparing import Classes, Pathlike, at_least, chosen_classes, tell_of
 from drrpack.operations.progress import Report, heard
@@ -33,6 +34,9 @@ def compare(
     depth: int | None = None,
     value_range: tuple[float, float] | None = None,
     max_megapixels: float | None = None,
+    classes_from: ClassesFrom | None = None,
+    image_column: str | None = None,
+    label_column: str | None = None,
     train: bool = False,
     epochs: int = 16,
     width: int = 8,
@@ -59,6 +63,7 @@ def compare(
             than 64x64.
         size, depth, value_range, max_megapixels: how pictures become pixels, as for
             `drrpack.encode`.
+        classes_from, image_column, label_column: as for `drrpack.encode`.
         train: train a small classifier on the decoded images of each format, and test it on raw
             images.
         epochs, width, seeds: epochs of each classifier, filters in its first block, and how many
@@ -90,6 +95,7 @@ def compare(
     found = open_source(
         source, size=size, depth=depth, value_range=value_range, max_megapixels=max_megapixels,
         splits=["train", "test"] if train else ["train"], class_names=class_names, test=test,
+        labelling=Labelling(classes_from, image_column, label_column),
     )  # fmt: skip
     tell_of(found, report)
     chosen = chosen_classes(found.classes, classes, report)

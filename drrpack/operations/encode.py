@@ -16,6 +16,7 @@ from drrpack.formats.account import Stats
 from drrpack.formats.container import Memory
 from drrpack.formats.files.publish import replacing
 from drrpack.formats.layout import Json
+from drrpack.formats.sources.labelling import ClassesFrom, Labelling
 from drrpack.formats.sources.reading import Reading
 from drrpack.formats.sources.source import Given, LabelledDataset
 from drrpack.operations import figures
@@ -53,6 +54,9 @@ def encode(
     depth: int | None = None,
     value_range: tuple[float, float] | None = None,
     max_megapixels: float | None = None,
+    classes_from: ClassesFrom | None = None,
+    image_column: str | None = None,
+    label_column: str | None = None,
     class_order: str | int | Sequence[str] | None = None,
     fit_classes: int | None = None,
     epochs: int | None = None,
@@ -90,6 +94,10 @@ def encode(
         depth, value_range: bit depth, or the values of black and white, of greyscale pictures with
             more than 8 bits.
         max_megapixels: refuse pictures of more megapixels than this; by default 89.
+        classes_from: of folders in folders, the class is the first folder, with all that lies below
+            it (``"top"``), or the folder that holds the picture (``"parent"``).
+        image_column, label_column: the columns with the pictures and with the classes, where a
+            table has several; in a tar the endings of the members' names, or a key in the JSON.
         fit: ``"scratch"`` fits a new codec, ``"finetune"`` continues to fit the existing codec, and
             ``"decoder"`` only its decoder. ``"no"`` uses the codec as it is.
         family: of the codec that is fitted from scratch: ``"small"`` (the default), meant for
@@ -141,6 +149,7 @@ def encode(
                 preset=preset, entropy=entropy, quality=quality, seed=seed,
                 raw_per_class=raw_per_class, raw_select=raw_select,
                 decoder_only=decoder_only, thin=thin, class_names=names_of(class_names), test=test,
+                labelling=Labelling(classes_from, image_column, label_column),
             )
         )  # fmt: skip
         report(plan)

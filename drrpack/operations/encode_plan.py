@@ -20,6 +20,7 @@ from drrpack.formats.files.beside import beside
 from drrpack.formats.hdf5.build import check_classes
 from drrpack.formats.layout import MAX_SIDE, Json
 from drrpack.formats.memory import load_codec
+from drrpack.formats.sources.labelling import Labelling
 from drrpack.formats.sources.reading import Reading
 from drrpack.formats.sources.source import Given, LabelledDataset, Opening, Source, open_as
 from drrpack.trainers.fitting.loop import Budget
@@ -59,6 +60,7 @@ class EncodeOptions:
     thin: bool = False  # leave out models that come with drrpack
     class_names: tuple[str, ...] | None = None  # names for the labels of a dataset
     test: LabelledDataset | None = field(default=None, repr=False)  # the test split of a dataset
+    labelling: Labelling = field(default_factory=Labelling)  # where the classes are
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,8 @@ def plan_encode(options: EncodeOptions) -> EncodePlan:
     taken = take_codecs(options)
     _check_entropy(options, taken)
     opening = Opening(
-        options.reading, options.skip_bad, class_names=options.class_names, test=options.test
+        options.reading, options.skip_bad, class_names=options.class_names, test=options.test,
+        labelling=options.labelling,
     )  # fmt: skip
     source = open_as(options.source, opening)
     if max(source.image_size) > MAX_SIDE:

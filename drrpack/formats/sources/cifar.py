@@ -17,6 +17,7 @@ from drrpack.formats.layout import MAX_CLASSES, MAX_NAME_BYTES
 from drrpack.formats.sources import safe_pickle
 from drrpack.formats.sources.arrays import ArraySplit
 from drrpack.formats.sources.class_folders import checked_folder
+from drrpack.formats.sources.labelling import Labelling
 from drrpack.formats.sources.opening import Files, Given, Opening, path_of
 from drrpack.formats.sources.safe_pickle import StoredArray
 from drrpack.formats.sources.splits import Opened, Pixels, Split, refuse_twins, shown
@@ -65,6 +66,7 @@ class Cifar:
 
     name: str = "cifar"
     everywhere: str | None = None
+    takes: tuple[str, ...] = ()
 
     def recognises(self, given: Given) -> bool:
         path = path_of(given)
@@ -79,7 +81,7 @@ class Cifar:
         opened = open_cifar(*found, how.reading.size, how.splits)
         return replace(opened, root=root, name=shown(root.name))
 
-    def files(self, root: Path) -> Files:
+    def files(self, root: Path, labelling: Labelling) -> Files:
         found = find_cifar(root)
         if found is not None:
             folder, layout = found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,11 +24,18 @@ EXPECTED = "expected one folder of pictures for each class, like cat/0001.png"
 
 @dataclass(frozen=True)
 class ClassFiles:
-    """One class of one split: its name in NFC, its folder, its files sorted by name."""
+    """One class of one split: its name in NFC, a folder that holds all its files, and these files,
+    sorted by their paths in that folder."""
 
     name: str
     folder: Path
     files: tuple[Path, ...]
+
+    def relative(self, file: Path) -> bytes:
+        """The name of the class, and a file's path in the folder, as the digest takes them."""
+        return f"{self.name}/".encode() + os.path.relpath(
+            os.fsencode(file), os.fsencode(self.folder)
+        )
 
 
 def checked_folder(path: str | os.PathLike[str]) -> Path:
@@ -63,7 +70,7 @@ def find_splits(root: Path) -> dict[Split, Path]:
     letters make no difference.
     """
     train = _split_called(root, TRAIN_NAME)
-    if train is None or not any(os.path.isdir(entry) for entry in _visible(train)):
+    if train is None or not any(os.path.isdir(entry) for entry in visible(train)):
         return {"train": root}
     splits: dict[Split, Path] = {"train": train}
     test = _split_called(root, TEST_NAME) or _split_called(root, *VAL_NAMES)
@@ -75,7 +82,7 @@ def find_splits(root: Path) -> dict[Split, Path]:
 
 def _split_called(root: Path, *names: str) -> Path | None:
     """The folder in ``root`` with one of these names; raises SourceError where several have."""
-    found = [entry for entry in _visible(root) if entry.name.lower() in names]
+    found = [entry for entry in visible(root) if entry.name.lower() in names]
     folders = [entry for entry in found if os.path.isdir(entry)]
     if len(folders) > 1:
         called = " and ".join(shown(folder.name) for folder in folders)
@@ -94,10 +101,10 @@ def left_out(root: Path, folders: Mapping[Split, Path], classes: Sequence[str]) 
     """
     if folders["train"] == root:
         return
-    for entry in _folders(_visible(root)):
+    for entry in _folders(visible(root)):
         if entry in folders.values() or entry.name.lower() in VAL_NAMES:
             continue
-        names = {unicodedata.normalize("NFC", inner.name) for inner in _visible(entry)}
+        names = {unicodedata.normalize("NFC", inner.name) for inner in visible(entry)}
         inner = sorted(names.intersection(classes))
         if inner:
             yield (
@@ -107,9 +114,14 @@ def left_out(root: Path, folders: Mapping[Split, Path], classes: Sequence[str]) 
             )
 
 
-def list_splits(folders: Mapping[Split, Path]) -> dict[Split, tuple[ClassFiles, ...]]:
-    """The classes of each split; those of the test split must all be in the training split."""
-    listing = {split: list_classes(folder) for split, folder in folders.items()}
+def list_splits(
+    folders: Mapping[Split, Path], list_of: Callable[[Path], tuple[ClassFiles, ...]] | None = None
+) -> dict[Split, tuple[ClassFiles, ...]]:
+    """The classes of each split; those of the test split must all be in the training split.
+
+    ``list_of`` lists the classes of one split; by default `list_classes`.
+    """
+    listing = {split: (list_of or list_classes)(folder) for split, folder in folders.items()}
     known = {found.name for found in listing["train"]}
     for found in listing.get("test", ()):
         if found.name not in known:
@@ -123,9 +135,21 @@ def list_splits(folders: Mapping[Split, Path]) -> dict[Split, tuple[ClassFiles, 
 
 def list_classes(root: Path) -> tuple[ClassFiles, ...]:
     """The classes of an image folder, sorted by name; raises SourceError, see the messages."""
-    entries = _visible(root)
+    folders = class_folders(root)
+    names = [class_name(folder) for folder in folders]
+    refuse_twins(names, shown(root))
+    classes = [
+        ClassFiles(unicodedata.normalize("NFC", name), folder, _list_files(folder))
+        for name, folder in zip(names, folders, strict=True)
+    ]
+    return tuple(sorted(classes, key=lambda found: found.name))
+
+
+def class_folders(root: Path) -> list[Path]:
+    """The folders in ``root``; raises SourceError for none, and for pictures beside them."""
+    entries = visible(root)
     folders = _folders(entries)
-    loose = [entry for entry in entries if _looks_picture(entry) and not os.path.isdir(entry)]
+    loose = [entry for entry in entries if looks_picture(entry) and not os.path.isdir(entry)]
     if not folders:
         found = f"a picture, {shown(loose[0].name)}, and " if loose else ""
         raise SourceError(
@@ -137,23 +161,18 @@ def list_classes(root: Path) -> tuple[ClassFiles, ...]:
             f"{shown(loose[0])}: found a picture beside the class folders; {EXPECTED}: move it "
             "into the folder of its class, or remove it"
         )
-    names = [_class_name(folder) for folder in folders]
-    refuse_twins(names, shown(root))
-    classes = [
-        ClassFiles(unicodedata.normalize("NFC", name), folder, _list_files(folder))
-        for name, folder in zip(names, folders, strict=True)
-    ]
-    return tuple(sorted(classes, key=lambda found: found.name))
+    return folders
 
 
 def _list_files(folder: Path) -> tuple[Path, ...]:
     """The files of one class; a folder in it, or nothing in it, is an error."""
-    entries = _visible(folder)
+    entries = visible(folder)
     for entry in entries:
         if os.path.isdir(entry):
             raise SourceError(
                 f"{shown(entry)}: found a folder inside the class {folder.name!r}; {EXPECTED}: "
-                "move its pictures up, or, where the source is divided, name its parts "
+                "move its pictures up, say which folder is the class with `classes_from='top'` or "
+                "`classes_from='parent'`, or, where the source is divided, name its parts "
                 f"{TRAIN_NAME}/ and {_TEST_EXPECTED}"
             )
     if not entries:
@@ -164,7 +183,7 @@ def _list_files(folder: Path) -> tuple[Path, ...]:
     return tuple(entries)
 
 
-def _visible(folder: Path) -> list[Path]:
+def visible(folder: Path) -> list[Path]:
     """What a folder holds, sorted by name, without hidden files and file managers' own."""
     try:
         names = sorted(os.listdir(folder))
@@ -197,12 +216,12 @@ def _folders(entries: Sequence[Path]) -> list[Path]:
     return folders
 
 
-def _looks_picture(entry: Path) -> bool:
+def looks_picture(entry: Path) -> bool:
     """Whether a name says that it is a picture's; lists and read-me files do no harm."""
     return entry.suffix.lower() in EXTENSIONS
 
 
-def _class_name(folder: Path) -> str:
+def class_name(folder: Path) -> str:
     """The name of a folder, decoded from its bytes as UTF-8; Python uses the locale."""
     try:
         return os.fsencode(folder.name).decode("utf-8")
@@ -215,10 +234,10 @@ def _class_name(folder: Path) -> str:
 
 def _refuse_classes_beside_splits(root: Path, train: Path) -> None:
     """Raise where a class would go unread because the source was taken to be divided."""
-    for entry in _folders(_visible(root)):
+    for entry in _folders(visible(root)):
         if entry.name.lower() in (TRAIN_NAME, TEST_NAME, *VAL_NAMES):
             continue
-        if any(_looks_picture(inner) for inner in _visible(entry)):
+        if any(looks_picture(inner) for inner in visible(entry)):
             raise SourceError(
                 f"{shown(entry)}: found pictures like those of a class, beside "
                 f"{shown(train)}, which holds folders and so is a training split; expected one or "

@@ -25,6 +25,7 @@ from drrpack.formats.sources.brightness import (
     samples_of,
     to_rgb,
 )
+from drrpack.formats.sources.labelling import Labelling
 from drrpack.formats.sources.opening import Files, Given, LabelledDataset, Opening, path_of
 from drrpack.formats.sources.pictures import fit_square
 from drrpack.formats.sources.reading import Reading
@@ -56,6 +57,7 @@ class Dataset:
 
     name: str = NAME
     everywhere: str | None = None
+    takes: tuple[str, ...] = ()
 
     def recognises(self, given: Given) -> bool:
         return path_of(given) is None
@@ -84,7 +86,7 @@ class Dataset:
             classes, size, counts, opened, remarks=remarks, labels=tuple(kept), name=called
         )
 
-    def files(self, root: Path) -> Files:
+    def files(self, root: Path, labelling: Labelling) -> Files:
         yield from ()
 
 

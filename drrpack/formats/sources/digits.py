@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from drrpack.core.errors import SourceError
 from drrpack.formats.sources.arrays import ArraySplit, content_hash
+from drrpack.formats.sources.labelling import Labelling
 from drrpack.formats.sources.opening import Files, Given, Opening, path_of
 from drrpack.formats.sources.splits import Opened, Pixels, Split, SplitData
 
@@ -24,6 +25,7 @@ class Digits:
 
     name: str = NAME
     everywhere: str | None = NAME
+    takes: tuple[str, ...] = ()
 
     def recognises(self, given: Given) -> bool:
         return path_of(given) == Path(NAME) and not os.path.lexists(NAME)
@@ -41,7 +43,7 @@ class Digits:
         side = size or images.shape[1]
         return Opened(CLASSES, (side, side), parts["train"].counts, splits, name=NAME)
 
-    def files(self, root: Path) -> Files:
+    def files(self, root: Path, labelling: Labelling) -> Files:
         yield from ()
 
 

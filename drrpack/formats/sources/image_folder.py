@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TypeAlias
 
-import numpy as np
-
-from drrpack.core.errors import SourceError
-from drrpack.formats.sources.brightness import brightness_remarks
+from drrpack.formats.sources.checked import ClassPictures, Stored, open_listing
 from drrpack.formats.sources.class_folders import (
     ClassFiles,
     checked_folder,
@@ -20,86 +15,29 @@ from drrpack.formats.sources.class_folders import (
     left_out,
     list_splits,
 )
+from drrpack.formats.sources.labelling import Labelling
+from drrpack.formats.sources.nested_folders import list_nested
 from drrpack.formats.sources.opening import Files, Given, Opening, path_of
-from drrpack.formats.sources.pictures import FORMATS, Picture, read_pictures
+from drrpack.formats.sources.pictures import Picture, read_pictures
 from drrpack.formats.sources.reading import Reading
-from drrpack.formats.sources.splits import BadImage, Opened, Pixels, Split, SplitData, shown
+from drrpack.formats.sources.splits import BadImage, Opened, Split, shown
 
-SHOWN_BAD = 5
-
-
-@dataclass(frozen=True)
-class CheckedFile:
-    """A file that was read on opening: the sha256 of its bytes, the (height, width) it gives, and
-    ``Picture.peak``."""
-
-    path: Path
-    sha256: bytes
-    size: tuple[int, int]
-    peak: float | None
+AT_ONCE = 512  # pictures that are read before the next ones are asked for
+DIVIDED = (
+    "the folders train/ and test/ (or val/), each with one folder for each class: name a folder "
+    "that has them"
+)
 
 
-Checked: TypeAlias = dict[Split, dict[str, tuple[CheckedFile, ...]]]
-Listing: TypeAlias = Mapping[Split, Sequence[ClassFiles]]
+class PictureFiles:
+    """Pictures that have a file each."""
 
+    files: str | None = None
 
-@dataclass
-class PixelStore:
-    """Pixels kept from opening, all of them or, once they pass the budget, none."""
-
-    budget_bytes: int
-    full: bool = False
-    kept: dict[tuple[Split, int], Pixels] = field(default_factory=dict)
-
-    def offer(self, key: tuple[Split, int], pictures: Sequence[Picture]) -> None:
-        """Keep the pictures of one class if they still fit, and are of one size."""
-        self.budget_bytes -= sum(picture.pixels.nbytes for picture in pictures)
-        one_size = len({picture.pixels.shape for picture in pictures}) == 1
-        self.full = self.full or self.budget_bytes < 0 or not one_size
-        if self.full:
-            self.kept.clear()
-        else:
-            self.kept[key] = np.stack([picture.pixels for picture in pictures])
-
-
-@dataclass(frozen=True)
-class FolderSplit:
-    """One split of an image folder, all of whose files have been checked."""
-
-    split: Split
-    classes: tuple[str, ...]
-    files: tuple[tuple[CheckedFile, ...], ...]
-    image_size: tuple[int, int]
-    reading: Reading
-    store: PixelStore
-
-    @property
-    def counts(self) -> tuple[int, ...]:
-        return tuple(len(files) for files in self.files)
-
-    def paths(self, class_index: int) -> list[Path]:
-        return [file.path for file in self.files[class_index]]
-
-    def records(self) -> Iterator[tuple[bytes, bytes]]:
-        for name, files in zip(self.classes, self.files, strict=True):
-            for file in files:
-                yield name.encode() + b"/" + os.fsencode(file.path.name), file.sha256
-
-    def load(self, class_index: int) -> Pixels:
-        """The pictures of one class: (n, H, W, 3) uint8, the caller's own."""
-        kept = self.store.kept.get((self.split, class_index))
-        if kept is not None:
-            return kept.copy()
-        files = self.files[class_index]
-        images = np.empty((len(files), *self.image_size, 3), np.uint8)
-        for i, read in enumerate(read_pictures(self.paths(class_index), self.reading)):
-            if isinstance(read, BadImage) or read.sha256 != files[i].sha256:
-                raise SourceError(
-                    f"{shown(files[i].path)}: changed since the source was opened; expected the "
-                    "same bytes: leave the folder alone while it is read, and start again"
-                )
-            images[i] = read.pixels
-        return images
+    def read(self, pictures: Sequence[Stored], reading: Reading) -> Iterator[Picture | BadImage]:
+        for start in range(0, len(pictures), AT_ONCE):
+            paths = [one.path for one in pictures[start : start + AT_ONCE]]
+            yield from read_pictures(paths, reading)
 
 
 class ImageFolder:
@@ -107,6 +45,7 @@ class ImageFolder:
 
     name: str = "folder"
     everywhere: str | None = None
+    takes: tuple[str, ...] = ("classes_from",)
 
     def recognises(self, given: Given) -> bool:
         return path_of(given) is not None
@@ -115,100 +54,39 @@ class ImageFolder:
         path = path_of(given)
         assert path is not None
         root = checked_folder(path)
-        opened = open_folder(root, how.reading, how.skip_bad, how.splits, how.keep_bytes)
-        return replace(opened, root=root, name=shown(root.name))
+        listing = _list(root, how.labelling)
+        opened = open_files(listing, how, shown(root), DIVIDED)
+        remarks = (*left_out(root, find_splits(root), opened.classes), *opened.remarks)
+        return replace(opened, remarks=remarks, root=root, name=shown(root.name))
 
-    def files(self, root: Path) -> Files:
-        for split, classes in list_splits(find_splits(root)).items():
-            files = [(f"{one.name}/".encode(), path) for one in classes for path in one.files]
-            yield split, [(start + os.fsencode(path.name), path) for start, path in files]
+    def files(self, root: Path, labelling: Labelling) -> Files:
+        yield from listed_files(_list(root, labelling))
 
 
-def open_folder(
-    root: Path, reading: Reading, skip_bad: bool, splits: Sequence[Split], keep_bytes: int
+def _list(root: Path, labelling: Labelling) -> dict[Split, tuple[ClassFiles, ...]]:
+    classes_from = labelling.classes_from
+    if classes_from is None:
+        return list_splits(find_splits(root))
+    return list_splits(find_splits(root), partial(list_nested, classes_from=classes_from))
+
+
+def open_files(
+    listing: Mapping[Split, Sequence[ClassFiles]], how: Opening, called: str, divided: str
 ) -> Opened:
-    """List, read and check an image folder; raises SourceError, see ``source.open_source``."""
-    folders = find_splits(root)
-    listing = list_splits(folders)
-    classes = tuple(found.name for found in listing["train"])
-    wanted = {split: found for split, found in listing.items() if split in splits}
-    if not wanted:
-        raise SourceError(
-            f"{shown(root)}: found no {' or '.join(splits)} split; expected the folders train/ and "
-            "test/ (or val/), each with one folder for each class: name a folder that has them"
-        )
-    store = PixelStore(keep_bytes)
-    checked, bad = _read_all(wanted, classes, reading, store)
-    if bad and not skip_bad:
-        raise SourceError(_bad_message(bad, wanted))
-    _refuse_emptied_classes(wanted, checked)
-    every = [file for found in checked.values() for files in found.values() for file in files]
-    image_size = _one_size(every)
-    opened: dict[Split, SplitData] = {}
-    for split, found in checked.items():
-        files = tuple(found.get(name, ()) for name in classes)
-        opened[split] = FolderSplit(split, classes, files, image_size, reading, store)
-    listed = tuple(len(found.files) for found in listing["train"])
-    counts = opened["train"].counts if "train" in opened else listed
-    deep = [(shown(file.path), file.peak) for file in every if file.peak is not None]
-    dark = brightness_remarks(shown(root), deep, reading)
-    remarks = [*left_out(root, folders, classes), *dark]
-    return Opened(classes, image_size, counts, opened, tuple(bad), tuple(remarks))
-
-
-def _read_all(
-    listing: Listing, classes: Sequence[str], reading: Reading, store: PixelStore
-) -> tuple[Checked, list[BadImage]]:
-    """Decode every file once, one class after the other; bad files are collected, not raised."""
-    checked: Checked = {}
-    bad: list[BadImage] = []
-    for split, found_classes in listing.items():
-        checked[split] = {}
-        for found in found_classes:
-            read = read_pictures(found.files, reading)
-            good = [picture for picture in read if isinstance(picture, Picture)]
-            bad += [picture for picture in read if isinstance(picture, BadImage)]
-            store.offer((split, classes.index(found.name)), good)
-            checked[split][found.name] = tuple(
-                CheckedFile(p.path, p.sha256, (p.pixels.shape[0], p.pixels.shape[1]), p.peak)
-                for p in good
+    """As `checked.open_listing`, for classes whose pictures are files."""
+    stored = {
+        split: [
+            ClassPictures(
+                one.name, one.folder, tuple(Stored(f, one.relative(f)) for f in one.files)
             )
-    return checked, bad
+            for one in found
+        ]
+        for split, found in listing.items()
+    }
+    return open_listing(stored, PictureFiles(), how, called, divided)
 
 
-def _bad_message(bad: Sequence[BadImage], listing: Listing) -> str:
-    total = sum(len(found.files) for classes in listing.values() for found in classes)
-    lines = [f"{shown(image.path)}: {image.reason}" for image in bad[:SHOWN_BAD]]
-    if len(bad) > SHOWN_BAD:
-        lines.append(f"and {len(bad) - SHOWN_BAD} more")
-    return (
-        "\n".join(lines) + f"\nfound {len(bad)} of {total} files that can't be read; expected "
-        f"pictures ({', '.join(FORMATS)}): remove or replace them, or leave them out with "
-        "`skip_bad=True`"
-    )
-
-
-def _refuse_emptied_classes(listing: Listing, checked: Checked) -> None:
+def listed_files(listing: Mapping[Split, Sequence[ClassFiles]]) -> Files:
+    """Names and places of files, as `PictureSource.files` gives them."""
     for split, classes in listing.items():
-        for found in classes:
-            if not checked[split][found.name]:
-                raise SourceError(
-                    f"{shown(found.folder)}: found {len(found.files)} files, none of which can be "
-                    "read as a picture; expected at least one: remove the folder, or replace them"
-                )
-
-
-def _one_size(files: Sequence[CheckedFile]) -> tuple[int, int]:
-    """The (height, width) all pictures share; raises SourceError where they are mixed."""
-    sizes = Counter(file.size for file in files)
-    if len(sizes) == 1:
-        return files[0].size
-    first = files[0]
-    other = next(file for file in files if file.size != first.size)
-    named = " and ".join(
-        f"{shown(file.path)} ({file.size[1]} x {file.size[0]})" for file in (first, other)
-    )
-    raise SourceError(
-        f"found pictures of {len(sizes)} sizes, such as {named}; expected one size: give `size=N` "
-        "to bring all to N x N pixels"
-    )
+        yield split, [(one.relative(path), path) for one in classes for path in one.files]

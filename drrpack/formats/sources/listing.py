@@ -13,11 +13,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from drrpack.core.errors import SourceError
+from drrpack.formats.sources.labelling import Labelling
 from drrpack.formats.sources.registry import kind_of
+from drrpack.formats.sources.shards import pattern_names
 from drrpack.formats.sources.splits import counted, shown
 
 
-def listings(root: Path) -> dict[str, str]:
+def listings(root: Path, labelling: Labelling) -> dict[str, str]:
     """The sha256 of the listing of each split, in hex: the same wherever the source lies.
 
     It is taken over ``drrpack-listing-1`` and a zero byte, then for each file the length of its
@@ -26,7 +28,7 @@ def listings(root: Path) -> dict[str, str]:
     folder is not that of a source.
     """
     try:
-        return {split: _digest(files) for split, files in kind_of(root).files(root)}
+        return {split: _digest(files) for split, files in kind_of(root).files(root, labelling)}
     except (OSError, SourceError):
         return {}
 
@@ -39,7 +41,7 @@ def _digest(files: Iterable[tuple[bytes, Path]]) -> str:
 
 
 def called(folder: Path, name: str) -> list[Path]:
-    """The folders in ``folder`` with this name.
+    """The folders and files in ``folder`` with this name, or with the names it is a pattern of.
 
     Names are compared and never joined to a path: whatever ``name`` is, only what lies there is
     found.
@@ -50,4 +52,6 @@ def called(folder: Path, name: str) -> list[Path]:
         return []
     wanted = unicodedata.normalize("NFC", name)
     found = [folder / e for e in entries if unicodedata.normalize("NFC", shown(e)) == wanted]
-    return [path for path in found if path.is_dir()]
+    if not found and set(names := pattern_names(name)) <= set(entries) and names:
+        return [folder / name]
+    return [path for path in found if path.is_dir() or path.is_file()]

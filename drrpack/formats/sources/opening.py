@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
+from drrpack.formats.sources.labelling import Labelling
 from drrpack.formats.sources.reading import Reading
 from drrpack.formats.sources.splits import SPLITS, Opened, Split
 
@@ -41,6 +42,7 @@ class Opening:
     keep_bytes: int = KEEP_BUDGET_BYTES  # of pixels that may stay in memory
     class_names: Sequence[str] | None = None  # names for the labels of a dataset
     test: LabelledDataset | None = None  # the test split of a dataset
+    labelling: Labelling = field(default_factory=Labelling)
 
 
 class PictureSource(Protocol):
@@ -48,6 +50,7 @@ class PictureSource(Protocol):
 
     name: str
     everywhere: str | None  # what opens the same pictures on every machine, if anything does
+    takes: tuple[str, ...]  # the fields of `Labelling` that mean something for this kind
 
     def recognises(self, given: Given) -> bool:
         """Whether ``given`` is of this kind; a cheap look, which reads no pictures."""
@@ -59,6 +62,6 @@ class PictureSource(Protocol):
             SourceError: names what is wrong, and the fix.
         """
 
-    def files(self, root: Path) -> Files:
+    def files(self, root: Path, labelling: Labelling) -> Files:
         """For each split below ``root`` the relative paths and places of its files, in the order of
         `Source.digest`; nothing where the kind has no files."""

@@ -8,11 +8,11 @@ import os
 import stat
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -46,10 +46,21 @@ class Picture:
 
 def read_pictures(paths: Sequence[Path], reading: Reading) -> list[Picture | BadImage]:
     """Read every file, in order, several at a time; its size: see ``fit_square``."""
+    return read_contents([(path, partial(_read_file, path)) for path in paths], reading)
+
+
+def read_contents(
+    found: Sequence[tuple[Path, Callable[[], bytes]]], reading: Reading
+) -> list[Picture | BadImage]:
+    """Decode pictures that may lie anywhere, in order, several at a time.
+
+    Each has a name for messages and a function that gives its bytes. That function is called in a
+    thread, and may raise NotReadable.
+    """
     readable()  # Pillow loads its plugins here, before there are threads
     limit = _pixel_limit(reading)
     with _strict_pillow(limit), ThreadPoolExecutor(THREADS) as pool:
-        return list(pool.map(lambda path: _read_picture(path, reading, limit), paths))
+        return list(pool.map(lambda one: _read_picture(one[0], one[1], reading, limit), found))
 
 
 def fit_square(image: Image.Image, size: int) -> Image.Image:
@@ -63,10 +74,14 @@ def fit_square(image: Image.Image, size: int) -> Image.Image:
     return ImageOps.fit(image, (size, size), method=Image.Resampling.BICUBIC)
 
 
-def _read_picture(path: Path, reading: Reading, limit: int | None) -> Picture | BadImage:
-    """Read one file; whatever goes wrong becomes a reason, so that all bad files are listed."""
+def _read_picture(
+    path: Path, read: Callable[[], bytes], reading: Reading, limit: int | None
+) -> Picture | BadImage:
+    """Read one picture; whatever goes wrong becomes a reason, so that all bad ones are listed."""
     try:
-        content = _read_file(path)
+        content = read()
+        if not content:
+            raise NotReadable("is empty (0 bytes)")
         pixels, peak = _decode(content, reading, limit)
     except NotReadable as reason:
         return BadImage(path, str(reason))
@@ -74,7 +89,7 @@ def _read_picture(path: Path, reading: Reading, limit: int | None) -> Picture | 
 
 
 def _read_file(path: Path) -> bytes:
-    """The content of a regular file that is not empty; links are followed."""
+    """The content of a regular file; links are followed."""
     try:
         # asked before opening: opening a pipe would wait for ever
         if not stat.S_ISREG(path.stat().st_mode):
@@ -82,8 +97,6 @@ def _read_file(path: Path) -> bytes:
         content = path.read_bytes()
     except OSError as error:
         raise NotReadable(f"can't be opened: {error.strerror or error}") from error
-    if not content:
-        raise NotReadable("is empty (0 bytes)")
     return content
 
 

@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 from drrpack.core.errors import OptionError, SourceError
 from drrpack.formats.sources.cifar import download
 from drrpack.formats.sources.dataset import NAME as DATASET
+from drrpack.formats.sources.labelling import Labelling
 from drrpack.formats.sources.opening import (
     KEEP_BUDGET_BYTES,
     Given,
     LabelledDataset,
     Opening,
     PictureSource,
+    path_of,
 )
 from drrpack.formats.sources.reading import Reading
 from drrpack.formats.sources.registry import kind_named, kind_of
@@ -51,6 +53,7 @@ class Source:
     remarks: tuple[str, ...] = ()  # what may not be as it was meant, in words
     labels: tuple[int, ...] | None = None  # of the classes in a dataset of a program
     reading: Reading = field(default_factory=Reading)  # by which the pictures were read
+    labelling: Labelling = field(default_factory=Labelling)  # and their classes were told
     _splits: Mapping[Split, SplitData] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -125,6 +128,7 @@ def open_source(
     keep_bytes: int = KEEP_BUDGET_BYTES,
     class_names: Sequence[str] | None = None,
     test: LabelledDataset | None = None,
+    labelling: Labelling | None = None,
 ) -> Source:
     """Open labelled pictures and check all of them: every file is read and decoded once.
 
@@ -136,6 +140,8 @@ def open_source(
       read. Another folder that looks like a split is told of in ``remarks``;
     - ``cifar-100-python/`` or ``cifar-10-batches-py/``, or a folder that holds one of them;
     - ``"digits"``, where there is no such folder: scikit-learn's digits;
+    - a ``.npz``, ``.csv``, ``.parquet`` or ``.tar`` file, a pattern such as ``a-{0..9}.tar``, or a
+      folder of such tables or tars; docs/sources.md describes them;
     - a map-style dataset of ``(image, label)``, see ``dataset.EXPECTED``: its training split.
       ``class_names`` names its labels, by default the names in ``source.classes``, or else the
       labels themselves; ``test`` is a dataset of the same kind for its test split.
@@ -148,6 +154,7 @@ def open_source(
     ``max_megapixels``: read pictures of up to so many millions of pixels, by default of up to
     Pillow's ``Image.MAX_IMAGE_PIXELS``: a small file may hold an enormous picture.
     ``skip_bad``: leave out files that can't be read as pictures and list them in ``bad``.
+    ``labelling``: which folders or columns have the classes, where several could.
     ``splits``: those to open, where they are there; the others are listed but not decoded.
     ``keep_bytes``: pixels up to this many bytes stay in memory, more are decoded again.
 
@@ -157,13 +164,22 @@ def open_source(
     for a number that is out of range.
     """
     reading = Reading(size, depth, value_range, max_megapixels)
-    return open_as(source, Opening(reading, skip_bad, splits, keep_bytes, class_names, test))
+    choices = labelling or Labelling()
+    opening = Opening(reading, skip_bad, splits, keep_bytes, class_names, test, choices)
+    return open_as(source, opening)
 
 
 def open_as(source: Given, how: Opening) -> Source:
     """As `open_source`, with all that is said in one value."""
     how.reading.check()
     kind = kind_of(source)
+    for option in how.labelling.check().said:
+        if option not in kind.takes:
+            raise OptionError(
+                f"{_called(source)}: found `{option}`, which has no meaning for a source of the "
+                f"kind {kind.name!r}: leave it out",
+                option=option,
+            )
     if kind.name != DATASET and (how.class_names is not None or how.test is not None):
         given = "class_names" if how.class_names is not None else "test"
         raise OptionError(
@@ -172,6 +188,11 @@ def open_as(source: Given, how: Opening) -> Source:
             option=given,
         )
     return _opened(kind, source, how)
+
+
+def _called(source: Given) -> str:
+    path = path_of(source)
+    return type(source).__name__ if path is None else shown(path)
 
 
 def reopened(kind: object, how: Opening) -> Source | None:
@@ -195,5 +216,6 @@ def _opened(kind: PictureSource, source: Given, how: Opening) -> Source:
         remarks=opened.remarks,
         labels=opened.labels,
         reading=how.reading,
+        labelling=how.labelling,
         _splits=opened.splits,
     )

@@ -14,7 +14,7 @@ from picture_folders import RNG, noise, refused, save, two_classes
 from PIL import Image, ImageFile
 
 from drrpack.core.errors import OptionError
-from drrpack.formats.sources import image_folder
+from drrpack.formats.sources import checked
 from drrpack.formats.sources.source import open_source
 
 
@@ -268,7 +268,7 @@ def test_all_bad_files_are_counted(folder: Path) -> None:
     for i in range(8):
         no_picture(folder / "dog" / f"bad{i}.txt")
     message = refused(folder, "found 8 of 12 files", "and 3 more")
-    assert message.count("is no picture") == image_folder.SHOWN_BAD
+    assert message.count("is no picture") == checked.SHOWN_BAD
     assert len(open_source(folder, skip_bad=True).bad) == 8
 
 
