@@ -1,7 +1,8 @@
 """drrpack stores a labelled image folder as one small file, and trains classifiers from that file.
 
 Each command of ``drrpack`` is a function here: ``encode``, ``append``, ``drop``, ``merge``,
-``stats``, ``verify``, ``preview``, ``export``, ``compare``, ``train`` and ``report``.
+``stats``, ``verify``, ``preview``, ``export``, ``compare``, ``train`` and ``report``. ``replay``
+mixes a memory with the images of a new task; `drrpack.integrations` has what other libraries need.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
         WriteError,
     )
     from drrpack.formats.dataset import DRRDataset
+    from drrpack.integrations.replay import replay
     from drrpack.operations.append import append
     from drrpack.operations.compare import compare
     from drrpack.operations.drop import drop
@@ -63,6 +65,7 @@ __all__ = [
     "export",
     "merge",
     "preview",
+    "replay",
     "report",
     "stats",
     "train",
@@ -83,6 +86,8 @@ def _home(name: str) -> str:
     """The module that a public name comes from; an operation has one of its own name."""
     if name == "DRRDataset":
         return "drrpack.formats.dataset"
+    if name == "replay":
+        return "drrpack.integrations.replay"
     return "drrpack.core.errors" if name.endswith("Error") else f"drrpack.operations.{name}"
 
 
