@@ -88,7 +88,8 @@ class DRRStoragePolicy(ExemplarsBuffer):  # type: ignore[misc]  # Avalanche has 
     """A replay buffer for ``ReplayPlugin``, whose images come from a ``.drr`` file.
 
     After each experience the buffer holds the file's images of all classes seen so far, equally
-    many of each, and at most ``max_size`` in all. Labels are those of the benchmark of the same file.
+    many of each, and at most ``max_size`` in all. Labels are those of `avalanche_benchmark` for the
+    same file.
 
     Args:
         memory: the path or the address of the file.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -13,16 +14,13 @@ from drrpack import OptionError
 
 pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.filterwarnings("default")]
 
-try:
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # of what Avalanche imports
+    pytest.importorskip("avalanche", reason='pip install "drrpack[avalanche]"')
     import avalanche.training.supervised as supervised
-except Exception:  # the suite turns the warnings of what it imports into errors
-    supervised = pytest.importorskip(
-        "avalanche.training.supervised", reason='pip install "drrpack[avalanche]"'
-    )
+    from avalanche.training.plugins import ReplayPlugin
 
-from avalanche.training.plugins import ReplayPlugin  # noqa: E402
-
-from drrpack.integrations.avalanche import DRRStoragePolicy, avalanche_benchmark  # noqa: E402
+    from drrpack.integrations.avalanche import DRRStoragePolicy, avalanche_benchmark
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ RUN = """
 import runpy, warnings
 warnings.simplefilter("error")
 for text in (".*does not have many workers", ".*smaller than the logging interval",
-             ".*isinstance.treespec, LeafSpec", ".*litlogger"):
+             ".*isinstance.treespec, LeafSpec", ".*have no `validation_step`"):
     warnings.filterwarnings("ignore", text)
 for number in range({count}):
     runpy.run_path(f"block{{number}}.py", run_name="__main__")
