@@ -2,6 +2,8 @@
 
 Each command of ``drrpack`` is a function here: ``encode``, ``append``, ``drop``, ``merge``,
 ``stats``, ``verify``, ``preview``, ``export``, ``compare``, ``train``, ``report`` and ``doctor``.
+``replay`` mixes a memory with the images of a new task; `drrpack.integrations` has what other
+libraries need.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     )
     from drrpack.formats.dataset import DRRDataset
     from drrpack.formats.replay.replay_buffer import ReplayBuffer
+    from drrpack.integrations.replay import replay
     from drrpack.operations.append import append
     from drrpack.operations.compare import compare
     from drrpack.operations.doctor import doctor
@@ -67,15 +70,17 @@ __all__ = [
     "export",
     "merge",
     "preview",
+    "replay",
     "report",
     "stats",
     "train",
     "verify",
 ]
 
-_CLASSES = {
+_ELSEWHERE = {
     "DRRDataset": "drrpack.formats.dataset",
     "ReplayBuffer": "drrpack.formats.replay.replay_buffer",
+    "replay": "drrpack.integrations.replay",
 }
 
 
@@ -90,8 +95,8 @@ def __getattr__(name: str) -> object:
 
 def _home(name: str) -> str:
     """The module that a public name comes from; an operation has one of its own name."""
-    if name in _CLASSES:
-        return _CLASSES[name]
+    if name in _ELSEWHERE:
+        return _ELSEWHERE[name]
     return "drrpack.core.errors" if name.endswith("Error") else f"drrpack.operations.{name}"
 
 

@@ -24,7 +24,7 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 CORE = sorted((PACKAGE / "core").rglob("*.py"))
 
 # each imports from itself and from those before
-LAYERS = ("core", "formats", "trainers", "operations", "cli")
+LAYERS = ("core", "formats", "trainers", "operations", "integrations", "cli")
 SCREEN_AND_FILES = {
     "PIL", "click", "h5py", "io", "logging", "matplotlib", "os", "pathlib", "rich", "shutil",
     "socket", "subprocess", "sys", "tempfile", "typer", "urllib",

@@ -28,7 +28,11 @@ from drrpack.operations.verify import verify
 from drrpack.trainers.comparison import peers
 
 EXTRAS = {  # what each is for, and the module that shows that it is there
+    "avalanche": ("Avalanche", "avalanche"),
+    "datasets": ("datasets of Hugging Face", "datasets"),
     "demo": ("the digits of scikit-learn as a source", "sklearn"),
+    "lightning": ("Lightning", "lightning"),
+    "parquet": ("Parquet files as a source", "pyarrow"),
     "remote": ("files at addresses", "fsspec"),
 }
 IMAGES = 24  # of the round trip, in two classes

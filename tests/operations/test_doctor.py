@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+import tomllib
 from pathlib import Path
 
 import h5py
@@ -15,6 +16,7 @@ import drrpack
 from drrpack.formats import shipped
 from drrpack.operations import doctor as examining
 
+ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
@@ -71,3 +73,8 @@ def test_a_damaged_codec_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(shipped, "FOLDER", tmp_path)
     found = {one.name: one.problem for one in drrpack.doctor(device="cpu").findings}
     assert found["codecs"] is not None and "photos-" in found["codecs"]
+
+
+def test_every_extra_for_users_is_looked_for() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    assert set(examining.EXTRAS) == set(project["optional-dependencies"]) - {"test", "dev"}
