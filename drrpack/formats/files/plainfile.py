@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import stat
 from typing import BinaryIO
@@ -67,5 +66,7 @@ class PlainFile(StoredFile):
             os.close(fd)
 
     def __del__(self) -> None:
-        with contextlib.suppress(Exception):  # the interpreter may be shutting down
+        try:  # noqa: SIM105  # while the interpreter shuts down, contextlib may be gone as well
             self.close()
+        except Exception:
+            pass
