@@ -145,7 +145,7 @@ def _groups(share: Share, numbering: Numbering) -> tuple[Fraction, list[Group], 
         return Fraction(old, old + new), [everything[0]], [everything[1]]
     if isinstance(share, bool | str) or not isinstance(share, int | float) or not 0 < share < 1:
         raise OptionError(
-            f"`share={share!r}`: found that, expected 'balanced', 'proportional' or a number over "
+            f"`share={share!r}`: expected 'balanced', 'proportional' or a number over "
             "0 and below 1: give one of them",
             option="share",
         )
