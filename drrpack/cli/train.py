@@ -7,11 +7,12 @@ from typing import Annotated
 
 import typer
 
-from drrpack.cli import places
+from drrpack.cli import places, run_config
 from drrpack.core.errors import OptionError
 
 
 def train(
+    context: typer.Context,
     memory: Annotated[
         str, typer.Argument(help="The .drr file, or its address.", parser=places.path_or_address)
     ],
@@ -173,14 +174,31 @@ def train(
         bool,
         typer.Option("--resume", help="Continue the run in OUT after its last finished phase."),
     ] = False,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            help="A TOML file with options of this command, such as the run.toml of another run; "
+            "the command line goes before it.",
+            parser=places.path,
+            callback=run_config.from_file,
+            is_eager=True,
+        ),
+    ] = None,
 ) -> None:
     """Train a classifier class-incrementally on a .drr file, and test it on raw images."""
     from drrpack.cli import screen, training_screen
     from drrpack.cli.progress import Bars
+    from drrpack.operations.progress import Event, RunStarted
     from drrpack.operations.train import train as train_on
     from drrpack.trainers.incremental.options import parse_settings
 
     with Bars() as bars:
+
+        def report(event: Event) -> None:
+            if isinstance(event, RunStarted) and not event.number:
+                run_config.write(context, out)
+            bars(event)
+
         results = train_on(
             memory, out, method=method, options=parse_settings(options or []), ceiling=ceiling,
             phases=numbers(phases, "--phases"), base=base, classes=classes,
@@ -190,7 +208,7 @@ def train(
             source=source, trust=screen.ask_to_trust(memory), test_view=test_view,
             test_augmentation=test_augmentation,
             compiled=compiled, device=device, grow=grow, grow_epochs=grow_epochs,
-            grow_minutes=grow_minutes, resume=resume, report=bars,
+            grow_minutes=grow_minutes, resume=resume, report=report,
         )  # fmt: skip
     training_screen.print_results(results, out)
 

@@ -3,6 +3,7 @@
     settings.json       what the run was started with; a resumed run must agree
     phases/<key>.pt     one finished phase: what was measured, and in the newest the weights
     result.json         the result of the phases so far
+    run.toml            the options of `drrpack train`, in the folder of a single run or of several
     memory/             of a memory that grows with the phases, the file of each phase; it is there
                         before the run begins
 
@@ -28,7 +29,9 @@ from drrpack.formats.layout import Json
 from drrpack.trainers.incremental.records import FinishedPhase, check_state
 
 SETTINGS, PHASES, RESULT = "settings.json", "phases", "result.json"
+RUN_CONFIG = "run.toml"
 MEMORY = "memory"
+BEFORE_PHASES = frozenset((SETTINGS, MEMORY, RUN_CONFIG))  # what a run without a phase has
 
 
 def check_run(out: Path, settings: Json, resume: bool) -> None:
@@ -42,7 +45,7 @@ def check_run(out: Path, settings: Json, resume: bool) -> None:
         OptionError: the folder holds a run with other settings.
     """
     present = _present(out)
-    if set(present) <= {SETTINGS, MEMORY}:
+    if set(present) <= BEFORE_PHASES:
         return
     if SETTINGS not in present:
         found = ", ".join(sorted(present)[:3])
@@ -63,7 +66,7 @@ def open_run(out: Path, settings: Json) -> Iterator[None]:
     with changing(make_folder(out)):
         for folder in (out, out / PHASES):
             remove_leftovers(folder)
-        if set(_present(out)) <= {SETTINGS, MEMORY}:
+        if set(_present(out)) <= BEFORE_PHASES:
             write_json(out / SETTINGS, settings)
         yield
 
