@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from drrpack.core.errors import OptionError
+from drrpack.core.wording import counted
 from drrpack.trainers.incremental.results import Result
 
 
@@ -28,6 +29,13 @@ class Group:
         """The method, and what tells it from others of its name: ``er, budget 2 MB``."""
         settings = (f"{heading(column)} {self.settings[column]}" for column in columns)
         return ", ".join((self.method, *settings))
+
+
+def distinct_names(groups: Sequence[Group], columns: Sequence[str]) -> list[str]:
+    """What tells each group from the others: its name, and its phases where they differ."""
+    if len({group.phases for group in groups}) == 1:
+        return [group.name(columns) for group in groups]
+    return [f"{group.name(columns)}, {counted(group.phases, 'phase')}" for group in groups]
 
 
 def heading(column: str) -> str:

@@ -23,6 +23,7 @@ from drrpack.trainers.incremental.chart import Point, Series, chart
 from drrpack.trainers.incremental.grouping import (
     Group,
     differing,
+    distinct_names,
     grouped,
     heading,
     shown_settings,
@@ -171,7 +172,7 @@ def _newest(groups: Sequence[Group], columns: Sequence[str]) -> str:
 def _class_changes(groups: Sequence[Group], columns: Sequence[str]) -> str:
     """Each class when it was new, and after the last phase; the mean over seeds."""
     tables = []
-    for group in groups:
+    for group, title in zip(groups, distinct_names(groups, columns), strict=True):
         changes: dict[str, list[tuple[float, float]]] = {}
         for result in group.runs:
             names = result.config.classes
@@ -187,8 +188,7 @@ def _class_changes(groups: Sequence[Group], columns: Sequence[str]) -> str:
                 [name, *((v, f"{v:.1f}") for v in (new, end)), (end - new, f"{end - new:+.1f}")]
             )
         made = html_table(["class", "when new, %", "at the end, %", "change"], body)
-        title = escape(f"{group.name(columns)}, {counted(group.phases, 'phase')}")
-        tables.append(f"<details><summary>{title}</summary>{made}</details>")
+        tables.append(f"<details><summary>{escape(title)}</summary>{made}</details>")
     return "".join(tables)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from drrpack.core.wording import counted
 from drrpack.trainers.incremental.chart import Point, Series, chart
 from drrpack.trainers.incremental.equal_memory import (
     BUDGET,
@@ -14,7 +13,7 @@ from drrpack.trainers.incremental.equal_memory import (
     budget_curves,
     common_range,
 )
-from drrpack.trainers.incremental.grouping import Group
+from drrpack.trainers.incremental.grouping import Group, distinct_names
 from drrpack.trainers.incremental.html_table import Cell, Cells, heads_of, html_table, named
 from drrpack.trainers.incremental.tables import Row
 
@@ -38,8 +37,8 @@ def _megabytes(size: int) -> tuple[float, str]:
 def against_memory(rows: Sequence[Row], groups: Sequence[Group], columns: Sequence[str]) -> str:
     """A chart with one dot for each group: what is kept, and the accuracy after the last phase."""
     series = [
-        Series(_name(group, columns), [Point(row.memory_bytes / 1e6, last)])
-        for row, group in zip(rows, groups, strict=True)
+        Series(name, [Point(row.memory_bytes / 1e6, last)])
+        for row, name in zip(rows, distinct_names(groups, columns), strict=True)
         if (last := row.figures["last_accuracy"].mean) is not None
     ]
     return chart(series, "MB kept, all told", "accuracy after the last phase, %", lines=False)
@@ -65,7 +64,8 @@ def at_equal_memory(groups: Sequence[Group], columns: Sequence[str]) -> str:
 
 
 def _series(curves: Sequence[BudgetCurve], columns: Sequence[str], which: str) -> list[Series]:
-    return [Series(_name(one.groups[0], columns), getattr(one, which)) for one in curves]
+    names = distinct_names([one.groups[0] for one in curves], columns)
+    return [Series(name, getattr(one, which)) for name, one in zip(names, curves, strict=True)]
 
 
 def _areas(curves: Sequence[BudgetCurve], columns: Sequence[str]) -> str:
@@ -87,7 +87,3 @@ def _areas(curves: Sequence[BudgetCurve], columns: Sequence[str]) -> str:
     )
     heads = ["AUC-A", "AUC-L", "mean of the average, %", "mean of the last, %"]
     return f"<p>{escape(told)}</p>{html_table([*heads_of(columns), *heads], body)}"
-
-
-def _name(group: Group, columns: Sequence[str]) -> str:
-    return f"{group.name(columns)}, {counted(group.phases, 'phase')}"
