@@ -47,4 +47,7 @@ def report(
             f"found {double.method}, {counted(double.phase_count, 'phase')}, seed {double.seed} "
             "twice with the same settings: it counts once"
         )
-    screen.note(f"{counted(len(page.results), 'run')} in {output}")
+    done = [result for result in page.results if result.complete]
+    under_way = len(page.results) - len(done)
+    beside = f", and {under_way} not complete, in the list of runs alone" if under_way else ""
+    screen.note(f"{counted(len(done), 'run')} in {output}{beside}")

@@ -13,6 +13,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from command import Command
 from protocol_data import SMALL, DigitsData, run
 
 from drrpack import stats
@@ -143,6 +144,18 @@ def test_runs_under_way_stand_apart(runs: Path, page: Path, tmp_path: Path) -> N
 
 
 # --- charts --------------------------------------------------------------------------------------
+
+
+def test_the_command_says_how_many_are_on_the_page(
+    drrpack: Command, runs: Path, tmp_path: Path
+) -> None:
+    half = json.loads((runs / "er-2-0" / "result.json").read_text("utf-8"))
+    half |= {"complete": False, "phases": half["phases"][:2]}
+    (tmp_path / "half").mkdir()
+    (tmp_path / "half" / "result.json").write_text(json.dumps(half))
+    done = drrpack("report", runs, tmp_path / "half", "-o", tmp_path / "page.html")
+    told = " ".join((done.output + done.errors).split())
+    assert f"{len(RUNS)} runs in" in told and "and 1 not complete, in the list of runs" in told
 
 
 def elements(svg: str) -> ElementTree.Element:
