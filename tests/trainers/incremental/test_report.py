@@ -143,9 +143,6 @@ def test_runs_under_way_stand_apart(runs: Path, page: Path, tmp_path: Path) -> N
         write_report([one], tmp_path / "x.html")
 
 
-# --- charts --------------------------------------------------------------------------------------
-
-
 def test_the_command_says_how_many_are_on_the_page(
     drrpack: Command, runs: Path, tmp_path: Path
 ) -> None:
@@ -156,6 +153,9 @@ def test_the_command_says_how_many_are_on_the_page(
     done = drrpack("report", runs, tmp_path / "half", "-o", tmp_path / "page.html")
     told = " ".join((done.output + done.errors).split())
     assert f"{len(RUNS)} runs in" in told and "and 1 not complete, in the list of runs" in told
+
+
+# --- charts --------------------------------------------------------------------------------------
 
 
 def elements(svg: str) -> ElementTree.Element:
