@@ -86,7 +86,7 @@ class Nothing:
         return torch.empty((0, 32, 32, 3), dtype=torch.uint8), torch.empty(0, dtype=torch.int64)
 
     def figures(self) -> dict[str, int]:
-        return {"images": 0, "bytes": 0}
+        return dict.fromkeys(("images", "bytes"), 0)
 
 
 class Files:
@@ -170,7 +170,7 @@ def run(source: Source, setting: Setting) -> dict[str, Any]:
     optimiser = torch.optim.SGD(network.parameters(), lr=LEARNING_RATE)
     memory, each = memory_of(setting), setting.classes // setting.tasks
     draws = torch.Generator().manual_seed(setting.seed)
-    accuracies, seconds = [], {"training": 0.0, "adding": 0.0, "drawing": 0.0}
+    accuracies, seconds = [], dict.fromkeys(("training", "adding", "drawing"), 0.0)
     for task in range(setting.tasks):
         network.train()
         for images, labels in stream(source, order, task * each, each, setting.seed):

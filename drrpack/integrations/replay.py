@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from fractions import Fraction
 from multiprocessing.context import BaseContext
@@ -83,6 +84,12 @@ def replay(
     """
     at_least(1, batch_size=batch_size)
     at_least(0, seed=seed, num_workers=num_workers)
+    if not isinstance(memory, DRRDataset | str | os.PathLike):
+        raise OptionError(
+            f"`memory`: found {type(memory).__name__}, expected a .drr file or a DRRDataset of it; "
+            "save a ReplayBuffer to a file first",
+            option="memory",
+        )
     held = memory if isinstance(memory, DRRDataset) else DRRDataset(memory)
     if not len(held) or not len(new_dataset):
         empty = "memory" if not len(held) else "new data"

@@ -10,7 +10,7 @@ from typing import Literal, get_args
 import torch
 
 from drrpack.core.codec import Codec
-from drrpack.core.errors import OptionError, SourceError
+from drrpack.core.errors import OptionError, OutputError, SourceError
 from drrpack.core.families import DEFAULT, FAMILIES
 from drrpack.core.rdoq import BEST
 from drrpack.formats import container, metadata, shipped
@@ -118,6 +118,11 @@ def plan_encode(options: EncodeOptions) -> EncodePlan:
         raise SourceError(
             "{}: its images are {}x{}, and a side has {} pixels at most; bring them to a smaller "
             "size with `size`".format(source.place, *source.image_size, MAX_SIDE)
+        )
+    if source.holds(Path(options.output)):
+        raise OutputError(
+            f"{options.output}: the source {source.place} is read from this file; expected "
+            "another one to write: name a new file"
         )
     check_classes(options.output, list(source.classes))
     wanted = "file" if options.class_order is None else options.class_order

@@ -175,7 +175,7 @@ def test_without_the_source(
         (["--classes", "5:11"], ["--classes 5:11", "10 classes"]),
         (["--classes", "cat"], ["--classes cat", "'cat'"]),
         (["--class-order", "absent.json"], ["--class-order absent.json"]),
-        (["--method", "magic"], ["'magic'", "drr, er, er-jpeg"]),
+        (["--method", "magic"], ["'magic'", "drr, drr-soft, er, er-jpeg"]),
         (["--set", "similarity_weight"], ["--set similarity_weight", "NAME=VALUE"]),
         (["--set", "temperature=2"], ["'drr' has no option 'temperature'", "it has none"]),
         (["--method", "ib-drr"], ["--raw-per-class 20", "ib-drr-star"]),

@@ -225,3 +225,9 @@ def test_random_state_and_seeds(memory: DRRDataset) -> None:
     first, same, other = (epoch(loader)[1] for loader in loaders)
     assert torch.equal(before, torch.random.get_rng_state())
     assert torch.equal(first, same) and not torch.equal(first, other)
+
+
+def test_a_replay_buffer_is_no_memory_of_it(digits_drr: Path) -> None:
+    buffer = drrpack.ReplayBuffer(digits_drr, 10_000)
+    with pytest.raises(OptionError, match="`memory`: found ReplayBuffer, expected a"):
+        drrpack.replay(buffer, drrpack.DRRDataset(digits_drr), label_offset=0)  # type: ignore[arg-type]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -151,7 +152,7 @@ def policy_of(given: str | Policy) -> Policy:
 
 def checked(gone: Collection[int], arrival: Arrival) -> Sequence[int]:
     """The positions that a policy gave, in order; raises ValueError where they break its rules."""
-    found = sorted({int(place) for place in gone})
+    found = sorted({operator.index(place) for place in gone})
     total = int(arrival.images.sum())
     if len(found) != len(gone) or (found and not 0 <= found[0] <= found[-1] < total):
         raise ValueError(f"positions {shortened(gone)}, expected different ones below {total}")

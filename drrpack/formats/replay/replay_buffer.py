@@ -23,7 +23,7 @@ from drrpack.formats.replay.content import Content, capacity_of
 from drrpack.formats.replay.held_images import HeldImages
 from drrpack.formats.replay.incoming import checked_images, checked_labels
 from drrpack.formats.replay.packing import CodePacking
-from drrpack.formats.replay.policies import Policy, policy_of
+from drrpack.formats.replay.policies import POLICIES, Policy, policy_of
 from drrpack.formats.replay.saved import content_of, memory_of, names_for
 from drrpack.formats.replay.saved_record import (
     KEY,
@@ -224,6 +224,7 @@ class ReplayBuffer(HeldImages):
         with own_settings(), Reader(path) as reader:
             saved = record_of(reader)
             known = Settings("reservoir", None, False) if saved is None else saved.settings
+            _check_known(reader.path, known, budget_bytes, policy)
             made = cls(
                 path,
                 known.budget_bytes if budget_bytes is None else budget_bytes,
@@ -257,6 +258,24 @@ class ReplayBuffer(HeldImages):
         packed = state["_codec"]
         assert isinstance(packed, PackedCodec)
         self._codec = packed.on(self.device)
+
+
+def _check_known(
+    path: AnyPath, saved: Settings, budget_bytes: int | None, policy: str | Policy | None
+) -> None:
+    """Raise OptionError for what neither the file records nor the caller says."""
+    if budget_bytes is None and saved.budget_bytes is None:
+        raise OptionError(
+            f"{path}: found no budget, as it was not saved from a buffer; expected one: give "
+            "`budget_bytes`",
+            option="budget_bytes",
+        )
+    if policy is None and saved.policy not in POLICIES:
+        raise OptionError(
+            f"{path}: found the policy {saved.policy!r}, which is not one of drrpack's; expected "
+            "an object: give it as `policy`",
+            option="policy",
+        )
 
 
 def _generators(seed: int) -> tuple[np.random.Generator, np.random.Generator]:

@@ -166,7 +166,7 @@ def open_listing(
     }
     if bad and not how.skip_bad:
         raise SourceError(_bad_message(bad, wanted, storage))
-    _refuse_emptied_classes(wanted, checked, classes)
+    _refuse_emptied_classes(wanted, checked, classes, storage, called)
     every = [one for split in checked.values() for pictures in split for one in pictures]
     image_size = _one_size(every)
     kept = store.stacked()
@@ -218,15 +218,25 @@ def _refuse_emptied_classes(
     listing: Listing,
     checked: Mapping[Split, Sequence[Sequence[Checked]]],
     classes: Sequence[str],
+    storage: Storage,
+    called: str,
 ) -> None:
     for split, found_classes in listing.items():
         for found in found_classes:
             if not checked[split][classes.index(found.name)]:
-                raise SourceError(
-                    f"{shown(found.where)}: found {len(found.pictures)} files, none of which can "
-                    "be read as a picture; expected at least one: remove the class, or replace "
-                    "them"
-                )
+                raise SourceError(_emptied(found, storage, called))
+
+
+def _emptied(found: ClassPictures, storage: Storage, called: str) -> str:
+    """What is said of a class none of whose pictures can be read; folders have names, and classes
+    in other sources do."""
+    none = "none of which can be read as a picture; expected at least one"
+    count = len(found.pictures)
+    if storage.files is None:
+        where, fix = shown(found.where), "remove the folder, or replace its files"
+        return f"{where}: found {count} files, {none}: {fix}"
+    fix = "remove the class, or replace them"
+    return f"{called}: found {count} pictures of the class {found.name!r}, {none}: {fix}"
 
 
 def _one_size(pictures: Sequence[Checked]) -> tuple[int, int]:

@@ -45,8 +45,8 @@ def checked_folder(path: str | os.PathLike[str]) -> Path:
         mode = root.stat().st_mode
     except FileNotFoundError as error:
         raise SourceError(
-            f"{shown(root)}: no such folder; {EXPECTED}: check the path, or fetch a data set "
-            "with `download='cifar100'`"
+            f"{shown(root)}: no such folder or file; {EXPECTED}: check the path, or fetch a data "
+            "set with `download='cifar100'`"
         ) from error
     except OSError as error:
         raise SourceError(
@@ -55,8 +55,8 @@ def checked_folder(path: str | os.PathLike[str]) -> Path:
         ) from error
     if not stat.S_ISDIR(mode):
         raise SourceError(
-            f"{shown(root)}: found a file, expected a folder; if it is an archive, unpack it and "
-            "name the folder"
+            f"{shown(root)}: found a file, expected a folder, or a file whose name ends in .csv, "
+            ".npz, .parquet or .tar; if it is another archive, unpack it and name the folder"
         )
     return root
 

@@ -8,6 +8,10 @@ from drrpack.core.errors import OptionError, SourceError
 
 IMAGE_NAMES = ("image", "img", "path", "file_name", "filename", "file")
 LABEL_NAMES = ("label", "class")
+HOLDS = {
+    "image_column": "pictures (their bytes in a table, their paths in a list)",
+    "label_column": "whole numbers or text",
+}
 
 
 def image_column(said: str | None, found: Sequence[str], every: Sequence[str], where: str) -> str:
@@ -29,11 +33,11 @@ def _column(
     option: str, said: str | None, found: Sequence[str], every: Sequence[str], where: str,
     usual: Sequence[str],
 ) -> str:  # fmt: skip
-    there = ", ".join(every) or "none"
+    there, holds = ", ".join(every) or "none", HOLDS[option]
     if said is not None and said not in found:
-        what = "which can't be that" if said in every else "no such column"
+        what = f"no {holds} in this column" if said in every else "no such column"
         raise OptionError(
-            f"{where}: `{option}={said!r}`: found {what}, among the columns {there}; expected one "
+            f"{where}: `{option}={said!r}`: found {what}, and the columns {there}; expected one "
             f"of {', '.join(found) or 'other columns'}",
             option=option,
         )
@@ -44,10 +48,10 @@ def _column(
         return (named or found)[0]
     if not found:
         raise SourceError(
-            f"{where}: found no column for `{option}` among the columns {there}; expected one, "
-            f"such as {usual[0]!r}"
+            f"{where}: found no column with {holds} among the columns {there}; expected one, with "
+            f"a usual name ({', '.join(usual)}) or named by `{option}`"
         )
     raise SourceError(
-        f"{where}: found several columns for `{option}`: {', '.join(named or found)}; expected "
+        f"{where}: found several columns with {holds}: {', '.join(named or found)}; expected "
         f"one: say which with `{option}={(named or found)[0]!r}`"
     )

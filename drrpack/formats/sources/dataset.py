@@ -166,7 +166,8 @@ def _array(image: object, where: str) -> Pixels:
     """An array or a tensor as (H, W) or (H, W, 3) uint8."""
     torch = sys.modules.get("torch")  # a tensor can't be there without it
     if torch is not None and isinstance(image, torch.Tensor):
-        return _of_tensor(image.detach().cpu().numpy(), where)
+        known = image.float() if image.is_floating_point() else image  # numpy has no bfloat16
+        return _of_tensor(known.detach().cpu().numpy(), where)
     if not isinstance(image, np.ndarray):
         raise SourceError(f"{where}: found an image of type {type(image).__name__}; {EXPECTED}")
     if image.dtype != np.uint8 or not (image.ndim == 2 or image.shape[2:] in ((1,), (3,))):

@@ -60,14 +60,19 @@ def _sorted(labels: Sequence[Label]) -> list[Label]:
 
 
 def _of_one_type(labels: Mapping[Split, Sequence[Label]]) -> Mapping[Split, Sequence[Label]]:
-    """Names in NFC; numbers become names where there are both."""
-    every = {type(label) for of_split in labels.values() for label in of_split}
-    if every == {int}:
-        return labels
+    """Numbers, where every label is one or the text of one; else names in NFC."""
+    every = {label for of_split in labels.values() for label in of_split}
+    if all(isinstance(label, int) or _is_number(label) for label in every):
+        return {split: [int(label) for label in of_split] for split, of_split in labels.items()}
     return {
         split: [unicodedata.normalize("NFC", str(label)) for label in of_split]
         for split, of_split in labels.items()
     }
+
+
+def _is_number(text: str) -> bool:
+    """Whether a text is what Python writes for a number from 0."""
+    return text.isascii() and text.isdecimal() and (text == "0" or not text.startswith("0"))
 
 
 def _numbers(

@@ -18,6 +18,7 @@ from drrpack.formats.sources.class_folders import (
 )
 from drrpack.formats.sources.splits import Split, shown
 
+ALL_ENDINGS = (".parquet", ".tar")  # of the kinds that may be a folder of files
 MAX_DEPTH = 3  # folders: `config/train/0000.parquet`
 MAX_EXPANDED = 100_000  # files that a pattern may stand for
 DIVIDED = (
@@ -37,16 +38,24 @@ def shards_in(root: Path, endings: Sequence[str]) -> list[Path]:
     """The files with these endings in a folder and the folders in it, sorted by path.
 
     Empty where the folder holds pictures: it is an image folder then. Reading stops at the first.
+    Raises SourceError where files of another kind lie beside them.
     """
-    found = []
+    found, other = list[Path](), None
     try:
         for path in _walk(root, MAX_DEPTH):
             if looks_picture(path):
                 return []
             if path.name.lower().endswith(tuple(endings)):
                 found.append(path)
+            elif path.name.lower().endswith(ALL_ENDINGS):
+                other = path
     except SourceError:  # a folder that can't be listed: whoever opens it will say so
         return []
+    if found and other is not None:
+        raise SourceError(
+            f"{shown(root)}: found {shown(found[0].name)} and {shown(other.name)}, files of two "
+            "kinds; expected one kind: name the files that you mean, or move the others away"
+        )
     return sorted(found, key=os.fsencode)
 
 
@@ -177,8 +186,9 @@ def _refuse_missing(files: Sequence[Path]) -> None:
     for (folder, start, total), number in there.items():
         if number != total:
             raise SourceError(
-                f"{shown(folder / start)}: found {number} of {total} files, as their names count "
-                "them; expected all: fetch the others, or name the files that you mean"
+                f"{shown(folder)}: found {number} of the {total} files that names such as "
+                f"{start}-00000-of-{total:05} count; expected all: fetch the others, or name the "
+                "files that you mean"
             )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -86,6 +87,14 @@ class Source:
     def paths(self, class_index: int, split: Split = "train") -> list[Path]:
         """The files of one class, in the order of ``load``; image folders only."""
         return self._split(split).paths(class_index)
+
+    def holds(self, path: Path) -> bool:
+        """Whether a file that is there is one of those that the source is read from."""
+        kind = kind_named(self.kind)
+        if self.root is None or kind is None or not path.exists():
+            return False
+        files = [self.root, *(f for _, of in kind.files(self.root, self.labelling) for _, f in of)]
+        return any(os.path.exists(file) and os.path.samefile(file, path) for file in files)
 
     def digest(self, split: Split = "train") -> str:
         """The sha256 of a split's content, in hex: the same wherever the source lies.

@@ -82,8 +82,8 @@ def _areas(curves: Sequence[BudgetCurve], columns: Sequence[str]) -> str:
         body.append([*named(one.groups[0], columns), *shown, *means])
     told = (
         f"Areas below these curves from {low:g} to {high:g} MB, in percent times MB: AUC-A of the "
-        "average accuracy, AUC-L of the last (Zhou et al. 2023). Divided by "
+        "average accuracy with phase 0, AUC-L of the last (Zhou et al. 2023). Divided by "
         f"{high - low:g} MB they are mean accuracies."
     )
-    heads = ["AUC-A", "AUC-L", "mean of the average, %", "mean of the last, %"]
+    heads = ["AUC-A", "AUC-L", "mean of the average with phase 0, %", "mean of the last, %"]
     return f"<p>{escape(told)}</p>{html_table([*heads_of(columns), *heads], body)}"

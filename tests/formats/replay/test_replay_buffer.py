@@ -23,6 +23,7 @@ from torch.utils.data import DataLoader
 import drrpack as package
 from drrpack import DRRDataset, DrrError, OptionError, OutputError, ReplayBuffer, SourceError
 from drrpack.formats.container import Reader
+from drrpack.formats.replay.policies import Arrival
 from drrpack.formats.sources.source import open_source
 
 pytestmark = [
@@ -236,6 +237,7 @@ ONE = np.zeros((1, 16, 16, 3), np.uint8)
         ("images", [0], "images: found 'images'"),
         ([ONE[0], np.zeros((8, 8, 3), np.uint8)], [0, 0], "found sizes 8x8 and 16x16"),
         (np.zeros((1, 32, 32, 3), np.uint8), [0], "found 32x32 pixels; expected 16x16"),
+        (torch.full((1, 3, 16, 16), 2, dtype=torch.bfloat16), [0], "expected floats from 0 to 1"),
         (ONE, [0, 1], "found 2 labels for 1 image;"),
         (ONE, 0, "labels: found 0; expected a list"),
         (ONE, ["cat"], r"labels\[0\]: found 'cat'"),
@@ -357,8 +359,29 @@ def test_any_file(digits_drr: Path) -> None:
     assert buffer.targets == dataset.targets and buffer.seen == len(dataset) == 300
     image, label = buffer[17]
     assert torch.equal(image, dataset[17][0]) and label == dataset[17][1]
-    with pytest.raises(OptionError, match="`budget_bytes=None`"):
+    with pytest.raises(OptionError, match="found no budget"):
         ReplayBuffer.load(digits_drr)
+
+
+def test_what_a_file_does_not_say_is_asked_for(
+    digits_drr: Path, filled: ReplayBuffer, tmp_path: Path
+) -> None:
+    with pytest.raises(OptionError, match=r"digits.drr: found no budget, .*: give `budget_bytes`"):
+        ReplayBuffer.load(digits_drr)
+    filled.policy = Oldest()
+    filled.save(tmp_path / "own.drr")
+    with pytest.raises(
+        OptionError, match=r"own\.drr: found the policy 'oldest', .*: give it as `po"
+    ):
+        ReplayBuffer.load(tmp_path / "own.drr")
+    assert len(ReplayBuffer.load(tmp_path / "own.drr", policy=Oldest())) == len(filled)
+
+
+class Oldest:
+    name = "oldest"
+
+    def leaving(self, arrival: Arrival, random: np.random.Generator) -> list[int]:
+        return list(range(arrival.excess))
 
 
 def test_names(tmp_path: Path) -> None:

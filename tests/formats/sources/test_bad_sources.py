@@ -13,7 +13,7 @@ import pytest
 import same_pictures as made
 from picture_folders import noise, refused, save
 
-from drrpack.core.errors import OptionError
+from drrpack.core.errors import OptionError, SourceError
 from drrpack.formats.sources.labelling import Labelling
 from drrpack.formats.sources.source import open_source
 from drrpack.formats.sources.tar_index import members, read_member
@@ -183,12 +183,15 @@ def test_damaged_arrays(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("path;label\n0.png;cat\n", "found no column for `image_column`"),
+        ("path;label\n0.png;cat\n", "found no column with pictures"),
         (
             "path,kind\n0.png,cat\n",
-            "found no column for `label_column` among the columns path, kind",
+            "found no column with whole numbers or text among the columns path, kind",
         ),
-        ("path,file,label\n0.png,0.png,cat\n", "several columns for `image_column`: path, file"),
+        (
+            "path,file,label\n0.png,0.png,cat\n",
+            "their paths in a list): path, file; expected one",
+        ),
         ("path,label\n", "found no lines after the header"),
         ("", "found the header ''"),
         ("path,label\n0.png\n", "line 2 with another number of values"),
@@ -229,15 +232,15 @@ def test_tables_that_need_a_choice(tmp_path: Path) -> None:
     for column, classes in (("fine_label", ("a", "b")), ("coarse_label", ("c",))):
         said = Labelling(label_column=column)
         assert open_source(tmp_path / "a.parquet", labelling=said).classes == classes
-    with pytest.raises(OptionError, match="found no such column, among the columns img"):
+    with pytest.raises(OptionError, match="found no such column, and the columns img"):
         open_source(tmp_path / "a.parquet", labelling=Labelling(label_column="x"))
 
 
 @pytest.mark.parametrize(
     ("columns", "words"),
     [
-        ({"label": [1]}, "found no column for `image_column`"),
-        ({"image": [PNG]}, "found no column for `label_column`"),
+        ({"label": [1]}, "found no column with pictures"),
+        ({"image": [PNG]}, "found no column with whole numbers or text"),
         ({"image": [PNG, PNG], "label": [0, None]}, "row 1: found no label"),
         ({"image": [PNG, None], "label": [0, 1]}, "row 1: has no bytes in the table"),
         ({"image": [PNG, b"no"], "label": [0, 1]}, "row 1: is no picture"),
@@ -253,7 +256,7 @@ def test_tables_that_are_refused(
 
 def test_tables_of_which_parts_are_missing(tmp_path: Path) -> None:
     made.as_parquet(tmp_path / "data" / "train-00000-of-00002.parquet", PICTURES)
-    refused(tmp_path, "found 1 of 2 files")
+    refused(tmp_path, "data: found 1 of the 2 files that names such as train-00000-of-00002 count")
     made.as_parquet(tmp_path / "data" / "extra.parquet", PICTURES)
     refused(tmp_path, "extra.parquet: found a file of no split")
     os.remove(tmp_path / "data" / "extra.parquet")
@@ -269,3 +272,31 @@ def test_a_damaged_table_and_no_pyarrow(tmp_path: Path, monkeypatch: pytest.Monk
     refused(tmp_path / "a.parquet", "can't be read as a Parquet file")
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
     refused(tmp_path / "a.parquet", 'pip install "drrpack[parquet]"')
+
+
+# --- folders and labels --------------------------------------------------------------------------
+
+
+def test_a_folder_with_files_of_two_kinds(tmp_path: Path) -> None:
+    made.as_tar(tmp_path / "a.tar", PICTURES)
+    (tmp_path / "b.parquet").write_bytes(b"PAR1")
+    refused(tmp_path, "found b.parquet and a.tar, files of two kinds; expected one kind")
+
+
+def test_numbers_written_as_text_are_sorted_as_numbers(tmp_path: Path) -> None:
+    pictures = {str(n): [noise(8, 8, 3)] for n in (2, 10, 1)}
+    assert open_source(made.as_csv(tmp_path / "list", pictures)).classes == ("1", "2", "10")
+    x, y = np.stack([noise(8, 8, 3) for _ in range(3)]), np.array(["10", "2", "1"])
+    np.savez(tmp_path / "a.npz", x=x, y=y)
+    source = open_source(tmp_path / "a.npz")
+    assert source.classes == ("1", "2", "10")
+    assert np.array_equal(source.load(2)[0], x[0]), "each keeps its picture"
+    named = {"02": [noise(8, 8, 3)], "10": [noise(8, 8, 3)]}
+    assert open_source(made.as_csv(tmp_path / "names", named)).classes == ("02", "10")
+
+
+def test_a_class_of_a_tar_without_a_picture_that_can_be_read(tmp_path: Path) -> None:
+    parts = [("0.png", b"no"), ("0.cls", b"cat"), ("1.png", PNG), ("1.cls", b"dog")]
+    path = made.write_tar(tmp_path / "a.tar", parts)
+    with pytest.raises(SourceError, match=r"a\.tar: found 1 pictures of the class 'cat', none of"):
+        open_source(path, skip_bad=True)

@@ -335,7 +335,9 @@ def test_refusals(stub: None, tmp_path: Path) -> None:
     (tmp_path / "other" / "notes.txt").touch()
     with pytest.raises(OutputError, match=r"no run \(notes.txt\)"):
         run(DigitsData(), "stub", out=tmp_path / "other", resume=True, **SMALL)
-    with pytest.raises(OptionError, match="no method is called 'none'; there are: der, drr, er, "):
+    with pytest.raises(
+        OptionError, match="no method is called 'none'; there are: der, drr, drr-soft, er, "
+    ):
         run(DigitsData(), "none", out=tmp_path / "new", **SMALL)
 
 

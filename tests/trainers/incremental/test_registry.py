@@ -101,6 +101,6 @@ def test_what_is_no_method(folder: Path, wanted: str, text: str, message: str) -
 
 
 def test_a_name_that_there_is_not() -> None:
-    there = r"'magic'; there are: der, drr, er, .*package.module:Class"
+    there = r"'magic'; there are: der, drr, drr-soft, er, .*package.module:Class"
     with pytest.raises(OptionError, match=there):
         get_method("magic")
