@@ -225,6 +225,12 @@ def test_importing_drrpack_is_light() -> None:
     assert done.stdout.strip() == "set()"
 
 
+def test_no_two_test_files_have_one_name() -> None:
+    """pytest takes them for one module where folders are no packages, and leaves one out."""
+    names = Counter(path.name for path in (ROOT / "tests").rglob("*.py"))
+    assert [name for name, count in names.items() if count > 1 and name != "conftest.py"] == []
+
+
 def test_no_file_names_a_place_on_somebodys_machine() -> None:
     place = re.compile(r"(?<![\w.~$}*-])/(work|tmp|root|home|Users|mnt|opt)/[\w.-]")
     wrong = []
