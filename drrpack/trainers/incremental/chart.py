@@ -9,7 +9,7 @@ from html import escape
 
 WIDTH, HEIGHT = 640, 360
 LEFT, RIGHT, TOP, BOTTOM = 72, 16, 12, 48  # margins that hold the labels
-COLOURS = 8  # classes c0 to c7 of the style
+COLOURS, ROUNDS = 8, 3  # classes c0 to c7 of the style, then again with r1 (dashes), r2 (dots)
 
 
 @dataclass(frozen=True)
@@ -35,10 +35,10 @@ def chart(series: Sequence[Series], x_label: str, y_label: str, *, lines: bool) 
     room = 0.0 if lines else 0.1  # a dot at the edge is half a dot
     xs = _Axis([p.x for p in every], LEFT, WIDTH - RIGHT, room)
     ys = _Axis(values, HEIGHT - BOTTOM, TOP, room)
-    drawn = "".join(_draw(one, n % COLOURS, xs, ys, lines) for n, one in enumerate(series))
+    drawn = "".join(_draw(one, _look(n), xs, ys, lines) for n, one in enumerate(series))
     label = escape(f"{y_label} against {x_label}", quote=True)
     legend = "".join(
-        f'<li><span class="key c{n % COLOURS}"></span>{escape(one.name)}</li>'
+        f'<li><span class="key {_look(n)}"></span>{escape(one.name)}</li>'
         for n, one in enumerate(series)
     )
     return (
@@ -88,19 +88,25 @@ def _grid(xs: _Axis, ys: _Axis) -> str:
     )
 
 
-def _draw(one: Series, colour: int, xs: _Axis, ys: _Axis, lines: bool) -> str:
+def _look(number: int) -> str:
+    """The classes of a series, by which no other of 24 looks alike."""
+    again = number // COLOURS % ROUNDS
+    return f"c{number % COLOURS}" + (f" r{again}" if again else "")
+
+
+def _draw(one: Series, look: str, xs: _Axis, ys: _Axis, lines: bool) -> str:
     parts = []
     if lines and any(p.low is not None and p.low != p.high for p in one.points):
         upper = [f"{xs(p.x)},{ys(p.y if p.high is None else p.high)}" for p in one.points]
         lower = [f"{xs(p.x)},{ys(p.y if p.low is None else p.low)}" for p in one.points[::-1]]
-        parts.append(f'<polygon class="band c{colour}" points="{" ".join(upper + lower)}"/>')
+        parts.append(f'<polygon class="band {look}" points="{" ".join(upper + lower)}"/>')
     if lines:
         along = " ".join(f"{xs(p.x)},{ys(p.y)}" for p in one.points)
-        parts.append(f'<polyline class="line c{colour}" points="{along}"/>')
+        parts.append(f'<polyline class="line {look}" points="{along}"/>')
     for p in one.points:
         shown = escape(f"{one.name}: {p.y:.2f} at {p.x:g}")
         parts.append(
-            f'<circle class="dot c{colour}" cx="{xs(p.x)}" cy="{ys(p.y)}" r="{3 if lines else 6}">'
+            f'<circle class="dot {look}" cx="{xs(p.x)}" cy="{ys(p.y)}" r="{3 if lines else 6}">'
             f"<title>{shown}</title></circle>"
         )
     return "".join(parts)

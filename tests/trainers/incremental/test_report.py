@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -173,6 +174,15 @@ def test_points_lie_where_the_axes_say() -> None:
         assert float(circle.get("cx", 0)) == float(column.get("x", 0))
         assert float(circle.get("cy", 0)) == pytest.approx(float(row.get("y", 0)) - 4)
     assert len(ticks) >= 6 and len(list(root.iter("polygon"))) == 1
+
+
+def test_no_two_of_many_series_look_alike() -> None:
+    series = [Series(f"s{n}", [Point(n, n), Point(n + 1, n)]) for n in range(24)]
+    looks = re.findall(r'class="line ([^"]*)"', chart(series, "x", "y", lines=True))
+    assert len(set(looks)) == 24
+    style = (files("drrpack.trainers.incremental") / "report.html").read_text("utf-8")
+    for name in {part for look in looks for part in look.split()}:
+        assert f".{name} {{" in style
 
 
 @pytest.mark.parametrize("value", [0.0, 1e-9, 3.0, 100.0, 12345.678, -4.0])
