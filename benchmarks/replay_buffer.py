@@ -1,7 +1,6 @@
-"""Online learning with a `drrpack.ReplayBuffer` and with its rivals, and the buffer's own speed.
+"""Online learning with a `drrpack.ReplayBuffer` and with its rivals.
 
     python benchmarks/replay_buffer.py stream cifar100/ -o benchmarks/results/replay-buffer
-    python benchmarks/replay_buffer.py speed tin100/train -o benchmarks/results/replay-buffer
     python benchmarks/replay_buffer.py plot -o benchmarks/results/replay-buffer
 
 `stream` shows the images of a folder with train/ and test/ once, class group by class group, to a
@@ -10,9 +9,6 @@ from a reservoir. The reservoir keeps raw images, JPEG files without the headers
 common, or codes in a `ReplayBuffer`. Rivals pay nothing for labels and for where an image ends. A
 run that has its JSON already is left out, so an interrupted series goes on. The learning rate is
 that of the literature (0.1, no momentum) for all; nothing was chosen on these test images.
-
-`speed` measures one thread: images added and drawn a second, and what codes would take if they were
-entropy-coded instead of packed.
 """
 
 from __future__ import annotations
@@ -21,7 +17,7 @@ import argparse
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -33,12 +29,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from drrpack import ReplayBuffer
-from drrpack.core.codec import Codec, lay_out
-from drrpack.core.codes import Codes, Levels
-from drrpack.core.streams import StreamLayout
-from drrpack.formats.container import Reader
-from drrpack.formats.replay.codecs import codec_for, shipped_path
-from drrpack.formats.replay.packing import CodePacking
 from drrpack.formats.sources.source import Source, open_source
 from drrpack.trainers.comparison.peers import LOSSY
 from drrpack.trainers.learning import augment
@@ -245,63 +235,6 @@ def streams(given: argparse.Namespace) -> None:
                     write(path, run(source, setting))
 
 
-# --- speed ---------------------------------------------------------------------------------------
-
-
-def speed(given: argparse.Namespace) -> None:
-    """Images a second of the buffer, and of codes that are entropy-coded."""
-    source = open_source(given.source, size=32)
-    half = range(len(source.classes) // 2, len(source.classes))  # of which the codec saw none
-    images = np.concatenate([source.load(number)[:8] for number in half])[:400]
-    labels = np.zeros(len(images), np.int64)
-    found: dict[str, Any] = {"images": len(images), "added": {}, "drawn": {}}
-    for batch in (1, 10, 100):
-        buffer = ReplayBuffer(budget_bytes=10_000_000)
-        buffer.add(images[:batch], labels[:batch])  # what only the first call takes
-        parts = [slice(i, i + batch) for i in range(0, min(len(images), 40 * batch), batch)]
-        found["added"][batch] = rate(
-            batch, [lambda p=p, b=buffer: b.add(images[p], labels[p]) for p in parts]
-        )
-        found["drawn"][batch] = rate(
-            batch, [lambda n=batch, b=buffer: b.sample(n, replacement=True)] * 40
-        )
-    with Reader(shipped_path()) as reader:
-        codec = codec_for(reader, torch.device("cpu"), None)
-    found["storage"] = storage(codec, codec.encode(images))
-    write(given.output / "speed.json", {**found, **made_by()})
-
-
-def storage(codec: Codec, codes: Codes) -> dict[str, Any]:
-    """Bytes of an image, and how many images a second are unpacked, of 10 drawn at random: packed,
-    each image's codes entropy-coded alone, and in chunks of 20, of which each has one drawn image.
-    """
-    packing = CodePacking.of(codes.top_shape, codec.vqvae.config.codebook_size)
-    rows = packing.pack(codes)
-    found = {"packed": (rows.shape[1], rate(10, [lambda: packing.unpack(rows[:10])] * 40))}
-    alone = replace(codec, layouts=Levels(StreamLayout(0, 1, 1), StreamLayout(0, 1, 1)))
-    for name, images in (("entropy-coded, each image alone", 1), ("in chunks of 20 images", 20)):
-        parts = [codes.take(slice(i, i + images)) for i in range(0, len(codes), images)]
-        used, coded = (alone, alone.compress(parts)) if images == 1 else lay_out(codec, parts)
-        size = sum(4 * (len(made.top) + len(made.bottom)) for made in coded)
-        tens = [coded[i : i + 10] for i in range(0, min(len(coded), 200), 10)]
-        unpacked = [lambda ten=ten, by=used: by.decompress(ten, codes.top_shape) for ten in tens]
-        found[name] = size / len(codes), rate(10, unpacked)
-    return {
-        name: {"bytes_per_image": size, "unpacked_per_second": speed}
-        for name, (size, speed) in found.items()
-    }
-
-
-def rate(images: int, jobs: list[Any]) -> float:
-    """Images a second: the median over jobs, as other work disturbs some."""
-    seconds = []
-    for job in jobs:
-        start = time.perf_counter()
-        job()
-        seconds.append(time.perf_counter() - start)
-    return images / float(np.median(seconds))
-
-
 # --- results -------------------------------------------------------------------------------------
 
 
@@ -341,13 +274,12 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = parser.add_subparsers(required=True)
-    for name, job in (("stream", streams), ("speed", speed), ("plot", plot)):
+    for name, job in (("stream", streams), ("plot", plot)):
         command = commands.add_parser(name)
         command.set_defaults(job=job)
         command.add_argument("-o", "--output", type=Path, required=True)
-        if name != "plot":
-            command.add_argument("source", type=Path)
         if name == "stream":
+            command.add_argument("source", type=Path)
             command.add_argument("--classes", type=int, default=Setting.classes)
             command.add_argument("--tasks", type=int, default=Setting.tasks)
             command.add_argument("--budgets", type=int, nargs="+", default=[200_000, 1_000_000])

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from typing import Any, Literal, SupportsIndex, TypeAlias
 
 import numpy as np
@@ -22,6 +20,7 @@ from drrpack.formats.container import Reader
 from drrpack.formats.indices import Indices, class_numbers, item_numbers, one_number
 from drrpack.formats.memory import load_codec, read_codes
 from drrpack.formats.pixel_cache import PixelCache
+from drrpack.formats.process_lock import ProcessLock
 from drrpack.formats.raw import read_raw
 from drrpack.formats.targets import ClassNumbers, Targets, checked_names, refused_numbers
 
@@ -94,15 +93,8 @@ class DRRDataset(Dataset[Item]):
         self._codec: Codec | None = None
         self._codes: dict[int, Codes] = {}
         self._cache = PixelCache(len(labels), self.image_size, cache_bytes)
-        self._locks: dict[int, AbstractContextManager[object]] = {}
-
-    @property
-    def _lock(self) -> AbstractContextManager[object]:
-        """Held while anything is decoded and kept: codes and pixels are kept for all threads.
-
-        One for each process, as another thread may hold it when this one forks.
-        """
-        return self._locks.setdefault(os.getpid(), threading.RLock())
+        # held while anything is decoded and kept: codes and pixels are kept for all threads
+        self._lock = ProcessLock()
 
     @property
     def targets(self) -> list[int]:
@@ -252,7 +244,7 @@ class DRRDataset(Dataset[Item]):
             state = {**self.__dict__, "_codes": dict(self._codes)}
         cache = self._cache
         state["_cache"] = PixelCache(len(cache.slot), self.image_size, cache.budget_bytes)
-        return {**state, "_codec": None, "_locks": {}}
+        return {**state, "_codec": None}
 
     def __repr__(self) -> str:
         height, width = self.image_size

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import threading
-from contextlib import AbstractContextManager
 from typing import SupportsIndex
 
 import numpy as np
@@ -15,6 +12,7 @@ from torch.utils.data import Dataset
 
 from drrpack.core.codec import Codec
 from drrpack.formats.indices import Indices, item_numbers, one_number
+from drrpack.formats.process_lock import ProcessLock
 from drrpack.formats.replay.content import Content
 from drrpack.formats.replay.packing import CodePacking, Rows
 
@@ -31,15 +29,7 @@ class HeldImages(Dataset[Item]):
         self._codec = codec
         self._size: tuple[int, int] | None = None
         self._content = Content(0)  # of no image, until the first one tells the size of a row
-        self._locks: dict[int, AbstractContextManager[object]] = {}
-
-    @property
-    def _lock(self) -> AbstractContextManager[object]:
-        """Held while the content is looked at or changed; networks run outside it.
-
-        One for each process, as another thread may hold it when this one forks.
-        """
-        return self._locks.setdefault(os.getpid(), threading.RLock())
+        self._lock = ProcessLock()  # held while the content is looked at or changed
 
     @property
     def bytes(self) -> int:

@@ -250,7 +250,7 @@ class ReplayBuffer(HeldImages):
     def __getstate__(self) -> dict[str, object]:
         """A codec's networks are packed as in a file, and made anew in the other process."""
         with self._lock:
-            state = {**self.__dict__, "_content": self._content.copy(), "_locks": {}}
+            state = {**self.__dict__, "_content": self._content.copy()}
         return {**state, "_codec": PackedCodec.of(self._codec, self._path)}
 
     def __setstate__(self, state: dict[str, object]) -> None:

@@ -125,6 +125,7 @@ def _headers(path: Path) -> dict[str, _Header]:
                     with archive.open(info) as file:
                         found[key] = _header(key, file)
                     _refuse_bomb(path, key, info, found[key])
+    # zipfile has NotImplementedError for a compression that it lacks, RuntimeError for a password
     except (OSError, ValueError, EOFError, NotImplementedError, RuntimeError,
             zipfile.BadZipFile) as error:  # fmt: skip
         raise _damaged(path, error) from error

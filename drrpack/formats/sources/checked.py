@@ -7,7 +7,7 @@ a budget; where they do not fit, each class is decoded again when it is asked fo
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeAlias
@@ -50,6 +50,21 @@ class ClassPictures:
 
 
 Listing: TypeAlias = Mapping[Split, Sequence[ClassPictures]]
+
+
+def by_class(
+    stored: Iterable[Stored], numbers: Iterable[int], classes: Sequence[str], where: Path
+) -> list[ClassPictures]:
+    """Pictures of one split in the classes that have some; ``numbers`` are the class of each, and
+    ``where`` is the folder of the files that they are stored in."""
+    found: list[list[Stored]] = [[] for _ in classes]
+    for one, number in zip(stored, numbers, strict=True):
+        found[number].append(one)
+    return [
+        ClassPictures(name, where / name, tuple(pictures))
+        for name, pictures in zip(classes, found, strict=True)
+        if pictures
+    ]
 
 
 class Storage(Protocol):

@@ -7,12 +7,12 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import accumulate, groupby
+from itertools import accumulate, count, groupby
 from pathlib import Path
 
 from drrpack.core.errors import SourceError
 from drrpack.formats.sources.brightness import NotReadable
-from drrpack.formats.sources.checked import ClassPictures, Stored, open_listing
+from drrpack.formats.sources.checked import ClassPictures, Stored, by_class, open_listing
 from drrpack.formats.sources.labelling import Labelling
 from drrpack.formats.sources.labels import number_labels
 from drrpack.formats.sources.opening import Files, Given, Opening, path_of
@@ -22,9 +22,8 @@ from drrpack.formats.sources.reading import Reading
 from drrpack.formats.sources.shards import (
     DIVIDED,
     checked_files,
-    is_shard,
+    is_sharded,
     listed_shards,
-    shards_in,
     split_shards,
 )
 from drrpack.formats.sources.splits import BadImage, Opened, Split, shown
@@ -40,10 +39,7 @@ class Parquet:
     takes: tuple[str, ...] = ("image_column", "label_column")
 
     def recognises(self, given: Given) -> bool:
-        path = path_of(given)
-        if path is None:
-            return False
-        return bool(shards_in(path, ENDINGS)) if os.path.isdir(path) else is_shard(path, ENDINGS)
+        return is_sharded(path_of(given), ENDINGS)
 
     def open(self, given: Given, how: Opening) -> Opened:
         path = path_of(given)
@@ -103,20 +99,18 @@ def _list(
         labels, every[0].columns.names, called,
         lambda split, i: shown(rows[split][i][0].row(rows[split][i][1])),
     )  # fmt: skip
-    listing, place = dict[Split, list[ClassPictures]](), 0
+    listing, places = dict[Split, list[ClassPictures]](), count()
     for split, found in rows.items():
-        stored: list[list[Stored]] = [[] for _ in classes]
-        shard_of = {shard: count for count, shard in enumerate(shards[split])}
-        for (table, row), number in zip(found, numbers[split].tolist(), strict=True):
-            name = f"{classes[number]}/".encode() + f"{shard_of[table.path]}/{row}".encode()
-            stored[number].append(Stored(table.row(row), name, place))
-            place += 1
-        where = shards[split][0].parent
-        listing[split] = [
-            ClassPictures(name, where / name, tuple(pictures))
-            for name, pictures in zip(classes, stored, strict=True)
-            if pictures
-        ]
+        shard_of = {shard: number for number, shard in enumerate(shards[split])}
+        of = numbers[split].tolist()
+        stored = [
+            Stored(
+                table.row(row), f"{classes[number]}/{shard_of[table.path]}/{row}".encode(),
+                next(places),
+            )
+            for (table, row), number in zip(found, of, strict=True)
+        ]  # fmt: skip
+        listing[split] = by_class(stored, of, classes, shards[split][0].parent)
     ends = tuple(accumulate(sum(table.group_rows) for table in every))
     return listing, TableRows(tuple(every), ends)
 

@@ -34,6 +34,16 @@ def is_shard(path: Path, endings: Sequence[str]) -> bool:
     return path.name.lower().endswith(tuple(endings)) and not os.path.isdir(path)
 
 
+def is_sharded(path: Path | None, endings: Sequence[str], alone: Sequence[str] = ()) -> bool:
+    """Whether a path is such a file or pattern, or a folder of such files; a file may also have an
+    ending of ``alone``. Raises SourceError as `shards_in`."""
+    if path is None:
+        return False
+    if os.path.isdir(path):
+        return bool(shards_in(path, endings))
+    return is_shard(path, (*endings, *alone))
+
+
 def shards_in(root: Path, endings: Sequence[str]) -> list[Path]:
     """The files with these endings in a folder and the folders in it, sorted by path.
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from drrpack.core.errors import OptionError, SourceError
 from drrpack.formats.sources.brightness import NotReadable
-from drrpack.formats.sources.checked import ClassPictures, Stored, open_listing
+from drrpack.formats.sources.checked import ClassPictures, Stored, by_class, open_listing
 from drrpack.formats.sources.labelling import Labelling
 from drrpack.formats.sources.labels import Label, number_labels
 from drrpack.formats.sources.opening import Files, Given, Opening, path_of
@@ -22,8 +22,8 @@ from drrpack.formats.sources.shards import (
     DIVIDED,
     checked_files,
     is_shard,
+    is_sharded,
     listed_shards,
-    shards_in,
     split_shards,
 )
 from drrpack.formats.sources.splits import BadImage, Opened, Split, shown
@@ -75,12 +75,7 @@ class WebDataset:
     takes: tuple[str, ...] = ("image_column", "label_column")
 
     def recognises(self, given: Given) -> bool:
-        path = path_of(given)
-        if path is None:
-            return False
-        if os.path.isdir(path):
-            return bool(shards_in(path, ENDINGS))
-        return is_shard(path, (*ENDINGS, *COMPRESSED))
+        return is_sharded(path_of(given), ENDINGS, COMPRESSED)
 
     def open(self, given: Given, how: Opening) -> Opened:
         path = path_of(given)
@@ -118,18 +113,13 @@ def _list(
     classes, numbers = number_labels(labels, None, called, where)
     storage, listing = TarMembers(), dict[Split, list[ClassPictures]]()
     for split, found in samples.items():
-        stored: list[list[Stored]] = [[] for _ in classes]
         shard_of = {shard: count for count, shard in enumerate(shards[split])}
-        for one, number in zip(found, numbers[split].tolist(), strict=True):
-            stored[number].append(
-                storage.add(one.shard, shard_of[one.shard], one.picture, classes[number])
-            )
-        place = shards[split][0].parent
-        listing[split] = [
-            ClassPictures(name, place / name, tuple(pictures))
-            for name, pictures in zip(classes, stored, strict=True)
-            if pictures
+        of = numbers[split].tolist()
+        stored = [
+            storage.add(one.shard, shard_of[one.shard], one.picture, classes[number])
+            for one, number in zip(found, of, strict=True)
         ]
+        listing[split] = by_class(stored, of, classes, shards[split][0].parent)
     return listing, storage
 
 
