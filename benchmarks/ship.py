@@ -30,7 +30,6 @@ from drrpack.formats.container import Memory, write
 from drrpack.formats.sources.source import Source
 from drrpack.operations.encode_codecs import obtain_codecs
 from drrpack.operations.encode_plan import EncodeOptions, Fit, plan_encode
-from drrpack.operations.pictures import Pictures
 from drrpack.operations.progress import Event
 from drrpack.trainers.comparison.compare import QUALITIES
 from drrpack.trainers.comparison.quality import psnr_db, ssim
@@ -60,7 +59,7 @@ def main() -> None:
             codec=given.codec, fit=fit, force=True,
         )
     )  # fmt: skip
-    codecs, log = obtain_codecs(plan, _print, Pictures(plan.source), every=True)
+    codecs, log = obtain_codecs(plan, _print, every=True)
     publish(codecs, log, plan.source, plan.fit_classes, given.output / given.name, given.figures)
     shutil.rmtree(plan.checkpoints)
 

@@ -39,6 +39,8 @@ class _Stream(Console):
 
 
 console = _Stream()
+# of several processes that torchrun has started, the first one speaks for all; errors are its own
+console.quiet = os.environ.get("RANK", "0") != "0" and os.environ.get("WORLD_SIZE", "1") != "1"
 errors = _Stream(stderr=True)
 
 

@@ -285,9 +285,9 @@ def plain_images_needed(level: Level, codes: Sequence[Grid], tops: Sequence[Grid
     while True:
         layout = replace(level.layout, plain_images=int(np.ceil(need)))
         end = layout.plain_images + layout.group
-        above = None if tops is None else [t[:end] for t in tops]
-        try:
-            encode(replace(level, layout=layout), [c[:end] for c in codes], above)
+        above = None if tops is None else [t[:end].copy() for t in tops]
+        try:  # copies, as a view would keep all codes of its class in memory
+            encode(replace(level, layout=layout), [c[:end].copy() for c in codes], above)
             return layout.plain_images
         except MessageError:
             need = max(need * 1.125, layout.plain_images + 1)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import zlib
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -33,6 +34,7 @@ from drrpack.formats.layout import (
     Json,
     Memory,
     RawRecord,
+    Stored,
     damaged,
     parse_json,
 )
@@ -52,8 +54,8 @@ def write(path: AnyPath, memory: Memory, *, overwrite: bool = False) -> int:
     """
     check_output(path, overwrite=overwrite)
     image = build_image(path, memory)
-    publish(path, image, _verify, overwrite=overwrite)
-    return len(image)
+    publish(path, image.write, _verify, need_bytes=image.length, overwrite=overwrite)
+    return image.length
 
 
 def _verify(path: Path) -> None:
@@ -156,23 +158,28 @@ class Reader:
 
     def memory(self) -> Memory:
         """The whole content of the file, to be written again with changes."""
-        chunks = [
-            Chunk(
-                int(row["class"]),
-                int(row["images"]),
-                self.stream(number, "top"),
-                self.stream(number, "bottom"),
-                int(row["codes_digest"]),
-            )
-            for number, row in enumerate(self.index)
-        ]
-        raw = [
-            RawRecord(int(row["class"]), int(row["images"]), self.raw_record(number))
-            for number, row in enumerate(self.raw_index)
-        ]
+        return self.stored().loaded()
+
+    def stored(self) -> Memory:
+        """The same, but streams and raw images are read when they are asked for, from this reader,
+        which stays open until then."""
         models = self.vqvae, self.entropy_model
-        classes = list(self.classes)
-        return Memory(self.image_size, classes, chunks, *models, dict(self.metadata), raw)
+        chunks, records = enumerate(self.index), enumerate(self.raw_index)
+        return Memory(
+            self.image_size, list(self.classes), [self._chunk(n, row) for n, row in chunks],
+            *models, dict(self.metadata), [self._raw_record(n, row) for n, row in records],
+        )  # fmt: skip
+
+    def _chunk(self, number: int, row: np.void) -> Chunk:
+        top, bottom = (
+            Stored(int(row[f"{level}_bytes"]), partial(self.stream, number, level))
+            for level in LEVELS
+        )
+        return Chunk(int(row["class"]), int(row["images"]), top, bottom, int(row["codes_digest"]))
+
+    def _raw_record(self, number: int, row: np.void) -> RawRecord:
+        data = Stored(int(row["bytes"]), partial(self.raw_record, number))
+        return RawRecord(int(row["class"]), int(row["images"]), data)
 
     @property
     def section_count(self) -> int:

@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from os import PathLike
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -73,14 +74,39 @@ Json = dict[str, Any]
 AnyPath = str | PathLike[str]
 
 
+class Data(Protocol):
+    """Bytes, or what gives bytes when it is asked for them, and knows before how many."""
+
+    def __len__(self) -> int: ...
+
+    def __bytes__(self) -> bytes: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Stored:
+    """Data of a known size that is read from where it lies whenever it is asked for."""
+
+    size: int
+    read: Callable[[], bytes] = field(repr=False)
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __bytes__(self) -> bytes:
+        return self.read()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, bytes | Stored) and bytes(self) == bytes(other)
+
+
 @dataclass(frozen=True)
 class Chunk:
     """The two streams of some images of one class; a class may have several chunks, in order."""
 
     class_index: int  # into Memory.classes
     images: int
-    top: bytes
-    bottom: bytes
+    top: Data
+    bottom: Data
     codes_digest: int  # `drrpack.core.codes.Codes.digest` of what they decode to
 
 
@@ -90,7 +116,7 @@ class RawRecord:
 
     class_index: int  # into Memory.classes
     images: int
-    data: bytes
+    data: Data
 
 
 @dataclass(frozen=True)
@@ -108,6 +134,11 @@ class Memory:
     entropy_model: Section
     metadata: Json = field(default_factory=dict)
     raw: list[RawRecord] = field(default_factory=list)
+
+    def loaded(self) -> Memory:
+        """The same with all data in memory, so that it can be closed where it came from."""
+        chunks = [replace(c, top=bytes(c.top), bottom=bytes(c.bottom)) for c in self.chunks]
+        return replace(self, chunks=chunks, raw=[replace(r, data=bytes(r.data)) for r in self.raw])
 
 
 def damaged(path: AnyPath, found: str, expected: str) -> CorruptError:

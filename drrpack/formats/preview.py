@@ -69,7 +69,11 @@ def save_picture(picture: Image.Image, path: Path, *, overwrite: bool = False) -
         OptionError: another format, or one that can't hold so large a picture.
         OutputError: it can't be written; what was at ``path`` stays.
     """
-    publish(path, _encoded(picture, path), lambda _: None, overwrite=overwrite)
+    data = _encoded(picture, path)
+    publish(
+        path, lambda file: file.write(data), lambda _: None,
+        need_bytes=len(data), overwrite=overwrite,
+    )  # fmt: skip
 
 
 def _encoded(picture: Image.Image, path: Path) -> bytes:

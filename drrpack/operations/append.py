@@ -10,11 +10,13 @@ from pathlib import Path
 
 from drrpack.core.codes import Codes
 from drrpack.core.device import choose_device
-from drrpack.core.errors import MessageError, OptionError
+from drrpack.core.errors import OptionError
+from drrpack.core.lazily import Lazily
 from drrpack.core.settings import float_arithmetic
-from drrpack.formats import container, memory, metadata, originals
-from drrpack.formats.container import Memory, Reader
+from drrpack.formats import container, metadata, originals
+from drrpack.formats.container import Memory, RawRecord, Reader
 from drrpack.formats.files.publish import changing
+from drrpack.formats.files.spool import Spool
 from drrpack.formats.hdf5.build import build_image
 from drrpack.formats.sources.labelling import ClassesFrom, Labelling
 from drrpack.formats.sources.reading import Reading
@@ -22,13 +24,16 @@ from drrpack.formats.sources.source import Given, LabelledDataset
 from drrpack.operations import figures
 from drrpack.operations.append_plan import AppendOptions, AppendPlan, plan_append
 from drrpack.operations.edit import changed_metadata
-from drrpack.operations.pictures import Encoded, Pictures, RawChoice, encode_pictures
+from drrpack.operations.pictures import RawChoice, encode_pictures, raw_exemplars
 from drrpack.operations.preparing import Pathlike, budget, names_of, tell_of, tidy
 from drrpack.operations.progress import Report, heard
-from drrpack.operations.recode import all_codes, coded
+from drrpack.operations.recode import all_codes, coded, streams
+from drrpack.trainers.fitting.choice import spread
 from drrpack.trainers.fitting.entropy import tune_entropy
 from drrpack.trainers.fitting.loop import Budget, checkpoint_folder
 from drrpack.trainers.fitting.plan import FitPlan
+
+TUNED_ON = 200_000  # images at most, of a larger file some of all classes
 
 
 @dataclass(frozen=True)
@@ -122,14 +127,16 @@ def carry_out(reader: Reader, plan: AppendPlan, report: Report) -> Appended:
     """
     options, codec = plan.options, plan.codec
     classes, choice = _classes_and_raw(reader, plan)
-    encoded = encode_pictures(Pictures(plan.source), codec, choice, {}, report)
-    content = _with_classes(reader, plan, classes, encoded)
-    kept = _kept(reader, plan, content, encoded.codes)
-    outcome, smaller = Appended(options.memory, len(build_image(reader.path, kept)), None), kept
+    spool = Spool(options.memory.resolve().parent)
+    codes = encode_pictures(plan.source, codec, spool, report)
+    raw = raw_exemplars(plan.source, choice, codes, codec.vqvae)
+    content = _with_classes(reader, plan, classes, raw)
+    kept = _kept(reader, plan, content, codes, spool)
+    outcome, smaller = Appended(options.memory, build_image(reader.path, kept).length, None), kept
     if not options.keep_entropy_model:
-        every = _together(reader, plan, content, encoded.codes)
-        tuned = _tuned(reader, plan, content, every, report)
-        tuned_bytes = len(build_image(reader.path, tuned))
+        every = _together(reader, plan, content, codes, spool)
+        tuned = _tuned(reader, plan, content, every, spool, report)
+        tuned_bytes = build_image(reader.path, tuned).length
         smaller = kept if outcome.kept_bytes <= tuned_bytes else tuned
         outcome = replace(outcome, tuned_bytes=tuned_bytes)
     container.write(options.memory, smaller, overwrite=True)
@@ -147,51 +154,55 @@ def _classes_and_raw(reader: Reader, plan: AppendPlan) -> tuple[list[str], RawCh
     return classes, RawChoice(plan.raw_per_class, plan.raw_select, plan.options.seed, numbers)
 
 
-def _with_classes(reader: Reader, plan: AppendPlan, classes: list[str], encoded: Encoded) -> Memory:
+def _with_classes(
+    reader: Reader, plan: AppendPlan, classes: list[str], raw: list[RawRecord]
+) -> Memory:
     """The content with the names, the origin and the raw exemplars of the new classes."""
-    content = reader.memory()
+    content = reader.stored()
     rows = [*metadata.shared_sources(content.metadata), originals.record(plan.source)]
     changed = changed_metadata(content.metadata, sources=rows)
-    raw = [*content.raw, *encoded.raw]
-    return replace(content, classes=classes, raw=raw, metadata=changed)
+    return replace(content, classes=classes, raw=[*content.raw, *raw], metadata=changed)
 
 
-def _kept(reader: Reader, plan: AppendPlan, content: Memory, fresh: Sequence[Codes]) -> Memory:
+def _kept(
+    reader: Reader, plan: AppendPlan, content: Memory, fresh: Sequence[Codes], spool: Spool
+) -> Memory:
     """Code the new images with the file's models; copy the old streams."""
-    try:
-        made = plan.codec.compress(fresh)
-    except MessageError:  # too few plain images for so short a class: all streams, laid out anew
-        return coded(content, plan.codec, _together(reader, plan, content, fresh))
+    chunks = streams(plan.codec, fresh, range(len(fresh)), spool)
+    if chunks is None:  # too few plain images for so short a class: all streams, laid out anew
+        return coded(content, plan.codec, _together(reader, plan, content, fresh, spool), spool)
     numbers = [content.classes.index(name) for name in plan.source.classes]
-    chunks = [memory.chunk(n, streams) for n, streams in zip(numbers, made, strict=True)]
-    return replace(content, chunks=[*content.chunks, *chunks])
+    new = [replace(chunk, class_index=numbers[chunk.class_index]) for chunk in chunks]
+    return replace(content, chunks=[*content.chunks, *new])
 
 
 def _together(
-    reader: Reader, plan: AppendPlan, content: Memory, fresh: Sequence[Codes]
-) -> list[Codes]:
+    reader: Reader, plan: AppendPlan, content: Memory, fresh: Sequence[Codes], spool: Spool
+) -> Sequence[Codes]:
     """All codes, old and new, class by class."""
-    every = all_codes(reader, plan.codec)
-    empty = Codes.empty(plan.codec.top_shape(reader.image_size))
-    every += [empty] * (len(content.classes) - len(every))
-    for name, codes in zip(plan.source.classes, fresh, strict=True):
-        number = content.classes.index(name)
-        every[number] = Codes.concat([every[number], codes])
-    return every
+    old = all_codes(reader, plan.codec, spool)
+    place = {content.classes.index(name): n for n, name in enumerate(plan.source.classes)}
+
+    def of_class(number: int) -> Codes:
+        parts = [old[number]] if number < len(old) else []
+        return Codes.concat([*parts, *([fresh[place[number]]] if number in place else [])])
+
+    return Lazily(len(content.classes), of_class)
 
 
 def _tuned(
-    reader: Reader, plan: AppendPlan, content: Memory, every: list[Codes], report: Report
+    reader: Reader, plan: AppendPlan, content: Memory, every: Sequence[Codes], spool: Spool,
+    report: Report,
 ) -> Memory:  # fmt: skip
     """Code all images with an entropy model that was fine-tuned on all codes (paper, section 4)."""
     options, codec = plan.options, plan.codec
     fit_plan = FitPlan(plan.budget, options.device, options.seed, checkpoints=plan.checkpoints)
-    filled = [codes for codes in every if len(codes)]
     with checkpoint_folder(plan.checkpoints):
-        entropy, log = tune_entropy(codec.entropy, Codes.concat(filled), fit_plan, report)
+        seen = spread(every, TUNED_ON)
+        entropy, log = tune_entropy(codec.entropy, seen, fit_plan, report)
     tuned = replace(codec, entropy=entropy.on(options.device, codec.pixels.carrier))
-    made = coded(content, tuned, every)
+    made = coded(content, tuned, every, spool)
     known = metadata.part(made.metadata, "figures")
-    measured = {**known, "reference_bits": figures.references(filled)}
+    measured = {**known, "reference_bits": figures.references(every)}
     fit = {**metadata.part(made.metadata, "fit"), "tuned": log}
     return replace(made, metadata={**made.metadata, "figures": measured, "fit": fit})

@@ -14,7 +14,7 @@ from drrpack.formats import container, memory, metadata
 from drrpack.formats.class_names import look
 from drrpack.formats.container import Reader
 from drrpack.formats.files.beside import beside
-from drrpack.formats.hdf5.build import check_classes
+from drrpack.formats.hdf5.limits import check_classes
 from drrpack.formats.recorded import recorded_reading
 from drrpack.formats.sources.labelling import Labelling
 from drrpack.formats.sources.reading import Reading

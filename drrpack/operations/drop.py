@@ -32,9 +32,8 @@ def drop(
     """
     path, wanted = Path(memory), [classes] if isinstance(classes, str) else classes
     tidy(path, heard(report))
-    with changing(path):
-        with Reader(path) as reader:
-            before = reader.memory()
+    with changing(path), Reader(path) as reader:
+        before = reader.stored()
         names = [_name(path, before.classes, one) for one in wanted]
         after = edit.drop(path, before, names)
         return Written(path, len(after.classes), write(path, after, overwrite=True))

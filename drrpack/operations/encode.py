@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 
-from drrpack.core.codec import lay_out, with_quality
+from drrpack.core.codec import Codec, with_quality
+from drrpack.core.codes import Codes
 from drrpack.core.device import choose_device
 from drrpack.core.errors import OptionError
 from drrpack.core.progress import Step
 from drrpack.core.settings import float_arithmetic
-from drrpack.formats import container, memory, metadata, originals
+from drrpack.formats import container, metadata, originals
 from drrpack.formats.account import Stats
 from drrpack.formats.container import Memory
 from drrpack.formats.files.publish import replacing
@@ -20,7 +23,13 @@ from drrpack.formats.sources.labelling import ClassesFrom, Labelling
 from drrpack.formats.sources.reading import Reading
 from drrpack.formats.sources.source import Given, LabelledDataset
 from drrpack.operations import figures
-from drrpack.operations.encode_codecs import obtain_codecs, quality_of, smallest, stored, wanted
+from drrpack.operations.encode_codecs import (
+    quality_of,
+    shared_codecs,
+    smallest,
+    stored,
+    wanted,
+)
 from drrpack.operations.encode_plan import (
     DEFAULT_MINUTES,
     EncodeOptions,
@@ -29,7 +38,11 @@ from drrpack.operations.encode_plan import (
     Fit,
     plan_encode,
 )
-from drrpack.operations.pictures import Pictures, RawChoice, encode_pictures
+from drrpack.operations.encoding.kept import kept_beside
+from drrpack.operations.encoding.pieces import divide
+from drrpack.operations.encoding.ranks import Ranks, own_device, ranks
+from drrpack.operations.encoding.work import Work
+from drrpack.operations.pictures import RawChoice, raw_exemplars
 from drrpack.operations.preparing import (
     Pathlike,
     budget,
@@ -83,7 +96,8 @@ def encode(
     """Turn labelled pictures into a ``.drr`` file; returns the account of its bytes.
 
     Pictures become RGB with 8 bits a channel; transparency is dropped, not blended. After an
-    interruption the same call continues the fit.
+    interruption the same call continues the fit, and takes over what was encoded. Several processes
+    that ``torchrun`` has started share the work, and write the file that one would.
 
     Args:
         source: an image folder, a folder with ``train/`` and ``test/``, a CIFAR folder,
@@ -132,14 +146,16 @@ def encode(
         SourceError, OptionError, FormatError, OutputError: each names what was found and the fix.
         DrrError: the streams do not decode to the same codes; nothing is written then.
     """
-    report, output = heard(report), Path(output)
-    place = choose_device(device)
-    tidy(output, report)
+    processes = ranks()
+    report, output = heard(report if processes.first else None), Path(output)
+    place = own_device(choose_device(device))
+    if processes.first:
+        tidy(output, report)
     whole(quality=quality, fit_classes=fit_classes, raw_per_class=raw_per_class, seed=seed)
     spent = _budget(epochs, minutes, fit, place.type)
-    with replacing(output):  # before pictures are fetched and read, which may take long
+    with _alone(output, processes):  # before pictures are fetched and read, which may take long
         if download is not None:
-            source = downloaded(download, source)
+            source = processes.from_first(partial(downloaded, download, source))
         plan = plan_encode(
             EncodeOptions(
                 source, output, place, spent, Reading(size, depth, value_range, max_megapixels),
@@ -155,7 +171,7 @@ def encode(
         report(plan)
         tell_of(plan.source, report)
         tell_of_labels(plan.source, report)
-        carry_out(plan, report)
+        carry_out(plan, report, processes)
     return stats(output)
 
 
@@ -169,48 +185,53 @@ def _budget(epochs: int | None, minutes: float | None, fit: Fit, device: str) ->
 
 
 @float_arithmetic()
-def carry_out(plan: EncodePlan, report: Report | None = None) -> Path:
+def carry_out(
+    plan: EncodePlan, report: Report | None = None, processes: Ranks | None = None
+) -> Path:
     """Carry out ``plan``: fit or load the codec, encode, check, measure, write. Returns the path.
+
+    Each of several ``processes`` calls this; the first one fits, measures and writes.
 
     Raises:
         OutputError: another process is writing to that place.
         DrrError: the streams do not decode to the same codes; nothing is written then.
     """
-    with replacing(plan.options.output):  # first, or another's work or this one's is in vain
-        return _encode(plan, heard(report))
+    processes = processes or Ranks()
+    with _alone(
+        plan.options.output, processes
+    ):  # first, or another's work or this one's is in vain
+        return _encode(plan, heard(report), processes)
 
 
-def _encode(plan: EncodePlan, report: Report) -> Path:
-    source, options, pictures = plan.source, plan.options, Pictures(plan.source)
-    candidates, log = obtain_codecs(plan, report, pictures)
+def _encode(plan: EncodePlan, report: Report, processes: Ranks) -> Path:
+    source, options = plan.source, plan.options
+    candidates, log = shared_codecs(plan, report, processes)
     quality = quality_of(candidates, options)
     candidates = wanted(with_quality(candidates, quality), options)
-    seen = metadata.fitted_on(log, source.digest(), source.classes)
-    rows = figures.held_out_rows(source, seen)
-    encoded = encode_pictures(pictures, candidates[0], _raw_choice(plan), rows, report)
-    codec, sizes = smallest(candidates, encoded.codes, options, report)
-    report(Step("streams", 0, len(encoded.codes)))
-    codec, streams = lay_out(codec, encoded.codes)
-    report(Step("figures", 0, 1))
-    measured = figures.measure(source, codec, encoded.codes, seen, encoded.held_out)
-    vqvae, entropy_model = stored(codec, options)
-    content = Memory(
-        image_size=source.image_size,
-        classes=list(source.classes),
-        chunks=[memory.chunk(number, made) for number, made in enumerate(streams)],
-        vqvae=vqvae,
-        entropy_model=entropy_model,
-        metadata={
-            **_origin(plan, log),
-            "quality": quality,
-            "figures": {**measured, "entropy_bytes": sizes},
-        },
-        raw=encoded.raw,
-    )
-    container.write(options.output, content, overwrite=options.force)
-    originals.remember(source)
-    shutil.rmtree(plan.checkpoints, ignore_errors=True)
+    with kept_beside(plan.parts, len(divide(source)), processes) as kept:
+        work = Work(source, kept, processes, report)
+        codes = work.encode(candidates)
+        taken, sizes = processes.from_first(lambda: smallest(candidates, codes, options, report))
+        codec, chunks = work.compress(candidates[taken], codes)
+        if processes.first:
+            report(Step("figures", 0, 1))
+            notes = {
+                **_origin(plan, log),
+                "quality": quality,
+                "figures": {**_measured(plan, log, codec, codes), "entropy_bytes": sizes},
+            }
+            raw = raw_exemplars(source, _raw_choice(plan), work.by_class(codes), codec.vqvae)
+            models = stored(codec, options)
+            content = Memory(source.image_size, [*source.classes], chunks, *models, notes, raw)
+            container.write(options.output, content, overwrite=options.force)
+            originals.remember(source)
+            shutil.rmtree(plan.checkpoints, ignore_errors=True)
     return options.output
+
+
+def _measured(plan: EncodePlan, log: Json, codec: Codec, codes: Sequence[Codes]) -> Json:
+    seen = metadata.fitted_on(log, plan.source.digest(), plan.source.classes)
+    return figures.measure(plan.source, codec, codes, seen)
 
 
 def _raw_choice(plan: EncodePlan) -> RawChoice:
@@ -218,6 +239,13 @@ def _raw_choice(plan: EncodePlan) -> RawChoice:
     options, numbers = plan.options, range(len(plan.source.classes))
     every = dict(zip(numbers, numbers, strict=True))
     return RawChoice(options.raw_per_class, options.raw_select, options.seed, every)
+
+
+@contextmanager
+def _alone(output: Path, processes: Ranks) -> Iterator[None]:
+    """Keep other runs from writing there; the first of several processes does it for all."""
+    with replacing(output) if processes.first else nullcontext():
+        yield
 
 
 def _origin(plan: EncodePlan, log: Json) -> Json:

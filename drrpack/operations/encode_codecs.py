@@ -8,17 +8,19 @@ from dataclasses import replace
 
 import numpy as np
 
-from drrpack.core.codec import Codec, prices_of
+from drrpack.core.codec import Codec, assemble, prices_of
 from drrpack.core.codes import Codes
+from drrpack.core.entropy.sections import unpack_entropy
 from drrpack.core.families import DEFAULT, FAMILIES
 from drrpack.core.progress import Step
 from drrpack.core.rdoq import BEST, DEFAULT_QUALITY
 from drrpack.core.section import Section
+from drrpack.core.weights import unpack_vqvae
 from drrpack.formats import memory, shipped
 from drrpack.formats.layout import Json
 from drrpack.operations import figures
 from drrpack.operations.encode_plan import EncodeOptions, EncodePlan
-from drrpack.operations.pictures import Pictures
+from drrpack.operations.encoding.ranks import Ranks
 from drrpack.operations.progress import Choice, Report
 from drrpack.trainers.fitting import choice as entropy_choice
 from drrpack.trainers.fitting.codec import fit_codec, fit_decoder
@@ -28,7 +30,7 @@ from drrpack.trainers.fitting.presets import PRESETS
 
 
 def obtain_codecs(
-    plan: EncodePlan, report: Report, pictures: Pictures, *, every: bool = False
+    plan: EncodePlan, report: Report, *, every: bool = False
 ) -> tuple[list[Codec], Json]:
     """The codecs to choose from, all with one VQ-VAE, and how they were fitted.
 
@@ -43,7 +45,8 @@ def obtain_codecs(
     counts = [plan.source.images_per_class[number] for number in plan.fitted]
     labels = np.repeat(np.arange(plan.fit_classes), counts)
     seen = ~figures.kept_back(len(labels), plan.source, plan.fitted)
-    images, labels = pictures.together(plan.fitted)[seen], labels[seen]
+    images = np.concatenate([plan.source.load(number) for number in plan.fitted])
+    images, labels = images[seen], labels[seen]
     fit_plan = FitPlan(
         options.budget, options.device, options.seed, start=taken, checkpoints=plan.checkpoints,
         quality=_fitted_quality(taken, options), vqvae=FAMILIES[options.family or DEFAULT].vqvae,
@@ -66,6 +69,24 @@ def obtain_codecs(
     return fitted, {**of, "device": options.device.type, "networks": networks, **before}
 
 
+def shared_codecs(plan: EncodePlan, report: Report, processes: Ranks) -> tuple[list[Codec], Json]:
+    """What `obtain_codecs` returns, for each of several processes; the first one fits."""
+    if plan.options.fit == "no" or processes.size == 1:
+        return obtain_codecs(plan, report)
+
+    def fitted() -> tuple[list[tuple[Section, Section]], int | None, Json]:
+        codecs, log = obtain_codecs(plan, report)
+        return [memory.sections(codec) for codec in codecs], codecs[0].quality, log
+
+    models, quality, log = processes.from_first(fitted)
+    device = plan.options.device
+    codecs = [
+        assemble(*unpack_vqvae(vqvae), *unpack_entropy(entropy), device)
+        for vqvae, entropy in models
+    ]
+    return [replace(codec, quality=quality) for codec in codecs], log
+
+
 def quality_of(codecs: Sequence[Codec], options: EncodeOptions) -> int:
     """The quality by which codes are chosen; by default 100 if no model can choose codes."""
     if options.quality is None and prices_of(codecs) is None:
@@ -85,11 +106,11 @@ def wanted(codecs: list[Codec], options: EncodeOptions) -> list[Codec]:
 
 
 def smallest(
-    codecs: list[Codec], codes: list[Codes], options: EncodeOptions, report: Report
-) -> tuple[Codec, dict[str, int]]:
-    """The codec that makes the smallest file, and the bytes that each of several would take."""
+    codecs: list[Codec], codes: Sequence[Codes], options: EncodeOptions, report: Report
+) -> tuple[int, dict[str, int]]:
+    """Which codec makes the smallest file, and the bytes that each of several would take."""
     if len(codecs) == 1:
-        return codecs[0], {}
+        return 0, {}
     report(Step("entropy models", 0, len(codecs)))
 
     def model_bytes(codec: Codec) -> int:
@@ -99,7 +120,7 @@ def smallest(
     sample = entropy_choice.spread(codes)
     codec, sizes = entropy_choice.smallest(codecs, sample, images, model_bytes)
     report(Choice(codec.entropy.kind, sizes))
-    return codec, sizes
+    return next(n for n, each in enumerate(codecs) if each is codec), sizes
 
 
 def stored(codec: Codec, options: EncodeOptions) -> tuple[Section, Section]:

@@ -9,57 +9,64 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drrpack.core.codec import Codec, Pixels
-from drrpack.core.codes import Codes
+from drrpack.core.codes import LEVELS, Codes
 from drrpack.formats.layout import Json
 from drrpack.formats.sources.source import Source
 from drrpack.trainers.comparison.quality import psnr_db
 
+# Raw LZMA2 at its strongest preset, on 16-bit little-endian codes. Its usual window of 64 MiB would
+# take 674 MB of memory, and what lies 50,000 images of 32x32 back is of little use.
+LZMA_FILTER = {
+    "id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "dict_size": 8 << 20,
+    "lc": 0, "lp": 1,
+}  # fmt: skip
 HELD_OUT = 2000  # images on which PSNR is measured
 HELD_OUT_SHARE = 0.02  # kept from fitting where nothing else is unseen
 
 
-def measure(
-    source: Source,
-    codec: Codec,
-    codes: Sequence[Codes],
-    fitted: Collection[int],
-    held_out: Sequence[Pixels],
-) -> Json:
+def measure(source: Source, codec: Codec, codes: Sequence[Codes], fitted: Collection[int]) -> Json:
     """PSNR on held-out images, and the bits per code of order-0 coding and lzma.
 
-    ``fitted`` are the numbers of the classes that the codec was fitted on, ``held_out`` the images
-    of `held_out_rows`, class by class.
+    ``fitted`` are the numbers of the classes that the codec was fitted on.
     """
-    images, where = _measured_on(source, fitted, held_out)
-    return {**_quality(codec, images, where), "reference_bits": references(codes)}
+    return {**_quality(codec, *held_out(source, fitted)), "reference_bits": references(codes)}
 
 
 def references(codes: Sequence[Codes]) -> dict[str, dict[str, float]]:
-    """Bits per code of order-0 coding and lzma, by level."""
-    levels = {
-        "top": np.concatenate([c.top.reshape(-1) for c in codes]),
-        "bottom": np.concatenate([c.bottom.reshape(-1) for c in codes]),
-    }
-    levels["all"] = np.concatenate([levels["top"], levels["bottom"]])
-    return {
-        name: {"codes": float(len(c)), "order0": entropy_bits(c), "lzma": lzma_bits(c)}
-        for name, c in levels.items()
-    }
+    """Bits per code of order-0 coding and lzma, by level; of all codes, top then bottom."""
+    made = {name: _Reference() for name in (*LEVELS, "all")}
+    for level in LEVELS:
+        for of_class in codes:
+            made[level].add(of_class[level])
+            made["all"].add(of_class[level])
+    return {name: reference.bits() for name, reference in made.items()}
 
 
-def entropy_bits(codes: NDArray[np.integer]) -> float:
-    """Order-0 entropy in bits per code: the paper's table 4."""
-    counts = np.bincount(codes.reshape(-1))
-    p = counts[counts > 0] / codes.size
+class _Reference:
+    """What two simple ways of coding take for codes that come one class after the other."""
+
+    def __init__(self) -> None:
+        self.counts = np.zeros(1 << 16, np.int64)
+        self._packer = lzma.LZMACompressor(lzma.FORMAT_RAW, filters=[LZMA_FILTER])
+        self._packed = 0
+
+    def add(self, codes: NDArray[np.uint16]) -> None:
+        flat = codes.reshape(-1)
+        self.counts += np.bincount(flat, minlength=len(self.counts))
+        self._packed += len(self._packer.compress(flat.astype("<u2").tobytes()))
+
+    def bits(self) -> dict[str, float]:
+        """Bits per code; nothing can be added afterwards."""
+        count = int(self.counts.sum())
+        packed = self._packed + len(self._packer.flush())
+        order0 = entropy_bits(self.counts)
+        return {"codes": float(count), "order0": order0, "lzma": 8 * packed / count}
+
+
+def entropy_bits(counts: NDArray[np.int64]) -> float:
+    """Order-0 entropy in bits per code, from how often each code occurs: the paper's table 4."""
+    p = counts[counts > 0] / counts.sum()
     return float(-(p * np.log2(p)).sum())
-
-
-def lzma_bits(codes: NDArray[np.integer]) -> float:
-    """Bits per code of raw LZMA2 at its strongest preset, on 16-bit little-endian codes."""
-    filters = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "lc": 0, "lp": 1}]
-    data = codes.reshape(-1).astype("<u2").tobytes()
-    packed = lzma.compress(data, format=lzma.FORMAT_RAW, filters=filters)
-    return 8 * len(packed) / codes.size
 
 
 def _quality(codec: Codec, images: Pixels, where: str) -> Json:
@@ -69,37 +76,26 @@ def _quality(codec: Codec, images: Pixels, where: str) -> Json:
     return {"psnr_db": psnr_db(images, decoded), "psnr_images": len(images), "psnr_on": where}
 
 
-def held_out_rows(source: Source, fitted: Collection[int]) -> dict[int, NDArray[np.int64]]:
-    """The training images, by class, that fitting never sees and PSNR is measured on.
+def held_out(source: Source, fitted: Collection[int]) -> tuple[Pixels, str]:
+    """Images (n, H, W, 3) that fitting never saw, and what they are, in words.
 
-    They belong to classes that are not ``fitted``, or are a few that are kept back. There are none
-    if PSNR is measured on the test split.
+    They belong to classes that are not ``fitted``, or to the test split, or are a few that are kept
+    back; there may be none of those.
     """
-    counts = source.images_per_class
-    unseen = [number for number in range(len(counts)) if number not in fitted]
+    counts, count = source.images_per_class, len(source.classes)
+    unseen = [number for number in range(count) if number not in fitted]
     if unseen:
         each = -(-HELD_OUT // len(unseen))
-        return {c: _spread(counts[c], each) for c in unseen}
-    if source.has_test:
-        return {}
-    back = np.split(kept_back(sum(counts), source, fitted), np.cumsum(counts)[:-1])
-    return {c: np.flatnonzero(rows) for c, rows in enumerate(back)}
-
-
-def _measured_on(
-    source: Source, fitted: Collection[int], held_out: Sequence[Pixels]
-) -> tuple[Pixels, str]:
-    """Images that fitting never saw, and a description of them."""
-    count = len(source.classes)
-    if len(fitted) < count:
-        where = f"training images of {count - len(fitted)} unseen classes"
-        return np.concatenate(held_out), where
+        parts = [source.load(c, "train", _spread(counts[c], each)) for c in unseen]
+        return np.concatenate(parts), f"training images of {len(unseen)} unseen classes"
     if source.has_test:
         each = -(-HELD_OUT // count)
-        parts = [source.load(c, "test") for c in range(count)]
-        some = [images[_spread(len(images), each)] for images in parts]
-        return np.concatenate(some), "the test split"
-    return np.concatenate(held_out), "images kept from fitting"
+        of_test = source.counts("test")
+        parts = [source.load(c, "test", _spread(of_test[c], each)) for c in range(count)]
+        return np.concatenate(parts), "the test split"
+    back = np.split(kept_back(sum(counts), source, fitted), np.cumsum(counts)[:-1])
+    parts = [source.load(c, "train", np.flatnonzero(rows)) for c, rows in enumerate(back)]
+    return np.concatenate(parts), "images kept from fitting"
 
 
 def kept_back(count: int, source: Source, fitted: Collection[int]) -> NDArray[np.bool_]:

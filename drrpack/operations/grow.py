@@ -131,7 +131,7 @@ def _workplace(path: Path) -> Iterator[Path]:
 def _base(memory: AnyPath, names: Sequence[str], place: Path) -> None:
     """A file of these classes alone."""
     with Reader(memory) as reader:
-        content = reader.memory()
+        content = reader.stored()
         others = [name for name in content.classes if name not in set(names)]
         write(place, edit.drop(Path(reader.path), content, others) if others else content)
 

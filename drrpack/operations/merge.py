@@ -43,7 +43,7 @@ def merge(
     tidy(target, heard(report))
     with replacing(target), ExitStack() as stack:
         readers = [stack.enter_context(Reader(path)) for path in paths]
-        contents = in_one_layout(readers, choose_device("cpu"))
+        contents = in_one_layout(readers, choose_device("cpu"), target.resolve().parent)
         together = edit.merge(dict(zip(paths, contents, strict=True)))
         size = write(target, together, overwrite=force)
     return Written(target, len(together.classes), size)

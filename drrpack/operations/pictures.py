@@ -1,40 +1,22 @@
-"""The training pictures of a source: each class is loaded once and encoded once."""
+"""The training pictures of a source as codes, and some of them as they are."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from drrpack.core.codec import Codec, Pixels
+from drrpack.core.codec import Codec
 from drrpack.core.codes import Codes
+from drrpack.core.lazily import Lazily
 from drrpack.core.progress import Step
+from drrpack.core.vqvae import VQVAE
+from drrpack.formats import raw
 from drrpack.formats.container import RawRecord
+from drrpack.formats.files.spool import Spool, StoredCodes
 from drrpack.formats.sources.source import Source
 from drrpack.trainers.incremental import exemplars
-
-
-class Pictures:
-    """Loads each class of a source once, and drops its pixels after they have been taken."""
-
-    def __init__(self, source: Source) -> None:
-        self.source = source
-        self._kept: dict[int, Pixels] = {}
-
-    def together(self, numbers: Sequence[int]) -> Pixels:
-        """These classes as one array (N, H, W, 3); what is taken later are views."""
-        parts = [self.source.load(number) for number in numbers]
-        images = np.concatenate(parts)
-        ends = np.cumsum([len(part) for part in parts])
-        self._kept = dict(zip(numbers, np.split(images, ends[:-1]), strict=True))
-        return images
-
-    def take(self, number: int) -> Pixels:
-        """The pictures of a class (n, H, W, 3); each class can be taken once."""
-        kept = self._kept.pop(number, None)
-        return self.source.load(number) if kept is None else kept
 
 
 @dataclass(frozen=True)
@@ -47,43 +29,28 @@ class RawChoice:
     numbers: Mapping[int, int]  # class of the source to class of the file; others keep none
 
 
-@dataclass
-class Encoded:
-    """The results of one pass over the pictures, class by class."""
-
-    codes: list[Codes] = field(default_factory=list)
-    raw: list[RawRecord] = field(default_factory=list)
-    held_out: list[Pixels] = field(default_factory=list)  # raw images to measure PSNR on
-
-
 def encode_pictures(
-    pictures: Pictures,
-    codec: Codec,
-    choice: RawChoice,
-    held_out: Mapping[int, NDArray[np.int64]],
-    report: Callable[[Step], None],
-) -> Encoded:
-    """Encode all classes, and keep of the pixels what is needed later: raw exemplars, and of some
-    classes the rows that are ``held_out``."""
-    made, done, total = Encoded(), 0, sum(pictures.source.images_per_class)
-    for number in range(len(pictures.source.classes)):
-        images = pictures.take(number)
-        codes = codec.encode(images)
-        made.codes.append(codes)
-        made.raw += _raw(choice, number, images, codes, codec)
-        if number in held_out:
-            made.held_out.append(images[held_out[number]])
-        done += len(codes)
+    source: Source, codec: Codec, spool: Spool, report: Callable[[Step], None]
+) -> Sequence[Codes]:
+    """The codes of all classes; the pixels of one class at a time are in memory."""
+    kept, done, total = list[StoredCodes](), 0, sum(source.images_per_class)
+    for number, count in enumerate(source.images_per_class):
+        kept.append(spool.put_codes(codec.encode(source.load(number))))
+        done += count
         report(Step("codes", done, total))
-    return made
+    return Lazily(len(kept), lambda number: kept[number].read())
 
 
-def _raw(
-    choice: RawChoice, number: int, images: Pixels, codes: Codes, codec: Codec
+def raw_exemplars(
+    source: Source, choice: RawChoice, codes: Sequence[Codes], network: VQVAE
 ) -> list[RawRecord]:
-    if number not in choice.numbers:
-        return []
-    return exemplars.records(
-        choice.select, choice.per_class, choice.numbers[number],
-        images, codes, codec.vqvae, choice.seed,
-    )  # fmt: skip
+    """The pictures that a file keeps as they are; ``codes`` are those of each class."""
+    records: list[RawRecord] = []
+    if choice.per_class == 0:
+        return records
+    for number, of_file in choice.numbers.items():
+        seed = choice.seed + of_file
+        where = exemplars.choose(choice.select, codes[number], network, choice.per_class, seed)
+        rows = np.sort(where)
+        records += raw.pack(of_file, rows.tolist(), source.load(number, rows=rows))
+    return records

@@ -2,38 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from drrpack.core.codec import Codec, lay_out
+from drrpack.core.codec import Codec, suited, with_longer_starts
 from drrpack.core.codes import Codes
+from drrpack.core.errors import MessageError
+from drrpack.core.lazily import Lazily
 from drrpack.formats import shipped
-from drrpack.formats.container import Memory, Reader
+from drrpack.formats.container import Chunk, Memory, Reader
+from drrpack.formats.files.spool import Spool, StoredCodes
 from drrpack.formats.memory import chunk, load_codec, read_codes, sections
 from drrpack.operations.edit import check_one_codec
 
+IMAGES_AT_ONCE = 20_000  # coded side by side, which is what makes it fast
 
-def in_one_layout(readers: Sequence[Reader], device: torch.device) -> list[Memory]:
+
+def in_one_layout(readers: Sequence[Reader], device: torch.device, folder: Path) -> list[Memory]:
     """The contents of files of one codec, with one layout of streams.
 
     If the layouts differ, all streams are coded again, with a layout that suits the number of
-    images in their classes.
+    images in their classes. They wait on the disk of ``folder`` then.
 
     Raises:
         OptionError: the files have different codecs or image sizes; the message says how they
             differ.
     """
-    memories = [reader.memory() for reader in readers]
+    memories = [reader.stored() for reader in readers]
     check_one_codec({Path(reader.path): one for reader, one in zip(readers, memories, strict=True)})
     first, *others = (shipped.whole(reader.entropy_model, reader.path) for reader in readers)
     if all(model == first for model in others):
         return memories
     codecs = [load_codec(reader, device) for reader in readers]  # their layouts differ
-    codes = [all_codes(reader, codec) for reader, codec in zip(readers, codecs, strict=True)]
-    together = coded(memories[0], codecs[0], [each for part in codes for each in part])
+    spool = Spool(folder)
+    parts = [all_codes(r, codec, spool) for r, codec in zip(readers, codecs, strict=True)]
+    places = [(part, number) for part in parts for number in range(len(part))]
+    every = Lazily(len(places), lambda place: places[place][0][places[place][1]])
+    together = coded(memories[0], codecs[0], every, spool)
     changed, start = [], 0
     for memory in memories:
         inside = range(start, start + len(memory.classes))
@@ -51,22 +59,60 @@ def in_one_layout(readers: Sequence[Reader], device: torch.device) -> list[Memor
     return changed
 
 
-def all_codes(reader: Reader, codec: Codec) -> list[Codes]:
-    """The codes of all classes, in the order of the file, whose own codec ``codec`` is."""
-    decoded = read_codes(reader, codec, range(len(reader.classes)))
-    return [decoded[number] for number in range(len(reader.classes))]
+def all_codes(reader: Reader, codec: Codec, spool: Spool) -> Sequence[Codes]:
+    """The codes of all classes, in the order of the file, whose own codec ``codec`` is.
+
+    They are decoded now, and read from ``spool`` whenever those of a class are asked for.
+    """
+    counts, kept = reader.images_per_class, list[StoredCodes]()
+    for numbers in _groups(counts.tolist()):
+        decoded = read_codes(reader, codec, numbers)
+        kept += [spool.put_codes(decoded[number]) for number in numbers]
+    return Lazily(len(kept), lambda number: kept[number].read())
 
 
-def coded(memory: Memory, codec: Codec, codes: Sequence[Codes]) -> Memory:
+def coded(memory: Memory, codec: Codec, codes: Sequence[Codes], spool: Spool) -> Memory:
     """``memory`` with streams that ``codec`` makes from the codes of each class.
 
     The layout of the streams suits these classes. The VQ-VAE stays the same. Models that the file
-    left out are left out again where that is possible.
+    left out are left out again where that is possible. The streams are in ``spool``.
     """
     filled = [number for number, each in enumerate(codes) if len(each)]
-    codec, made = lay_out(codec, [codes[number] for number in filled])
+    codec = suited(codec, Lazily(len(filled), lambda place: codes[filled[place]]))
+    chunks = streams(codec, codes, filled, spool)
+    while chunks is None:
+        codec = with_longer_starts(codec)
+        chunks = streams(codec, codes, filled, spool)
     _, entropy_model = sections(codec)
     if memory.entropy_model.version == shipped.VERSION and shipped.known(entropy_model):
         entropy_model = shipped.thin(entropy_model)
-    chunks = [chunk(number, streams) for number, streams in zip(filled, made, strict=True)]
     return replace(memory, chunks=chunks, entropy_model=entropy_model)
+
+
+def streams(
+    codec: Codec, codes: Sequence[Codes], filled: Sequence[int], spool: Spool
+) -> list[Chunk] | None:
+    """The chunks of the classes that are ``filled``; None where their starts are too short."""
+    chunks = list[Chunk]()
+    for places in _groups([len(codes[number]) for number in filled]):
+        numbers = [filled[place] for place in places]
+        try:
+            made = codec.compress([codes[number] for number in numbers])
+        except MessageError:
+            return None
+        for number, of_class in zip(numbers, made, strict=True):
+            one = chunk(number, of_class)
+            top, bottom = spool.put(bytes(one.top)), spool.put(bytes(one.bottom))
+            chunks.append(replace(one, top=top, bottom=bottom))
+    return chunks
+
+
+def _groups(counts: Sequence[int]) -> Iterator[list[int]]:
+    """Positions of classes that are coded side by side."""
+    group, images = list[int](), 0
+    for place, count in enumerate(counts):
+        group.append(place)
+        images += count
+        if images >= IMAGES_AT_ONCE or place == len(counts) - 1:
+            yield group
+            group, images = [], 0

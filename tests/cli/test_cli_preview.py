@@ -66,8 +66,8 @@ def test_a_full_disk_leaves_what_was_there(
     monkeypatch: pytest.MonkeyPatch,
     options: tuple[str, ...],
 ) -> None:
-    def fill(descriptor: int, image: bytes) -> None:
-        os.write(descriptor, image[:9])
+    def fill(descriptor: int, write: object) -> None:
+        os.write(descriptor, b"a start")
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr("drrpack.formats.files.publish._write_durably", fill)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 import math
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from drrpack.core.codes import Codes
 from drrpack.formats.sources.source import Source, open_source
 from drrpack.operations import figures
 
@@ -27,10 +29,8 @@ def source_of(root: Path, counts: dict[str, list[int]]) -> Source:
 
 
 def held_out(source: Source, fit_classes: int) -> tuple[np.ndarray, str]:
-    """The images that are measured on, as one pass over the training pictures collects them."""
-    fitted = range(fit_classes)
-    rows = figures.held_out_rows(source, fitted)
-    return figures._measured_on(source, fitted, [source.load(c)[rows[c]] for c in rows])
+    """The images that are measured on."""
+    return figures.held_out(source, range(fit_classes))
 
 
 def brightness(images: np.ndarray) -> list[int]:
@@ -41,14 +41,34 @@ def brightness(images: np.ndarray) -> list[int]:
 def test_entropy_by_hand(codes: list[int]) -> None:
     shares = [codes.count(code) / len(codes) for code in set(codes)]
     expected = sum(-share * math.log2(share) for share in shares)
-    assert figures.entropy_bits(np.array(codes, np.uint16)) == pytest.approx(expected)
+    grid = np.array(codes, np.uint16).reshape(-1, 1, 1)
+    found = figures.references([Codes(grid, np.repeat(np.repeat(grid, 2, 1), 2, 2))])
+    for level in ("top", "bottom", "all"):
+        assert found[level]["order0"] == pytest.approx(expected)
+    assert [found[level]["codes"] for level in ("top", "bottom", "all")] == [
+        len(codes), 4 * len(codes), 5 * len(codes),
+    ]  # fmt: skip
 
 
 def test_lzma_finds_what_repeats() -> None:
-    rng = np.random.default_rng(0)
-    noise = rng.integers(0, 512, 20_000)
-    assert 9.0 < figures.lzma_bits(noise) < 10.0
-    assert figures.lzma_bits(np.tile(noise[:100], 200)) < 0.2
+    noise = np.random.default_rng(0).integers(0, 512, (2500, 4, 4)).astype(np.uint16)
+    still = np.tile(noise[:5], (500, 1, 1))
+    found = figures.references([Codes(noise[:, :2, :2], still)])
+    assert 9.0 < found["top"]["lzma"] < 10.0
+    assert found["bottom"]["lzma"] < 0.2
+
+
+def test_references_are_those_of_all_codes_together() -> None:
+    """As lzma packs the whole sequence in one call, whatever the classes it comes in."""
+    grids = np.random.default_rng(0).integers(0, 9, (300, 4, 4)).astype(np.uint16)
+    classes = [Codes(g[:, :2, :2], g) for g in np.split(grids, [7, 7, 150])]
+    whole = b"".join(g.astype("<u2").tobytes() for g in (grids[:, :2, :2], grids))
+    packed = lzma.compress(
+        whole, lzma.FORMAT_RAW,
+        filters=[{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "lc": 0, "lp": 1}],
+    )  # fmt: skip
+    found = figures.references(classes)["all"]
+    assert found["lzma"] == pytest.approx(8 * len(packed) / (300 * 20), rel=0.01)
 
 
 def test_psnr_by_hand() -> None:

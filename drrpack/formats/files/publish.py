@@ -26,9 +26,14 @@ _TRIES, _TRY_SECONDS = 5, 0.05  # for a lock that is held for a moment alone
 
 
 def publish(
-    path: AnyPath, image: bytes, check: Callable[[Path], None], *, overwrite: bool = False
+    path: AnyPath,
+    write: Callable[[IO[bytes]], object],
+    check: Callable[[Path], None],
+    *,
+    need_bytes: int,
+    overwrite: bool = False,
 ) -> None:
-    """Make ``image`` the file at ``path``, after ``check`` has read it back from the disk.
+    """Make what ``write`` writes the file at ``path``, after ``check`` has read it back.
 
     Readers see either the old or the new file, also after a power cut. Only a killed process leaves
     something behind: a hidden file, see `remove_leftovers`.
@@ -36,11 +41,11 @@ def publish(
     Raises:
         OutputError: it can't be written; nothing is left behind then, and an old file stays.
     """
-    check_output(path, overwrite=overwrite, need_bytes=len(image))
+    check_output(path, overwrite=overwrite, need_bytes=need_bytes)
     target = Path(os.path.realpath(path))  # so a symbolic link stays one
     with all_or_nothing(target, path) as temporary, new_file(temporary) as descriptor:
         _keep_mode(descriptor, target)
-        _write_durably(descriptor, image)
+        _write_durably(descriptor, write)
         try:
             check(temporary)
         except DrrError as error:
@@ -79,13 +84,11 @@ def write_atomic(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     with all_or_nothing(path, path) as hidden, new_file(hidden) as descriptor:
         _keep_mode(descriptor, path)
         try:
-            with open(descriptor, "wb", closefd=False) as file:
-                write(file)
+            _write_durably(descriptor, write)
         except RuntimeError as error:  # torch.save tells of a full disk by it
             raise WriteError(
                 f"{path}: can't be written: {error}; check the disk or choose another place"
             ) from error
-        os.fsync(descriptor)
 
 
 @contextmanager
@@ -124,10 +127,9 @@ def _keep_mode(descriptor: int, target: Path) -> None:
         os.fchmod(descriptor, stat.S_IMODE(target.stat().st_mode))
 
 
-def _write_durably(descriptor: int, image: bytes) -> None:
-    rest = memoryview(image)
-    while rest:
-        rest = rest[os.write(descriptor, rest) :]
+def _write_durably(descriptor: int, write: Callable[[IO[bytes]], object]) -> None:
+    with open(descriptor, "wb", closefd=False) as file:
+        write(file)
     os.fsync(descriptor)
 
 

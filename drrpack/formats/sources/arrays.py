@@ -13,7 +13,7 @@ from PIL import Image
 
 from drrpack.core.errors import SourceError
 from drrpack.formats.sources.pictures import fit_square
-from drrpack.formats.sources.splits import Pixels
+from drrpack.formats.sources.splits import ALL, Pixels, Rows
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,13 @@ class ArraySplit:
     def records(self) -> Iterator[tuple[bytes, bytes]]:
         yield from self.hashes
 
-    def load(self, class_index: int) -> Pixels:
-        images: Pixels = self.images[self.labels == class_index]  # a copy, in their own order
+    def load(self, class_index: int, rows: Rows = ALL) -> Pixels:
+        of_class = np.flatnonzero(self.labels == class_index)[rows]
+        images: Pixels = self.images[of_class]  # a copy, in their own order
         if self.size is None or images.shape[1:3] == (self.size, self.size):
             return images
-        return np.stack([np.array(fit_square(Image.fromarray(i), self.size)) for i in images])
+        made = [np.array(fit_square(Image.fromarray(image), self.size)) for image in images]
+        return np.stack(made) if made else np.empty((0, self.size, self.size, 3), np.uint8)
 
 
 def content_hash(images: Pixels, labels: NDArray[np.int64]) -> bytes:

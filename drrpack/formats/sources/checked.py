@@ -19,7 +19,16 @@ from drrpack.formats.sources.brightness import brightness_remarks
 from drrpack.formats.sources.opening import Opening
 from drrpack.formats.sources.pictures import FORMATS, Picture
 from drrpack.formats.sources.reading import Reading
-from drrpack.formats.sources.splits import BadImage, Opened, Pixels, Split, SplitData, shown
+from drrpack.formats.sources.splits import (
+    ALL,
+    BadImage,
+    Opened,
+    Pixels,
+    Rows,
+    Split,
+    SplitData,
+    shown,
+)
 
 SHOWN_BAD = 5
 
@@ -137,12 +146,12 @@ class CheckedSplit:
             for picture in pictures:
                 yield picture.stored.name, picture.sha256
 
-    def load(self, class_index: int) -> Pixels:
-        """The pictures of one class: (n, H, W, 3) uint8, the caller's own."""
+    def load(self, class_index: int, rows: Rows = ALL) -> Pixels:
         kept = self.kept.get((self.split, class_index))
         if kept is not None:
-            return kept.copy()
-        pictures = self.pictures[class_index]
+            return kept[rows].copy()
+        numbers = np.arange(len(self.pictures[class_index]))[rows]
+        pictures = [self.pictures[class_index][number] for number in numbers]
         images = np.empty((len(pictures), *self.image_size, 3), np.uint8)
         found = self.storage.read([picture.stored for picture in pictures], self.reading)
         for image, picture, read in zip(images, pictures, found, strict=True):

@@ -12,7 +12,7 @@ from drrpack.formats.sources.labelling import Labelling
 from drrpack.formats.sources.reading import Reading
 from drrpack.formats.sources.splits import SPLITS, Opened, Split
 
-KEEP_BUDGET_BYTES = 2 << 30  # all of CIFAR or Tiny-ImageNet; what is larger is decoded again
+KEEP_BUDGET_BYTES = 32 << 20  # 10,000 images of 32x32; what is larger is decoded again
 
 
 class LabelledDataset(Protocol):

@@ -25,9 +25,11 @@ from drrpack.formats.sources.opening import (
 from drrpack.formats.sources.reading import Reading
 from drrpack.formats.sources.registry import kind_named, kind_of
 from drrpack.formats.sources.splits import (
+    ALL,
     SPLITS,
     BadImage,
     Pixels,
+    Rows,
     Split,
     SplitData,
     content_digest,
@@ -67,17 +69,22 @@ class Source:
         """Whether there is a test split, and it was opened."""
         return "test" in self._splits
 
-    def load(self, class_index: int, split: Split = "train") -> Pixels:
+    def load(self, class_index: int, split: Split = "train", rows: Rows = ALL) -> Pixels:
         """The pictures of one class: (n, H, W, 3) uint8 RGB, a copy that the caller may change.
 
         Sorted by file name; for CIFAR in the order of its files. A class that the test split
-        lacks has n = 0. Raises SourceError where a file has changed since opening.
+        lacks has n = 0. ``rows`` are some of them, in rising order: no others are read. Raises
+        SourceError where a file has changed since opening.
         """
-        return self._split(split).load(class_index)
+        return self._split(split).load(class_index, rows)
+
+    def counts(self, split: Split) -> tuple[int, ...]:
+        """How many pictures of each class a split has."""
+        return self._split(split).counts
 
     def load_all(self, split: Split = "train") -> tuple[Pixels, NDArray[np.int64]]:
         """All pictures (N, H, W, 3) uint8 and labels (N,) int64, one class after the other."""
-        counts = self._split(split).counts
+        counts = self.counts(split)
         images = np.empty((sum(counts), *self.image_size, 3), np.uint8)
         labels = np.repeat(np.arange(len(counts), dtype=np.int64), counts)
         for class_index in range(len(counts)):

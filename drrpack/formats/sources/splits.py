@@ -18,6 +18,9 @@ from drrpack.formats.class_names import look
 Split: TypeAlias = Literal["train", "test"]
 Pixels: TypeAlias = NDArray[np.uint8]
 
+Rows: TypeAlias = slice | NDArray[np.int64]  # of the pictures of a class, in rising order
+
+ALL = slice(None)
 SPLITS: tuple[Split, ...] = ("train", "test")
 
 
@@ -36,8 +39,8 @@ class SplitData(Protocol):
     def counts(self) -> tuple[int, ...]:
         """Pictures of each class."""
 
-    def load(self, class_index: int) -> Pixels:
-        """The pictures of one class: (n, H, W, 3) uint8."""
+    def load(self, class_index: int, rows: Rows = ALL) -> Pixels:
+        """The pictures of one class, or some of them: (n, H, W, 3) uint8, the caller's own."""
 
     def paths(self, class_index: int) -> list[Path]:
         """The files of one class, in the order of ``load``."""

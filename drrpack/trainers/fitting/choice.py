@@ -31,8 +31,12 @@ def smallest(
 
 def spread(codes: Sequence[Codes], count: int = SAMPLE) -> Codes:
     """The codes of at most ``count`` images, evenly spaced over all classes."""
-    every = Codes.concat(codes)
-    return every.take(np.linspace(0, len(every) - 1, min(count, len(every))).astype(int))
+    starts = np.concatenate([[0], np.cumsum([len(of_class) for of_class in codes])])
+    total = int(starts[-1])
+    wanted = np.linspace(0, total - 1, count).astype(int) if count < total else np.arange(total)
+    inside = np.split(wanted, np.searchsorted(wanted, starts[1:-1]))
+    parts = zip(codes, inside, starts[:-1], strict=True)
+    return Codes.concat([of_class.take(rows - start) for of_class, rows, start in parts])
 
 
 def expected_bytes(codec: Codec, codes: Codes) -> float:

@@ -7,11 +7,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from drrpack.core.codec import Pixels
 from drrpack.core.codes import Codes
 from drrpack.core.vqvae import VQVAE
-from drrpack.formats import raw
-from drrpack.formats.container import RawRecord
 
 Selection = Literal["herding", "random"]
 SELECTIONS: tuple[Selection, ...] = ("herding", "random")
@@ -24,20 +21,6 @@ def choose(
     if how == "herding":
         return herd(features(codes, network), count)
     return np.random.default_rng(seed).permutation(len(codes))[:count].astype(np.int64)
-
-
-def records(
-    how: Selection, count: int, number: int,
-    images: Pixels, codes: Codes, network: VQVAE, seed: int,
-) -> list[RawRecord]:  # fmt: skip
-    """``count`` raw exemplars of one class, as a file keeps them under its class ``number``.
-
-    ``images`` (n, H, W, 3) and ``codes`` are those of all images of the class.
-    """
-    if count == 0:
-        return []
-    where = choose(how, codes, network, count, seed + number)
-    return raw.pack(number, where.tolist(), images[where])
 
 
 def features(codes: Codes, network: VQVAE) -> NDArray[np.float64]:

@@ -1,0 +1,64 @@
+"""How the images of a source are divided: into pieces, or streams, and parts, or work.
+
+A division depends on the source alone, so whoever encodes it, and with how many processes, makes
+the same streams, and finds the parts that an earlier run has made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from drrpack.formats.sources.source import Source
+
+PIECE_BYTES = 1 << 28  # of pixels in one piece: 87,000 images of 32x32, 1,783 of 224x224
+PART_PIXELS = 1 << 22  # from which on a part is full: 4,096 images of 32x32, 84 of 224x224
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Images of one class that become one pair of streams: all, or of a large class some."""
+
+    class_index: int
+    start: int
+    stop: int
+
+    @property
+    def rows(self) -> slice:
+        return slice(self.start, self.stop)
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+
+Part = tuple[Piece, ...]  # what one process makes at a time, and a restart does not make again
+
+
+def divide(source: Source) -> list[Part]:
+    """All training images of a source, in the order of its classes."""
+    height, width = source.image_size
+    parts, pixels = list[list[Piece]](), PART_PIXELS
+    for piece in _pieces(source.images_per_class, max(1, PIECE_BYTES // (3 * height * width))):
+        if pixels >= PART_PIXELS:
+            parts.append([])
+            pixels = 0
+        parts[-1].append(piece)
+        pixels += len(piece) * height * width
+    return [tuple(part) for part in parts]
+
+
+def _pieces(counts: Sequence[int], most: int) -> Iterator[Piece]:
+    for number, count in enumerate(counts):
+        for start in range(0, count, most):
+            yield Piece(number, start, min(start + most, count))
+
+
+def shares(sizes: Sequence[int], processes: int) -> list[list[int]]:
+    """For each process the positions of its parts: the largest part goes to whoever has least."""
+    given: list[list[int]] = [[] for _ in range(processes)]
+    total = [0] * processes
+    for position in sorted(range(len(sizes)), key=lambda place: -sizes[place]):
+        least = total.index(min(total))
+        given[least].append(position)
+        total[least] += sizes[position]
+    return [sorted(positions) for positions in given]

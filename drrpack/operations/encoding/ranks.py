@@ -1,0 +1,67 @@
+"""The processes of one run, as ``torchrun`` starts them: who am I, and what have the others."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeVar
+
+import torch
+from torch import distributed
+
+T = TypeVar("T")
+
+# A process may wait for another one's fit or largest class. It never waits for a dead one: torchrun
+# ends all processes when one of them fails.
+_PATIENCE = timedelta(days=30)
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """This process, ``rank``, of ``size`` processes. One alone talks to nobody."""
+
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the process that reports, and writes what there is one of."""
+        return self.rank == 0
+
+    def from_first(self, make: Callable[[], T]) -> T:
+        """What ``make`` returns in the first process, for all; the others do not call it."""
+        if self.size == 1:
+            return make()
+        box = [make() if self.first else None]
+        distributed.broadcast_object_list(box)
+        return box[0]  # type: ignore[return-value]
+
+    def of_all(self, mine: T) -> list[T]:
+        """What each process has, in their order; also waits until all have come here."""
+        if self.size == 1:
+            return [mine]
+        every: list[T] = [mine] * self.size
+        distributed.all_gather_object(every, mine)
+        return every
+
+
+def ranks() -> Ranks:
+    """The processes that `torchrun` has started with this one; this one alone without it.
+
+    They talk by gloo, also where they compute on GPUs: what they say is short.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return Ranks()
+    if not distributed.is_initialized():
+        distributed.init_process_group("gloo", timeout=_PATIENCE)
+    return Ranks(distributed.get_rank(), distributed.get_world_size())
+
+
+def own_device(device: torch.device) -> torch.device:
+    """The device of this process: of several GPUs in a machine, each process has its own."""
+    local = os.environ.get("LOCAL_RANK")
+    if local is None or device.type != "cuda" or device.index is not None:
+        return device
+    return torch.device("cuda", int(local) % torch.cuda.device_count())
