@@ -40,7 +40,6 @@ from drrpack.operations.encode_plan import (
 )
 from drrpack.operations.encoding.kept import kept_beside
 from drrpack.operations.encoding.pieces import divide
-from drrpack.operations.encoding.ranks import Ranks, own_device, ranks
 from drrpack.operations.encoding.work import Work
 from drrpack.operations.pictures import RawChoice, raw_exemplars
 from drrpack.operations.preparing import (
@@ -57,6 +56,7 @@ from drrpack.operations.progress import Report, heard
 from drrpack.operations.stats import stats
 from drrpack.trainers.fitting.loop import Budget
 from drrpack.trainers.incremental.exemplars import Selection
+from drrpack.trainers.ranks import Ranks, own_device, ranks
 
 
 def encode(
@@ -166,7 +166,8 @@ def encode(
                 raw_per_class=raw_per_class, raw_select=raw_select,
                 decoder_only=decoder_only, thin=thin, class_names=names_of(class_names), test=test,
                 labelling=Labelling(classes_from, image_column, label_column),
-            )
+            ),
+            processes,
         )  # fmt: skip
         report(plan)
         tell_of(plan.source, report)

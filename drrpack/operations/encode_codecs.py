@@ -20,13 +20,13 @@ from drrpack.formats import memory, shipped
 from drrpack.formats.layout import Json
 from drrpack.operations import figures
 from drrpack.operations.encode_plan import EncodeOptions, EncodePlan
-from drrpack.operations.encoding.ranks import Ranks
 from drrpack.operations.progress import Choice, Report
 from drrpack.trainers.fitting import choice as entropy_choice
 from drrpack.trainers.fitting.codec import fit_codec, fit_decoder
 from drrpack.trainers.fitting.loop import checkpoint_folder
 from drrpack.trainers.fitting.plan import FitPlan
 from drrpack.trainers.fitting.presets import PRESETS
+from drrpack.trainers.ranks import Ranks
 
 
 def obtain_codecs(

@@ -27,6 +27,7 @@ from drrpack.trainers.fitting.loop import Budget
 from drrpack.trainers.fitting.presets import OWN, PRESETS
 from drrpack.trainers.incremental.class_order import order_classes
 from drrpack.trainers.incremental.exemplars import SELECTIONS, Selection
+from drrpack.trainers.ranks import Ranks
 
 DEFAULT_MINUTES = {"cpu": 60.0, "cuda": 20.0}  # the file of 50,000 small images is worth it
 
@@ -104,8 +105,10 @@ class EncodePlan:
         return beside(self.options.output, ".parts")
 
 
-def plan_encode(options: EncodeOptions) -> EncodePlan:
+def plan_encode(options: EncodeOptions, processes: Ranks | None = None) -> EncodePlan:
     """Check everything that can be checked before the work: output, source, codec file.
+
+    Several ``processes`` share the pictures of the source out, and all have the same plan.
 
     Raises:
         OutputError, SourceError, OptionError, FormatError: each names the path and the fix.
@@ -116,7 +119,7 @@ def plan_encode(options: EncodeOptions) -> EncodePlan:
     _check_entropy(options, taken)
     opening = Opening(
         options.reading, options.skip_bad, class_names=options.class_names, test=options.test,
-        labelling=options.labelling,
+        labelling=options.labelling, sharing=processes or Ranks(),
     )  # fmt: skip
     source = open_as(options.source, opening)
     if max(source.image_size) > MAX_SIDE:

@@ -38,6 +38,7 @@ from drrpack.trainers.incremental.study import CEILING, Job, plan, study
 from drrpack.trainers.learning.recipes import get_recipe
 from drrpack.trainers.learning.resnet import get_network
 from drrpack.trainers.learning.views import get_test_augmentation
+from drrpack.trainers.ranks import own_device, ranks
 
 
 def train(
@@ -75,6 +76,9 @@ def train(
     report: Report | None = None,
 ) -> list[Result]:
     """Train and test a classifier phase by phase; docs/training.md explains the figures.
+
+    Several processes that ``torchrun`` has started spread the trainings that do not need each
+    other: phases of methods without history, such as drr and ub, and whole runs of the others.
 
     The folder ``out`` receives result.json, accuracy.png and a checkpoint for each phase. Several
     runs get a folder each in it, and a summary.json.
@@ -132,7 +136,9 @@ def train(
         OptionError, SourceError, FormatError, OutputError, MethodError: each names the fix. All
             runs are checked before the first of them trains.
     """
-    tell, place = heard(report), choose_device(device)
+    processes = ranks()
+    report = report if processes.first else None
+    tell, place = heard(report), own_device(choose_device(device))
     counts = list(phases) if isinstance(phases, Sequence) else [phases]
     _check_phases(counts)
     at_least(1, seeds=seeds, exemplars=exemplars, epochs=epochs, width=width)
@@ -142,6 +148,8 @@ def train(
     raw_test, originals = pictures(test, class_names), pictures(source, class_names)
     growth = Growth(grow_epochs, grow_minutes, seed, place)
     check_growth(growth, grow, kind, counts, budget_mb)
+    if grow and processes.size > 1:
+        raise OptionError("`grow=True`: a memory grows in one process; start it without torchrun")
     data = _open(memory, classes, raw_test, originals, trust, place, tell, growth if grow else None)
     settings = RunSettings(
         method=kind,
@@ -172,7 +180,16 @@ def train(
     def before(job: Job, planned: PlannedRun) -> None:
         tell(_started(jobs, job, planned))
 
-    return study(data, jobs, Path(out), resume=resume, ready=ready, before=before, report=tell)
+    return study(
+        data,
+        jobs,
+        Path(out),
+        resume=resume,
+        ready=ready,
+        before=before,
+        report=tell,
+        processes=processes,
+    )
 
 
 def _check_phases(phases: Sequence[int]) -> None:

@@ -29,6 +29,7 @@ from drrpack.core.progress import Notice, Step
 from drrpack.formats.container import Reader
 from drrpack.formats.originals import open_originals
 from drrpack.formats.sources.source import Source
+from drrpack.operations import figures
 from drrpack.operations.encode_plan import EncodePlan
 from drrpack.trainers.incremental.memory_data import MemoryData
 
@@ -337,15 +338,10 @@ def test_a_kind_that_a_file_makes_up_opens_nothing(memory: Path) -> None:
 
 
 def test_pictures_are_loaded_once(
-    few: Path, digits_drr: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    loads: list[tuple[int, str]] = []
-    load = Source.load
-
-    def counted(self: Source, class_index: int, split: Any = "train") -> Any:
-        loads.append((class_index, split))
-        return load(self, class_index, split)
-
+    few: Path, digits_drr: Path, tmp_path: Path, loaded: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """Beside the exemplars and the images that PSNR is measured on."""
     opened: list[str] = []
     init = Reader.__init__
 
@@ -353,37 +349,43 @@ def test_pictures_are_loaded_once(
         opened.append(str(path))
         init(self, path, *rest, **more)
 
-    monkeypatch.setattr(Source, "load", counted)
     monkeypatch.setattr(Reader, "__init__", opening)
+    monkeypatch.setattr(figures, "HELD_OUT", 10)
     drrpack.encode(few, tmp_path / "m.drr", codec=digits_drr, raw_per_class=2, device="cpu")
-    assert loads == [(number, "train") for number in range(10)]
+    assert sum(loaded) == len(list(few.glob("train/*/*"))) + 20 + 10
     assert opened.count(str(digits_drr)) == 1
 
-    loads.clear(), opened.clear()
+    loaded.clear(), opened.clear()
     more = tmp_path / "more"
     shutil.copytree(few / "test" / "3", more / "again")
     drrpack.append(tmp_path / "m.drr", more, keep_entropy_model=True, device="cpu")
-    assert loads == [(0, "train")] and opened.count(str(tmp_path / "m.drr")) == 1
+    assert sum(loaded) == len(list(more.glob("*/*"))) + 2
+    assert opened.count(str(tmp_path / "m.drr")) == 1
 
 
-@pytest.mark.parametrize("fit_classes", [4, 10])
-def test_a_fit_loads_pictures_once(
-    fit_classes: int, few: Path, digits_drr: Path, tmp_path: Path,
+def test_a_fit_loads_the_pictures_that_it_sees_once_more(
+    few: Path, digits_drr: Path, tmp_path: Path, loaded: list[int],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    loads: list[tuple[int, str]] = []
+    monkeypatch.setattr(figures, "HELD_OUT", 6)
+    encode_tiny(few, tmp_path / "m.drr", codec=digits_drr, fit="decoder", fit_classes=4)
+    each = len(list(few.glob("train/0/*")))
+    assert sum(loaded) == (10 + 4) * each + 6
+
+
+@pytest.fixture
+def loaded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many pictures each call of `Source.load` has returned."""
+    counts: list[int] = []
     load = Source.load
 
-    def counted(self: Source, class_index: int, split: Any = "train") -> Any:
-        loads.append((class_index, split))
-        return load(self, class_index, split)
+    def counted(self: Source, class_index: int, *rest: Any, **more: Any) -> Any:
+        images = load(self, class_index, *rest, **more)
+        counts.append(len(images))
+        return images
 
     monkeypatch.setattr(Source, "load", counted)
-    options = {"codec": digits_drr, "fit": "decoder", "fit_classes": fit_classes}
-    encode_tiny(few, tmp_path / "m.drr", raw_per_class=1, **options)
-    train = sorted(number for number, split in loads if split == "train")
-    assert train == list(range(10))
-    assert len(loads) == (10 if fit_classes < 10 else 20), "the test split, where all are fitted on"
+    return counts
 
 
 # --- messages, warnings, and that both ways are one ---

@@ -7,7 +7,7 @@ a budget; where they do not fit, each class is decoded again when it is asked fo
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeAlias
@@ -185,7 +185,7 @@ def open_listing(
     if not wanted:
         raise SourceError(f"{called}: found no {' or '.join(how.splits)} split; expected {divided}")
     checked = {
-        split: _read_split(split, found, classes, storage, how.reading, store, bad)
+        split: _read_split(split, found, classes, storage, how, store, bad)
         for split, found in wanted.items()
     }
     if bad and not how.skip_bad:
@@ -207,22 +207,42 @@ def open_listing(
 
 def _read_split(
     split: Split, found: Sequence[ClassPictures], classes: Sequence[str], storage: Storage,
-    reading: Reading, store: PixelStore, bad: list[BadImage],
+    how: Opening, store: PixelStore, bad: list[BadImage],
 ) -> tuple[tuple[Checked, ...], ...]:  # fmt: skip
-    """Decode every picture of a split once, in the order of storage; bad ones are collected."""
+    """Decode every picture of a split once, in the order of storage; bad ones are collected.
+
+    Each of several processes decodes a part of them, and tells the others what it has found.
+    """
     number_of = {name: number for number, name in enumerate(classes)}
     owned = [(one, number_of[of_class.name]) for of_class in found for one in of_class.pictures]
     owned.sort(key=lambda owner: owner[0].place)
+    ends = [len(owned) * n // how.sharing.size for n in range(how.sharing.size + 1)]
+    mine = owned[ends[how.sharing.rank] : ends[how.sharing.rank + 1]]
+    keep = store.add if how.sharing.size == 1 else None
+    read = [*_checked(split, mine, storage, how.reading, keep)]
     good: list[list[Checked]] = [[] for _ in classes]
+    for number, one in (pair for part in how.sharing.of_all(read) for pair in part):
+        if isinstance(one, BadImage):
+            bad.append(one)
+        else:
+            good[number].append(one)
+    return tuple(tuple(pictures) for pictures in good)
+
+
+def _checked(
+    split: Split, owned: Sequence[tuple[Stored, int]], storage: Storage, reading: Reading,
+    keep: Callable[[tuple[Split, int], Pixels], None] | None,
+) -> Iterator[tuple[int, Checked | BadImage]]:  # fmt: skip
+    """What becomes of each picture, with the number of its class."""
     all_read = storage.read([one for one, _ in owned], reading)
     for (one, number), read in zip(owned, all_read, strict=True):
         if isinstance(read, BadImage):
-            bad.append(read)
+            yield number, read
             continue
         size = (read.pixels.shape[0], read.pixels.shape[1])
-        good[number].append(Checked(one, read.sha256, size, read.peak))
-        store.add((split, number), read.pixels)
-    return tuple(tuple(pictures) for pictures in good)
+        if keep is not None:
+            keep((split, number), read.pixels)
+        yield number, Checked(one, read.sha256, size, read.peak)
 
 
 def _bad_message(bad: Sequence[BadImage], listing: Listing, storage: Storage) -> str:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, TypeVar
 
 from drrpack.formats.sources.labelling import Labelling
 from drrpack.formats.sources.reading import Reading
@@ -23,6 +23,8 @@ class LabelledDataset(Protocol):
     def __getitem__(self, index: int, /) -> object: ...
 
 
+T = TypeVar("T")
+
 Given: TypeAlias = str | os.PathLike[str] | LabelledDataset
 Files: TypeAlias = Iterator[tuple[Split, list[tuple[bytes, Path]]]]
 
@@ -30,6 +32,28 @@ Files: TypeAlias = Iterator[tuple[Split, list[tuple[bytes, Path]]]]
 def path_of(given: Given) -> Path | None:
     """What is given as a path; None for a dataset."""
     return Path(given) if isinstance(given, str | os.PathLike) else None
+
+
+class Sharing(Protocol):
+    """The processes that open a source together: this one is ``rank`` of ``size``."""
+
+    @property
+    def rank(self) -> int: ...
+
+    @property
+    def size(self) -> int: ...
+
+    def of_all(self, mine: T) -> list[T]:
+        """What each process has, in their order."""
+
+
+class Alone:
+    """One process, which shares nothing."""
+
+    rank, size = 0, 1
+
+    def of_all(self, mine: T) -> list[T]:
+        return [mine]
 
 
 @dataclass(frozen=True)
@@ -43,6 +67,7 @@ class Opening:
     class_names: Sequence[str] | None = None  # names for the labels of a dataset
     test: LabelledDataset | None = None  # the test split of a dataset
     labelling: Labelling = field(default_factory=Labelling)
+    sharing: Sharing = field(default_factory=Alone)  # each process checks some of the pictures
 
 
 class PictureSource(Protocol):

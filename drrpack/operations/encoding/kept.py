@@ -22,7 +22,7 @@ from drrpack.core.codes import LEVELS, Codes
 from drrpack.core.errors import WriteError
 from drrpack.formats.files.places import make_folder
 from drrpack.formats.files.publish import remove_leftovers, write_atomic
-from drrpack.operations.encoding.ranks import Ranks
+from drrpack.trainers.ranks import Ranks
 
 Arrays = dict[str, NDArray[np.generic]]
 

@@ -51,14 +51,3 @@ def _pieces(counts: Sequence[int], most: int) -> Iterator[Piece]:
     for number, count in enumerate(counts):
         for start in range(0, count, most):
             yield Piece(number, start, min(start + most, count))
-
-
-def shares(sizes: Sequence[int], processes: int) -> list[list[int]]:
-    """For each process the positions of its parts: the largest part goes to whoever has least."""
-    given: list[list[int]] = [[] for _ in range(processes)]
-    total = [0] * processes
-    for position in sorted(range(len(sizes)), key=lambda place: -sizes[place]):
-        least = total.index(min(total))
-        given[least].append(position)
-        total[least] += sizes[position]
-    return [sorted(positions) for positions in given]

@@ -26,8 +26,8 @@ from drrpack.operations.encoding.kept import (
     streams_of,
     streams_to_arrays,
 )
-from drrpack.operations.encoding.pieces import Part, Piece, divide, shares
-from drrpack.operations.encoding.ranks import Ranks
+from drrpack.operations.encoding.pieces import Part, Piece, divide
+from drrpack.trainers.ranks import Ranks, shares
 
 TOGETHER_PIXELS = 1 << 26  # of the images whose streams are made side by side, which is faster
 

@@ -21,7 +21,7 @@ from drrpack.operations.encoding.kept import (
     streams_of,
     streams_to_arrays,
 )
-from drrpack.operations.encoding.ranks import Ranks
+from drrpack.trainers.ranks import Ranks
 
 
 @pytest.fixture(params=["memory", "folder"])

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drrpack.operations.encoding import pieces
-from drrpack.operations.encoding.pieces import divide, shares
+from drrpack.operations.encoding.pieces import divide
+from drrpack.trainers.ranks import shares
 
 
 def source(counts: list[int], side: int) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
@@ -60,8 +60,24 @@ def ranks() -> Ranks:
 
 
 def own_device(device: torch.device) -> torch.device:
-    """The device of this process: of several GPUs in a machine, each process has its own."""
+    """The device of this process: of several GPUs in a machine, each process has its own.
+
+    It becomes the current one, which ``"cuda"`` means.
+    """
     local = os.environ.get("LOCAL_RANK")
     if local is None or device.type != "cuda" or device.index is not None:
         return device
-    return torch.device("cuda", int(local) % torch.cuda.device_count())
+    own = torch.device("cuda", int(local) % torch.cuda.device_count())
+    torch.cuda.set_device(own)
+    return own
+
+
+def shares(sizes: Sequence[int], processes: int) -> list[list[int]]:
+    """For each process the positions of its parts: the largest part goes to whoever has least."""
+    given: list[list[int]] = [[] for _ in range(processes)]
+    total = [0] * processes
+    for position in sorted(range(len(sizes)), key=lambda place: -sizes[place]):
+        least = total.index(min(total))
+        given[least].append(position)
+        total[least] += sizes[position]
+    return [sorted(positions) for positions in given]

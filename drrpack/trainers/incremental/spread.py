@@ -1,0 +1,70 @@
+"""Trainings that do not need each other, on several processes at the same time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from drrpack.core.settings import own_settings
+from drrpack.trainers.incremental.protocol import carry_out, carry_out_run
+from drrpack.trainers.incremental.run_plan import PlannedRun
+from drrpack.trainers.incremental.rundir import load_phase, open_run, save_phase
+from drrpack.trainers.ranks import Ranks, shares
+
+
+@dataclass(frozen=True)
+class _Task:
+    """A training: the classes that it trains on, summed over its phases, and what does it."""
+
+    classes: int
+    train: Callable[[], object]
+
+
+def spread(planned: Sequence[PlannedRun], processes: Ranks) -> None:
+    """Let each of several processes train a part of what these runs lack.
+
+    A phase that does not depend on earlier ones is a part, and of other methods a whole run. Each
+    part is the same to the last bit as in a run of one process, as it depends on its seed alone.
+    Afterwards all phases have their checkpoints.
+
+    Raises what `carry_out_run` raises.
+    """
+    tasks = _tasks(planned)
+    mine = shares([task.classes for task in tasks], processes.size)[processes.rank]
+    processes.of_all(None)  # all have looked into the folders of the runs: they may change now
+    if processes.first:
+        for run in planned:
+            with open_run(run.out, run.described):
+                pass  # it says what its phases are of, before there is one
+    processes.of_all(None)
+    for number in mine:
+        tasks[number].train()
+    processes.of_all(None)
+
+
+def _tasks(planned: Sequence[PlannedRun]) -> list[_Task]:
+    """What is not finished yet; of phases that runs have in common, one."""
+    tasks: dict[Path, _Task] = {}
+    for run in planned:
+        lacking = [n for n, path in enumerate(run.paths) if not path.exists()]
+        seen = {n: len(run.contexts[n].seen) for n in lacking}
+        if not lacking:
+            continue
+        if run.settings.method.depends_on_history:
+            tasks[run.out] = _Task(sum(seen.values()), partial(carry_out_run, run))
+            continue
+        for n in lacking:
+            tasks.setdefault(run.paths[n], _Task(seen[n], partial(_train_phase, run, n)))
+    return list(tasks.values())
+
+
+@own_settings()
+def _train_phase(run: PlannedRun, phase: int) -> None:
+    """Train a phase by a method without history, and keep it."""
+    context = replace(run.contexts[phase], logs=[])
+    how = run.settings.test_augmentation
+    finished = carry_out(run.settings.new_method(), context, run.through_codec, how)
+    if load_phase(run.paths[phase]) is None:
+        save_phase(run.paths[phase], finished)

@@ -1,0 +1,110 @@
+"""Trainings on several processes: each is done once, and the results are those of one process."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+from protocol_data import DigitsData, small_settings, without_times
+
+from drrpack.trainers.incremental import spread as spreading
+from drrpack.trainers.incremental.results import read_result
+from drrpack.trainers.incremental.run_plan import PlannedRun, plan_run
+from drrpack.trainers.incremental.spread import spread
+from drrpack.trainers.incremental.study import plan, study
+from drrpack.trainers.ranks import Ranks, ranks
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+T = TypeVar("T")
+
+
+class OneByOne(Ranks):
+    """A process of several that run one after the other, so none waits for another."""
+
+    def of_all(self, mine: T) -> list[T]:
+        return [mine] * self.size
+
+
+def planned_runs(out: Path, method: str) -> list[PlannedRun]:
+    jobs = plan(out, small_settings(method, epochs=1), [1, 2], [0, 1], ceiling=True)
+    shared = out / "phases"
+    return [
+        plan_run(DigitsData(8), job.settings, job.folder, resume=True, checkpoints=shared)
+        for job in jobs
+    ]
+
+
+@pytest.mark.parametrize("method", ["drr", "er"])
+def test_results_are_those_of_one_process(
+    method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained: list[list[object]] = []
+
+    def counted(name: str) -> None:
+        honest = getattr(spreading, name)
+
+        def count(*given: object) -> object:
+            trained[-1].append(given)
+            return honest(*given)
+
+        monkeypatch.setattr(spreading, name, count)
+
+    counted("carry_out"), counted("carry_out_run")
+    spread_out, alone_out = tmp_path / "spread", tmp_path / "alone"
+    runs = planned_runs(spread_out, method)
+    tasks = spreading._tasks(runs)  # all processes have looked before the first of them trains
+    monkeypatch.setattr(spreading, "_tasks", lambda _: tasks)
+    for rank in (1, 0, 2):
+        trained.append([])
+        spread(runs, OneByOne(rank, 3))
+    # ub: 4, 7 and 10 classes for two seeds; of er four runs, of drr as of ub
+    assert sum(map(len, trained)) == (12 if method == "drr" else 10)
+    assert min(map(len, trained)) >= 3
+
+    def made(out: Path) -> list[object]:
+        jobs = plan(out, small_settings(method, epochs=1), [1, 2], [0, 1], ceiling=True)
+        return [*map(without_times, study(DigitsData(8), jobs, out, resume=True))]
+
+    trained.append([])
+    assert made(spread_out) == made(alone_out)
+
+
+def test_one_process_alone_has_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RANK", "WORLD_SIZE"):
+        monkeypatch.delenv(name, raising=False)
+    assert ranks() == Ranks(0, 1) and ranks().first
+    assert ranks().of_all("mine") == ["mine"] and ranks().from_first(lambda: 5) == 5
+
+
+@pytest.mark.slow
+def test_torchrun_train(digits_drr: Path, digits_folder: Path, tmp_path: Path) -> None:
+    options = ["--method", "drr", "--phases", "2", "--base", "6", "--epochs", "1", "--width", "4"]
+    together = subprocess.run(
+        [
+            sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "-m", "drrpack",
+            "train", digits_drr, "--source", digits_folder, *options, "--out", tmp_path / "two",
+        ],
+        capture_output=True, text=True, timeout=280,
+    )  # fmt: skip
+    assert together.returncode == 0, together.stderr
+    assert together.stdout.count("accuracy.png") <= 1, "the first one speaks for both"
+    alone = subprocess.run(
+        [
+            sys.executable, "-m", "drrpack", "train", digits_drr, "--source", digits_folder,
+            *options, "--out", tmp_path / "one",
+        ],
+        capture_output=True, text=True, timeout=280,
+    )  # fmt: skip
+    assert alone.returncode == 0, alone.stderr
+    for place in (".", "ub"):
+        two, one = (read_result(tmp_path / out / place / "result.json") for out in ("two", "one"))
+        assert without_times(two) == without_times(one)
+        settings = [
+            json.loads((tmp_path / n / place / "settings.json").read_text()) for n in ("one", "two")
+        ]
+        assert settings[0] == settings[1]
