@@ -359,7 +359,7 @@ def test_pictures_are_loaded_once(
     more = tmp_path / "more"
     shutil.copytree(few / "test" / "3", more / "again")
     drrpack.append(tmp_path / "m.drr", more, keep_entropy_model=True, device="cpu")
-    assert sum(loaded) == len(list(more.glob("*/*"))) + 2
+    assert sum(loaded) == 1 + 1, "the picture, and once more as an exemplar"
     assert opened.count(str(tmp_path / "m.drr")) == 1
 
 
