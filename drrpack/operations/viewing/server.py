@@ -6,8 +6,10 @@ A page of another site could give its own name this machine's address and read w
 
 from __future__ import annotations
 
+import socket
 import socketserver
 import sys
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import ClassVar
 
@@ -15,6 +17,8 @@ from drrpack import __version__
 from drrpack.core.errors import OptionError
 from drrpack.operations.viewing.routes import TEXT, Response, respond
 from drrpack.operations.viewing.session import Session
+
+Request = socket.socket | tuple[bytes, socket.socket]  # as `socketserver` has it
 
 ADDRESS = "127.0.0.1"
 HOSTS = (ADDRESS, "localhost")  # with any port: an ssh tunnel may have another one
@@ -90,6 +94,7 @@ class Server(ThreadingHTTPServer):
 
     def __init__(self, session: Session, port: int) -> None:
         self.session = session
+        self._connections: set[Request] = set()
         try:
             super().__init__((ADDRESS, port), Handler)
         except OSError as error:
@@ -103,6 +108,24 @@ class Server(ThreadingHTTPServer):
         """Bind, without looking up a name for the address, which may ask the network."""
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = ADDRESS, int(self.server_address[1])
+
+    def process_request(self, request: Request, client_address: object) -> None:
+        """Answer in a thread of its own, and know the connection until it ends."""
+        self._connections.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Request) -> None:
+        """A connection has ended."""
+        self._connections.discard(request)
+        super().shutdown_request(request)
+
+    def server_close(self) -> None:
+        """Free the port, and end connections that a browser keeps open."""
+        super().server_close()
+        for connection in list(self._connections):
+            if isinstance(connection, socket.socket):
+                with suppress(OSError):  # it has ended already
+                    connection.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A browser that hangs up is no error; anything else is one of drrpack."""
