@@ -13,16 +13,22 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from drr_files import read_all
 from PIL import Image
+from small_models import small_vqvae, structured_codes
 from viewed import HOSTILE, KEPT, hostile_memory
 
 from drrpack import CorruptError, DRRDataset, MissingError
+from drrpack.core.codec import finish, lay_out
+from drrpack.core.codes import Codes
+from drrpack.core.entropy.table import TableModel
 from drrpack.formats.container import Reader
 from drrpack.formats.sources.source import open_source
 from drrpack.operations.viewing import catalogue as catalogues
 from drrpack.operations.viewing import neighbours
 from drrpack.operations.viewing.catalogue import Catalogue, Key
+from drrpack.operations.viewing.cost import cost_of
 from drrpack.operations.viewing.drawing import colours, png
 from drrpack.operations.viewing.recent import Recent
 from drrpack.operations.viewing.session import ChangedError, Session
@@ -144,6 +150,22 @@ def test_costs_add_up_to_the_streams(catalogue: Catalogue, number: int) -> None:
         assert 0 <= size - bits / 8 <= 10 * chunks, "a head of 6 bytes, rounded up to 4 bytes"
     assert costs[0] is not None and costs[0].starts_stream
     assert costs[0].bytes == (costs[0].top_bits + costs[0].bottom_bits) / 8
+
+
+def test_costs_by_a_table_of_frequencies() -> None:
+    """Streams of 40 images each, which every table codec lays out as it likes."""
+    tops, bottoms = (structured_codes([40, 40], shape, 32) for shape in ((4, 4), (8, 8)))
+    codes = [Codes.of(top, bottom) for top, bottom in zip(tops, bottoms, strict=True)]
+    seen = Codes.concat(codes)
+    made = finish(small_vqvae(), TableModel.fitted(seen, 32), seen, torch.device("cpu"))
+    codec, streams = lay_out(made, codes)
+    for of, stream in zip(codes, streams, strict=True):
+        costs = [cost_of(codec, of.take(slice(i, i + 1)), i, 40) for i in range(40)]
+        for bits, words in (
+            (sum(cost.top_bits for cost in costs if cost), stream.top),
+            (sum(cost.bottom_bits for cost in costs if cost), stream.bottom),
+        ):
+            assert 0 <= 4 * len(words) - bits / 8 <= 10
 
 
 def test_bitswap_has_no_cost_of_one_image(bitswap_drr: Path) -> None:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from drrpack.core.codec import Codec
 from drrpack.core.codes import Codes, Grid
+from drrpack.core.entropy.table import TableModel
 from drrpack.core.exact import exact_arithmetic
 from drrpack.core.frequencies import TABLE_PRECISION
 from drrpack.core.streams import Level
@@ -37,7 +38,7 @@ def cost_of(codec: Codec, codes: Codes, position: int, images: int) -> Cost | No
     Args:
         codes: of this image alone. position: of the image in its stream, which holds ``images``.
     """
-    if codec.entropy.prices is None:
+    if codec.entropy.prices is None and codec.entropy.kind != TableModel.kind:
         return None
     top = torch.from_numpy(codes.top.astype(np.int64)).to(codec.device)
     plain = [position < level.layout.plain(images) for level in (codec.top, codec.bottom)]
