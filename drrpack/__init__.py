@@ -1,9 +1,9 @@
 """drrpack stores a labelled image folder as one small file, and trains classifiers from that file.
 
 Each command of ``drrpack`` is a function here: ``encode``, ``append``, ``drop``, ``merge``,
-``stats``, ``verify``, ``preview``, ``export``, ``compare``, ``train``, ``report`` and ``doctor``.
-``replay`` mixes a memory with the images of a new task; `drrpack.integrations` has what other
-libraries need.
+``stats``, ``verify``, ``preview``, ``view``, ``export``, ``compare``, ``train``, ``report`` and
+``doctor``. ``replay`` mixes a memory with the images of a new task; `drrpack.integrations` has what
+other libraries need.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from drrpack.operations.stats import stats
     from drrpack.operations.train import train
     from drrpack.operations.verify import verify
+    from drrpack.operations.view import view
 
 __version__ = "0.1.0"
 
@@ -75,6 +76,7 @@ __all__ = [
     "stats",
     "train",
     "verify",
+    "view",
 ]
 
 _ELSEWHERE = {

@@ -30,6 +30,7 @@ COMMANDS = (
     "encode",
     "stats",
     "preview",
+    "view",
     "train",
     "report",
     "append",

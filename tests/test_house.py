@@ -255,6 +255,9 @@ def test_the_wheel_holds_drrpack_alone(tmp_path: Path) -> None:
     home = f"drrpack-{drrpack.__version__}.dist-info"
     assert {name.split("/")[0] for name in names} == {"drrpack", home}
     assert {short(path) for path in SOURCES} | {"drrpack/py.typed"} <= names
+    for kind in ("css", "html", "js", "svg"):  # the files of pages
+        found = {short(path) for path in PACKAGE.rglob(f"*.{kind}")}
+        assert found and found <= names
     assert any(name.startswith(home) and name.endswith("LICENSE") for name in names)
     assert {"LICENSE", "pyproject.toml"} <= sdist_names
     assert not {name for name in sdist_names if name.split("/")[0] in LINKS}

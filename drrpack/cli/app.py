@@ -23,6 +23,7 @@ from drrpack.cli.stats import stats
 from drrpack.cli.terminal import fail, make_printable
 from drrpack.cli.train import train
 from drrpack.cli.verify import verify
+from drrpack.cli.view import view
 from drrpack.core.errors import DrrError, WriteError
 
 app = typer.Typer(
@@ -33,7 +34,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 COMMANDS = (
-    encode, stats, preview, compare, train, report, append, drop, merge, verify, export, doctor,
+    encode, stats, preview, view, compare, train, report, append, drop, merge, verify, export,
+    doctor,
 )  # fmt: skip
 for command in COMMANDS:
     app.command()(command)

@@ -13,7 +13,7 @@ def path(text: str | Path) -> Path:
     if is_address(text):
         raise OptionError(
             f"{text}: found an address, expected a path: download the file first; stats, verify, "
-            "preview, export and train read a .drr file at its address"
+            "preview, view, export and train read a .drr file at its address"
         )
     return Path(text)
 

@@ -8,15 +8,15 @@ from contextlib import suppress
 
 # The arguments of operations that are options here. A test compares this list with the commands.
 OPTIONS = frozenset((
-    "augmentation", "base", "budget_mb", "ceiling", "chart", "class_order", "classes",
+    "augmentation", "base", "browser", "budget_mb", "ceiling", "chart", "class_order", "classes",
     "classes_from", "codec", "columns", "compiled", "decoder_only", "depth", "device", "download",
     "entropy", "epochs", "exemplars", "extend", "family", "finetune", "finetune_decoder", "fit",
     "fit_classes", "force", "format", "full", "grow", "grow_epochs", "grow_minutes", "image_column",
     "keep_entropy_model", "label_column", "max_megapixels", "memory", "method", "minutes",
-    "network", "options", "out", "output", "phases", "preset", "quality", "quick", "raw_per_class",
-    "raw_select", "recipe", "resume", "rows", "sample", "seed", "seeds", "size", "skip_bad",
-    "source", "test", "test_augmentation", "test_view", "thin", "train", "train_at", "value_range",
-    "width", "work",
+    "network", "options", "out", "output", "phases", "port", "preset", "quality", "quick",
+    "raw_per_class", "raw_select", "recipe", "resume", "rows", "sample", "seed", "seeds", "size",
+    "skip_bad", "source", "test", "test_augmentation", "test_view", "thin", "train", "train_at",
+    "value_range", "width", "work",
 ))  # fmt: skip
 _SPELLED_OTHERWISE = {
     "value_range": "--range",

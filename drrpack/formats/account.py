@@ -118,6 +118,15 @@ def entropy_model(reader: Reader) -> str:
     return kind_of(shipped.whole(reader.entropy_model, reader.path))
 
 
+def stored_top_shape(reader: Reader) -> tuple[int, int]:
+    """The rows and columns of an image's top codes, by the config of the stored VQ-VAE.
+
+    Raises:
+        CorruptError: the config is damaged. VersionError: the model is not known.
+    """
+    return grid_shapes(*reader.image_size, _stride(reader))[0]
+
+
 def _stride(reader: Reader) -> int:
     """The pixels of the file's images for one bottom code, along each side."""
     try:

@@ -29,6 +29,11 @@ class RawImages:
     positions: NDArray[np.int64]
     images: Pixels
 
+    @property
+    def nbytes(self) -> int:
+        """What the pixels take in memory."""
+        return self.images.nbytes
+
 
 def pack(class_index: int, positions: Sequence[int], images: Pixels) -> list[RawRecord]:
     """Records of some images (n, H, W, 3) of a class, which stand at ``positions`` in it."""

@@ -404,10 +404,20 @@ def test_warnings_without_a_report(memory: Path) -> None:
 
 
 OPERATIONS = (
-    "append", "compare", "doctor", "drop", "encode", "export", "merge", "preview", "stats", "verify"
+    "append", "compare", "doctor", "drop", "encode", "export", "merge", "preview", "stats",
+    "verify", "view",
 )  # fmt: skip
 ONLY_PYTHON = {"report", "class_names", "test", "trust"}
-ONLY_COMMANDS = {"json", "as_json", "budget_mb", "finetune", "finetune_decoder", "quick", "full"}
+ONLY_COMMANDS = {
+    "json",
+    "as_json",
+    "budget_mb",
+    "finetune",
+    "finetune_decoder",
+    "quick",
+    "full",
+    "browser",
+}
 
 
 @pytest.mark.parametrize("name", OPERATIONS)

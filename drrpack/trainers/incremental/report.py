@@ -18,6 +18,7 @@ from drrpack.formats.container import Reader
 from drrpack.formats.dataset import DRRDataset
 from drrpack.formats.files.publish import write_atomic
 from drrpack.formats.layout import AnyPath
+from drrpack.formats.pages.look import Cell, Cells, html_table, style
 from drrpack.formats.preview import preview_grid
 from drrpack.trainers.incremental.chart import Point, Series, chart
 from drrpack.trainers.incremental.grouping import (
@@ -29,7 +30,7 @@ from drrpack.trainers.incremental.grouping import (
     shown_settings,
     without_doubles,
 )
-from drrpack.trainers.incremental.html_table import Cell, Cells, heads_of, html_table, named
+from drrpack.trainers.incremental.html_table import heads_of, named
 from drrpack.trainers.incremental.report_memory import (
     against_memory,
     at_equal_memory,
@@ -84,6 +85,7 @@ def write_report(results: Sequence[Result], path: Path, memory: AnyPath | None =
     groups, rows = grouped(chosen), table(chosen)
     columns = differing(groups)
     text = page.substitute(
+        style=style(),
         summary=escape(_summary(groups, columns, doubles)),
         curves=_curves(groups, columns),
         averages=_by_phases(rows, columns, "average_accuracy"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
+from drrpack.formats.pages.look import Cell, Cells, html_table
 from drrpack.trainers.incremental.chart import Point, Series, chart
 from drrpack.trainers.incremental.equal_memory import (
     BUDGET,
@@ -14,7 +15,7 @@ from drrpack.trainers.incremental.equal_memory import (
     common_range,
 )
 from drrpack.trainers.incremental.grouping import Group, distinct_names
-from drrpack.trainers.incremental.html_table import Cell, Cells, heads_of, html_table, named
+from drrpack.trainers.incremental.html_table import heads_of, named
 from drrpack.trainers.incremental.tables import Row
 
 

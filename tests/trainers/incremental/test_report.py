@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -14,11 +13,13 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from chromium import chromium
 from command import Command
 from protocol_data import SMALL, DigitsData, run
 
 from drrpack import stats
 from drrpack.core.errors import OptionError, SourceError
+from drrpack.formats.pages.look import style
 from drrpack.trainers.incremental.chart import Point, Series, chart
 from drrpack.trainers.incremental.report import find_results, write_report
 
@@ -180,9 +181,10 @@ def test_no_two_of_many_series_look_alike() -> None:
     series = [Series(f"s{n}", [Point(n, n), Point(n + 1, n)]) for n in range(24)]
     looks = re.findall(r'class="line ([^"]*)"', chart(series, "x", "y", lines=True))
     assert len(set(looks)) == 24
-    style = (files("drrpack.trainers.incremental") / "report.html").read_text("utf-8")
+    own = (files("drrpack.trainers.incremental") / "report.html").read_text("utf-8")
+    rules = style() + own
     for name in {part for look in looks for part in look.split()}:
-        assert f".{name} {{" in style
+        assert f".{name} {{" in rules
 
 
 @pytest.mark.parametrize("value", [0.0, 1e-9, 3.0, 100.0, 12345.678, -4.0])
@@ -196,18 +198,8 @@ def test_a_single_point_has_axes(value: float) -> None:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    webdriver = pytest.importorskip("selenium.webdriver")
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if chromium is None or driver is None:
-        pytest.skip("needs chromium and chromedriver on the path")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for flag in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    made = webdriver.Chrome(options, webdriver.ChromeService(driver))
-    yield made
-    made.quit()
+    with chromium() as made:
+        yield made
 
 
 @pytest.mark.slow
