@@ -4,8 +4,9 @@
 
 FOLDER is an image folder of classes; its files are linked under the names of further classes. For
 each size three processes run one after the other: `encode`, `append` of the folder's classes under
-new names (its entropy model stays as it is), and `merge` with a file of other classes. The peak of a
-process is what the system tells (``ru_maxrss`` of `os.wait4`).
+new names (its entropy model stays as it is), and `merge` with a file of other classes. The peak of
+a process is what the system tells (``ru_maxrss`` of `os.wait4`).
+"""
 
 from __future__ import annotations
 

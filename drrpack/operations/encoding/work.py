@@ -73,15 +73,18 @@ class Work:
         self._key = self._key_of(candidates) if self.kept.lasts else ""
         total, done, earlier = self._images(self._mine), 0, 0
         for number in self._mine:
-            part = self.parts[number]
             if self.kept.get("codes", number, self._key) is None:
-                pixels = (self.source.load(p.class_index, rows=p.rows) for p in part)
-                made = codes_to_arrays([candidates[0].encode(images) for images in pixels])
-                self.kept.put("codes", number, self._key, made)
+                made = []
+                for piece in self.parts[number]:
+                    pixels = self.source.load(piece.class_index, rows=piece.rows)
+                    made.append(candidates[0].encode(pixels))
+                    done += len(piece)
+                    self.report(Step("codes", done, total))
+                self.kept.put("codes", number, self._key, codes_to_arrays(made))
             else:
-                earlier += sum(map(len, part))
-            done += sum(map(len, part))
-            self.report(Step("codes", done, total))
+                earlier += self._images([number])
+                done += self._images([number])
+                self.report(Step("codes", done, total))
         if earlier:
             said = f"{earlier} of {total} images were encoded by an earlier run, and are taken over"
             self.report(Notice(said, warning=False))
