@@ -28,7 +28,7 @@ exclude_patterns = ["_ext"]
 # Markdown
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
-smartquotes = False
+smartquotes_action = "D"  # dashes; quotation marks stay
 nb_execution_mode = "off"  # a test executes the notebook; the site shows the outputs it keeps
 
 # Docstrings
@@ -48,6 +48,7 @@ html_title = f"drrpack {__version__}"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_sphinx = False
+html_show_search_summary = False  # it fetches pages, which a browser refuses from disk
 html_copy_source = False
 html_theme_options = {"source_repository": "", "top_of_page_buttons": []}
 pygments_style = "tango"

@@ -42,6 +42,7 @@ NOT_RUN = {
         "drrpack compare cifar100 --classes 0:20 --train --epochs 16 --seeds 3 --json",
         "drrpack compare tin100 --train --epochs 30 --seeds 3 --json",
     ],
+    "docs/tutorial.md": ["drrpack encode data/ -o mem.drr --download cifar100"],
 }
 
 CODEC = ("--codec", str(GOLDEN_BITSWAP))  # a tiny one, in place of the codec that comes along

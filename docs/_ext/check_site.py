@@ -62,7 +62,9 @@ def fault(path: Path, tag: str, name: str, target: str) -> str | None:
     if not place.is_file():
         return "there is no such file"
     if parts.fragment and place.suffix == ".html" and "_downloads" not in place.parts:
-        return None if unquote(parts.fragment) in read(place).ids else "there is no such place in it"
+        return (
+            None if unquote(parts.fragment) in read(place).ids else "there is no such place in it"
+        )
     return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -67,7 +68,9 @@ def is_option(parameter: Any) -> bool:
 
 
 def escaped(text: str) -> str:
-    return "".join("\\" + c if c in "\\*`_|[<" else c for c in text)
+    """Text as it is, with options in it as code."""
+    plain = "".join("\\" + c if c in "\\*`_|[<" else c for c in text)
+    return re.sub(r"(?<![\w-])--[a-z][a-z-]*", r"`\g<0>`", plain)
 
 
 class CommandOptions(SphinxDirective):

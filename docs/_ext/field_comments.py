@@ -7,6 +7,7 @@ import inspect
 import io
 import textwrap
 import tokenize
+from dataclasses import is_dataclass
 from importlib import import_module
 
 from sphinx.application import Sphinx
@@ -41,6 +42,14 @@ def add_comment(
         lines[:] = [known[field], ""]
 
 
+def leave_out_fields(
+    app: Sphinx, what: str, name: str, thing: object, options: object, signature: str, returns: str
+) -> tuple[str, str] | None:
+    """No signature of a dataclass: its fields stand below, each with what it is."""
+    return ("", "") if what == "class" and is_dataclass(thing) else None
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("autodoc-process-docstring", add_comment)
+    app.connect("autodoc-process-signature", leave_out_fields)
     return {"parallel_read_safe": True}
