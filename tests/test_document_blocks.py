@@ -1,6 +1,6 @@
 """Every block of code in README and docs/ is run here, in a test named below, or marked as not run.
 
-``cifar100/`` and other folders and files of the reader are small stand-ins (tests/stand_ins.py), and
+``cifar100/`` and other folders and files of a reader are stand-ins (tests/stand_ins.py), and
 commands that would take minutes get the options of `SMALLER`. All blocks of a page run in order in
 one folder.
 """

@@ -34,11 +34,11 @@ NOTEBOOK = DOCS / "gallery.ipynb"
 def test_the_list_of_options_is_that_of_help(name: str, drrpack: Command) -> None:
     """Every option that --help shows, and no other."""
     shown = drrpack(name, "--help").output
-    left = [re.match(r"\W*((?:--?[a-z][\w-]*[ ,/]*)+)", line) for line in shown.splitlines()]
+    left = [re.match(r"[│|*\s]*((?:--?[a-z][\w-]*[ ,/]*)+)", line) for line in shown.splitlines()]
     offered = {option for found in left if found for option in re.findall(r"--[a-z-]+", found[1])}
     entries = re.findall(r"^```\{option\} (.*)$", reference(name), re.M)
     listed = {option for entry in entries for option in re.findall(r"--[a-z-]+", entry)}
-    assert len(offered) > 1 or name == "drop"
+    assert "--help" in offered
     assert listed == offered - {"--help"}
 
 
@@ -46,7 +46,7 @@ def test_the_list_of_options_is_that_of_help(name: str, drrpack: Command) -> Non
 def test_every_command_has_its_page(name: str) -> None:
     page = (DOCS / "commands" / f"{name}.md").read_text("utf-8")
     assert page.startswith(f"# drrpack {name}\n")
-    assert f"```{{command-options}} {name}\n" in page and f"\ndrrpack {name} " in f"{page} "
+    assert f"```{{command-options}} {name}\n" in page and f"\ndrrpack {name}" in page
     assert f"]({name}.md)" in (DOCS / "commands" / "index.md").read_text("utf-8")
 
 
@@ -141,7 +141,7 @@ DERIVED = {  # by arithmetic
 
 @pytest.mark.parametrize("page", ["choosing", "tutorial"])
 def test_figures_of_tables_are_those_of_results(page: str) -> None:
-    """A number with a decimal point in a table stands in results.md or rate.md, which are checked."""
+    """A number with a decimal point in a table stands in results.md or rate.md."""
     measured = "".join((DOCS / f"{name}.md").read_text("utf-8") for name in ("results", "rate"))
     known = set(re.findall(r"[\d,]*\d\.\d+", measured))
     rows = [

@@ -1,4 +1,4 @@
-"""Check a built site: every link inside it leads somewhere, and no page loads anything from a network.
+"""Check a built site: links inside it lead somewhere, and no page loads anything from a network.
 
 ``python docs/_ext/check_site.py build/site`` names what is wrong, and ends with 1 then.
 """

@@ -1,7 +1,7 @@
 """Draw the pictures of docs/method.md beside this file: ``python docs/pictures/draw.py``.
 
-Each picture has a light variant, ``name.svg``, and a dark one, ``name-dark.svg``. Images and codes in
-them are real: scikit-learn's digits, by the codec that comes with drrpack.
+Each picture has a light variant, ``name.svg``, and a dark one, ``name-dark.svg``. Images and codes
+are real: scikit-learn's digits, by the codec that comes with drrpack.
 """
 
 from __future__ import annotations

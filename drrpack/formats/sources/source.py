@@ -162,7 +162,7 @@ def open_source(
             antialiased bicubic filter, the longer cut to the centre; by default all have one size.
         depth, value_range: what is black and what is white in grey pictures of more than 8 bits:
             integers from 0 to 2^depth - 1, or the two values. 32-bit and signed integers and floats
-            can't be read without; 16 bits, of which white is 65535, come out dark if fewer are used.
+            can't be read without; 16 bits, with white at 65535, come out dark if fewer are used.
         max_megapixels: read pictures of up to so many millions of pixels, by default of up to
             Pillow's ``Image.MAX_IMAGE_PIXELS``: a small file may hold an enormous picture.
         skip_bad: leave out files that can't be read as pictures and list them in ``bad``.
