@@ -34,6 +34,7 @@ nb_execution_mode = "off"  # a test executes the notebook; the site shows the ou
 # Docstrings
 default_role = "py:obj"
 autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True
 autodoc_mock_imports = ["avalanche"]  # brings a hundred packages
 autodoc_default_options = {"exclude-members": "__new__"}
 maximum_signature_line_length = 72

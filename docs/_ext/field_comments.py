@@ -8,9 +8,9 @@ import io
 import textwrap
 import tokenize
 from dataclasses import is_dataclass
-from importlib import import_module
 
 from sphinx.application import Sphinx
+from sphinx.pycode import ModuleAnalyzer
 
 
 def comments(owner: type) -> dict[str, str]:
@@ -29,27 +29,19 @@ def comments(owner: type) -> dict[str, str]:
     }
 
 
-def add_comment(
-    app: Sphinx, what: str, name: str, thing: object, options: object, lines: list[str]
-) -> None:
-    """The comment of a field in place of an empty docstring, or of that of the field's type."""
-    if what != "attribute":
-        return
-    path, field = name.rsplit(".", 1)
-    module, owner = path.rsplit(".", 1)
-    found = getattr(import_module(module), owner, None)
-    if isinstance(found, type) and field in (known := comments(found)):
-        lines[:] = [known[field], ""]
-
-
-def leave_out_fields(
+def document_fields(
     app: Sphinx, what: str, name: str, thing: object, options: object, signature: str, returns: str
 ) -> tuple[str, str] | None:
-    """No signature of a dataclass: its fields stand below, each with what it is."""
-    return ("", "") if what == "class" and is_dataclass(thing) else None
+    """Give a dataclass's fields their comments, and no signature: the fields stand below it."""
+    if what != "class" or not isinstance(thing, type) or not is_dataclass(thing):
+        return None
+    known = ModuleAnalyzer.for_module(thing.__module__)
+    known.analyze()
+    for field, comment in comments(thing).items():
+        known.attr_docs.setdefault((thing.__qualname__, field), [comment, ""])
+    return "", ""
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    app.connect("autodoc-process-docstring", add_comment)
-    app.connect("autodoc-process-signature", leave_out_fields)
+    app.connect("autodoc-process-signature", document_fields)
     return {"parallel_read_safe": True}
