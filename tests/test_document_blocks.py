@@ -104,6 +104,7 @@ def stand_ins(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_stand_ins(tmp_path_factory.mktemp("stand_ins") / "reader")
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("document", PAGES)
 def test_the_blocks_of_a_page_run(

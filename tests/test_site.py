@@ -174,6 +174,7 @@ def outputs(notebook: Any) -> Ran:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the notebook's client
 def test_the_notebook_runs_and_prints_what_it_shows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -182,7 +183,7 @@ def test_the_notebook_runs_and_prints_what_it_shows(
     monkeypatch.setenv("DRRPACK_STATE", str(tmp_path / "state"))
     kept = outputs(json.loads(NOTEBOOK.read_text("utf-8")))
     notebook = nbformat.read(NOTEBOOK, 4)
-    client = NotebookClient(notebook, timeout=250, resources={"metadata": {"path": str(tmp_path)}})
+    client = NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(tmp_path)}})
     client.execute()
     ran = outputs(notebook)
     assert ran.pictures == kept.pictures == 3
