@@ -6,22 +6,17 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
 import pytest
 import typer
+from documents import DOCUMENTS, ROOT
 
 from drrpack.cli.app import app
 from drrpack.trainers.incremental.methods import METHODS
 
-ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
-DOCUMENTS = [
-    "ARCHITECTURE.md", "CONTRIBUTING.md", "README.md", "SECURITY.md",
-    *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")),
-]  # fmt: skip
 FIGURES = ("README.md", "docs/results.md")
 
 

@@ -42,6 +42,9 @@ class DRRDataset(Dataset[Item]):
     With ``raw="pairs"`` the items are the raw exemplars that the file keeps: ``(raw,
     reconstruction, label)``, both images uint8 (3, H, W) and transformed.
 
+    A program may change ``targets`` and ``classes``: items, arrays and copies in workers follow
+    the change. Reading the file does not depend on them.
+
     Args:
         path: the path or the address of the file.
         classes: names or numbers of the classes to read, all by default. Labels follow this order,
@@ -57,8 +60,6 @@ class DRRDataset(Dataset[Item]):
         class_order: all labels, in the order in which they are to be learned; read only.
         targets: the label of every item.
         image_size: (H, W).
-        A program may change ``targets`` and ``classes``: items, arrays and copies in workers follow
-        the change. Reading the file does not depend on them.
 
     Raises:
         FormatError: the file is missing, damaged or not a .drr file (`drrpack.core.errors`).

@@ -38,9 +38,10 @@ class DRRVision(VisionDataset):  # type: ignore[misc]  # torchvision has no type
         device: where the codec runs.
 
     Attributes:
-        data: all images, uint8 (N, H, W, 3). targets: the label of each. Items follow what a
-            program assigns to them.
-        classes: names, in the order of the labels. class_to_idx: the label of each name.
+        data: all images, uint8 (N, H, W, 3). Items follow what a program assigns here.
+        targets: the label of each. Items follow it, too.
+        classes: names, in the order of the labels.
+        class_to_idx: the label of each name.
 
     Raises:
         FormatError: the file is missing or damaged.

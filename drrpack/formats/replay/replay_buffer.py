@@ -59,7 +59,8 @@ class ReplayBuffer(HeldImages):
         device: where the codec runs.
 
     Raises:
-        OptionError: an argument can't be used. FormatError: ``codec`` can't be read.
+        OptionError: an argument can't be used.
+        FormatError: ``codec`` can't be read.
     """
 
     def __init__(
@@ -182,7 +183,8 @@ class ReplayBuffer(HeldImages):
 
         Raises:
             OptionError: the buffer is empty, or ``class_names`` can't be used.
-            OutputError: it can't be written there. DrrError: the streams do not decode.
+            OutputError: it can't be written there.
+            DrrError: the streams do not decode.
         """
         with self._lock:
             content, record, size = self._content.copy(), self._settings(), self._size

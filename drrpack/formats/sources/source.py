@@ -159,25 +159,30 @@ def open_source(
     - a ``.npz``, ``.csv``, ``.parquet`` or ``.tar`` file, a pattern such as ``a-{0..9}.tar``, or a
       folder of such tables or tars; docs/sources.md describes them;
     - a map-style dataset of ``(image, label)``, see ``dataset.EXPECTED``: its training split.
-      ``class_names`` names its labels, by default the names in ``source.classes``, or else the
-      labels themselves; ``test`` is a dataset of the same kind for its test split.
-
-    ``size``: bring every picture to size x size: the shorter side to ``size`` by Pillow's
-    antialiased bicubic filter, the longer cut to the centre. Without it all must be of one size.
-    ``depth``, ``value_range``: what is black and what is white in grey pictures of more than 8
-    bits: integers from 0 to 2^depth - 1, or the two values. 32-bit and signed integers and floats
-    can't be read without, and 16 bits, of which white is 65535, come out dark where fewer are used.
-    ``max_megapixels``: read pictures of up to so many millions of pixels, by default of up to
-    Pillow's ``Image.MAX_IMAGE_PIXELS``: a small file may hold an enormous picture.
-    ``skip_bad``: leave out files that can't be read as pictures and list them in ``bad``.
-    ``labelling``: which folders or columns have the classes, where several could.
-    ``splits``: those to open, where they are there; the others are listed but not decoded.
-    ``keep_bytes``: pixels up to this many bytes stay in memory, more are decoded again.
 
     ``brightness.to_rgb`` converts grey, palette, 16-bit and CMYK pictures to RGB. Transparency is
     dropped, not blended. EXIF's orientation is applied. Only the first of several frames is used.
-    Hidden files are ignored. Raises SourceError, which names the file and the fix, and OptionError
-    for a number that is out of range.
+    Hidden files are ignored.
+
+    Args:
+        size: bring every picture to size x size: the shorter side to ``size`` by Pillow's
+            antialiased bicubic filter, the longer cut to the centre; by default all have one size.
+        depth, value_range: what is black and what is white in grey pictures of more than 8 bits:
+            integers from 0 to 2^depth - 1, or the two values. 32-bit and signed integers and floats
+            can't be read without; 16 bits, with white at 65535, come out dark if fewer are used.
+        max_megapixels: read pictures of up to so many millions of pixels, by default of up to
+            Pillow's ``Image.MAX_IMAGE_PIXELS``: a small file may hold an enormous picture.
+        skip_bad: leave out files that can't be read as pictures and list them in ``bad``.
+        splits: those to open, where they are there; the others are listed but not decoded.
+        keep_bytes: pixels up to this many bytes stay in memory, more are decoded again.
+        class_names: names for the labels of a dataset, by default those in ``source.classes``, or
+            else the labels themselves.
+        test: a dataset of the same kind, for its test split.
+        labelling: which folders or columns have the classes, where several could.
+
+    Raises:
+        SourceError: it can't be read; the message names the file and the fix.
+        OptionError: a number is out of range.
     """
     reading = Reading(size, depth, value_range, max_megapixels)
     choices = labelling or Labelling()
