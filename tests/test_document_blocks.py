@@ -29,6 +29,7 @@ ELSEWHERE = {
     ("docs/integrations.md", "indented"): "tests/integrations/test_library_recipes.py",
     ("docs/online.md", "python"): "tests/test_online.py",
     ("docs/sources.md", "python"): "tests/test_docs_examples.py",
+    ("docs/view.md", "python"): "tests/test_view_document.py",
 }
 
 # the first line of every block that says `<!-- not run: reason -->`, by document
@@ -37,10 +38,14 @@ NOT_RUN = {
     "README.md": ["git clone <this repository> drrpack && cd drrpack"],
     "docs/commands/compare.md": ["drrpack compare cifar100/ --classes 0:20 --train --epochs 16"],
     "docs/commands/encode.md": ["drrpack encode cifar100/ -o mem.drr --download cifar100"],
+    "docs/commands/view.md": ["drrpack view mem.drr --source cifar100/"],
     "docs/online.md": ["python benchmarks/replay_buffer.py stream cifar100/"],
     "docs/results.md": [
         "drrpack compare cifar100 --classes 0:20 --train --epochs 16 --seeds 3 --json",
         "drrpack compare tin100 --train --epochs 30 --seeds 3 --json",
+    ],
+    "docs/view.md": [
+        "drrpack view mem.drr  # opens http://127.0.0.1:8765/ in the browser"
     ],
     "docs/tutorial.md": ["drrpack encode data/ -o mem.drr --download cifar100"],
 }
