@@ -8,10 +8,13 @@ from typing import Annotated
 import typer
 
 from drrpack.cli import places, run_config
+from drrpack.cli.picture_options import PictureOptions, reads_pictures
 from drrpack.core.errors import OptionError
 
 
+@reads_pictures("How the images of --test are read; by default as the file's own")
 def train(
+    *,
     context: typer.Context,
     memory: Annotated[
         str, typer.Argument(help="The .drr file, or its address.", parser=places.path_or_address)
@@ -128,8 +131,12 @@ def train(
     ] = 20,
     test: Annotated[
         Path | None,
-        typer.Option(help="Folder of raw test images, if the source has none.", parser=places.path),
+        typer.Option(
+            help="Raw test images, if the source has none: a source of any kind that encode takes.",
+            parser=places.path,
+        ),
     ] = None,
+    pictures: PictureOptions,
     source: Annotated[
         Path | None,
         typer.Option(
@@ -205,6 +212,7 @@ def train(
             class_order=class_order, recipe=recipe, epochs=epochs, width=width, network=network,
             augmentation=augmentation,
             seed=seed, seeds=seeds, budget_mb=budget_mb, exemplars=exemplars, test=test,
+            **pictures,
             source=source, trust=screen.ask_to_trust(memory), test_view=test_view,
             test_augmentation=test_augmentation,
             compiled=compiled, device=device, grow=grow, grow_epochs=grow_epochs,
