@@ -250,8 +250,8 @@ def open_test(
 
     A given folder may have a test split or be a plain image folder with the file's class names, and
     a dataset of a program has such names too; it need not have all of them, as not all need be
-    tested. ``moved`` is where a recorded source is now, ``trusted`` as in `open_originals`. ``how``
-    a given folder is opened; where it says nothing, as the file's images were.
+    tested. ``moved`` is where a recorded source is now, ``trusted`` as in `open_originals`; ``how``
+    says how a given one is read; by default as the file's images were.
 
     Raises:
         SourceError: neither is there, or the sizes do not fit; says how to mend it.
@@ -270,11 +270,8 @@ def open_test(
 def _as_recorded(reader: Reader, given: Given, how: Opening) -> Opening:
     """What is said and, where nothing is said, what the file records."""
     recorded = labelled(how, given, recorded_labelling(reader)).labelling
-    return replace(
-        how,
-        reading=how.reading.or_as(recorded_reading(reader)),
-        labelling=how.labelling.or_as(recorded),
-    )
+    reading = how.reading.or_as(recorded_reading(reader))
+    return replace(how, reading=reading, labelling=how.labelling.or_as(recorded))
 
 
 def _check_fit(reader: Reader, found: Originals) -> None:
