@@ -127,7 +127,9 @@ def test_configurations(address: str, data: Served) -> None:
     files["large/train-00000-of-00001.parquet"] = files.pop("data/train-00000-of-00001.parquet")
     files["small/validation.parquet"] = files["data/test-00000-of-00001.parquet"]
     files["small/train.parquet"] = files.pop("data/test-00000-of-00001.parquet")
-    with pytest.raises(SourceError, match=f"several configurations, 'large', 'small'.*hf:{REPO}:large"):
+    with pytest.raises(
+        SourceError, match=f"several configurations, 'large', 'small'.*hf:{REPO}:large"
+    ):
         open_source(f"hf:{REPO}")
     with pytest.raises(SourceError, match="no configuration 'medium' among 'large', 'small'"):
         open_source(f"hf:{REPO}:medium")
