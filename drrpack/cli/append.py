@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from drrpack.cli import places
+from drrpack.cli.answers import Answer, figures
 from drrpack.cli.picture_options import PictureOptions, reads_pictures
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def append(
     seed: Annotated[
         int, typer.Option(min=0, max=2**31 - 1, help="Random seed of batches and noise.")
     ] = 0,
-) -> None:
+) -> Answer:
     """Add classes to a .drr file, as the next phase of incremental learning does.
 
     The VQ-VAE does not change. drrpack fine-tunes the entropy model on old and
@@ -68,6 +69,7 @@ def append(
             minutes=minutes, **pictures, device=device, seed=seed, report=bars,
         )  # fmt: skip
     note(_outcome(memory, made))
+    return Answer(figures(made), memory)
 
 
 def _outcome(memory: Path, made: Appended) -> str:

@@ -111,6 +111,7 @@ def _told(budget_mb: float | None, as_json: bool) -> Report:
     """A report that prints each step, and the figures as soon as they are measured."""
     from drrpack.cli import screen
     from drrpack.cli.telling import tell
+    from drrpack.cli.terminal import note
     from drrpack.core.progress import Notice, Step
     from drrpack.operations.progress import Event
     from drrpack.trainers.comparison.compare import Comparison
@@ -118,9 +119,9 @@ def _told(budget_mb: float | None, as_json: bool) -> Report:
     def report(event: Event) -> None:
         match event:
             case Step():
-                typer.echo(event.stage, err=as_json)
+                note(event.stage)
             case Notice(warning=False):
-                typer.echo(event.text, err=as_json)
+                note(event.text)
             case Comparison() if as_json:
                 typer.echo(json.dumps(event.to_json()))
             case Comparison():

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from drrpack.cli import places
+from drrpack.cli.answers import Answer
 from drrpack.cli.picture_options import PictureOptions, reads_pictures
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ def encode(
     force: Annotated[
         bool, typer.Option("--force", help="Overwrite the output if it exists.")
     ] = False,
-) -> None:
+) -> Answer:
     """Turn an image folder into a .drr file.
 
     Pictures become RGB with 8 bits a channel. Transparency is dropped, not
@@ -159,6 +160,7 @@ def encode(
             report=bars,
         )  # fmt: skip
     screen.print_stats(made)
+    return Answer(made.to_json(), output)
 
 
 def _how_to_fit(fit: bool, finetune: bool, decoder: bool) -> Fit:

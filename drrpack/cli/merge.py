@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from drrpack.cli import places
+from drrpack.cli.answers import Answer, figures
 
 
 def merge(
@@ -23,7 +24,7 @@ def merge(
     force: Annotated[
         bool, typer.Option("--force", help="Overwrite the output if it exists.")
     ] = False,
-) -> None:
+) -> Answer:
     """Write the classes of several .drr files into one new file."""
     from drrpack.cli import interrupts
     from drrpack.cli.telling import tell
@@ -34,3 +35,4 @@ def merge(
     interrupts.makes(output)
     made = run(memories, output, force=force, report=tell)
     note(f"{output}: {counted(made.classes, 'class')}, {made.file_bytes:,} bytes")
+    return Answer(figures(made), output)

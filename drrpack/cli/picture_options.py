@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from copy import copy
 from functools import wraps
 from typing import TYPE_CHECKING, Annotated, TypedDict, get_args, get_type_hints
 
 import typer
+
+from drrpack.cli.signatures import Command, declare, option
 
 if TYPE_CHECKING:
     from drrpack.formats.sources.labelling import ClassesFrom
@@ -65,40 +66,26 @@ class PictureOptions(TypedDict):
     ]
 
 
-def reads_pictures(panel: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def reads_pictures(panel: str) -> Callable[[Command], Command]:
     """Give a command these options in the place of its argument ``pictures``.
 
     Args:
         panel: the heading above them in the command's help.
     """
+    group = []
+    for name, hint in get_type_hints(PictureOptions, include_extras=True).items():
+        kind, said = get_args(hint)
+        shown = copy(said)
+        shown.rich_help_panel = panel
+        group.append(option(name, Annotated[kind, shown]))
 
-    def decorated(command: Callable[..., None]) -> Callable[..., None]:
+    def decorated(command: Command) -> Command:
         @wraps(command)
-        def taking(**given: object) -> None:
-            said = {one.name: given.pop(one.name) for one in group}
-            command(**given, pictures=said)
+        def taking(**given: object) -> object:
+            pictures = {one.name: given.pop(one.name) for one in group}
+            return command(**given, pictures=pictures)
 
-        group = _group(panel)
-        hints = get_type_hints(command, include_extras=True)
-        parameters = list[inspect.Parameter]()
-        for name, one in inspect.signature(command).parameters.items():
-            own = one.replace(annotation=hints[name], kind=inspect.Parameter.KEYWORD_ONLY)
-            parameters += group if name == "pictures" else [own]
-        taking.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-        taking.__annotations__ = {one.name: one.annotation for one in parameters}
+        declare(taking, command, group, instead_of="pictures")
         return taking
 
     return decorated
-
-
-def _group(panel: str) -> list[inspect.Parameter]:
-    """The options as parameters of a function; switches are off and others not given by default."""
-    made = []
-    for name, hint in get_type_hints(PictureOptions, include_extras=True).items():
-        kind, option = get_args(hint)
-        shown = copy(option)
-        shown.rich_help_panel = panel
-        one = inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=kind)
-        default = False if kind is bool else None
-        made.append(one.replace(default=default, annotation=Annotated[kind, shown]))
-    return made

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from drrpack.cli import places
+from drrpack.cli.answers import Answer, figures
 
 
 def preview(
@@ -29,7 +30,7 @@ def preview(
     force: Annotated[
         bool, typer.Option("--force", help="Overwrite the output if it exists.")
     ] = False,
-) -> None:
+) -> Answer:
     """Draw original images above their reconstructions from a .drr file."""
     from drrpack.cli import interrupts, screen
     from drrpack.operations.preview import preview as run
@@ -40,3 +41,4 @@ def preview(
         trust=screen.ask_to_trust(memory),
     )  # fmt: skip
     screen.note(f"{output}: {made.originals}")
+    return Answer(figures(made), output)

@@ -13,7 +13,7 @@ from drrpack.core.errors import OptionError, ReadError
 from drrpack.formats.files.addresses import is_address
 from drrpack.formats.sources.hub_name import is_hub_name
 
-NOT_KEPT = ("config", "resume")  # options that don't describe a run
+NOT_KEPT = ("config", "json", "quiet", "resume")  # options that don't describe a run
 SEVERAL = ("options", "value_range")  # options that take more than one value
 PLACES = ("memory", "out", "test", "source")
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from drrpack.cli import places, run_config
+from drrpack.cli.answers import Answer
 from drrpack.cli.picture_options import PictureOptions, reads_pictures
 from drrpack.core.errors import OptionError
 
@@ -191,7 +192,7 @@ def train(
             is_eager=True,
         ),
     ] = None,
-) -> None:
+) -> Answer:
     """Train a classifier class-incrementally on a .drr file, and test it on raw images."""
     from drrpack.cli import screen, training_screen
     from drrpack.cli.progress import Bars
@@ -219,6 +220,7 @@ def train(
             grow_minutes=grow_minutes, resume=resume, report=report,
         )  # fmt: skip
     training_screen.print_results(results, out)
+    return Answer([result.to_json() for result in results], training_screen.results_file(out))
 
 
 def numbers(text: str, option: str) -> list[int]:
