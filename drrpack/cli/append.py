@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 @reads_pictures("How the pictures are read")
 def append(
     *,
-    memory: Annotated[Path, typer.Argument(help="The .drr file to add to.", parser=places.path)],
+    memory: Annotated[
+        Path,
+        typer.Argument(
+            help="The .drr file to add to.", autocompletion=places.memories, parser=places.path
+        ),
+    ],
     source: Annotated[
         Path,
         typer.Argument(

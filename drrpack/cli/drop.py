@@ -12,7 +12,12 @@ from drrpack.cli.answers import Answer, figures
 
 
 def drop(
-    memory: Annotated[Path, typer.Argument(help="The .drr file to change.", parser=places.path)],
+    memory: Annotated[
+        Path,
+        typer.Argument(
+            help="The .drr file to change.", autocompletion=places.memories, parser=places.path
+        ),
+    ],
     classes: Annotated[list[str], typer.Argument(help="Names of the classes to remove.")],
 ) -> Answer:
     """Remove classes from a .drr file; the other classes and their order do not change."""

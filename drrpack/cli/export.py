@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 
 def export(
     memory: Annotated[
-        str, typer.Argument(help="The .drr file, or its address.", parser=places.path_or_address)
+        str,
+        typer.Argument(
+            help="The .drr file, or its address.",
+            autocompletion=places.memories,
+            parser=places.path_or_address,
+        ),
     ],
     output: Annotated[
         Path,

@@ -15,7 +15,9 @@ def merge(
     memories: Annotated[
         list[Path],
         typer.Argument(
-            help="The .drr files; one codec must have made them all.", parser=places.path
+            help="The .drr files; one codec must have made them all.",
+            autocompletion=places.memories,
+            parser=places.path,
         ),
     ],
     output: Annotated[

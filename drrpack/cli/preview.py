@@ -13,7 +13,12 @@ from drrpack.cli.answers import Answer, figures
 
 def preview(
     memory: Annotated[
-        str, typer.Argument(help="The .drr file, or its address.", parser=places.path_or_address)
+        str,
+        typer.Argument(
+            help="The .drr file, or its address.",
+            autocompletion=places.memories,
+            parser=places.path_or_address,
+        ),
     ],
     output: Annotated[
         Path, typer.Option("--output", "-o", help="The picture to write.", parser=places.path)

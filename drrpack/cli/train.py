@@ -18,7 +18,12 @@ def train(
     *,
     context: typer.Context,
     memory: Annotated[
-        str, typer.Argument(help="The .drr file, or its address.", parser=places.path_or_address)
+        str,
+        typer.Argument(
+            help="The .drr file, or its address.",
+            autocompletion=places.memories,
+            parser=places.path_or_address,
+        ),
     ],
     out: Annotated[
         Path,
