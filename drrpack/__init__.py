@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from drrpack.operations.train import train
     from drrpack.operations.verify import verify
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "CorruptError",

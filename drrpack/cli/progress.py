@@ -54,10 +54,14 @@ class Bars:
     def __init__(self) -> None:
         self._drawn = draws(console) or draws(errors)
         self._lines = Lines(errors)
+        screen = console if draws(console) else errors
         self._bars = _Display(
-            TextColumn("{task.description:<15}"), BarColumn(bar_width=24), TaskProgressColumn(),
-            TextColumn("{task.fields[detail]}"), console=console if draws(console) else errors,
-        )  # fmt: skip
+            TextColumn("{task.description:<15}"),
+            BarColumn(bar_width=24 if screen.width >= 80 else 8),  # narrow screens keep the figures
+            TaskProgressColumn(),
+            TextColumn("{task.fields[detail]}"),
+            console=screen,
+        )
         self._tasks: dict[str, TaskID] = {}
         self._finished: dict[str, str] = {}  # what each bar says in the end
         self._hidden_cursor = undone_by(show_cursor)
