@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from drrpack.operations.verify import verify
     from drrpack.operations.view import view
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "CorruptError",

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from drrpack import __version__
+from drrpack.cli.answers import answering
 from drrpack.cli.append import append
 from drrpack.cli.compare import compare
 from drrpack.cli.doctor import doctor
@@ -30,7 +31,6 @@ app = typer.Typer(
     name="drrpack",
     help="Store a labelled image folder as one small file, and train classifiers from that file.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 COMMANDS = (
@@ -38,7 +38,7 @@ COMMANDS = (
     doctor,
 )  # fmt: skip
 for command in COMMANDS:
-    app.command()(command)
+    app.command()(answering(command))
 
 
 def _show_version(wanted: bool) -> None:

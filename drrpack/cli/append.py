@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from drrpack.cli import places
-from drrpack.cli.picture_options import (
-    ClassesFrom,
-    Depth,
-    ImageColumn,
-    LabelColumn,
-    MaxMegapixels,
-    Size,
-    ValueRange,
-)
+from drrpack.cli.answers import Answer, figures
+from drrpack.cli.picture_options import PictureOptions, reads_pictures
 
 if TYPE_CHECKING:
-    from drrpack.formats.sources.labelling import ClassesFrom as From
     from drrpack.operations.append import Appended
 
 
+@reads_pictures("How the pictures are read")
 def append(
-    memory: Annotated[Path, typer.Argument(help="The .drr file to add to.", parser=places.path)],
+    *,
+    memory: Annotated[
+        Path,
+        typer.Argument(
+            help="The .drr file to add to.", autocompletion=places.memories, parser=places.path
+        ),
+    ],
     source: Annotated[
         Path,
         typer.Argument(
@@ -51,21 +50,12 @@ def append(
             "5,000 images, and 10 at most (3 on a GPU)."
         ),
     ] = None,
-    size: Size = None,
-    depth: Depth = None,
-    value_range: ValueRange = None,
-    max_megapixels: MaxMegapixels = None,
-    classes_from: ClassesFrom = None,
-    image_column: ImageColumn = None,
-    label_column: LabelColumn = None,
+    pictures: PictureOptions,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     seed: Annotated[
         int, typer.Option(min=0, max=2**31 - 1, help="Random seed of batches and noise.")
     ] = 0,
-    skip_bad: Annotated[
-        bool, typer.Option("--skip-bad", help="Leave out pictures that can't be read.")
-    ] = False,
-) -> None:
+) -> Answer:
     """Add classes to a .drr file, as the next phase of incremental learning does.
 
     The VQ-VAE does not change. drrpack fine-tunes the entropy model on old and
@@ -81,12 +71,10 @@ def append(
     with Bars() as bars:
         made = run(
             memory, source, keep_entropy_model=keep_entropy_model, extend=extend, epochs=epochs,
-            minutes=minutes, size=size, depth=depth, value_range=value_range,
-            max_megapixels=max_megapixels,
-            classes_from=cast("From | None", classes_from), image_column=image_column,
-            label_column=label_column, device=device, seed=seed, skip_bad=skip_bad, report=bars,
+            minutes=minutes, **pictures, device=device, seed=seed, report=bars,
         )  # fmt: skip
     note(_outcome(memory, made))
+    return Answer(figures(made), memory)
 
 
 def _outcome(memory: Path, made: Appended) -> str:

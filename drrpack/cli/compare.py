@@ -4,27 +4,20 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from drrpack.cli import places
-from drrpack.cli.picture_options import (
-    ClassesFrom,
-    Depth,
-    ImageColumn,
-    LabelColumn,
-    MaxMegapixels,
-    Size,
-    ValueRange,
-)
+from drrpack.cli.picture_options import PictureOptions, reads_pictures
 
 if TYPE_CHECKING:
-    from drrpack.formats.sources.labelling import ClassesFrom as From
     from drrpack.operations.progress import Report
 
 
+@reads_pictures("How the pictures are read")
 def compare(
+    *,
     source: Annotated[
         Path,
         typer.Argument(
@@ -47,13 +40,7 @@ def compare(
             "larger than 64x64.",
         ),
     ] = None,
-    size: Size = None,
-    depth: Depth = None,
-    value_range: ValueRange = None,
-    max_megapixels: MaxMegapixels = None,
-    classes_from: ClassesFrom = None,
-    image_column: ImageColumn = None,
-    label_column: LabelColumn = None,
+    pictures: PictureOptions,
     budget_mb: Annotated[
         float | None,
         typer.Option(help="Also show how many images fit into this many MB (1,000,000 bytes)."),
@@ -114,12 +101,9 @@ def compare(
     if chart is not None:
         interrupts.makes(chart)
     run(
-        source, classes=classes, sample=sample, size=size, depth=depth, value_range=value_range,
-        max_megapixels=max_megapixels,
-        classes_from=cast("From | None", classes_from), image_column=image_column,
-        label_column=label_column, train=train, epochs=epochs, width=width, seeds=seeds,
-        train_at=_sizes(train_at), work=work, chart=chart, codec=codec, device=device,
-        report=_told(budget_mb, as_json),
+        source, classes=classes, sample=sample, **pictures, train=train, epochs=epochs,
+        width=width, seeds=seeds, train_at=_sizes(train_at), work=work, chart=chart,
+        codec=codec, device=device, report=_told(budget_mb, as_json),
     )  # fmt: skip
 
 
@@ -127,6 +111,7 @@ def _told(budget_mb: float | None, as_json: bool) -> Report:
     """A report that prints each step, and the figures as soon as they are measured."""
     from drrpack.cli import screen
     from drrpack.cli.telling import tell
+    from drrpack.cli.terminal import note
     from drrpack.core.progress import Notice, Step
     from drrpack.operations.progress import Event
     from drrpack.trainers.comparison.compare import Comparison
@@ -134,9 +119,9 @@ def _told(budget_mb: float | None, as_json: bool) -> Report:
     def report(event: Event) -> None:
         match event:
             case Step():
-                typer.echo(event.stage, err=as_json)
+                note(event.stage)
             case Notice(warning=False):
-                typer.echo(event.text, err=as_json)
+                note(event.text)
             case Comparison() if as_json:
                 typer.echo(json.dumps(event.to_json()))
             case Comparison():

@@ -8,23 +8,17 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from drrpack.cli import places
-from drrpack.cli.picture_options import (
-    ClassesFrom,
-    Depth,
-    ImageColumn,
-    LabelColumn,
-    MaxMegapixels,
-    Size,
-    ValueRange,
-)
+from drrpack.cli.answers import Answer
+from drrpack.cli.picture_options import PictureOptions, reads_pictures
 
 if TYPE_CHECKING:
-    from drrpack.formats.sources.labelling import ClassesFrom as From
     from drrpack.operations.encode_plan import Entropy, Fit
     from drrpack.trainers.incremental.exemplars import Selection
 
 
+@reads_pictures("How the pictures are read")
 def encode(
+    *,
     source: Annotated[
         Path,
         typer.Argument(
@@ -37,13 +31,7 @@ def encode(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="The .drr file to write.", parser=places.path)
     ],
-    size: Size = None,
-    depth: Depth = None,
-    value_range: ValueRange = None,
-    max_megapixels: MaxMegapixels = None,
-    classes_from: ClassesFrom = None,
-    image_column: ImageColumn = None,
-    label_column: LabelColumn = None,
+    pictures: PictureOptions,
     class_order: Annotated[
         str | None,
         typer.Option(
@@ -146,13 +134,10 @@ def encode(
     download: Annotated[
         str | None, typer.Option(help="Download cifar10 or cifar100 into SOURCE first.")
     ] = None,
-    skip_bad: Annotated[
-        bool, typer.Option("--skip-bad", help="Leave out pictures that can't be read.")
-    ] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Overwrite the output if it exists.")
     ] = False,
-) -> None:
+) -> Answer:
     """Turn an image folder into a .drr file.
 
     Pictures become RGB with 8 bits a channel. Transparency is dropped, not
@@ -166,18 +151,16 @@ def encode(
     interrupts.makes(output)
     with Bars() as bars:
         made = run(
-            source, output, size=size, depth=depth, value_range=value_range,
-            max_megapixels=max_megapixels,
-            classes_from=cast("From | None", classes_from), image_column=image_column,
-            label_column=label_column, class_order=class_order, fit_classes=fit_classes,
+            source, output, **pictures, class_order=class_order, fit_classes=fit_classes,
             epochs=epochs, minutes=minutes, codec=codec,
             fit=_how_to_fit(fit, finetune, finetune_decoder), family=family, preset=preset,
             entropy=cast("Entropy", entropy), quality=quality, raw_per_class=raw_per_class,
             raw_select=cast("Selection", raw_select), decoder_only=decoder_only, thin=thin,
-            device=device, seed=seed, download=download, skip_bad=skip_bad, force=force,
+            device=device, seed=seed, download=download, force=force,
             report=bars,
         )  # fmt: skip
     screen.print_stats(made)
+    return Answer(made.to_json(), output)
 
 
 def _how_to_fit(fit: bool, finetune: bool, decoder: bool) -> Fit:

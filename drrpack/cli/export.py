@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from drrpack.cli import places
+from drrpack.cli.answers import Answer, figures
 
 if TYPE_CHECKING:
     from drrpack.operations.export import Format
@@ -15,7 +16,12 @@ if TYPE_CHECKING:
 
 def export(
     memory: Annotated[
-        str, typer.Argument(help="The .drr file, or its address.", parser=places.path_or_address)
+        str,
+        typer.Argument(
+            help="The .drr file, or its address.",
+            autocompletion=places.memories,
+            parser=places.path_or_address,
+        ),
     ],
     output: Annotated[
         Path,
@@ -36,7 +42,7 @@ def export(
         ),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-) -> None:
+) -> Answer:
     """Write the reconstructed images of a .drr file as an image folder or as arrays."""
     from drrpack.cli import interrupts
     from drrpack.cli.progress import Bars
@@ -49,3 +55,4 @@ def export(
     with Bars() as bars:
         made = run(memory, output, kind, classes=classes, device=device, report=bars)
     note(f"{counted(made.images, 'image')} of {counted(made.classes, 'class')} in {output}")
+    return Answer(figures(made), output)

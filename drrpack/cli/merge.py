@@ -8,13 +8,16 @@ from typing import Annotated
 import typer
 
 from drrpack.cli import places
+from drrpack.cli.answers import Answer, figures
 
 
 def merge(
     memories: Annotated[
         list[Path],
         typer.Argument(
-            help="The .drr files; one codec must have made them all.", parser=places.path
+            help="The .drr files; one codec must have made them all.",
+            autocompletion=places.memories,
+            parser=places.path,
         ),
     ],
     output: Annotated[
@@ -23,7 +26,7 @@ def merge(
     force: Annotated[
         bool, typer.Option("--force", help="Overwrite the output if it exists.")
     ] = False,
-) -> None:
+) -> Answer:
     """Write the classes of several .drr files into one new file."""
     from drrpack.cli import interrupts
     from drrpack.cli.telling import tell
@@ -34,3 +37,4 @@ def merge(
     interrupts.makes(output)
     made = run(memories, output, force=force, report=tell)
     note(f"{output}: {counted(made.classes, 'class')}, {made.file_bytes:,} bytes")
+    return Answer(figures(made), output)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from drrpack.core.errors import OptionError
@@ -21,3 +22,20 @@ def path(text: str | Path) -> Path:
 def path_or_address(text: str | Path) -> str:
     """The place of a file that is only read: an address unchanged, or a path."""
     return str(text) if is_address(text) else str(Path(text))
+
+
+def memories(incomplete: str) -> list[str]:
+    """The ``.drr`` files that a shell may complete a word to; where there are none, the folders.
+
+    bash completes folders itself where nothing is offered, and without a space after them.
+    """
+    folder, start = os.path.split(incomplete)
+    try:
+        names = sorted(os.listdir(folder or "."))
+    except OSError:
+        return []
+    found = [os.path.join(folder, name) for name in names if name.startswith(start)]
+    files = [path for path in found if path.endswith(".drr")]
+    if files or os.environ.get("_DRRPACK_COMPLETE") == "complete_bash":
+        return files
+    return [os.path.join(path, "") for path in found if os.path.isdir(path)]

@@ -8,11 +8,17 @@ from typing import Annotated
 import typer
 
 from drrpack.cli import places
+from drrpack.cli.answers import Answer, figures
 
 
 def preview(
     memory: Annotated[
-        str, typer.Argument(help="The .drr file, or its address.", parser=places.path_or_address)
+        str,
+        typer.Argument(
+            help="The .drr file, or its address.",
+            autocompletion=places.memories,
+            parser=places.path_or_address,
+        ),
     ],
     output: Annotated[
         Path, typer.Option("--output", "-o", help="The picture to write.", parser=places.path)
@@ -29,7 +35,7 @@ def preview(
     force: Annotated[
         bool, typer.Option("--force", help="Overwrite the output if it exists.")
     ] = False,
-) -> None:
+) -> Answer:
     """Draw original images above their reconstructions from a .drr file."""
     from drrpack.cli import interrupts, screen
     from drrpack.operations.preview import preview as run
@@ -40,3 +46,4 @@ def preview(
         trust=screen.ask_to_trust(memory),
     )  # fmt: skip
     screen.note(f"{output}: {made.originals}")
+    return Answer(figures(made), output)

@@ -15,9 +15,10 @@ from rich.progress import (
     TextColumn,
 )
 
+from drrpack.cli.progress_lines import Lines
 from drrpack.cli.screen import duration, table
 from drrpack.cli.telling import tell
-from drrpack.cli.terminal import console, show_cursor
+from drrpack.cli.terminal import console, draws, errors, show_cursor
 from drrpack.core.progress import Step
 from drrpack.formats.files.unfinished import undone_by
 from drrpack.operations.progress import Event, RunStarted
@@ -30,7 +31,8 @@ class _Display(Progress):
 
     def __init__(self, *columns: ProgressColumn, console: Console) -> None:
         self.accuracies: dict[str, dict[int, float]] = {}  # of each run, by classes seen
-        super().__init__(*columns, console=console)
+        # what others print goes above the bars, if it goes to the same screen
+        super().__init__(*columns, console=console, redirect_stdout=not console.stderr)
 
     def get_renderables(self) -> Iterable[RenderableType]:
         if self.accuracies:
@@ -43,13 +45,23 @@ class _Display(Progress):
 
 
 class Bars:
-    """One progress bar for each stage, in the order in which the stages report."""
+    """One progress bar for each stage, in the order in which the stages report.
+
+    They are drawn where a person sees them: on stdout, or else on stderr. Where neither is a
+    terminal that can draw, stderr gets a line now and then.
+    """
 
     def __init__(self) -> None:
+        self._drawn = draws(console) or draws(errors)
+        self._lines = Lines(errors)
+        screen = console if draws(console) else errors
         self._bars = _Display(
-            TextColumn("{task.description:<15}"), BarColumn(bar_width=24), TaskProgressColumn(),
-            TextColumn("{task.fields[detail]}"), console=console,
-        )  # fmt: skip
+            TextColumn("{task.description:<15}"),
+            BarColumn(bar_width=24 if screen.width >= 80 else 8),  # narrow screens keep the figures
+            TaskProgressColumn(),
+            TextColumn("{task.fields[detail]}"),
+            console=screen,
+        )
         self._tasks: dict[str, TaskID] = {}
         self._finished: dict[str, str] = {}  # what each bar says in the end
         self._hidden_cursor = undone_by(show_cursor)
@@ -76,6 +88,11 @@ class Bars:
 
         A completed bar shows ``finished``, because a stage need not report its last step.
         """
+        if console.quiet:
+            return
+        if not self._drawn:
+            self._lines.move(stage, fraction, detail, finished)
+            return
         if not self._tasks:
             self._hidden_cursor.__enter__()
             self._bars.start()  # not before: bars that never move would leave an empty line
@@ -86,6 +103,7 @@ class Bars:
         self._bars.update(self._tasks[stage], completed=fraction, detail=detail)
 
     def _complete(self) -> None:
+        self._lines.complete()
         for stage, task in self._tasks.items():
             self._bars.update(task, completed=1.0, detail=self._finished[stage])
 
@@ -114,7 +132,7 @@ class Bars:
     def training(self, event: RunProgress) -> None:
         """Show the progress of `drrpack.trainers.incremental.protocol.run`."""
         detail = f"phase {event.phase}/{event.phases}, {event.classes_seen} classes"
-        if event.accuracy is not None and console.is_terminal:
+        if event.accuracy is not None and self._drawn:
             of_run = self._bars.accuracies.setdefault(self.run, {})
             of_run[event.classes_seen] = event.accuracy
         elif event.accuracy is not None:  # in a log file, print a line for each phase

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from drrpack.cli import places
+from drrpack.cli.answers import Answer
 
 
 def report(
@@ -34,7 +35,7 @@ def report(
             parser=places.path_or_address,
         ),
     ] = None,
-) -> None:
+) -> Answer:
     """Show training runs on one HTML page: curves, tables, memory, classes and images."""
     from drrpack.cli import interrupts, screen
     from drrpack.core.wording import counted
@@ -51,3 +52,4 @@ def report(
     under_way = len(page.results) - len(done)
     beside = f", and {under_way} not complete, in the list of runs alone" if under_way else ""
     screen.note(f"{counted(len(done), 'run')} in {output}{beside}")
+    return Answer({"path": page.path, "runs": len(done), "not_complete": under_way}, output)

@@ -11,8 +11,10 @@ import typer
 
 from drrpack.core.errors import OptionError, ReadError
 from drrpack.formats.files.addresses import is_address
+from drrpack.formats.sources.hub_name import is_hub_name
 
-NOT_KEPT = ("config", "resume")  # options that don't describe a run
+NOT_KEPT = ("config", "json", "quiet", "resume")  # options that don't describe a run
+SEVERAL = ("options", "value_range")  # options that take more than one value
 PLACES = ("memory", "out", "test", "source")
 
 
@@ -46,7 +48,7 @@ def _options(context: typer.Context, path: Path) -> dict[str, object]:
             raise OptionError(f"{path}: found {key!r}, expected options of this command: {there}")
         if isinstance(value, dict):
             raise OptionError(f"{path}: found a table {key!r}, expected a value: write {key} = ...")
-        values[name] = _as_text(value) if isinstance(value, list) and name != "options" else value
+        values[name] = _as_text(value) if isinstance(value, list) and name not in SEVERAL else value
     return values
 
 
@@ -87,11 +89,11 @@ def write(context: typer.Context, folder: Path) -> None:
 
 def _toml(name: str, value: object) -> str:
     """A value as TOML writes it; its strings are those of JSON."""
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return f"[{', '.join(_toml(name, one) for one in value)}]"
     if isinstance(value, bool | int | float):
         return json.dumps(value)
     text = str(value)
-    if name in PLACES and not is_address(text):
+    if name in PLACES and not (is_address(text) or is_hub_name(text)):
         text = os.path.abspath(text)
     return json.dumps(text, ensure_ascii=False)

@@ -47,7 +47,7 @@ def table(title: str, *columns: str) -> Table:
     """An empty table; all columns but the first are right-aligned."""
     made = Table(title=title, title_justify="left", title_style="bold")
     for index, column in enumerate(columns):
-        made.add_column(column, justify="left" if index == 0 else "right")
+        made.add_column(column, justify="left" if index == 0 else "right", overflow="fold")
     return made
 
 

@@ -44,6 +44,17 @@ console.quiet = os.environ.get("RANK", "0") != "0" and os.environ.get("WORLD_SIZ
 errors = _Stream(stderr=True)
 
 
+def begin(*, quiet: bool, to_stderr: bool) -> None:
+    """Set how a command prints: with ``quiet`` nothing but errors, with ``to_stderr`` what is meant
+    for people on the error stream, so that stdout has nothing but JSON."""
+    console.quiet, console.stderr = quiet, to_stderr
+
+
+def draws(stream: Console) -> bool:
+    """Whether a stream is a terminal on which bars can be drawn over."""
+    return stream.is_terminal and not stream.is_dumb_terminal
+
+
 def make_printable() -> None:
     """Make both streams write characters that their encoding lacks as escapes.
 
@@ -65,8 +76,10 @@ def shown(text: str, plain: str) -> str:
 
 def show_cursor() -> None:
     """Show the cursor that progress bars hide; without rich, whose locks may be held."""
-    if console.is_terminal and not console.is_dumb_terminal:
+    if draws(console):
         os.write(sys.stdout.fileno(), b"\n\x1b[?25h")
+    elif draws(errors):
+        os.write(sys.stderr.fileno(), b"\n\x1b[?25h")
 
 
 def note(text: str) -> None:
@@ -76,6 +89,8 @@ def note(text: str) -> None:
 
 def warn(text: str) -> None:
     """Print a warning on the error stream."""
+    if console.quiet:
+        return
     errors.print(f"warning: {harmless(spelled(text))}", style="yellow", soft_wrap=True)
 
 

@@ -8,13 +8,22 @@ from typing import Annotated
 import typer
 
 from drrpack.cli import places, run_config
+from drrpack.cli.answers import Answer
+from drrpack.cli.picture_options import PictureOptions, reads_pictures
 from drrpack.core.errors import OptionError
 
 
+@reads_pictures("How the images of --test are read; by default as the file's own")
 def train(
+    *,
     context: typer.Context,
     memory: Annotated[
-        str, typer.Argument(help="The .drr file, or its address.", parser=places.path_or_address)
+        str,
+        typer.Argument(
+            help="The .drr file, or its address.",
+            autocompletion=places.memories,
+            parser=places.path_or_address,
+        ),
     ],
     out: Annotated[
         Path,
@@ -128,8 +137,12 @@ def train(
     ] = 20,
     test: Annotated[
         Path | None,
-        typer.Option(help="Folder of raw test images, if the source has none.", parser=places.path),
+        typer.Option(
+            help="Raw test images, if the source has none: a source of any kind that encode takes.",
+            parser=places.path,
+        ),
     ] = None,
+    pictures: PictureOptions,
     source: Annotated[
         Path | None,
         typer.Option(
@@ -184,7 +197,7 @@ def train(
             is_eager=True,
         ),
     ] = None,
-) -> None:
+) -> Answer:
     """Train a classifier class-incrementally on a .drr file, and test it on raw images."""
     from drrpack.cli import screen, training_screen
     from drrpack.cli.progress import Bars
@@ -205,12 +218,14 @@ def train(
             class_order=class_order, recipe=recipe, epochs=epochs, width=width, network=network,
             augmentation=augmentation,
             seed=seed, seeds=seeds, budget_mb=budget_mb, exemplars=exemplars, test=test,
+            **pictures,
             source=source, trust=screen.ask_to_trust(memory), test_view=test_view,
             test_augmentation=test_augmentation,
             compiled=compiled, device=device, grow=grow, grow_epochs=grow_epochs,
             grow_minutes=grow_minutes, resume=resume, report=report,
         )  # fmt: skip
     training_screen.print_results(results, out)
+    return Answer([result.to_json() for result in results], training_screen.results_file(out))
 
 
 def numbers(text: str, option: str) -> list[int]:

@@ -41,8 +41,14 @@ def print_results(results: Sequence[Result], out: Path) -> None:
     ours, ceiling = last.get("drr"), last.get("ub")
     if ours is not None and ceiling is not None and results[0].config.budget_bytes is None:
         note(price_of_compression(ceiling - ours))
-    what = "result" if (out / "result.json").exists() else "summary"
-    note(f"{what}: {out / what}.json\nplot: {out / 'accuracy.png'}")
+    found = results_file(out)
+    note(f"{found.stem}: {found}\nplot: {out / 'accuracy.png'}")
+
+
+def results_file(out: Path) -> Path:
+    """The file with the figures: of one run its result, of several their summary."""
+    one = out / "result.json"
+    return one if one.exists() else out / "summary.json"
 
 
 def _phases(count: int, results: Sequence[Result]) -> Table:

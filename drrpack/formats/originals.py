@@ -7,7 +7,7 @@ remembers where a folder is; otherwise the folder is beside the file, or the use
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -239,13 +239,19 @@ def _missing(kept: SourceRecord, path: Path | None) -> str:
 
 
 def open_test(
-    reader: Reader, given: Given | None, moved: Given | None = None, *, trusted: bool = False
+    reader: Reader,
+    given: Given | None,
+    moved: Given | None = None,
+    *,
+    trusted: bool = False,
+    how: Opening | None = None,
 ) -> Originals:
     """Raw test images for a file: the recorded source's test split, or pictures of the user's.
 
     A given folder may have a test split or be a plain image folder with the file's class names, and
     a dataset of a program has such names too; it need not have all of them, as not all need be
-    tested. ``moved`` is where a recorded source is now, ``trusted`` as in `open_originals`.
+    tested. ``moved`` is where a recorded source is now, ``trusted`` as in `open_originals`; ``how``
+    says how a given one is read; by default as the file's images were.
 
     Raises:
         SourceError: neither is there, or the sizes do not fit; says how to mend it.
@@ -253,13 +259,19 @@ def open_test(
     if given is None:
         found = open_originals(reader, moved, "test", trusted=trusted)
     else:
-        how = Opening(recorded_reading(reader))
-        source = open_as(given, labelled(how, given, recorded_labelling(reader)))
+        source = open_as(given, _as_recorded(reader, given, how or Opening()))
         split: Split = "test" if source.has_test else "train"
         _refuse_training_images(reader, source, split)
         found = Originals((Part(source, split, source.classes),))
     _check_fit(reader, found)
     return found
+
+
+def _as_recorded(reader: Reader, given: Given, how: Opening) -> Opening:
+    """What is said and, where nothing is said, what the file records."""
+    recorded = labelled(how, given, recorded_labelling(reader)).labelling
+    reading = how.reading.or_as(recorded_reading(reader))
+    return replace(how, reading=reading, labelling=how.labelling.or_as(recorded))
 
 
 def _check_fit(reader: Reader, found: Originals) -> None:

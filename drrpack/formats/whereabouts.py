@@ -1,8 +1,8 @@
 """Remember where folders of images are on this machine; no ``.drr`` file holds these paths.
 
 A small JSON file in the user's state folder, ``sources.json``, maps digests of images to absolute
-paths. It helps to find images again, but nothing depends on it: if it can't be read, it counts as
-empty, and if it can't be written, drrpack continues without.
+paths and to names of the Hugging Face hub. It helps to find images again, but nothing depends on
+it: if it can't be read, it counts as empty, and if it can't be written, drrpack continues without.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import platformdirs
 
 from drrpack.core.errors import OutputError
 from drrpack.formats.files.publish import all_or_nothing, new_file, remove_leftovers
+from drrpack.formats.sources.hub_name import is_hub_name
 
 VARIABLE = "DRRPACK_STATE"  # of the environment: a folder to take in place of the user's own
 NAME = "sources.json"
@@ -36,7 +37,8 @@ def find(digest: object) -> Path | None:
 
 
 def remember(root: Path, digests: Iterable[str]) -> None:
-    """Keep in mind that splits of these digests lie at ``root``, an absolute path."""
+    """Keep in mind that splits of these digests lie at ``root``, an absolute path, or a name of the
+    hub."""
     folder, new = _folder(), dict.fromkeys(digests, str(root))
     if folder is None:
         return
@@ -66,7 +68,11 @@ def _read(folder: Path) -> dict[str, str]:
     except (OSError, ValueError, RecursionError):
         return {}
     places = content.items() if isinstance(content, dict) else ()
-    return {k: v for k, v in places if isinstance(v, str) and "\0" not in v and os.path.isabs(v)}
+    return {k: v for k, v in places if isinstance(v, str) and "\0" not in v and _is_place(v)}
+
+
+def _is_place(text: str) -> bool:
+    return os.path.isabs(text) or is_hub_name(text)
 
 
 def _bytes_of(path: Path) -> bytes:

@@ -37,6 +37,7 @@ def compare(
     classes_from: ClassesFrom | None = None,
     image_column: str | None = None,
     label_column: str | None = None,
+    skip_bad: bool = False,
     train: bool = False,
     epochs: int = 16,
     width: int = 8,
@@ -63,7 +64,7 @@ def compare(
             than 64x64.
         size, depth, value_range, max_megapixels: how pictures become pixels, as for
             `drrpack.encode`.
-        classes_from, image_column, label_column: as for `drrpack.encode`.
+        classes_from, image_column, label_column, skip_bad: as for `drrpack.encode`.
         train: train a small classifier on the decoded images of each format, and test it on raw
             images.
         epochs, width, seeds: epochs of each classifier, filters in its first block, and how many
@@ -94,7 +95,8 @@ def compare(
     plan = _train_plan(place, epochs, width, seeds, train_at, work)
     found = open_source(
         source, size=size, depth=depth, value_range=value_range, max_megapixels=max_megapixels,
-        splits=["train", "test"] if train else ["train"], class_names=class_names, test=test,
+        skip_bad=skip_bad, splits=["train", "test"] if train else ["train"],
+        class_names=class_names, test=test,
         labelling=Labelling(classes_from, image_column, label_column),
     )  # fmt: skip
     tell_of(found, report)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -12,7 +13,9 @@ from drrpack.core.errors import OptionError
 from drrpack.core.progress import Notice
 from drrpack.formats.container import Reader
 from drrpack.formats.layout import AnyPath
-from drrpack.formats.sources.source import Given
+from drrpack.formats.sources.labelling import ClassesFrom, Labelling
+from drrpack.formats.sources.reading import Reading
+from drrpack.formats.sources.source import Given, Opening
 from drrpack.operations.grow import Growth, check_growth, grow_runs
 from drrpack.operations.preparing import (
     Trust,
@@ -62,6 +65,14 @@ def train(
     budget_mb: float | None = None,
     exemplars: int = 20,
     test: Given | None = None,
+    size: int | None = None,
+    depth: int | None = None,
+    value_range: tuple[float, float] | None = None,
+    max_megapixels: float | None = None,
+    classes_from: ClassesFrom | None = None,
+    image_column: str | None = None,
+    label_column: str | None = None,
+    skip_bad: bool = False,
     source: Given | None = None,
     class_names: Sequence[str] | None = None,
     trust: Trust = False,
@@ -109,6 +120,9 @@ def train(
         exemplars: raw images of each class that a method such as ``er`` keeps without a budget.
         test: raw test images, if the source has none: a folder, or a dataset as for
             `drrpack.encode`.
+        size, depth, value_range, max_megapixels, classes_from, image_column, label_column,
+            skip_bad: how the pictures of ``test`` are read, as for `drrpack.encode`; by default as
+            the file records that its own were.
         source: the folder that holds the originals now, if it has moved, or the dataset that was
             encoded.
         class_names: names for the labels of these datasets, if they do not have the file's.
@@ -146,11 +160,17 @@ def train(
     positive(budget_mb=budget_mb)
     kind = get_method(method)
     raw_test, originals = pictures(test, class_names), pictures(source, class_names)
+    reading = Reading(size, depth, value_range, max_megapixels).check()
+    labelling = Labelling(classes_from, image_column, label_column).check()
+    how = Opening(reading, skip_bad, labelling=labelling)
+    _check_said(how, raw_test)
     growth = Growth(grow_epochs, grow_minutes, seed, place)
     check_growth(growth, grow, kind, counts, budget_mb)
     if grow and processes.size > 1:
         raise OptionError("`grow=True`: a memory grows in one process; start it without torchrun")
-    data = _open(memory, classes, raw_test, originals, trust, place, tell, growth if grow else None)
+    data = _open(
+        memory, classes, raw_test, how, originals, trust, place, tell, growth if grow else None
+    )
     settings = RunSettings(
         method=kind,
         options=make_options(kind.Options, kind.name, options or {}),
@@ -204,10 +224,23 @@ def _check_phases(phases: Sequence[int]) -> None:
         )
 
 
+def _check_said(how: Opening, test: Given | None) -> None:
+    """Raise OptionError for what is said of test images where none are given."""
+    said = {**asdict(how.reading), **how.labelling.said, "skip_bad": how.skip_bad or None}
+    for name, value in said.items() if test is None else ():
+        if value is not None:
+            raise OptionError(
+                f"`{name}={value!r}`: found no `test`, whose pictures it is about; the images that "
+                "the file was made from are read as it records: add `test=DIR`, or leave it out",
+                option=name,
+            )
+
+
 def _open(
     memory: AnyPath,
     classes: str | Sequence[str] | None,
     test: Given | None,
+    how: Opening,
     source: Given | None,
     trust: Trust,
     device: torch.device,
@@ -219,7 +252,9 @@ def _open(
         chosen = chosen_classes(reader.classes, classes, tell)
         may = trusted(reader, source, trust)
     kind = MemoryData if growth is None else GrownMemory
-    data = kind(memory, numbers=chosen, test=test, source=source, trusted=may, device=device)
+    data = kind(
+        memory, numbers=chosen, test=test, source=source, trusted=may, device=device, how=how
+    )
     if isinstance(data, GrownMemory) and growth is not None:
         data.growth = growth.key
     return data

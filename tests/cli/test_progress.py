@@ -19,7 +19,8 @@ def screen(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> i
     """What the bars print, as a file and as a terminal get it."""
     printed = io.StringIO()
     console = Console(file=printed, width=200, force_terminal=request.param)
-    monkeypatch.setattr(progress, "console", console)
+    for name in ("console", "errors"):
+        monkeypatch.setattr(progress, name, console)
     return printed
 
 
@@ -56,7 +57,9 @@ def test_bars_stay_where_they_were_when_something_fails(screen: io.StringIO) -> 
     with pytest.raises(OptionError), Bars() as bars:
         bars.count("decoding", 1, 2)
         raise OptionError("stop")
-    assert "1/2" in screen.getvalue() and "100%" not in screen.getvalue()
+    assert "100%" not in screen.getvalue()
+    if progress.console.is_terminal:
+        assert "1/2" in screen.getvalue()
 
 
 def test_bars_that_never_moved_print_nothing(screen: io.StringIO) -> None:

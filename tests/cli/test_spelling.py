@@ -40,7 +40,7 @@ def test_options_are_those_of_the_commands() -> None:
         for one in command.params:
             if one.param_type_name == "option":
                 offered.setdefault(one.name, set()).update(one.opts)
-    assert set(offered) - {"as_json", "config", "json"} == OPTIONS
+    assert set(offered) - {"as_json", "config", "json", "quiet"} == OPTIONS
     for name, spellings in offered.items():
         if name in OPTIONS:
             assert spelled(f"`{name}`") in spellings, name

@@ -45,12 +45,20 @@ class Parquet:
         path = path_of(given)
         assert path is not None
         root = Path(os.path.abspath(path))
-        listing, storage = _list(split_shards(root, ENDINGS), how.labelling, shown(root))
-        opened = open_listing(listing, storage, how, shown(root), DIVIDED.format("parquet"))
+        shards = split_shards(root, ENDINGS)
+        opened = open_tables(shards, how, shown(root), DIVIDED.format("parquet"))
         return replace(opened, root=root, name=shown(root.name))
 
     def files(self, root: Path, labelling: Labelling) -> Files:
         yield from listed_shards(root, ENDINGS)
+
+
+def open_tables(
+    shards: Mapping[Split, Sequence[Path]], how: Opening, called: str, divided: str
+) -> Opened:
+    """Open the Parquet files of each split; ``called`` and ``divided`` as for `open_listing`."""
+    listing, storage = _list(shards, how.labelling, called)
+    return open_listing(listing, storage, how, called, divided)
 
 
 @dataclass(frozen=True)

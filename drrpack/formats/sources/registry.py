@@ -6,6 +6,7 @@ from drrpack.formats.sources.arrays_file import ArraysFile
 from drrpack.formats.sources.cifar import Cifar
 from drrpack.formats.sources.dataset import Dataset
 from drrpack.formats.sources.digits import Digits
+from drrpack.formats.sources.hub import Hub
 from drrpack.formats.sources.image_folder import ImageFolder
 from drrpack.formats.sources.manifest import Manifest
 from drrpack.formats.sources.opening import Given, PictureSource
@@ -14,7 +15,7 @@ from drrpack.formats.sources.webdataset import WebDataset
 
 # The first that recognises what is given opens it; the last takes every path that is left.
 SOURCES: tuple[PictureSource, ...] = (
-    *(Dataset(), Digits(), Cifar(), ArraysFile(), Manifest(), Parquet(), WebDataset()),
+    *(Dataset(), Hub(), Digits(), Cifar(), ArraysFile(), Manifest(), Parquet(), WebDataset()),
     ImageFolder(),
 )
 

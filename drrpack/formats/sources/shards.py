@@ -16,6 +16,7 @@ from drrpack.formats.sources.class_folders import (
     looks_picture,
     visible,
 )
+from drrpack.formats.sources.hub_name import is_hub_name
 from drrpack.formats.sources.splits import Split, shown
 
 ALL_ENDINGS = (".parquet", ".tar")  # of the kinds that may be a folder of files
@@ -127,7 +128,10 @@ def _too_many(name: str) -> SourceError:
 
 
 def is_there(path: Path) -> bool:
-    """Whether a source may lie at a path: a folder, a file, or a pattern whose files are there."""
+    """Whether a source may lie at a path: a folder, a file, a pattern whose files are there, or a
+    name of the hub."""
+    if is_hub_name(path):
+        return True
     try:
         return all(os.path.exists(one) for one in expanded(path))
     except (SourceError, ValueError):
@@ -157,7 +161,7 @@ def split_shards(path: Path, endings: Sequence[str]) -> dict[Split, list[Path]]:
             "train, test or val in each name: rename it, or move it away"
         )
     if in_folder:
-        _refuse_missing(files)
+        refuse_missing(files)
     return _by_split(path, words)
 
 
@@ -165,10 +169,14 @@ def _split_word(file: Path, root: Path) -> str | None:
     """The word that names a split, in a file's name, or else in the nearest folder's."""
     parts = file.relative_to(root).parts
     for part in reversed(parts):
-        words = [w for w in re.split(r"[^a-z]+", part.lower()) if w in _WORDS]
-        if words:
-            return words[0]
+        if word := split_word(part):
+            return word
     return None
+
+
+def split_word(name: str) -> str | None:
+    """The first word in a name that is the name of a split."""
+    return next((w for w in re.split(r"[^a-z]+", name.lower()) if w in _WORDS), None)
 
 
 _WORDS = (TRAIN_NAME, TEST_NAME, *VAL_NAMES)
@@ -189,7 +197,7 @@ def _by_split(path: Path, words: Mapping[Path, str | None]) -> dict[Split, list[
     return splits
 
 
-def _refuse_missing(files: Sequence[Path]) -> None:
+def refuse_missing(files: Sequence[Path]) -> None:
     """Raise SourceError where names say 00000-of-00005, and not all five files are there."""
     parts = [(file, match) for file in files if (match := _PART.search(file.name))]
     there = Counter((f.parent, f.name[: m.start()], int(m[2])) for f, m in parts)

@@ -20,7 +20,7 @@ from drrpack.formats.layout import AnyPath
 from drrpack.formats.memory import load_codec
 from drrpack.formats.originals import Originals, open_originals, open_test
 from drrpack.formats.raw import read_raw
-from drrpack.formats.sources.opening import Given
+from drrpack.formats.sources.opening import Given, Opening
 from drrpack.trainers.incremental.exemplars import choose
 
 Labelled = tuple[Pixels, NDArray[np.int64]]
@@ -38,6 +38,7 @@ class MemoryData:
         test: the raw test images, if not those of the source that the file records.
         source: where that source is now, if it has moved, or the dataset.
         trusted: whether paths that the file itself names may be opened.
+        how: how ``test`` is opened; where it says nothing, as the file's images were.
 
     Raises:
         SourceError: there are no raw test images.
@@ -52,10 +53,11 @@ class MemoryData:
         source: Given | None = None,
         trusted: bool = False,
         device: torch.device | None = None,
+        how: Opening | None = None,
     ) -> None:
         self._dataset = DRRDataset(memory, classes=numbers, device=device or "cpu", cache_bytes=0)
         self._reader = self._dataset.reader
-        self._test = open_test(self._reader, test, source, trusted=trusted)
+        self._test = open_test(self._reader, test, source, trusted=trusted, how=how)
         self._moved, self._trusted = source, trusted
         self._originals: Originals | None = None
         self._encoder: Codec | None = None
