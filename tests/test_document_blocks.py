@@ -44,9 +44,7 @@ NOT_RUN = {
         "drrpack compare cifar100 --classes 0:20 --train --epochs 16 --seeds 3 --json",
         "drrpack compare tin100 --train --epochs 30 --seeds 3 --json",
     ],
-    "docs/view.md": [
-        "drrpack view mem.drr  # opens http://127.0.0.1:8765/ in the browser"
-    ],
+    "docs/view.md": ["drrpack view mem.drr  # opens http://127.0.0.1:8765/ in the browser"],
     "docs/tutorial.md": ["drrpack encode data/ -o mem.drr --download cifar100"],
 }
 

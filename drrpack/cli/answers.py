@@ -54,9 +54,11 @@ def answering(command: Command) -> Command:
         as_json = bool(given.pop("json") if own is None else given[own])
         terminal.begin(quiet=quiet, to_stderr=as_json)
         answer = command(**given)
-        if isinstance(answer, Answer) and as_json:
+        if not isinstance(answer, Answer) or not terminal.speaks():
+            return
+        if as_json:
             _print_json(answer.figures)
-        elif isinstance(answer, Answer) and quiet:
+        elif quiet:
             typer.echo(answer.path)
 
     declare(taking, command, added)

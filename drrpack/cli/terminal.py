@@ -39,15 +39,21 @@ class _Stream(Console):
 
 
 console = _Stream()
-# of several processes that torchrun has started, the first one speaks for all; errors are its own
-console.quiet = os.environ.get("RANK", "0") != "0" and os.environ.get("WORLD_SIZE", "1") != "1"
 errors = _Stream(stderr=True)
 
 
 def begin(*, quiet: bool, to_stderr: bool) -> None:
     """Set how a command prints: with ``quiet`` nothing but errors, with ``to_stderr`` what is meant
     for people on the error stream, so that stdout has nothing but JSON."""
-    console.quiet, console.stderr = quiet, to_stderr
+    console.quiet, console.stderr = quiet or not speaks(), to_stderr
+
+
+def speaks() -> bool:
+    """Whether this process prints: of several that torchrun has started, the first one does.
+
+    Errors are printed by the process that has them.
+    """
+    return os.environ.get("WORLD_SIZE", "1") == "1" or os.environ.get("RANK", "0") == "0"
 
 
 def draws(stream: Console) -> bool:
