@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         VersionError,
         WriteError,
     )
+    from drrpack.formats.chunk_sampler import ChunkSampler
     from drrpack.formats.dataset import DRRDataset
     from drrpack.formats.replay.replay_buffer import ReplayBuffer
     from drrpack.integrations.replay import replay
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "ChunkSampler",
     "CorruptError",
     "DRRDataset",
     "DrrError",
@@ -78,6 +80,7 @@ __all__ = [
 ]
 
 _ELSEWHERE = {
+    "ChunkSampler": "drrpack.formats.chunk_sampler",
     "DRRDataset": "drrpack.formats.dataset",
     "ReplayBuffer": "drrpack.formats.replay.replay_buffer",
     "replay": "drrpack.integrations.replay",

@@ -8,15 +8,13 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Literal, get_args
 
-import numpy as np
-
 from drrpack.core.errors import OptionError
 from drrpack.core.progress import Step
 from drrpack.formats.container import Reader
 from drrpack.formats.layout import AnyPath, Json
 from drrpack.operations.progress import Report, heard
 
-IMAGES_AT_ONCE = 20_000  # decoded side by side, which is what makes it fast
+CODES_BYTES = 2**20  # 6,500 images of 32x32: decoded side by side, which is what makes it fast
 
 Depth = Literal["quick", "sections", "full"]
 
@@ -117,24 +115,19 @@ def _part(text: str) -> tuple[int, int]:
 def _decode(
     reader: Reader, sample: tuple[int, int], checked: Checked, report: Callable[[Step], None]
 ) -> Checked:
-    """Decode the classes of this part; `read_codes` compares the codes with their digests."""
+    """Decode the classes of this part; `StoredImages` compares the codes with their digests."""
     import torch  # the other checks need none of it
 
-    from drrpack.formats.memory import load_codec, read_codes
+    from drrpack.formats.file_set import of_reader
     from drrpack.formats.raw import read_raw
+    from drrpack.formats.stored_images import StoredImages
 
-    codec = load_codec(reader, torch.device("cpu"))
-    counts, (part, parts) = reader.images_per_class, sample
+    part, parts = sample
     wanted = range(part - 1, len(reader.classes), parts)
-    total, done, raw_images, waiting = int(counts[list(wanted)].sum()), 0, 0, 0
-    together: list[int] = []
-    for number in wanted:
-        together.append(number)
-        waiting += int(counts[number])
-        if waiting >= IMAGES_AT_ONCE or number == wanted[-1]:
-            read_codes(reader, codec, together)
-            raw_images += sum(len(read_raw(reader, one).positions) for one in together)
-            done, waiting, together = done + waiting, 0, []
-            report(Step("decoding", done, total))
-    rows = np.isin(reader.index["class"], list(wanted))
-    return replace(checked, streams_decoded=2 * int(rows.sum()), raw_decoded=raw_images)
+    stored = StoredImages(of_reader(reader), wanted, torch.device("cpu"), CODES_BYTES)
+    stored.codec(0)  # checks the models, even if there are no streams
+    for group in stored.groups(range(len(stored.chunks))):
+        stored.keep(group)
+        report(Step("decoding", int(stored.starts[group[-1] + 1]), int(stored.starts[-1])))
+    raw_images = sum(len(read_raw(reader, number).positions) for number in wanted)
+    return replace(checked, streams_decoded=2 * len(stored.chunks), raw_decoded=raw_images)
