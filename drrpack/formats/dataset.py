@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
 from typing import Any, Literal, SupportsIndex, TypeAlias
 
@@ -57,8 +57,8 @@ class DRRDataset(Dataset[Item]):
             and only the streams of these classes are read.
         transform, target_transform: applied to an image (3, H, W) uint8 and to a label.
         cache_bytes: how much memory decoded pixels may take; 0 decodes every time.
-        codes_bytes: how much memory decoded codes may take, beside the chunk that is being read;
-            None for no bound.
+        codes_bytes: how much memory decoded codes may take; None for no bound. A chunk that takes
+            more is kept alone.
         device: where the codec runs. Use the CPU if a `DataLoader` has workers.
         raw: "pairs" for the raw exemplars with their reconstructions, None for all images.
 
@@ -68,8 +68,7 @@ class DRRDataset(Dataset[Item]):
         class_order: all labels, in the order in which they are to be learned; read only.
         targets: the label of every item.
         image_size: (H, W).
-        files: the open files with their classes. readers: the same alone. reader, codec: of the only
-            file.
+        readers: the open files. reader, codec: of the only file. files: all with their classes.
         stored: the images behind the items, and their codes in memory.
         chunk_starts: the first item of each chunk, and the number of items.
         A program may change ``targets`` and ``classes``: items, arrays and copies in workers follow
@@ -222,6 +221,20 @@ class DRRDataset(Dataset[Item]):
         with self._lock:
             self.stored.keep_all()
         return self
+
+    def in_order(self, images: int) -> Iterator[range]:
+        """All items in blocks of up to ``images``, for reading each chunk of a large memory once.
+
+        The chunks of the next blocks have been decoded side by side when a block comes, as many as
+        ``codes_bytes`` has room for.
+        """
+        starts, done = self.chunk_starts, 0
+        for group in self.stored.groups(range(len(self.stored.chunks))):
+            with self._lock:
+                self.stored.keep(group)
+            while done < (end := int(starts[group[-1] + 1])):
+                yield range(done, min(end, done + images))
+                done = min(end, done + images)
 
     @property
     def chunk_starts(self) -> NDArray[np.int64]:

@@ -36,8 +36,8 @@ class StoredImages:
         files: the files.
         chosen: which of their classes; the first one has label 0.
         device: where the codecs run.
-        budget_bytes: how much memory decoded codes may take, beside one chunk that is being read;
-            None for no bound.
+        budget_bytes: how much memory decoded codes may take, or the one chunk that was read last
+            where it takes more; None for no bound.
 
     Attributes:
         chunks: (chunks,) of `CHUNK`: file and row of each chunk, its label and number of images.
@@ -126,16 +126,14 @@ class StoredImages:
 
     def _decode(self, group: Sequence[int]) -> dict[int, Codes]:
         """The codes of some chunks, in the place of those that were used longest ago."""
-        size = self.bytes_of(group)
-        self._make_room(size)
+        self._make_room(self.bytes_of(group))
         found: dict[int, Codes] = {}
         for codec, where in self._by_codec(np.array(group)):
             numbers = [group[place] for place in where]
             found |= zip(
                 numbers, read_chunks(codec, [self._place(n) for n in numbers]), strict=True
             )
-        if self._fits(size):
-            self._kept |= found
+        self._kept |= found
         return found
 
     def groups(self, chunks: Iterable[int]) -> Iterator[list[int]]:

@@ -177,15 +177,9 @@ def _put_array(
 
 def _decoded(dataset: DRRDataset, report: Report) -> Iterator[tuple[int, Pixels]]:
     """All images in blocks, each with the number of its first item."""
-    starts, done = dataset.chunk_starts, 0
-    for group in dataset.stored.groups(range(len(dataset.stored.chunks))):
-        dataset.stored.keep(group)
-        end = int(starts[group[-1] + 1])
-        while done < end:
-            pixels = dataset.pixels(range(done, min(end, done + IMAGES_AT_ONCE)))
-            yield done, pixels
-            done += len(pixels)
-            report(Step(STAGE, done, len(dataset)))
+    for block in dataset.in_order(IMAGES_AT_ONCE):
+        yield block.start, dataset.pixels(block)
+        report(Step(STAGE, block.stop, len(dataset)))
 
 
 def _check_name(dataset: DRRDataset, name: str) -> None:

@@ -53,7 +53,9 @@ class MemoryData:
         trusted: bool = False,
         device: torch.device | None = None,
     ) -> None:
-        self._dataset = DRRDataset(memory, classes=numbers, device=device or "cpu", cache_bytes=0)
+        self._dataset = DRRDataset(
+            memory, classes=numbers, device=device or "cpu", cache_bytes=0, codes_bytes=None
+        )
         self._reader = self._dataset.reader
         self._test = open_test(self._reader, test, source, trusted=trusted)
         self._moved, self._trusted = source, trusted
