@@ -2,7 +2,7 @@
 
 Each command of ``drrpack`` is a function here: ``encode``, ``append``, ``drop``, ``merge``,
 ``stats``, ``verify``, ``preview``, ``export``, ``compare``, ``train``, ``report`` and ``doctor``.
-``replay`` mixes a memory with the images of a new task; `drrpack.integrations` has what other
+``ChunkSampler`` reads a `DRRDataset` that is larger than RAM. ``replay`` mixes a memory with the images of a new task; `drrpack.integrations` has what other
 libraries need.
 """
 

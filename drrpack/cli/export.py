@@ -15,7 +15,12 @@ if TYPE_CHECKING:
 
 def export(
     memory: Annotated[
-        str, typer.Argument(help="The .drr file, or its address.", parser=places.path_or_address)
+        list[str],
+        typer.Argument(
+            help="The .drr file, or its address; several, or a pattern such as 'mem-*.drr', are "
+            "written together.",
+            parser=places.path_or_address,
+        ),
     ],
     output: Annotated[
         Path,

@@ -14,7 +14,8 @@ def merge(
     memories: Annotated[
         list[Path],
         typer.Argument(
-            help="The .drr files; one codec must have made them all.", parser=places.path
+            help="The .drr files, or a pattern such as 'mem-*.drr'; one codec must have made all.",
+            parser=places.path,
         ),
     ],
     output: Annotated[

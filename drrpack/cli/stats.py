@@ -11,9 +11,16 @@ from drrpack.cli import places
 
 def stats(
     memory: Annotated[
-        str, typer.Argument(help="The .drr file, or its address.", parser=places.path_or_address)
+        list[str],
+        typer.Argument(
+            help="The .drr file, or its address; several, or a pattern such as 'mem-*.drr'.",
+            parser=places.path_or_address,
+        ),
     ],
-    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    json: Annotated[
+        bool,
+        typer.Option("--json", help="Print JSON instead of tables; of several files a list."),
+    ] = False,
 ) -> None:
     """Show where the bytes of a .drr file go, its bits per code and its PSNR."""
     from drrpack.operations.stats import stats as run
@@ -22,8 +29,10 @@ def stats(
     if json:
         from json import dumps
 
-        typer.echo(dumps(found.to_json(), indent=2))
+        several = [{"path": one.path, **one.to_json()} for one in found]
+        typer.echo(dumps(several if len(found) > 1 else found[0].to_json(), indent=2))
         return
     from drrpack.cli import screen
 
-    screen.print_stats(found)
+    for one in found:
+        screen.print_stats(one)

@@ -22,11 +22,11 @@ from drrpack.formats.layout import AnyPath
 Files: TypeAlias = AnyPath | Sequence[AnyPath]  # a file, a pattern such as "mem-*.drr", or several
 
 
-def files_of(memories: Files) -> list[AnyPath]:
+def files_of(memories: Files, purpose: str = "") -> list[AnyPath]:
     """The files that a path, an address, a pattern or a list of them mean; each file once.
 
     A pattern such as ``mem-*.drr`` means the files whose names fit it, in alphabetical order. A
-    path that exists is never taken as a pattern.
+    path that exists is never taken as a pattern. ``purpose`` is for the error, such as " to merge".
 
     Raises:
         OptionError: the list is empty. MissingError: no file fits a pattern.
@@ -34,7 +34,7 @@ def files_of(memories: Files) -> list[AnyPath]:
     given = [memories] if isinstance(memories, str | os.PathLike) else list(memories)
     found = [file for one in given for file in _matching(one)]
     if not found:
-        raise OptionError("found no files, expected one .drr file at least", option="memory")
+        raise OptionError(f"found no files{purpose}, expected one at least", option="memories")
     return list(dict.fromkeys(found))
 
 

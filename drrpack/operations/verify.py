@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Literal, get_args
+from typing import Literal, get_args, overload
 
 from drrpack.core.errors import OptionError
 from drrpack.core.progress import Step
 from drrpack.formats.container import Reader
+from drrpack.formats.file_set import files_of, of_reader
 from drrpack.formats.layout import AnyPath, Json
 from drrpack.operations.progress import Report, heard
 
@@ -61,17 +63,32 @@ class Verified:
         }
 
 
+@overload
 def verify(
-    memory: AnyPath,
+    memory: AnyPath, depth: Depth = ..., *, sample: str | None = ..., report: Report | None = ...
+) -> Verified: ...
+
+
+@overload
+def verify(
+    memory: Sequence[AnyPath], depth: Depth = ..., *, sample: str | None = ...,
+    report: Report | None = ...,
+) -> list[Verified]: ...  # fmt: skip
+
+
+def verify(
+    memory: AnyPath | Sequence[AnyPath],
     depth: Depth = "sections",
     *,
     sample: str | None = None,
     report: Report | None = None,
-) -> Verified:
+) -> Verified | list[Verified]:
     """Check a ``.drr`` file; returns what was checked.
 
     Args:
-        memory: the path or the address of the file.
+        memory: the path or the address of the file; or a list, in which patterns such as
+            ``"mem-*.drr"`` may stand: its files are checked one after the other, up to the first
+            that fails.
         depth: ``"quick"`` for the structure and the CRC of each record; ``"sections"`` for the
             sha256 of each section as well; ``"full"`` also decodes every stream, compares the
             digest of its codes, and decodes every raw image.
@@ -85,8 +102,15 @@ def verify(
     if depth not in get_args(Depth):
         known = ", ".join(get_args(Depth))
         raise OptionError(f"`depth={depth!r}`: say one of {known}", option="depth")
-    start, part = time.monotonic(), (1, 1) if sample is None else _part(sample)
-    depth = depth if sample is None else "full"
+    part = (1, 1) if sample is None else _part(sample)
+    depth, heard_by = depth if sample is None else "full", heard(report)
+    if isinstance(memory, str | os.PathLike):
+        return _verified(memory, depth, part, heard_by)
+    return [_verified(path, depth, part, heard_by) for path in files_of(memory)]
+
+
+def _verified(memory: AnyPath, depth: Depth, part: tuple[int, int], report: Report) -> Verified:
+    start = time.monotonic()
     with Reader(memory) as reader:
         checked = Checked(None, 2 * len(reader.index), len(reader.raw_index))
         if depth != "quick":
@@ -94,7 +118,7 @@ def verify(
             checked = replace(checked, sections=reader.section_count)
         reader.check_records()
         if depth == "full":
-            checked = _decode(reader, part, checked, heard(report))
+            checked = _decode(reader, part, checked, report)
         return Verified(
             str(memory), depth if part == (1, 1) else "sample {}/{}".format(*part),
             reader.format_version, len(reader.classes), int(reader.images_per_class.sum()),
@@ -118,7 +142,6 @@ def _decode(
     """Decode the classes of this part; `StoredImages` compares the codes with their digests."""
     import torch  # the other checks need none of it
 
-    from drrpack.formats.file_set import of_reader
     from drrpack.formats.raw import read_raw
     from drrpack.formats.stored_images import StoredImages
 
