@@ -2,8 +2,8 @@
 
 Each command of ``drrpack`` is a function here: ``encode``, ``append``, ``drop``, ``merge``,
 ``stats``, ``verify``, ``preview``, ``export``, ``compare``, ``train``, ``report`` and ``doctor``.
-``ChunkSampler`` reads a `DRRDataset` that is larger than RAM. ``replay`` mixes a memory with the images of a new task; `drrpack.integrations` has what other
-libraries need.
+``ChunkSampler`` is the order in which to read a `DRRDataset` that is larger than RAM. ``replay``
+mixes a memory with the images of a new task; `drrpack.integrations` has what other libraries need.
 """
 
 from __future__ import annotations

@@ -77,7 +77,7 @@ class ChunkSampler(DistributedSampler[int]):
         """The items of this replica in the order of the epoch that `set_epoch` has set."""
         random = np.random.default_rng([self.seed, self.epoch])
         pieces = self._own(random.permutation(_pieces(self._memory)))
-        window = self.window or self._memory.stored.chunks_at_once
+        window = self.window or self._memory.chunks_at_once
         for some in np.array_split(pieces, max(1, -(-len(pieces) // window))):  # of equal sizes
             items = [np.arange(first, first + count) for first, count in some]
             yield from random.permutation(np.concatenate(items, dtype=np.int64)).tolist()
@@ -90,8 +90,9 @@ class ChunkSampler(DistributedSampler[int]):
         starts = ends - pieces[:, 1]
         low = np.maximum(starts, self.rank * self.num_samples)
         high = np.minimum(ends, (self.rank + 1) * self.num_samples)
-        own = np.stack([pieces[:, 0] + low - starts, high - low], axis=1)
-        return own[low < high]
+        parts = np.stack([pieces[:, 0] + low - starts, high - low], axis=1)
+        own: Piece = parts[low < high]
+        return own
 
 
 def _pieces(memory: DRRDataset) -> Piece:

@@ -70,7 +70,8 @@ class DRRDataset(Dataset[Item]):
         image_size: (H, W).
         readers: the open files. reader, codec: of the only file. files: all with their classes.
         stored: the images behind the items, and their codes in memory.
-        chunk_starts: the first item of each chunk, and the number of items.
+        chunk_starts: the first item of each chunk, and the number of items. chunks_at_once: how
+            many chunks may be in memory.
         A program may change ``targets`` and ``classes``: items, arrays and copies in workers follow
         the change. Reading the file does not depend on them.
 
@@ -240,6 +241,12 @@ class DRRDataset(Dataset[Item]):
     def chunk_starts(self) -> NDArray[np.int64]:
         """The first item of each stored chunk, and the number of all items, (chunks + 1,)."""
         return np.searchsorted(self._images, self.stored.starts).astype(np.int64)
+
+    @property
+    def chunks_at_once(self) -> int:
+        """How many chunks ``codes_bytes`` has room for, by the largest one."""
+        with self._lock:
+            return self.stored.chunks_at_once
 
     @property
     def readers(self) -> list[Reader]:

@@ -12,8 +12,8 @@ from drrpack.formats.file_set import files_of
 from drrpack.formats.layout import AnyPath
 
 
-@overload
-def stats(memory: AnyPath) -> Stats: ...
+@overload  # a text is a path, though it is a sequence of texts as well
+def stats(memory: AnyPath) -> Stats: ...  # type: ignore[overload-overlap]
 
 
 @overload

@@ -63,8 +63,8 @@ class Verified:
         }
 
 
-@overload
-def verify(
+@overload  # a text is a path, though it is a sequence of texts as well
+def verify(  # type: ignore[overload-overlap]
     memory: AnyPath, depth: Depth = ..., *, sample: str | None = ..., report: Report | None = ...
 ) -> Verified: ...
 
