@@ -15,7 +15,6 @@ import json
 import os
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -42,11 +41,12 @@ def main() -> None:
         for times in TIMES:
             path = Path(folder) / f"{times}.drr"
             images = repeat(given.memory, path, times)
-            found["images"][images] = {task: peak(task, path) for task in TASKS}
+            found["images"][images] = peaks(path)
             print(json.dumps({images: found["images"][images]}, indent=1), flush=True)
             path.unlink()
     from made_by import made_by
 
+    found["growth beyond the import, MB"] = growth(found["images"], beyond="import")
     text = json.dumps({**found, "growth": growth(found["images"]), **made_by()}, indent=1)
     print(text)
     if given.output is not None:
@@ -70,25 +70,41 @@ def repeat(path: Path, output: Path, times: int) -> int:
     return sum(chunk.images for chunk in chunks)
 
 
-def peak(task: str, path: Path) -> dict[str, float]:
-    """The peak of a child process in megabytes, and its seconds on the clock and on the CPU."""
-    start = time.perf_counter()
+def peaks(path: Path) -> dict[str, dict[str, float]]:
+    """The peak of a process for each task in megabytes, and its CPU seconds. They run together."""
+    children = {task: spawn(task, path) for task in TASKS}
+    found = {}
+    for task, child in children.items():
+        _, status, used = os.wait4(child, 0)
+        if os.waitstatus_to_exitcode(status) != 0:
+            raise SystemExit(f"{task} failed")
+        found[task] = {
+            "peak_mb": round(used.ru_maxrss * 1024 / 1e6, 1),
+            "cpu_seconds": round(used.ru_utime + used.ru_stime, 2),
+        }
+    return found
+
+
+def spawn(task: str, path: Path) -> int:
+    """Start this script for one task; the number of the process."""
     command = [sys.executable, __file__, str(path), "--task", task]
-    child = os.posix_spawn(sys.executable, command, os.environ)
-    _, status, used = os.wait4(child, 0)
-    if os.waitstatus_to_exitcode(status) != 0:
-        raise SystemExit(f"{task} failed")
-    return {
-        "peak_mb": round(used.ru_maxrss * 1024 / 1e6, 1),
-        "seconds": round(time.perf_counter() - start, 2),
-        "cpu_seconds": round(used.ru_utime + used.ru_stime, 2),
-    }
+    return os.posix_spawn(sys.executable, command, os.environ)
 
 
-def growth(found: dict[int, dict[str, dict[str, float]]]) -> dict[str, float]:
-    """The largest peak of each task over its smallest."""
-    peaks = {task: [sizes[task]["peak_mb"] for sizes in found.values()] for task in TASKS}
-    return {task: round(max(of_task) / min(of_task), 3) for task, of_task in peaks.items()}
+def growth(
+    found: dict[int, dict[str, dict[str, float]]], beyond: str | None = None
+) -> dict[str, float]:
+    """The largest peak of each task over its smallest; or the difference of what is ``beyond``
+    another task, in megabytes."""
+    out = {}
+    for task in TASKS:
+        less = [sizes[beyond]["peak_mb"] if beyond else 0 for sizes in found.values()]
+        of_task = [
+            sizes[task]["peak_mb"] - base for sizes, base in zip(found.values(), less, strict=True)
+        ]
+        change = max(of_task) - min(of_task) if beyond else max(of_task) / min(of_task)
+        out[task] = round(change, 3)
+    return out
 
 
 # --- what the children do: drrpack is imported in them alone ---

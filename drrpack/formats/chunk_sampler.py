@@ -78,7 +78,8 @@ class ChunkSampler(DistributedSampler[int]):
         random = np.random.default_rng([self.seed, self.epoch])
         pieces = self._own(random.permutation(_pieces(self._memory)))
         window = self.window or self._memory.chunks_at_once
-        for some in np.array_split(pieces, max(1, -(-len(pieces) // window))):  # of equal sizes
+        windows = -(-len(pieces) // window)  # of nearly equal sizes
+        for some in np.array_split(pieces, windows) if windows else []:
             items = [np.arange(first, first + count) for first, count in some]
             yield from random.permutation(np.concatenate(items, dtype=np.int64)).tolist()
 

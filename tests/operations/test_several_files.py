@@ -90,7 +90,7 @@ def test_export_in_small_pieces(
 
 
 def test_merge_takes_patterns(parts: list[Path], tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match="both .*mem-1.* and .*mem-2.* have a class '2'"):
+    with pytest.raises(OptionError, match=r"both .*mem-1.* and .*mem-2.* have a class '2'"):
         library.merge([pattern(parts)], tmp_path / "both.drr")
     shutil.copy(parts[1], tmp_path / "mem-2.drr")
     library.drop(tmp_path / "mem-2.drr", ["2"])
