@@ -5,7 +5,7 @@
 ``images/`` is the folder that ``mem.drr`` was made from: a folder for each class. WebDataset,
 LitData and MosaicML Streaming take part where they can be imported. Every reader delivers shuffled
 batches of 128 uint8 images and labels. Each is measured in its own processes, in turns with the
-others, `REPEATS` times, and twice with workers:
+others, `REPEATS` times, and once with workers:
 
 - "import": seconds until its library, torch included, is imported.
 - "first batch": seconds from then to the first batch.
@@ -56,35 +56,40 @@ def main() -> None:
     if given.reader is not None:
         print(json.dumps(measure(given.reader, given.memory, given.workers)))
         return
+    runs: dict[str, list[dict[str, float]]] = {}
     with tempfile.TemporaryDirectory() as folder:
         sizes = prepare(given.memory, given.images, Path(folder))
-        found = {workers: in_turns(sizes, Path(folder), workers) for workers in (0, WORKERS)}
+        for workers in (0,) * REPEATS + (WORKERS,):
+            for name in sizes:
+                found = child(name, Path(folder), workers)
+                print(workers, name, found, flush=True)
+                runs.setdefault(f"{name}; {workers} workers", []).append(found)
+            save(runs, sizes, given.output)
+
+
+def child(name: str, folder: Path, workers: int) -> dict[str, float]:
+    """The figures of one reader, from a process of its own."""
+    command = [sys.executable, __file__, str(folder / PLACES[name]), ".", "--reader", name]
+    done = subprocess.run([*command, "--workers", str(workers)], stdout=subprocess.PIPE, check=True)
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def save(runs: dict[str, Any], sizes: dict[str, int], output: Path | None) -> None:
+    """Write the median, the least and the largest of each figure."""
     from made_by import made_by
 
-    text = json.dumps({"workers": found, "bytes": sizes, **made_by()}, indent=1)
-    print(text)
-    if given.output is not None:
-        given.output.write_text(text + "\n")
-
-
-def in_turns(sizes: dict[str, int], folder: Path, workers: int) -> dict[str, Any]:
-    """Each reader several times, in turns: the median, the least and the largest of each figure."""
-    runs: dict[str, list[dict[str, float]]] = {name: [] for name in sizes}
-    for _ in range(2 if workers else REPEATS):
-        for name, done in runs.items():
-            command = [sys.executable, __file__, str(folder / PLACES[name]), ".", "--reader", name]
-            child = subprocess.run(
-                [*command, "--workers", str(workers)], stdout=subprocess.PIPE, check=True
-            )
-            done.append(json.loads(child.stdout.splitlines()[-1]))
-            print(workers, name, done[-1], flush=True)
-    return {
+    figures = {
         name: {
             figure: [round(pick(run[figure] for run in done), 3) for pick in (median, min, max)]
             for figure in done[0]
         }
         for name, done in runs.items()
     }
+    repeats = {name: len(done) for name, done in runs.items()}
+    found = {"median, least, most": figures, "repeats": repeats, "bytes": sizes, **made_by()}
+    if output is not None:
+        output.write_text(json.dumps(found, indent=1) + "\n")
 
 
 def measure(name: str, place: Path, workers: int) -> dict[str, float]:

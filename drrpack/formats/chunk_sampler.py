@@ -25,8 +25,9 @@ class ChunkSampler(DistributedSampler[int]):
 
     A batch is a random sample of its window, not of the dataset: a window of 10 chunks holds at
     most 10 classes. With a window of all chunks, which is the default where ``codes_bytes`` has
-    room for all, the order is a plain random one. (FFCV's QUASI_RANDOM order and MosaicML
-    Streaming's py1b shuffle by blocks in a similar way.)
+    room for all, the order is a plain random one. (MosaicML Streaming's py1br shuffles by blocks,
+    too. FFCV's QUASI_RANDOM and WebDataset's buffer exchange what they draw from bit by bit; but
+    chunks are decoded several times as fast side by side as one after the other.)
 
     It is a `DistributedSampler`, so Lightning keeps it. Replicas read different chunks, except that
     two of them may share one at their border. All get equally many items: up to
