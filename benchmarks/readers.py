@@ -5,7 +5,7 @@
 ``images/`` is the folder that ``mem.drr`` was made from: a folder for each class. WebDataset,
 LitData and MosaicML Streaming take part where they can be imported. Every reader delivers shuffled
 batches of 128 uint8 images and labels. Each is measured in its own processes, in turns with the
-others, `REPEATS` times, and once with workers:
+others, three times, and once with workers:
 
 - "import": seconds until its library, torch included, is imported.
 - "first batch": seconds from then to the first batch.
@@ -15,7 +15,7 @@ others, `REPEATS` times, and once with workers:
 The files have been read before, so they come from the system's cache. JPEG pictures have quality
 90. They are decoded by Pillow or by torchvision, whichever is faster here. "raw" stands for pixels
 that are stored as they are. "DRRDataset" keeps pixels, as by default; with ``cache_bytes=0`` it
-decodes them in each epoch, and with "ChunkSampler" it keeps only `CODES_BYTES` of codes, too.
+decodes them in each epoch from codes in memory.
 """
 
 from __future__ import annotations
@@ -36,9 +36,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-BATCH, REPEATS, WORKERS, JPEG_QUALITY = 128, 3, 2, 90
+BATCH, WORKERS, JPEG_QUALITY = 128, 2, 90
 SHUFFLE_BUFFER = 2000  # images, of WebDataset
-CODES_BYTES = 200_000  # of DRRDataset with ChunkSampler: half of what 2,500 images take
 
 Loader = Iterable[Any]
 
@@ -59,7 +58,7 @@ def main() -> None:
     runs: dict[str, list[dict[str, float]]] = {}
     with tempfile.TemporaryDirectory() as folder:
         sizes = prepare(given.memory, given.images, Path(folder))
-        for workers in (0,) * REPEATS + (WORKERS,):
+        for workers in (0, 0, WORKERS, 0):
             for name in sizes:
                 found = child(name, Path(folder), workers)
                 print(workers, name, found, flush=True)
@@ -252,18 +251,6 @@ def _drr(**options: Any) -> Callable[[], Open]:
     return load
 
 
-def _drr_by_chunks() -> Open:
-    from torch.utils.data import DataLoader
-
-    from drrpack import ChunkSampler, DRRDataset
-
-    def open_it(place: Path, workers: int) -> Loader:
-        memory = DRRDataset(place, cache_bytes=0, codes_bytes=CODES_BYTES)
-        return DataLoader(memory, BATCH, sampler=ChunkSampler(memory), num_workers=workers)
-
-    return open_it
-
-
 def _image_folder() -> Open:
     from torch.utils.data import DataLoader
     from torchvision.datasets import ImageFolder
@@ -328,7 +315,6 @@ def _mosaicml_reader() -> Open:
 READERS: dict[str, Callable[[], Open]] = {
     "DRRDataset": _drr(),
     "DRRDataset, cache_bytes=0": _drr(cache_bytes=0),
-    "DRRDataset, ChunkSampler": _drr_by_chunks,
     "ImageFolder, png": _image_folder,
     "ImageFolder, jpg": _image_folder,
     "WebDataset, jpg": _webdataset,
@@ -338,7 +324,6 @@ READERS: dict[str, Callable[[], Open]] = {
 PLACES = {
     "DRRDataset": "mem.drr",
     "DRRDataset, cache_bytes=0": "mem.drr",
-    "DRRDataset, ChunkSampler": "mem.drr",
     "ImageFolder, png": "png",
     "ImageFolder, jpg": "jpg",
     "WebDataset, jpg": "tars",
