@@ -46,9 +46,9 @@ def test_the_bound_holds_and_changes_nothing(bitswap_drr: Path, bound: int | Non
 
 
 def test_a_chunk_beyond_the_bound_is_kept_alone(
-    digits_drr: Path, streams_read: list[tuple[int, str]]
+    bitswap_drr: Path, streams_read: list[tuple[int, str]]
 ) -> None:
-    dataset = DRRDataset(digits_drr, codes_bytes=0, cache_bytes=0)
+    dataset = DRRDataset(bitswap_drr, codes_bytes=0, cache_bytes=0)
     dataset.pixels([3]), dataset.pixels([4])
     assert len(streams_read) == 2 and held(dataset) == CLASS_BYTES
     dataset.pixels([40])
@@ -56,18 +56,18 @@ def test_a_chunk_beyond_the_bound_is_kept_alone(
 
 
 def test_what_was_used_longest_ago_goes(
-    digits_drr: Path, streams_read: list[tuple[int, str]]
+    bitswap_drr: Path, streams_read: list[tuple[int, str]]
 ) -> None:
-    dataset = DRRDataset(digits_drr, codes_bytes=2 * CLASS_BYTES, cache_bytes=0)
+    dataset = DRRDataset(bitswap_drr, codes_bytes=2 * CLASS_BYTES, cache_bytes=0)
     for image in (0, 30, 1, 60, 2, 31):  # of class 0, 1, 0, 2, 0, 1
         dataset.codes([image])
     assert [row for row, level in streams_read if level == "top"] == [0, 1, 2, 1]
 
 
 def test_codes_in_memory_are_used_before_they_go(
-    digits_drr: Path, streams_read: list[tuple[int, str]]
+    bitswap_drr: Path, streams_read: list[tuple[int, str]]
 ) -> None:
-    dataset = DRRDataset(digits_drr, codes_bytes=2 * CLASS_BYTES, cache_bytes=0)
+    dataset = DRRDataset(bitswap_drr, codes_bytes=2 * CLASS_BYTES, cache_bytes=0)
     dataset.codes([250, 280])
     dataset.codes(range(0, 300, 30))  # all classes, two of which are there
     assert sorted(row for row, level in streams_read if level == "top") == list(range(10))
@@ -103,8 +103,8 @@ def test_a_class_of_several_chunks(
     assert dataset.chunk_starts.tolist() == [0, 30, 60, 90, 120, 132, 133, *range(150, 301, 30)]
 
 
-def test_in_order(digits_drr: Path, streams_read: list[tuple[int, str]]) -> None:
-    dataset = DRRDataset(digits_drr, codes_bytes=3 * CLASS_BYTES, cache_bytes=0)
+def test_in_order(bitswap_drr: Path, streams_read: list[tuple[int, str]]) -> None:
+    dataset = DRRDataset(bitswap_drr, codes_bytes=3 * CLASS_BYTES, cache_bytes=0)
     blocks = []
     for block in dataset.in_order(16):
         dataset.codes(block)

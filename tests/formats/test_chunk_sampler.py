@@ -75,9 +75,9 @@ def test_a_window_of_all_is_a_plain_shuffle(memory: DRRDataset) -> None:
 
 
 def test_each_chunk_is_read_once_an_epoch(
-    digits_drr: Path, streams_read: list[tuple[int, str]]
+    bitswap_drr: Path, streams_read: list[tuple[int, str]]
 ) -> None:
-    memory = DRRDataset(digits_drr, cache_bytes=0, codes_bytes=3 * CLASS_BYTES)
+    memory = DRRDataset(bitswap_drr, cache_bytes=0, codes_bytes=3 * CLASS_BYTES)
     seen = []
     for images, labels in DataLoader(memory, 32, sampler=ChunkSampler(memory)):
         seen += labels.tolist()
