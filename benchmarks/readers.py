@@ -8,8 +8,8 @@ batches of 128 uint8 images and labels. Each is measured in its own processes, i
 others, three times, and once with workers:
 
 - "import": seconds until its library, torch included, is imported.
-- "first batch": seconds to the first batch once the file or folder is open; with workers the codes of
-  a memory have been decoded by then.
+- "first batch": seconds to the first batch once the file or folder is open; with workers the codes
+  of a memory have been decoded by then.
 - "first epoch", "second epoch": images a second, in wall time and in CPU time of the process. The
   core is shared with other work, so the CPU time says more. With workers there is only wall time.
 
