@@ -2,8 +2,9 @@
 
 Each command of ``drrpack`` is a function here: ``encode``, ``append``, ``drop``, ``merge``,
 ``stats``, ``verify``, ``preview``, ``view``, ``export``, ``compare``, ``train``, ``report`` and
-``doctor``. ``replay`` mixes a memory with the images of a new task; `drrpack.integrations` has what
-other libraries need.
+``doctor``. ``ChunkSampler`` is the order in which to read a `DRRDataset` that is larger than RAM.
+``replay`` mixes a memory with the images of a new task; `drrpack.integrations` has what other
+libraries need.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
         VersionError,
         WriteError,
     )
+    from drrpack.formats.chunk_sampler import ChunkSampler
     from drrpack.formats.dataset import DRRDataset
     from drrpack.formats.replay.replay_buffer import ReplayBuffer
     from drrpack.integrations.replay import replay
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
 __version__ = "0.2.0"
 
 __all__ = [
+    "ChunkSampler",
     "CorruptError",
     "DRRDataset",
     "DrrError",
@@ -80,6 +83,7 @@ __all__ = [
 ]
 
 _ELSEWHERE = {
+    "ChunkSampler": "drrpack.formats.chunk_sampler",
     "DRRDataset": "drrpack.formats.dataset",
     "ReplayBuffer": "drrpack.formats.replay.replay_buffer",
     "replay": "drrpack.integrations.replay",

@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
 def export(
     memory: Annotated[
-        str,
+        list[str],
         typer.Argument(
-            help="The .drr file, or its address.",
+            help="The .drr file, or its address; several, or a pattern such as 'mem-*.drr', are "
+            "written together.",
             autocompletion=places.memories,
             parser=places.path_or_address,
         ),

@@ -15,7 +15,7 @@ def merge(
     memories: Annotated[
         list[Path],
         typer.Argument(
-            help="The .drr files; one codec must have made them all.",
+            help="The .drr files, or a pattern such as 'mem-*.drr'; one codec must have made all.",
             autocompletion=places.memories,
             parser=places.path,
         ),

@@ -11,14 +11,17 @@ from drrpack.cli import places
 
 def stats(
     memory: Annotated[
-        str,
+        list[str],
         typer.Argument(
-            help="The .drr file, or its address.",
+            help="The .drr file, or its address; several, or a pattern such as 'mem-*.drr'.",
             autocompletion=places.memories,
             parser=places.path_or_address,
         ),
     ],
-    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    json: Annotated[
+        bool,
+        typer.Option("--json", help="Print JSON instead of tables; of several files a list."),
+    ] = False,
 ) -> None:
     """Show where the bytes of a .drr file go, its bits per code and its PSNR."""
     from drrpack.operations.stats import stats as run
@@ -27,8 +30,10 @@ def stats(
     if json:
         from json import dumps
 
-        typer.echo(dumps(found.to_json(), indent=2))
+        several = [{"path": one.path, **one.to_json()} for one in found]
+        typer.echo(dumps(several if len(found) > 1 else found[0].to_json(), indent=2))
         return
     from drrpack.cli import screen
 
-    screen.print_stats(found)
+    for one in found:
+        screen.print_stats(one)

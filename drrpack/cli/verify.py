@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 def verify(
     memory: Annotated[
-        str,
+        list[str],
         typer.Argument(
-            help="The .drr file, or its address.",
+            help="The .drr file, or its address; several, or a pattern such as 'mem-*.drr'.",
             autocompletion=places.memories,
             parser=places.path_or_address,
         ),
@@ -42,32 +42,47 @@ def verify(
         ),
     ] = None,
     json: Annotated[
-        bool, typer.Option("--json", help="Print the result as JSON, also if the check fails.")
+        bool,
+        typer.Option(
+            "--json", help="Print the result as JSON, also if the check fails; of several a list."
+        ),
     ] = False,
 ) -> None:
     """Check a .drr file: its structure, every CRC and the SHA-256 of every section.
 
+    Of several files each is checked; the exit code is that of the first one that is not sound.
     Exit codes: 0 sound, 1 failure, 2 usage, 3 corrupt, 4 version not supported,
     5 unsafe, 6 input or output failed, 130 interrupted.
     """
     from drrpack.core.errors import FormatError
+    from drrpack.formats.file_set import files_of
 
-    depth = _depth(quick, full, sample)
-    try:
-        found = _checked(memory, depth, sample, show=not json)
-    except FormatError as error:
-        if json:
-            _print_json(_unsound(memory, error))
-            sys.exit(error.exit_code)
-        raise
+    depth, exit_code, results = _depth(quick, full, sample), 0, []
+    for path in map(str, files_of(memory)):
+        try:
+            found = _checked(path, depth, sample, show=not json)
+        except FormatError as error:
+            exit_code = exit_code or error.exit_code
+            results.append(_unsound(path, error))
+        else:
+            results.append(found.to_json())
+        if not json:
+            _show(results[-1])
     if json:
-        _print_json(found.to_json())
-        return
-    from drrpack.cli.terminal import note
+        _print_json(results if len(results) > 1 else results[0])
+    if exit_code:
+        sys.exit(exit_code)
 
-    counts = found.checked.to_json().items()
+
+def _show(result: Json) -> None:
+    from drrpack.cli.terminal import fail, note
+
+    if not result["sound"]:
+        fail(result["error"])
+        return
+    counts = result["checked"].items()
     checks = ", ".join(f"{count} {what.replace('_', ' ')}" for what, count in counts)
-    note(f"{memory}: sound ({found.depth}: {checks}; {found.seconds:.1f} s)")
+    note(f"{result['path']}: sound ({result['depth']}: {checks}; {result['seconds']:.1f} s)")
 
 
 def _depth(quick: bool, full: bool, sample: str | None) -> Depth:
@@ -101,7 +116,7 @@ def _unsound(memory: str, error: FormatError) -> Json:
     }
 
 
-def _print_json(content: Json) -> None:
+def _print_json(content: Json | list[Json]) -> None:
     from json import dumps
 
     typer.echo(dumps(content, indent=2))

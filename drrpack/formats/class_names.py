@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 
 from drrpack.core.errors import OptionError
 from drrpack.core.wording import shortened
@@ -29,6 +30,49 @@ def look(name: str) -> str:
 
 def _composed(name: str) -> str:
     return unicodedata.normalize("NFC", name)
+
+
+def unite(files: Mapping[str, Sequence[str]]) -> tuple[list[str], list[list[int]]]:
+    """One list of the classes of several files, and for each file where its classes are in it.
+
+    A class of a later file is the one of exactly its name, or else the only one of the same `look`,
+    unless its own file has two names of that look, which are two classes then.
+
+    Args:
+        files: names of classes by the path of their file.
+
+    Raises:
+        OptionError: a name looks like two classes of earlier files and is neither of them.
+    """
+    united: list[str] = []
+    known: dict[str, int] = {}  # where each name is
+    alike: defaultdict[str, list[int]] = defaultdict(list)  # where the names of each look are
+    numbers = []
+    for path, names in files.items():
+        looks = Counter(map(look, names))
+        before = {one: list(alike[one]) for one in looks}
+        own = []
+        for name in names:
+            number = known.get(name)
+            if number is None and looks[look(name)] == 1:
+                number = _only(before[look(name)], united, path, name)
+            if number is None:
+                number = known[name] = len(united)
+                alike[look(name)].append(number)
+                united.append(name)
+            own.append(number)
+        numbers.append(own)
+    return united, numbers
+
+
+def _only(alike: Sequence[int], united: Sequence[str], path: str, name: str) -> int | None:
+    if len(alike) > 1:
+        twins = " and ".join(repr(united[number]) for number in alike)
+        raise OptionError(
+            f"{path}: found a class {name!r}, which may be {twins} of another file; expected a "
+            "name that looks like one of them only: rename it where it comes from"
+        )
+    return alike[0] if alike else None
 
 
 def names_of_labels(names: object, called: str) -> tuple[str, ...]:

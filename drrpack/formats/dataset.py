@@ -1,9 +1,9 @@
-"""`DRRDataset`: a ``.drr`` file as a map-style PyTorch dataset, which decodes classes on demand."""
+"""`DRRDataset`: one or several ``.drr`` files as a map-style PyTorch dataset, decoded on demand."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import copy
 from typing import Any, Literal, SupportsIndex, TypeAlias
 
 import numpy as np
@@ -13,15 +13,14 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from drrpack.core.codec import Codec, Pixels
-from drrpack.core.codes import Codes
 from drrpack.core.errors import OptionError
-from drrpack.formats import metadata
 from drrpack.formats.container import Reader
+from drrpack.formats.file_set import Files, open_files
 from drrpack.formats.indices import Indices, class_numbers, item_numbers, one_number
-from drrpack.formats.memory import load_codec, read_codes
 from drrpack.formats.pixel_cache import PixelCache
 from drrpack.formats.process_lock import ProcessLock
-from drrpack.formats.raw import read_raw
+from drrpack.formats.raw_pairs import raw_pairs
+from drrpack.formats.stored_images import CODES_BYTES, StoredImages
 from drrpack.formats.targets import ClassNumbers, Targets, checked_names, refused_numbers
 
 CACHE_BYTES = 256 * 2**20  # 87,000 images of 32x32
@@ -31,13 +30,22 @@ Item: TypeAlias = tuple[Any, ...]
 
 
 class DRRDataset(Dataset[Item]):
-    """The reconstructed images of a ``.drr`` file.
+    """The reconstructed images of a ``.drr`` file, or of several.
 
     Items are ``(image, label)``; the image is a uint8 tensor (3, H, W), to which ``transform`` is
-    applied. Pixels are the same bytes for every batch, worker and machine. The codes of a class are
-    decoded when one of its images is first used, and stay in memory (160 bytes for an image of
-    32x32); pixels stay up to ``cache_bytes``. Threads may share a dataset; they decode one after
-    the other.
+    applied. Pixels are the same bytes for every batch, worker and machine. The codes of a chunk (as
+    a rule all images of a class) are decoded when one of them is first used. Codes stay in memory
+    up to ``codes_bytes`` (an image of 32x32 takes 160 bytes), pixels up to ``cache_bytes``. Threads
+    may share a dataset; they decode one after the other.
+
+    Which order of reading suits: while all codes fit into ``codes_bytes``, any does, such as
+    ``DataLoader(shuffle=True)`` and ``DistributedSampler``. Beyond it images at random are still
+    right, but each batch decodes many chunks anew; take `drrpack.ChunkSampler`, which reads each
+    chunk once an epoch.
+
+    Several files are read as one. Their classes are united by name (`drrpack.formats.class_names`);
+    items go class by class, and in a class file by file. Each file keeps its own codec; images must
+    have one size.
 
     With ``raw="pairs"`` the items are the raw exemplars that the file keeps: ``(raw,
     reconstruction, label)``, both images uint8 (3, H, W) and transformed.
@@ -46,11 +54,14 @@ class DRRDataset(Dataset[Item]):
     the change. Reading the file does not depend on them.
 
     Args:
-        path: the path or the address of the file.
+        path: the path or the address of the file; a pattern such as ``"mem-*.drr"``; or a list of
+            these.
         classes: names or numbers of the classes to read, all by default. Labels follow this order,
             and only the streams of these classes are read.
         transform, target_transform: applied to an image (3, H, W) uint8 and to a label.
         cache_bytes: how much memory decoded pixels may take; 0 decodes every time.
+        codes_bytes: how much memory decoded codes may take; None for no bound. A chunk that takes
+            more is kept alone.
         device: where the codec runs. Use the CPU if a `DataLoader` has workers.
         raw: "pairs" for the raw exemplars with their reconstructions, None for all images.
 
@@ -60,39 +71,43 @@ class DRRDataset(Dataset[Item]):
         class_order: all labels, in the order in which they are to be learned; read only.
         targets: the label of every item.
         image_size: (H, W).
+        readers: the open files. reader, codec: of the only file. files: all with their classes.
+        stored: the images behind the items, and their codes in memory.
+        chunk_starts: the first item of each chunk, and the number of items.
+        chunks_at_once: how many chunks may be in memory.
 
     Raises:
         FormatError: the file is missing, damaged or not a .drr file (`drrpack.core.errors`).
-        OptionError: the file lacks one of the classes, or keeps no raw images for pairs.
+        OptionError: the file lacks one of the classes, or keeps no raw images for pairs; several
+            files have images of different sizes.
     """
 
     def __init__(
         self,
-        path: str | os.PathLike[str],
+        path: Files,
         *,
         classes: Sequence[str | int] | None = None,
         transform: Callable[[Tensor], object] | None = None,
         target_transform: Callable[[int], object] | None = None,
         cache_bytes: int = CACHE_BYTES,
+        codes_bytes: int | None = CODES_BYTES,
         device: str | torch.device = "cpu",
         raw: Literal["pairs"] | None = None,
     ) -> None:
-        self.reader = Reader(path)
+        self.files = files = open_files(path)
         self.transform, self.target_transform = transform, target_transform
         self.device = torch.device(device)
-        self._numbers = class_numbers(str(self.reader.path), self.reader.classes, classes)
-        self._classes = [self.reader.classes[n] for n in self._numbers]
-        self.image_size = self.reader.image_size
-        counts = self.reader.images_per_class[self._numbers]
-        self._starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-        labels = np.repeat(np.arange(len(counts)), counts)
-        # the image of each item, numbered as the classes are read: all, or those that are kept raw
+        chosen = class_numbers(files.name, files.classes, classes)
+        self._names = [files.classes[number] for number in chosen]  # of the files, whatever is set
+        self._classes = [*self._names]
+        self.stored = StoredImages(files, chosen, self.device, codes_bytes)
+        self.image_size = self.stored.image_size
+        labels = np.repeat(self.stored.chunks["label"], self.stored.chunks["images"])
+        # the image of each item, numbered as they are stored: all, or those that are kept raw
         self._images, self._raw = np.arange(len(labels)), None
         if raw is not None:
-            self._images, self._raw = _pairs(self.reader, self._numbers, self._starts, raw)
-        self._targets = Targets(str(self.reader.path), labels[self._images])
-        self._codec: Codec | None = None
-        self._codes: dict[int, Codes] = {}
+            self._images, self._raw = raw_pairs(self.stored, raw)
+        self._targets = Targets(files.name, labels[self._images].astype(np.int64))
         self._cache = PixelCache(len(labels), self.image_size, cache_bytes)
         # held while anything is decoded and kept: codes and pixels are kept for all threads
         self._lock = ProcessLock()
@@ -116,26 +131,25 @@ class DRRDataset(Dataset[Item]):
 
     @classes.setter
     def classes(self, names: Sequence[str]) -> None:
-        self._classes = checked_names(str(self.reader.path), names)
+        self._classes = checked_names(self.files.name, names)
 
     @property
     def class_order(self) -> list[int]:
         """All labels in the order in which `encode` was told that they will be learned.
 
-        Without such an order they count up from 0.
+        Without such an order they count up from 0. Several files follow each other.
         """
-        names = [self.reader.classes[number] for number in self._numbers]
-        return metadata.class_order(self.reader.metadata, names)
+        return self.files.class_order(self._names)
 
     @property
     def class_to_idx(self) -> dict[str, int]:
         """The label of each name in ``classes``; to change it raises OptionError."""
-        return ClassNumbers(str(self.reader.path), self._classes)
+        return ClassNumbers(self.files.name, self._classes)
 
     @class_to_idx.setter
     def class_to_idx(self, given: Mapping[str, int]) -> None:
         if given != self.class_to_idx:
-            raise refused_numbers(str(self.reader.path))
+            raise refused_numbers(self.files.name)
 
     def __len__(self) -> int:
         return len(self._images)
@@ -144,7 +158,7 @@ class DRRDataset(Dataset[Item]):
         try:
             number = one_number(index)
         except TypeError as error:
-            raise TypeError(f"{self.reader.path}: {error}") from error
+            raise TypeError(f"{self.files.name}: {error}") from error
         return self.__getitems__([number])[0]
 
     def __getitems__(self, indices: Indices) -> list[Item]:
@@ -160,7 +174,7 @@ class DRRDataset(Dataset[Item]):
         try:
             return item_numbers(indices, len(self))
         except (IndexError, TypeError) as error:
-            raise type(error)(f"{self.reader.path} has {len(self)} images; {error}") from error
+            raise type(error)(f"{self.files.name} has {len(self)} images; {error}") from error
 
     def _transformed(self, pixels: Pixels) -> list[object]:
         # each a copy of its own: a view of the batch would keep and pickle all of it
@@ -185,88 +199,101 @@ class DRRDataset(Dataset[Item]):
         """The codes: top (n, H/T, W/T) and bottom (n, 2H/T, 2W/T), int64; ``indices`` as above.
 
         H and W are rounded up to a multiple of T, 8 unless the file's codec has another stride.
+
+        Raises:
+            OptionError: the images come from several files whose codecs have different strides.
         """
-        codes = self._class_codes(self._images[self._items(indices)])
+        with self._lock:
+            codes = self.stored.codes(self._images[self._items(indices)])
         top, bottom = (torch.from_numpy(grid.astype(np.int64)) for grid in codes.grids)
         return top, bottom
 
     def to_numpy(self) -> tuple[Pixels, NDArray[np.int64]]:
         """All images uint8 (N, H, W, 3) and labels (N,) int64: for Avalanche, PyCIL and others."""
-        codes = self._class_codes(self._images)
         with self._lock:
-            pixels = self.codec.decode(codes, self.image_size)
+            pixels = self.stored.pixels(self._images)
         return pixels, self._targets.array()
 
     def preload(self) -> DRRDataset:
-        """Decode all codes now, so that forked or spawned workers need not; returns itself."""
-        self._read_classes(range(len(self._numbers)))
+        """Decode all codes now, so that forked or spawned workers need not; returns itself.
+
+        Raises:
+            OptionError: they take more than ``codes_bytes``.
+        """
+        with self._lock:
+            self.stored.keep_all()
         return self
+
+    def in_order(self, images: int) -> Iterator[range]:
+        """All items in blocks of up to ``images``, for reading each chunk of a large memory once.
+
+        The chunks of the next blocks have been decoded side by side when a block comes, as many as
+        ``codes_bytes`` has room for.
+        """
+        starts, done = self.chunk_starts, 0
+        for group in self.stored.groups(range(len(self.stored.chunks))):
+            with self._lock:
+                self.stored.keep(group)
+            while done < (end := int(starts[group[-1] + 1])):
+                yield range(done, min(end, done + images))
+                done = min(end, done + images)
+
+    @property
+    def chunk_starts(self) -> NDArray[np.int64]:
+        """The first item of each stored chunk, and the number of all items, (chunks + 1,)."""
+        return np.searchsorted(self._images, self.stored.starts).astype(np.int64)
+
+    @property
+    def chunks_at_once(self) -> int:
+        """How many chunks ``codes_bytes`` has room for, by the largest one."""
+        with self._lock:
+            return self.stored.chunks_at_once
+
+    @property
+    def readers(self) -> list[Reader]:
+        """The open files."""
+        return self.files.readers
+
+    @property
+    def reader(self) -> Reader:
+        """The open file; OptionError if there are several."""
+        return self.readers[self._only_file("readers")]
 
     @property
     def codec(self) -> Codec:
-        """The file's codec, loaded when first needed."""
+        """The codec of the file, loaded when first needed; OptionError if there are several."""
         with self._lock:
-            if self._codec is None:
-                self._codec = load_codec(self.reader, self.device)
-            return self._codec
+            return self.stored.codec(self._only_file("stored.codec(number)"))
+
+    def _only_file(self, otherwise: str) -> int:
+        if len(self.readers) > 1:
+            raise OptionError(
+                f"{self.files.name}: found {len(self.readers)} files, expected one: take "
+                f"`{otherwise}` of the dataset, or write one file with `drrpack merge`"
+            )
+        return 0
 
     def _pixels(self, images: NDArray[np.int64]) -> Pixels:
         with self._lock:
             missing = self._cache.missing(images)
             if len(missing) == 0:
                 return self._cache.get(images)
-            decoded = self.codec.decode(self._class_codes(missing), self.image_size)
+            decoded = self.stored.pixels(missing)
             self._cache.put(missing, decoded)
             return self._cache.merge(images, missing, decoded)
-
-    def _class_codes(self, images: NDArray[np.int64]) -> Codes:
-        labels = np.searchsorted(self._starts, images, side="right") - 1
-        self._read_classes(np.unique(labels))
-        found = Codes.empty(self.codec.top_shape(self.image_size), len(images))
-        for label in np.unique(labels):
-            rows = np.flatnonzero(labels == label)
-            inside = images[rows] - self._starts[label]
-            for grid, codes in zip(found.grids, self._codes[label].grids, strict=True):
-                grid[rows] = codes[inside]
-        return found
-
-    def _read_classes(self, labels: Iterable[int]) -> None:
-        with self._lock:
-            new = [int(label) for label in labels if int(label) not in self._codes]
-            if not new:
-                return
-            found = read_codes(self.reader, self.codec, [self._numbers[label] for label in new])
-            for label in new:
-                self._codes[label] = found[self._numbers[label]]
 
     def __getstate__(self) -> dict[str, object]:
         """Decoded codes travel to spawned workers; networks and pixels are made anew there."""
         with self._lock:
-            state = {**self.__dict__, "_codes": dict(self._codes)}
+            stored = copy(self.stored)
         cache = self._cache
-        state["_cache"] = PixelCache(len(cache.slot), self.image_size, cache.budget_bytes)
-        return {**state, "_codec": None}
+        empty = PixelCache(len(cache.slot), self.image_size, cache.budget_bytes)
+        return {**self.__dict__, "stored": stored, "_cache": empty}
 
     def __repr__(self) -> str:
         height, width = self.image_size
         what = "images" if self._raw is None else "pairs"
         return (
-            f"DRRDataset({str(self.reader.path)!r}: {len(self)} {what} of {height}x{width}, "
+            f"DRRDataset({self.files.name!r}: {len(self)} {what} of {height}x{width}, "
             f"{len(self.classes)} classes)"
         )
-
-
-def _pairs(
-    reader: Reader, numbers: Sequence[int], starts: NDArray[np.int64], raw: str
-) -> tuple[NDArray[np.int64], Pixels]:
-    """Which images are kept raw, (n,), and their raw pixels (n, H, W, 3)."""
-    if raw != "pairs":
-        raise OptionError(f"raw={raw!r}: say 'pairs', or None for reconstructions alone")
-    kept = [read_raw(reader, number) for number in numbers]
-    if not sum(len(exemplars.positions) for exemplars in kept):
-        raise OptionError(
-            f"{reader.path}: keeps no raw exemplars of these classes; "
-            "encode with `raw_per_class=20` to keep some"
-        )
-    images = [start + one.positions for start, one in zip(starts[:-1], kept, strict=True)]
-    return np.concatenate(images), np.concatenate([one.images for one in kept])

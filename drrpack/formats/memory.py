@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -19,7 +20,9 @@ from drrpack.formats.container import Chunk, Reader
 from drrpack.formats.encoder import decoder_alone, of_quality, with_encoder
 from drrpack.formats.layout import check_expansion
 
-__all__ = ["chunk", "decoder_alone", "load_codec", "read_codes", "sections"]
+__all__ = ["chunk", "decoder_alone", "load_codec", "read_chunks", "read_codes", "sections"]
+
+Place: TypeAlias = tuple[Reader, int]  # a chunk: its file, and its row in the file's index
 
 VQVAE_VERSIONS = ("1.0", "2.0", "3.0")
 
@@ -95,31 +98,59 @@ def read_codes(reader: Reader, codec: Codec, classes: Iterable[int]) -> dict[int
         CorruptError: a stream is damaged; the message names the file and the class.
     """
     wanted = list(classes)
-    rows = np.array([r for c in wanted for r in np.flatnonzero(reader.index["class"] == c)], int)
-    top_shape = codec.top_shape(reader.image_size)
-    chosen = reader.index[rows]
-    packed = int((chosen["top_bytes"].astype(np.int64) + chosen["bottom_bytes"]).sum())
-    codes_an_image = 5 * top_shape[0] * top_shape[1]  # the bottom has four times as many
-    unpacked = 8 * codes_an_image * int(chosen["images"].sum(dtype=np.int64))
-    check_expansion(reader.path, f"streams of {len(wanted)} classes", packed, unpacked)
-    made = [_streams(reader, int(row)) for row in rows]
-    try:
-        decoded = codec.decompress(made, top_shape)
-    except DrrError as error:
-        names = ", ".join(reader.classes[c] for c in wanted[:3]) + ("…" if len(wanted) > 3 else "")
-        raise CorruptError(f"{reader.path}: class {names}: {error}") from error
-    wrong = first_difference(made, decoded)
-    if wrong is not None:
-        name = reader.classes[int(chosen["class"][wrong])]
-        raise CorruptError(
-            f"{reader.path}: class {name} decodes to other codes than were encoded: streams or "
-            "models are damaged, or this machine does not compute exactly; try another machine, or "
-            "take the file from a backup"
-        )
-    parts: dict[int, list[Codes]] = {c: [Codes.empty(top_shape)] for c in wanted}
+    rows = [int(r) for c in wanted for r in np.flatnonzero(reader.index["class"] == c)]
+    decoded = read_chunks(codec, [(reader, row) for row in rows])
+    parts = {c: [Codes.empty(codec.top_shape(reader.image_size))] for c in wanted}
     for row, codes in zip(rows, decoded, strict=True):
         parts[int(reader.index["class"][row])].append(codes)
     return {c: Codes.concat(chunks) for c, chunks in parts.items()}
+
+
+def read_chunks(codec: Codec, places: Sequence[Place]) -> list[Codes]:
+    """The codes of some chunks, decoded side by side.
+
+    Args:
+        codec: that of all their files, whose images have one size.
+        places: the file of each chunk, and its row in the file's index.
+
+    Raises:
+        CorruptError: a stream is damaged; the message names the file and the class.
+    """
+    if not places:
+        return []
+    top_shape = codec.top_shape(places[0][0].image_size)
+    _check_expansion(places, top_shape)
+    made = [_streams(reader, row) for reader, row in places]
+    try:
+        decoded = codec.decompress(made, top_shape)
+    except DrrError as error:
+        files = ", ".join(dict.fromkeys(str(reader.path) for reader, _ in places))
+        names = list(dict.fromkeys(_class_of(place) for place in places))
+        shown = ", ".join(names[:3]) + ("…" if len(names) > 3 else "")
+        raise CorruptError(f"{files}: class {shown}: {error}") from error
+    wrong = first_difference(made, decoded)
+    if wrong is not None:
+        raise CorruptError(
+            f"{places[wrong][0].path}: class {_class_of(places[wrong])} decodes to other codes "
+            "than were encoded: streams or models are damaged, or this machine does not compute "
+            "exactly; try another machine, or take the file from a backup"
+        )
+    return decoded
+
+
+def _check_expansion(places: Sequence[Place], top_shape: tuple[int, int]) -> None:
+    """Refuse chunks that would take far more memory than honest streams of their size."""
+    rows = [reader.index[row] for reader, row in places]
+    packed = sum(int(row["top_bytes"]) + int(row["bottom_bytes"]) for row in rows)
+    codes_an_image = 5 * top_shape[0] * top_shape[1]  # the bottom has four times as many
+    unpacked = 8 * codes_an_image * sum(int(row["images"]) for row in rows)
+    classes = {(str(reader.path), int(reader.index["class"][row])) for reader, row in places}
+    check_expansion(places[0][0].path, f"streams of {len(classes)} classes", packed, unpacked)
+
+
+def _class_of(place: Place) -> str:
+    reader, row = place
+    return reader.classes[int(reader.index["class"][row])]
 
 
 def _streams(reader: Reader, row: int) -> ClassStreams:

@@ -89,7 +89,7 @@ class DRRDataModule(LightningDataModule):
                 label_offset=self.label_offset, seed=self.seed, num_workers=self.num_workers,
                 pin_memory=self.pin_memory,
             )  # fmt: skip
-        memory = DRRDataset(self.memory, transform=self.transform).preload()
+        memory = DRRDataset(self.memory, transform=self.transform, codes_bytes=None).preload()
         return self._loader(memory, shuffle=True)
 
     def val_dataloader(self) -> Loader:

@@ -7,8 +7,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from drrpack.core.device import choose_device
-from drrpack.core.errors import OptionError
 from drrpack.formats.container import Reader, check_output, write
+from drrpack.formats.file_set import files_of
 from drrpack.formats.files.publish import replacing
 from drrpack.operations import edit
 from drrpack.operations.edit import Written
@@ -18,7 +18,7 @@ from drrpack.operations.recode import in_one_layout
 
 
 def merge(
-    memories: Sequence[Pathlike],
+    memories: Pathlike | Sequence[Pathlike],
     output: Pathlike,
     *,
     force: bool = False,
@@ -27,8 +27,8 @@ def merge(
     """Write the classes of several ``.drr`` files, which one codec has made, into one file.
 
     Args:
-        memories: the files, in the order of their classes in the new file; a file that is named
-            twice counts once.
+        memories: the files, in the order of their classes in the new file; patterns such as
+            ``"mem-*.drr"`` may stand among them. A file that is named twice counts once.
         output: the file to write; ``force`` overwrites an existing file.
         report: called with events while the work goes on.
 
@@ -36,9 +36,7 @@ def merge(
         OptionError: the files have different codecs or image sizes, or share a class.
         FormatError, OutputError: a file can't be read, or the output can't be written.
     """
-    paths, target = list(dict.fromkeys(Path(path) for path in memories)), Path(output)
-    if not paths:
-        raise OptionError("found no files to merge, expected one at least", option="memories")
+    paths, target = [Path(path) for path in files_of(memories, " to merge")], Path(output)
     check_output(target, overwrite=force)
     tidy(target, heard(report))
     with replacing(target), ExitStack() as stack:

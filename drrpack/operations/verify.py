@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Literal, get_args
-
-import numpy as np
+from typing import Literal, get_args, overload
 
 from drrpack.core.errors import OptionError
 from drrpack.core.progress import Step
 from drrpack.formats.container import Reader
+from drrpack.formats.file_set import files_of, of_reader
 from drrpack.formats.layout import AnyPath, Json
 from drrpack.operations.progress import Report, heard
 
-IMAGES_AT_ONCE = 20_000  # decoded side by side, which is what makes it fast
+CODES_BYTES = 2**20  # 6,500 images of 32x32: decoded side by side, which is what makes it fast
 
 Depth = Literal["quick", "sections", "full"]
 
@@ -63,17 +63,32 @@ class Verified:
         }
 
 
+@overload  # a text is a path, though it is a sequence of texts as well
+def verify(  # type: ignore[overload-overlap]
+    memory: AnyPath, depth: Depth = ..., *, sample: str | None = ..., report: Report | None = ...
+) -> Verified: ...
+
+
+@overload
 def verify(
-    memory: AnyPath,
+    memory: Sequence[AnyPath], depth: Depth = ..., *, sample: str | None = ...,
+    report: Report | None = ...,
+) -> list[Verified]: ...  # fmt: skip
+
+
+def verify(
+    memory: AnyPath | Sequence[AnyPath],
     depth: Depth = "sections",
     *,
     sample: str | None = None,
     report: Report | None = None,
-) -> Verified:
+) -> Verified | list[Verified]:
     """Check a ``.drr`` file; returns what was checked.
 
     Args:
-        memory: the path or the address of the file.
+        memory: the path or the address of the file; or a list, in which patterns such as
+            ``"mem-*.drr"`` may stand: its files are checked one after the other, up to the first
+            that fails.
         depth: ``"quick"`` for the structure and the CRC of each record; ``"sections"`` for the
             sha256 of each section as well; ``"full"`` also decodes every stream, compares the
             digest of its codes, and decodes every raw image.
@@ -87,8 +102,15 @@ def verify(
     if depth not in get_args(Depth):
         known = ", ".join(get_args(Depth))
         raise OptionError(f"`depth={depth!r}`: say one of {known}", option="depth")
-    start, part = time.monotonic(), (1, 1) if sample is None else _part(sample)
-    depth = depth if sample is None else "full"
+    part = (1, 1) if sample is None else _part(sample)
+    depth, heard_by = depth if sample is None else "full", heard(report)
+    if isinstance(memory, str | os.PathLike):
+        return _verified(memory, depth, part, heard_by)
+    return [_verified(path, depth, part, heard_by) for path in files_of(memory)]
+
+
+def _verified(memory: AnyPath, depth: Depth, part: tuple[int, int], report: Report) -> Verified:
+    start = time.monotonic()
     with Reader(memory) as reader:
         checked = Checked(None, 2 * len(reader.index), len(reader.raw_index))
         if depth != "quick":
@@ -96,7 +118,7 @@ def verify(
             checked = replace(checked, sections=reader.section_count)
         reader.check_records()
         if depth == "full":
-            checked = _decode(reader, part, checked, heard(report))
+            checked = _decode(reader, part, checked, report)
         return Verified(
             str(memory), depth if part == (1, 1) else "sample {}/{}".format(*part),
             reader.format_version, len(reader.classes), int(reader.images_per_class.sum()),
@@ -117,24 +139,18 @@ def _part(text: str) -> tuple[int, int]:
 def _decode(
     reader: Reader, sample: tuple[int, int], checked: Checked, report: Callable[[Step], None]
 ) -> Checked:
-    """Decode the classes of this part; `read_codes` compares the codes with their digests."""
+    """Decode the classes of this part; `StoredImages` compares the codes with their digests."""
     import torch  # the other checks need none of it
 
-    from drrpack.formats.memory import load_codec, read_codes
     from drrpack.formats.raw import read_raw
+    from drrpack.formats.stored_images import StoredImages
 
-    codec = load_codec(reader, torch.device("cpu"))
-    counts, (part, parts) = reader.images_per_class, sample
+    part, parts = sample
     wanted = range(part - 1, len(reader.classes), parts)
-    total, done, raw_images, waiting = int(counts[list(wanted)].sum()), 0, 0, 0
-    together: list[int] = []
-    for number in wanted:
-        together.append(number)
-        waiting += int(counts[number])
-        if waiting >= IMAGES_AT_ONCE or number == wanted[-1]:
-            read_codes(reader, codec, together)
-            raw_images += sum(len(read_raw(reader, one).positions) for one in together)
-            done, waiting, together = done + waiting, 0, []
-            report(Step("decoding", done, total))
-    rows = np.isin(reader.index["class"], list(wanted))
-    return replace(checked, streams_decoded=2 * int(rows.sum()), raw_decoded=raw_images)
+    stored = StoredImages(of_reader(reader), wanted, torch.device("cpu"), CODES_BYTES)
+    stored.codec(0)  # checks the models, even if there are no streams
+    for group in stored.groups(range(len(stored.chunks))):
+        stored.keep(group)
+        report(Step("decoding", int(stored.starts[group[-1] + 1]), int(stored.starts[-1])))
+    raw_images = sum(len(read_raw(reader, number).positions) for number in wanted)
+    return replace(checked, streams_decoded=2 * len(stored.chunks), raw_decoded=raw_images)

@@ -55,7 +55,9 @@ class MemoryData:
         device: torch.device | None = None,
         how: Opening | None = None,
     ) -> None:
-        self._dataset = DRRDataset(memory, classes=numbers, device=device or "cpu", cache_bytes=0)
+        self._dataset = DRRDataset(
+            memory, classes=numbers, device=device or "cpu", cache_bytes=0, codes_bytes=None
+        )
         self._reader = self._dataset.reader
         self._test = open_test(self._reader, test, source, trusted=trusted, how=how)
         self._moved, self._trusted = source, trusted

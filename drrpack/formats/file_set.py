@@ -1,0 +1,114 @@
+"""A memory as one or several files: which files are meant, and one list of their classes."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drrpack.core.errors import MissingError, OptionError
+from drrpack.formats import metadata
+from drrpack.formats.class_names import unite
+from drrpack.formats.container import Reader
+from drrpack.formats.files.addresses import is_address
+from drrpack.formats.layout import AnyPath
+
+Files: TypeAlias = AnyPath | Sequence[AnyPath]  # a file, a pattern such as "mem-*.drr", or several
+
+
+def files_of(memories: Files, purpose: str = "") -> list[AnyPath]:
+    """The files that a path, an address, a pattern or a list of them mean; each file once.
+
+    A pattern such as ``mem-*.drr`` means the files whose names fit it, in alphabetical order. A
+    path that exists is never taken as a pattern. ``purpose`` is for the error, such as " to merge".
+
+    Raises:
+        OptionError: the list is empty. MissingError: no file fits a pattern.
+    """
+    given = [memories] if isinstance(memories, str | os.PathLike) else list(memories)
+    found = [file for one in given for file in _matching(one)]
+    if not found:
+        raise OptionError(f"found no files{purpose}, expected one at least", option="memories")
+    return list(dict.fromkeys(found))
+
+
+def _matching(place: AnyPath) -> list[AnyPath]:
+    if is_address(place):
+        return [place]
+    path = os.fspath(place)
+    if os.path.lexists(path) or not glob.has_magic(path):
+        return [Path(path)]
+    found: list[AnyPath] = [Path(name) for name in sorted(glob.glob(path))]
+    if not found:
+        raise MissingError(f"{path}: there is no such file, and no file fits this pattern")
+    return found
+
+
+@dataclass(frozen=True)
+class FileSet:
+    """Open files whose images have one size, and the classes of all of them.
+
+    Attributes:
+        readers: of the files, at least one.
+        classes: names of all classes: those of the first file, then those that later files add.
+        numbers: for each file, where in ``classes`` each of its own classes is.
+    """
+
+    readers: list[Reader]
+    classes: list[str]
+    numbers: list[NDArray[np.int64]]
+
+    @property
+    def name(self) -> str:
+        """What to call the files in a message."""
+        first, *others = (str(reader.path) for reader in self.readers)
+        return (
+            f"{first} and {len(others)} more" if len(others) > 1 else " and ".join([first, *others])
+        )
+
+    def class_order(self, names: Sequence[str]) -> list[int]:
+        """Numbers of some of the classes in the order in which they are to be learned.
+
+        Several files follow each other, each in its own order; a class counts where it is first.
+        """
+        if len(self.readers) == 1:
+            return metadata.class_order(self.readers[0].metadata, names)
+        if not any("class_order" in reader.metadata for reader in self.readers):
+            return list(range(len(names)))
+        ordered = [
+            self.classes[numbers[own]]
+            for reader, numbers in zip(self.readers, self.numbers, strict=True)
+            for own in metadata.class_order(reader.metadata, reader.classes)
+        ]
+        return metadata.class_order({"class_order": ordered}, names)
+
+
+def open_files(memories: Files) -> FileSet:
+    """Open the files that `files_of` finds.
+
+    Raises:
+        OptionError: their images differ in size, or it is not clear which classes are the same.
+        FormatError: a file is missing, damaged or no .drr file.
+    """
+    readers = [Reader(path) for path in files_of(memories)]
+    first = readers[0]
+    for other in readers[1:]:
+        if other.image_size != first.image_size:
+            sizes = ["{}x{}".format(*reader.image_size) for reader in (first, other)]
+            raise OptionError(
+                f"found images of {sizes[0]} in {first.path} and of {sizes[1]} in {other.path}, "
+                "expected one size: open files of different sizes as datasets of their own"
+            )
+    classes, numbers = unite({str(reader.path): reader.classes for reader in readers})
+    return FileSet(readers, classes, [np.array(one, np.int64) for one in numbers])
+
+
+def of_reader(reader: Reader) -> FileSet:
+    """One file that is open already."""
+    return FileSet([reader], reader.classes, [np.arange(len(reader.classes))])
