@@ -35,7 +35,7 @@ def encode(
         ),
     ],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="The .drr file to write.", parser=places.path)
+        Path, typer.Option("--output", "-o", help="The .drr file to write.", parser=places.output)
     ],
     size: Size = None,
     depth: Depth = None,

@@ -15,7 +15,7 @@ def preview(
         str, typer.Argument(help="The .drr file, or its address.", parser=places.path_or_address)
     ],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="The picture to write.", parser=places.path)
+        Path, typer.Option("--output", "-o", help="The picture to write.", parser=places.output)
     ],
     source: Annotated[
         Path | None,

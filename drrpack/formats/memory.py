@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import torch
@@ -63,8 +63,9 @@ def load_codec(
         VersionError: a section's version is unknown. CorruptError: a section is damaged.
         OptionError: an encoder is asked for, and there is none.
     """
-    vqvae = _known_vqvae(reader)
-    entropy_model = shipped.whole(reader.entropy_model, reader.path)
+    stored_vqvae, stored_entropy = reader.models()
+    vqvae = _known_vqvae(reader, stored_vqvae)
+    entropy_model = shipped.whole(stored_entropy, reader.path)
     if encoder and vqvae.config.get("encoder") is False:
         vqvae = with_encoder(reader, vqvae)
     try:
@@ -77,9 +78,9 @@ def load_codec(
     return of_quality(codec, reader, look=encoder)
 
 
-def _known_vqvae(reader: Reader) -> Section:
+def _known_vqvae(reader: Reader, stored: Section) -> Section:
     """The section of the VQ-VAE, if this program knows its version."""
-    section = shipped.whole(reader.vqvae, reader.path)
+    section = shipped.whole(stored, reader.path)
     if section.major not in {known.split(".")[0] for known in VQVAE_VERSIONS}:
         raise VersionError(
             f"{reader.path}: its VQ-VAE has version {section.version}, this program reads "
@@ -102,7 +103,8 @@ def read_codes(reader: Reader, codec: Codec, classes: Iterable[int]) -> dict[int
     codes_an_image = 5 * top_shape[0] * top_shape[1]  # the bottom has four times as many
     unpacked = 8 * codes_an_image * int(chosen["images"].sum(dtype=np.int64))
     check_expansion(reader.path, f"streams of {len(wanted)} classes", packed, unpacked)
-    made = [_streams(reader, int(row)) for row in rows]
+    found = reader.streams([*map(int, rows)])
+    made = [_streams(reader, int(row), found) for row in rows]
     try:
         decoded = codec.decompress(made, top_shape)
     except DrrError as error:
@@ -122,9 +124,10 @@ def read_codes(reader: Reader, codec: Codec, classes: Iterable[int]) -> dict[int
     return {c: Codes.concat(chunks) for c, chunks in parts.items()}
 
 
-def _streams(reader: Reader, row: int) -> ClassStreams:
+def _streams(reader: Reader, row: int, found: Iterator[tuple[bytes, bytes]]) -> ClassStreams:
+    """The next of ``found``, which are the streams of ``row``."""
     try:
-        top, bottom = (_to_words(reader.stream(row, level)) for level in ("top", "bottom"))
+        top, bottom = map(_to_words, next(found))
     except CorruptError as error:
         name = reader.classes[int(reader.index["class"][row])]
         raise CorruptError(f"{reader.path}: class {name}: {error}") from error

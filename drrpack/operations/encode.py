@@ -14,6 +14,7 @@ from drrpack.core.settings import float_arithmetic
 from drrpack.formats import container, memory, metadata, originals
 from drrpack.formats.account import Stats
 from drrpack.formats.container import Memory
+from drrpack.formats.files.places import output_path
 from drrpack.formats.files.publish import replacing
 from drrpack.formats.layout import Json
 from drrpack.formats.sources.labelling import ClassesFrom, Labelling
@@ -132,7 +133,7 @@ def encode(
         SourceError, OptionError, FormatError, OutputError: each names what was found and the fix.
         DrrError: the streams do not decode to the same codes; nothing is written then.
     """
-    report, output = heard(report), Path(output)
+    report, output = heard(report), output_path(output)
     place = choose_device(device)
     tidy(output, report)
     whole(quality=quality, fit_classes=fit_classes, raw_per_class=raw_per_class, seed=seed)

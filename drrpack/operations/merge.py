@@ -9,6 +9,7 @@ from pathlib import Path
 from drrpack.core.device import choose_device
 from drrpack.core.errors import OptionError
 from drrpack.formats.container import Reader, check_output, write
+from drrpack.formats.files.places import output_path
 from drrpack.formats.files.publish import replacing
 from drrpack.operations import edit
 from drrpack.operations.edit import Written
@@ -36,7 +37,7 @@ def merge(
         OptionError: the files have different codecs or image sizes, or share a class.
         FormatError, OutputError: a file can't be read, or the output can't be written.
     """
-    paths, target = list(dict.fromkeys(Path(path) for path in memories)), Path(output)
+    paths, target = list(dict.fromkeys(Path(path) for path in memories)), output_path(output)
     if not paths:
         raise OptionError("found no files to merge, expected one at least", option="memories")
     check_output(target, overwrite=force)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import torch
 
@@ -11,6 +10,7 @@ from drrpack.core.device import choose_device
 from drrpack.core.errors import OptionError
 from drrpack.core.progress import Notice
 from drrpack.formats.container import Reader
+from drrpack.formats.files.places import output_path
 from drrpack.formats.layout import AnyPath
 from drrpack.formats.sources.source import Given
 from drrpack.operations.grow import Growth, check_growth, grow_runs
@@ -132,7 +132,7 @@ def train(
         OptionError, SourceError, FormatError, OutputError, MethodError: each names the fix. All
             runs are checked before the first of them trains.
     """
-    tell, place = heard(report), choose_device(device)
+    tell, place, folder = heard(report), choose_device(device), output_path(out)
     counts = list(phases) if isinstance(phases, Sequence) else [phases]
     _check_phases(counts)
     at_least(1, seeds=seeds, exemplars=exemplars, epochs=epochs, width=width)
@@ -161,18 +161,18 @@ def train(
     if ceiling and kind.name != CEILING and not data.has_raw:
         tell(Notice("the raw training images can't be found: no ceiling beside this result"))
         ceiling = False
-    jobs = plan(Path(out), settings, counts, range(seed, seed + seeds), ceiling=ceiling)
+    jobs = plan(folder, settings, counts, range(seed, seed + seeds), ceiling=ceiling)
 
     def ready(planned: Sequence[PlannedRun]) -> None:
         if grow:
-            grow_runs(memory, planned, Path(out) / MEMORY, growth, tell)
+            grow_runs(memory, planned, folder / MEMORY, growth, tell)
         if report is not None and (found := estimate(planned)) is not None:
             tell(found)
 
     def before(job: Job, planned: PlannedRun) -> None:
         tell(_started(jobs, job, planned))
 
-    return study(data, jobs, Path(out), resume=resume, ready=ready, before=before, report=tell)
+    return study(data, jobs, folder, resume=resume, ready=ready, before=before, report=tell)
 
 
 def _check_phases(phases: Sequence[int]) -> None:

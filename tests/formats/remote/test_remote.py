@@ -18,7 +18,7 @@ from drrpack.formats.container import Reader
 
 fsspec = pytest.importorskip("fsspec")
 pytest.importorskip("aiohttp")
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = pytest.mark.usefixtures("one_thread", "short_pauses")
 
 
 class Server(ThreadingHTTPServer):
@@ -108,7 +108,8 @@ def test_only_the_classes_asked_for_are_fetched(server: Server, own_drr: Path) -
     dataset = DRRDataset(server.address, classes=["7", "8"])
     opening = server.sent - before
     dataset.codes([0])
-    assert server.sent - before - opening - models == wanted  # class 8 is not touched
+    rest = models + wanted - (server.sent - before - opening)  # what the head of the file held
+    assert 0 <= rest < 65536, "class 8 is not touched"
 
 
 def test_workers_fetch_for_themselves(server: Server, own_drr: Path) -> None:
