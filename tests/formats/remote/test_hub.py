@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -104,8 +105,6 @@ def hub(hundred: Path) -> Iterator[Any]:
 
 
 def test_a_file_of_a_data_set(hub: Any, local: Reader, tmp_path: Path) -> None:
-    import hashlib
-
     home = {"HF_ENDPOINT": f"http://127.0.0.1:{hub.server_port}", "HF_HOME": str(tmp_path)}
     places = [f"hf://datasets/anna/memories/{name}" for name in ("mem.drr", "none.bin")]
     command = [sys.executable, "-c", CHILD, *places]

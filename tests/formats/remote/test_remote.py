@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from byte_server import serving
+from command import Command
 from torch.utils.data import DataLoader
 
 from drrpack import CorruptError, DRRDataset, MissingError, OptionError, ReadError
@@ -189,3 +191,28 @@ def test_a_file_that_was_replaced_is_noticed(server: Server, own_drr: Path) -> N
     with pytest.raises(CorruptError, match="CRC"):
         reader.stream(len(reader.index) - 1, "bottom")
     assert os.path.exists(own_drr)
+
+
+@pytest.mark.slow
+def test_a_run_keeps_no_secret(digits_drr: Path, tmp_path: Path, drrpack: Command) -> None:
+    with serving(digits_drr.read_bytes()) as server:
+        plain = server.address.partition("://")[2]
+        small = (
+            "--phases",
+            "1",
+            "--base",
+            "1",
+            "--classes",
+            "0,1",
+            "--epochs",
+            "1",
+            "--width",
+            "2",
+        )
+        address = f"http://anna:s3cret@{plain}?token=0123abcd"
+        done = drrpack("train", address, "--out", tmp_path / "run", "--no-ceiling", *small)
+    assert done.code == 0, done.errors
+    assert f'memory = "http://***@{plain}?***"' in (tmp_path / "run" / "run.toml").read_text()
+    texts = [path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()]
+    for text in [*texts, done.output.encode(), done.errors.encode()]:
+        assert b"s3cret" not in text and b"0123abcd" not in text
