@@ -138,10 +138,7 @@ class Reader:
         yield from zip(data, data, strict=True)
 
     def _stream_part(self, row: int, level: LevelName) -> Part:
-        chunk = self.index[row]
-        start = int(chunk["offset"]) + (int(chunk["top_bytes"]) if level == "bottom" else 0)
-        place = start, int(chunk[f"{level}_bytes"]), int(chunk[f"{level}_crc"])
-        return parts.record(self.structure, "streams", *place, f"the {level} stream of row {row}")
+        return parts.stream(self.structure, self.index[row], row, level)
 
     def raw_record(self, row: int) -> bytes:
         """The record of raw images in one row of ``raw_index``; `drrpack.formats.raw` unpacks it.
@@ -153,11 +150,7 @@ class Reader:
 
     def raw_records(self, rows: Sequence[int]) -> Iterator[bytes]:
         """Several such records, which are fetched together and checked one by one."""
-        wanted = []
-        for row in rows:
-            start, size, crc = (int(self.raw_index[row][k]) for k in ("offset", "bytes", "crc"))
-            what = f"the record of raw images in row {row}"
-            wanted.append(parts.record(self.structure, "raw/data", start, size, crc, what))
+        wanted = [parts.raw_record(self.structure, self.raw_index[row], row) for row in rows]
         yield from (pieces[0] for pieces in self._each(wanted))
 
     def _each(self, wanted: Sequence[Part]) -> Iterator[list[bytes]]:
@@ -171,16 +164,21 @@ class Reader:
 
     def memory(self) -> Memory:
         """The whole content of the file, to be written again with changes."""
-        rows, raw_rows = range(len(self.index)), range(len(self.raw_index))
         chunks = [
-            Chunk(int(row["class"]), int(row["images"]), *streams, int(row["codes_digest"]))
-            for row, streams in zip(self.index, self.streams(rows), strict=True)
+            Chunk(
+                int(row["class"]),
+                int(row["images"]),
+                self.stream(number, "top"),
+                self.stream(number, "bottom"),
+                int(row["codes_digest"]),
+            )
+            for number, row in enumerate(self.index)
         ]
         raw = [
-            RawRecord(int(row["class"]), int(row["images"]), data)
-            for row, data in zip(self.raw_index, self.raw_records(raw_rows), strict=True)
+            RawRecord(int(row["class"]), int(row["images"]), self.raw_record(number))
+            for number, row in enumerate(self.raw_index)
         ]
-        models = self.models()
+        models = self.vqvae, self.entropy_model
         classes = list(self.classes)
         return Memory(self.image_size, classes, chunks, *models, dict(self.metadata), raw)
 

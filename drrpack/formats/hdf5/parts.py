@@ -6,6 +6,9 @@ import zlib
 from collections.abc import Sequence
 from hashlib import sha256
 
+import numpy as np
+
+from drrpack.core.codes import LevelName
 from drrpack.formats.files.part import Part
 from drrpack.formats.hdf5.build import section_digest
 from drrpack.formats.hdf5.structure import Structure
@@ -30,7 +33,21 @@ def model(structure: Structure, name: str) -> Part:
     return Part(f"/{name}", ranges, "sha256", structure.digests[name], checksum, "model")
 
 
-def record(structure: Structure, name: str, start: int, size: int, crc: int, what: str) -> Part:
+def stream(structure: Structure, entry: np.void, row: int, level: LevelName) -> Part:
+    """One level of the chunk that has ``entry`` in ``row`` of the index."""
+    start = int(entry["offset"]) + (int(entry["top_bytes"]) if level == "bottom" else 0)
+    size, crc = int(entry[f"{level}_bytes"]), int(entry[f"{level}_crc"])
+    return _record(structure, "streams", start, size, crc, f"the {level} stream of row {row}")
+
+
+def raw_record(structure: Structure, entry: np.void, row: int) -> Part:
+    """The record that has ``entry`` in ``row`` of the index of raw images."""
+    start, size, crc = (int(entry[name]) for name in ("offset", "bytes", "crc"))
+    what = f"the record of raw images in row {row}"
+    return _record(structure, "raw/data", start, size, crc, what)
+
+
+def _record(structure: Structure, name: str, start: int, size: int, crc: int, what: str) -> Part:
     """``size`` bytes from byte ``start`` of the dataset ``name``, which have a CRC."""
     content = f"record of {structure.digests[name]} from {start}, {size}"
     ranges = ((structure.extents[name].offset + start, size),)

@@ -8,6 +8,7 @@ import re
 import ssl
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ import pytest
 from byte_server import ByteServer, Reply, cut_after, flipped, refused_with, serving, slow
 
 from drrpack import CorruptError, FormatError, MissingError, ReadError
-from drrpack.formats.container import Reader, write
+from drrpack.formats.container import Chunk, Reader, write
 from drrpack.formats.remote import transfer, web
 
 aiohttp = pytest.importorskip("aiohttp")
@@ -113,13 +114,17 @@ def test_flipped_bits_while_it_is_opened(server: ByteServer, hundred: Path) -> N
 @pytest.mark.parametrize("etag", ['"2"', None])
 @pytest.mark.parametrize("same_size", [True, False])
 def test_a_file_that_changed(
-    server: ByteServer, there: Reader, tmp_path: Path, etag: str | None, same_size: bool
+    server: ByteServer,
+    there: Reader,
+    local: Reader,
+    tmp_path: Path,
+    etag: str | None,
+    same_size: bool,
 ) -> None:
-    memory = there.memory()
+    memory = local.memory()
     chunks = [*memory.chunks]
-    other = type(chunks[0])(3, 10, bytes(1200 if same_size else 1201), bytes(4000), 3)
-    chunks[3] = other
-    write(tmp_path / "other.drr", type(memory)(**{**memory.__dict__, "chunks": chunks}))
+    chunks[3] = Chunk(3, 10, bytes(1200 if same_size else 1201), bytes(4000), 3)
+    write(tmp_path / "other.drr", replace(memory, chunks=chunks))
     server.data = (tmp_path / "other.drr").read_bytes()
     server.etag = etag
     with pytest.raises(FormatError) as caught:
