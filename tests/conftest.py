@@ -23,10 +23,14 @@ from command import Command
 
 @pytest.fixture(scope="session", autouse=True)
 def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Where drrpack remembers folders while tests run, child processes included: not at home."""
+    """Where drrpack remembers folders while tests run, child processes included: not at home.
+
+    Nor does it keep there what it fetched; the tests of that cache choose a folder of their own.
+    """
     folder = tmp_path_factory.mktemp("state")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DRRPACK_STATE", str(folder))
+        patch.setenv("DRRPACK_CACHE_BYTES", "0")
         yield folder
 
 

@@ -76,7 +76,9 @@ def compare(
     ] = None,
     chart: Annotated[
         Path | None,
-        typer.Option(help="Plot PSNR and accuracy over bytes into this .png.", parser=places.path),
+        typer.Option(
+            help="Plot PSNR and accuracy over bytes into this .png.", parser=places.output
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
     codec: Annotated[

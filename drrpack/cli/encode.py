@@ -29,7 +29,7 @@ def encode(
         ),
     ],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="The .drr file to write.", parser=places.path)
+        Path, typer.Option("--output", "-o", help="The .drr file to write.", parser=places.output)
     ],
     pictures: PictureOptions,
     class_order: Annotated[

@@ -26,7 +26,7 @@ def export(
     ],
     output: Annotated[
         Path,
-        typer.Argument(help="The folder to create, or a file NAME.npz.", parser=places.path),
+        typer.Argument(help="The folder to create, or a file NAME.npz.", parser=places.output),
     ],
     format: Annotated[
         str | None,

@@ -21,7 +21,7 @@ def merge(
         ),
     ],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="The .drr file to write.", parser=places.path)
+        Path, typer.Option("--output", "-o", help="The .drr file to write.", parser=places.output)
     ],
     force: Annotated[
         bool, typer.Option("--force", help="Overwrite the output if it exists.")

@@ -21,7 +21,7 @@ def preview(
         ),
     ],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="The picture to write.", parser=places.path)
+        Path, typer.Option("--output", "-o", help="The picture to write.", parser=places.output)
     ],
     source: Annotated[
         Path | None,

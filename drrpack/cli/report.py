@@ -25,7 +25,7 @@ def report(
             "--output",
             "-o",
             help="The HTML page to write; a name that ends in .png gives only the curves.",
-            parser=places.path,
+            parser=places.output,
         ),
     ] = Path("report.html"),
     memory: Annotated[

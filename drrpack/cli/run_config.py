@@ -10,7 +10,7 @@ from pathlib import Path
 import typer
 
 from drrpack.core.errors import OptionError, ReadError
-from drrpack.formats.files.addresses import is_address
+from drrpack.formats.files.addresses import is_address, shown
 from drrpack.formats.sources.hub_name import is_hub_name
 
 NOT_KEPT = ("config", "json", "quiet", "resume")  # options that don't describe a run
@@ -70,7 +70,7 @@ def _names(context: typer.Context) -> dict[str, str]:
 def write(context: typer.Context, folder: Path) -> None:
     """Leave the options that differ from their defaults in the folder of a run.
 
-    Paths are absolute, so the file works in any working folder.
+    Paths are absolute, so the file works in any working folder. Addresses lose their secrets.
     """
     from drrpack.formats.files.places import make_folder
     from drrpack.formats.files.publish import write_atomic
@@ -94,6 +94,8 @@ def _toml(name: str, value: object) -> str:
     if isinstance(value, bool | int | float):
         return json.dumps(value)
     text = str(value)
-    if name in PLACES and not (is_address(text) or is_hub_name(text)):
+    if name in PLACES and is_address(text):
+        text = shown(text)
+    elif name in PLACES and not is_hub_name(text):
         text = os.path.abspath(text)
     return json.dumps(text, ensure_ascii=False)

@@ -30,7 +30,7 @@ def train(
         typer.Option(
             "--out",
             help="Folder for result.json, accuracy.png and checkpoints.",
-            parser=places.path,
+            parser=places.output,
         ),
     ] = Path("run"),
     method: Annotated[

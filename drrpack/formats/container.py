@@ -11,7 +11,7 @@ each record when it reads it, so it returns what was written or raises an error.
 from __future__ import annotations
 
 import hashlib
-import zlib
+from collections.abc import Iterator, Sequence
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -22,9 +22,11 @@ from numpy.typing import NDArray
 from drrpack.core.codes import LEVELS, LevelName
 from drrpack.core.section import Section
 from drrpack.formats import layout
+from drrpack.formats.files.part import Part
 from drrpack.formats.files.places import check_output
 from drrpack.formats.files.publish import publish
-from drrpack.formats.hdf5.build import build_image, section_digest
+from drrpack.formats.hdf5 import parts
+from drrpack.formats.hdf5.build import build_image
 from drrpack.formats.hdf5.openfile import OpenFile
 from drrpack.formats.hdf5.structure import Structure
 from drrpack.formats.hdf5.tables import parse_classes, parse_index, parse_raw_index
@@ -70,7 +72,7 @@ class Reader:
     opens the file for itself when it first reads.
 
     Attributes:
-        path: of the file, or its address.
+        path: of the file, or its address without a password and without a query.
         format_version: of the container, such as "1.0".
         creator: the program that wrote the file.
         image_size: (height, width) in pixels.
@@ -94,10 +96,7 @@ class Reader:
         self.creator = structure.creator
         self.image_size = structure.image_size
         self.fingerprint = structure.fingerprint
-        self.classes = self._read_classes()
-        self.index = self._read_index()
-        self.raw_index = self._read_raw_index()
-        self.metadata: Json = parse_json(self.path, "/metadata", self._checked("metadata"))
+        self.classes, self.index, self.raw_index, self.metadata = self._read_tables()
 
     @property
     def structure(self) -> Structure:
@@ -114,12 +113,12 @@ class Reader:
     @property
     def vqvae(self) -> Section:
         """The stored VQ-VAE, read from the file and checked at each use."""
-        return self._model("vqvae")
+        return next(self._models(["vqvae"]))
 
     @property
     def entropy_model(self) -> Section:
         """The stored entropy model, read from the file and checked at each use."""
-        return self._model("entropy_model")
+        return next(self._models(["entropy_model"]))
 
     @property
     def raw_version(self) -> str | None:
@@ -132,11 +131,16 @@ class Reader:
         Raises:
             CorruptError: it is damaged, as its CRC shows.
         """
-        chunk = self.index[row]
-        start = int(chunk["offset"]) + (int(chunk["top_bytes"]) if level == "bottom" else 0)
-        where = f"the {level} stream of row {row}"
-        size, crc = int(chunk[f"{level}_bytes"]), int(chunk[f"{level}_crc"])
-        return self._record("streams", start, size, crc, where)
+        return next(self._each([self._stream_part(row, level)]))[0]
+
+    def streams(self, rows: Sequence[int]) -> Iterator[tuple[bytes, bytes]]:
+        """Top and bottom stream of each row, which are fetched together and checked one by one."""
+        wanted = [self._stream_part(row, level) for row in rows for level in LEVELS]
+        data = (pieces[0] for pieces in self._each(wanted))
+        yield from zip(data, data, strict=True)
+
+    def _stream_part(self, row: int, level: LevelName) -> Part:
+        return parts.stream(self.structure, self.index[row], row, level)
 
     def raw_record(self, row: int) -> bytes:
         """The record of raw images in one row of ``raw_index``; `drrpack.formats.raw` unpacks it.
@@ -144,17 +148,21 @@ class Reader:
         Raises:
             CorruptError: it is damaged, as its CRC shows.
         """
-        record = self.raw_index[row]
-        place = int(record["offset"]), int(record["bytes"]), int(record["crc"])
-        return self._record("raw/data", *place, f"the record of raw images in row {row}")
+        return next(self.raw_records([row]))
 
-    def _record(self, name: str, start: int, size: int, crc: int, where: str) -> bytes:
-        file, structure = self._open.current()
-        data = file.read(structure.extents[name].offset + start, size)
-        found = zlib.crc32(data)
-        if found != crc:
-            raise damaged(self.path, f"CRC {found:08x} for {where}", f"{crc:08x}")
-        return data
+    def raw_records(self, rows: Sequence[int]) -> Iterator[bytes]:
+        """Several such records, which are fetched together and checked one by one."""
+        wanted = [parts.raw_record(self.structure, self.raw_index[row], row) for row in rows]
+        yield from (pieces[0] for pieces in self._each(wanted))
+
+    def _each(self, wanted: Sequence[Part]) -> Iterator[list[bytes]]:
+        """The pieces of each part; raises CorruptError at the first that is not as written."""
+        found = self._open.current()[0].read_parts(wanted)
+        for part, pieces in zip(wanted, found, strict=True):
+            checksum = part.checksum(pieces)
+            if checksum != part.expected:
+                raise part.damage(self.path, checksum)
+            yield pieces
 
     def memory(self) -> Memory:
         """The whole content of the file, to be written again with changes."""
@@ -218,30 +226,27 @@ class Reader:
         if file.length() != structure.file_bytes:
             found = f"a file of {file.length()} bytes"
             raise damaged(self.path, found, f"{structure.file_bytes} bytes")
-        self._read_classes()
-        self._read_index()
-        self._checked("metadata")
-        for name in layout.MODELS:
-            self._model(name)
+        self._read_tables()
+        self.models()
         self._check_data("streams")
         if self.raw_version is not None:
-            self._read_raw_index()
             self._check_data("raw/data")
         self._check_seal()
 
     def check_records(self) -> None:
         """Check the CRC of every stream and of every record of raw images."""
-        for row in range(len(self.index)):
-            for level in LEVELS:
-                self.stream(row, level)
-        for row in range(len(self.raw_index)):
-            self.raw_record(row)
+        for _ in self.streams(range(len(self.index))):
+            pass
+        for _ in self.raw_records(range(len(self.raw_index))):
+            pass
 
     def _check_data(self, name: str) -> None:
         """Check the digest of a dataset that may be too large to be read at once."""
         extent, digest = self.structure.extents[name], sha256()
         self._hash(digest, extent.offset, extent.offset + extent.size)
-        self._compare(name, digest.hexdigest())
+        part = parts.section(self.structure, name)
+        if digest.hexdigest() != part.expected:
+            raise part.damage(self.path, digest.hexdigest())
 
     def _check_seal(self) -> None:
         """Check the digest of all bytes except the seal, including those between the sections."""
@@ -257,35 +262,31 @@ class Reader:
         for place in range(start, end, _BLOCK_BYTES):
             digest.update(file.read(place, min(_BLOCK_BYTES, end - place)))
 
-    def _read_classes(self) -> list[str]:
-        width = self.structure.extents["classes"].item_bytes
-        return parse_classes(self.path, self._checked("classes"), width)
+    def _read_tables(self) -> tuple[list[str], NDArray[np.void], NDArray[np.void], Json]:
+        """Classes, index, index of raw images and metadata, fetched together."""
+        extents = self.structure.extents
+        names = ["classes", "index", "metadata"]
+        names += [] if self.raw_version is None else ["raw/index"]
+        pieces = self._each([parts.section(self.structure, name) for name in names])
+        text, rows, notes, *raw_rows = (piece[0] for piece in pieces)
+        classes = parse_classes(self.path, text, extents["classes"].item_bytes)
+        index = parse_index(self.path, rows, len(classes), extents["streams"].size)
+        raw_index = np.zeros(0, layout.RAW_INDEX)
+        for data in raw_rows:
+            raw_index = parse_raw_index(self.path, data, len(classes), extents["raw/data"].size)
+        return classes, index, raw_index, parse_json(self.path, "/metadata", notes)
 
-    def _read_index(self) -> NDArray[np.void]:
-        room = self.structure.extents["streams"].size
-        return parse_index(self.path, self._checked("index"), len(self.classes), room)
+    def models(self) -> tuple[Section, Section]:
+        """VQ-VAE and entropy model, which are fetched together and checked."""
+        vqvae, entropy_model = self._models(layout.MODELS)
+        return vqvae, entropy_model
 
-    def _read_raw_index(self) -> NDArray[np.void]:
-        if self.raw_version is None:
-            return np.zeros(0, layout.RAW_INDEX)
-        room = self.structure.extents["raw/data"].size
-        return parse_raw_index(self.path, self._checked("raw/index"), len(self.classes), room)
-
-    def _model(self, name: str) -> Section:
-        version = self.structure.versions[name]
-        config, weights = (self._open.read(f"{name}/{part}") for part in ("config", "weights"))
-        self._compare(name, section_digest(version, config, weights))
-        return Section(version, parse_json(self.path, f"/{name}/config", config), weights)
-
-    def _checked(self, name: str) -> bytes:
-        data = self._open.read(name)
-        self._compare(name, sha256(data).hexdigest())
-        return data
-
-    def _compare(self, name: str, digest: str) -> None:
-        expected = self.structure.digests[name]
-        if digest != expected:
-            raise damaged(self.path, f"sha256 {digest[:12]}... for /{name}", f"{expected[:12]}...")
+    def _models(self, names: Sequence[str]) -> Iterator[Section]:
+        structure = self.structure
+        wanted = [parts.model(structure, name) for name in names]
+        for name, (config, weights) in zip(names, self._each(wanted), strict=True):
+            config_json = parse_json(self.path, f"/{name}/config", config)
+            yield Section(structure.versions[name], config_json, weights)
 
     def close(self) -> None:
         """Close the file; reading from it afterwards is a ValueError."""

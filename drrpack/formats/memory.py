@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -66,8 +66,9 @@ def load_codec(
         VersionError: a section's version is unknown. CorruptError: a section is damaged.
         OptionError: an encoder is asked for, and there is none.
     """
-    vqvae = _known_vqvae(reader)
-    entropy_model = shipped.whole(reader.entropy_model, reader.path)
+    stored_vqvae, stored_entropy = reader.models()
+    vqvae = _known_vqvae(reader, stored_vqvae)
+    entropy_model = shipped.whole(stored_entropy, reader.path)
     if encoder and vqvae.config.get("encoder") is False:
         vqvae = with_encoder(reader, vqvae)
     try:
@@ -80,9 +81,9 @@ def load_codec(
     return of_quality(codec, reader, look=encoder)
 
 
-def _known_vqvae(reader: Reader) -> Section:
+def _known_vqvae(reader: Reader, stored: Section) -> Section:
     """The section of the VQ-VAE, if this program knows its version."""
-    section = shipped.whole(reader.vqvae, reader.path)
+    section = shipped.whole(stored, reader.path)
     if section.major not in {known.split(".")[0] for known in VQVAE_VERSIONS}:
         raise VersionError(
             f"{reader.path}: its VQ-VAE has version {section.version}, this program reads "
@@ -120,7 +121,7 @@ def read_chunks(codec: Codec, places: Sequence[Place]) -> list[Codes]:
         return []
     top_shape = codec.top_shape(places[0][0].image_size)
     _check_expansion(places, top_shape)
-    made = [_streams(reader, row) for reader, row in places]
+    made = [*_streams_of(places)]
     try:
         decoded = codec.decompress(made, top_shape)
     except DrrError as error:
@@ -153,9 +154,20 @@ def _class_of(place: Place) -> str:
     return reader.classes[int(reader.index["class"][row])]
 
 
-def _streams(reader: Reader, row: int) -> ClassStreams:
+def _streams_of(places: Sequence[Place]) -> Iterator[ClassStreams]:
+    """The streams of each place; those of a file are fetched together."""
+    rows: dict[int, tuple[Reader, list[int]]] = {}
+    for reader, row in places:
+        rows.setdefault(id(reader), (reader, []))[1].append(row)
+    found = {key: reader.streams(of_file) for key, (reader, of_file) in rows.items()}
+    for reader, row in places:
+        yield _streams(reader, row, found[id(reader)])
+
+
+def _streams(reader: Reader, row: int, found: Iterator[tuple[bytes, bytes]]) -> ClassStreams:
+    """The next of ``found``, which are the streams of ``row``."""
     try:
-        top, bottom = (_to_words(reader.stream(row, level)) for level in ("top", "bottom"))
+        top, bottom = map(_to_words, next(found))
     except CorruptError as error:
         name = reader.classes[int(reader.index["class"][row])]
         raise CorruptError(f"{reader.path}: class {name}: {error}") from error

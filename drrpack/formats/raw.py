@@ -89,8 +89,8 @@ def _records(reader: Reader, class_index: int) -> Iterator[RawImages]:
     )
     unpacked = images * reader.image_size[0] * reader.image_size[1] * 3
     check_expansion(reader.path, f"raw images of class {class_index}", packed, unpacked)
-    for row in rows:
-        data, count = reader.raw_record(int(row)), int(reader.raw_index["images"][row])
+    for row, data in zip(rows, reader.raw_records([*map(int, rows)]), strict=True):
+        count = int(reader.raw_index["images"][row])
         try:
             yield _unpack_record(data, count, reader.image_size)
         except MemoryError:

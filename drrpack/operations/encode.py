@@ -17,6 +17,7 @@ from drrpack.core.settings import float_arithmetic
 from drrpack.formats import container, metadata, originals
 from drrpack.formats.account import Stats
 from drrpack.formats.container import Memory
+from drrpack.formats.files.places import output_path
 from drrpack.formats.files.publish import replacing
 from drrpack.formats.layout import Json
 from drrpack.formats.sources.labelling import ClassesFrom, Labelling
@@ -147,7 +148,7 @@ def encode(
         DrrError: the streams do not decode to the same codes; nothing is written then.
     """
     processes = ranks()
-    report, output = heard(report if processes.first else None), Path(output)
+    report, output = heard(report if processes.first else None), output_path(output)
     place = own_device(choose_device(device))
     if processes.first:
         tidy(output, report)

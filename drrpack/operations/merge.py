@@ -9,6 +9,7 @@ from pathlib import Path
 from drrpack.core.device import choose_device
 from drrpack.formats.container import Reader, check_output, write
 from drrpack.formats.file_set import files_of
+from drrpack.formats.files.places import output_path
 from drrpack.formats.files.publish import replacing
 from drrpack.operations import edit
 from drrpack.operations.edit import Written
@@ -36,7 +37,7 @@ def merge(
         OptionError: the files have different codecs or image sizes, or share a class.
         FormatError, OutputError: a file can't be read, or the output can't be written.
     """
-    paths, target = [Path(path) for path in files_of(memories, " to merge")], Path(output)
+    paths, target = [Path(path) for path in files_of(memories, " to merge")], output_path(output)
     check_output(target, overwrite=force)
     tidy(target, heard(report))
     with replacing(target), ExitStack() as stack:

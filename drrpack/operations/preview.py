@@ -8,6 +8,7 @@ from pathlib import Path
 
 from drrpack.formats.container import check_output
 from drrpack.formats.dataset import DRRDataset
+from drrpack.formats.files.places import output_path
 from drrpack.formats.layout import AnyPath
 from drrpack.formats.preview import picture_format, preview_grid, save_picture
 from drrpack.formats.sources.source import Given
@@ -50,7 +51,7 @@ def preview(
         SourceError: the file was not made from the given ``source``.
         FormatError: the file can't be read.
     """
-    target = Path(output)
+    target = output_path(output)
     at_least(1, rows=rows, columns=columns)
     check_output(target, overwrite=force)
     picture_format(target)  # refused before anything is decoded

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from drrpack.formats.files.places import output_path
 from drrpack.formats.layout import AnyPath
 from drrpack.trainers.incremental.grouping import without_doubles
 from drrpack.trainers.incremental.report import complete, find_results, write_report
@@ -42,7 +43,7 @@ def report(
         FormatError: ``memory`` can't be read.
     """
     places = [Path(p) for p in ([runs] if isinstance(runs, str | Path) else list(runs))]  # type: ignore[arg-type]
-    path, (results, doubles) = Path(output), without_doubles(find_results(places))
+    path, (results, doubles) = output_path(output), without_doubles(find_results(places))
     if path.suffix.lower() == ".png":
         plot(complete(results), path)
     else:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 
 import torch
 
@@ -12,6 +11,7 @@ from drrpack.core.device import choose_device
 from drrpack.core.errors import OptionError
 from drrpack.core.progress import Notice
 from drrpack.formats.container import Reader
+from drrpack.formats.files.places import output_path
 from drrpack.formats.layout import AnyPath
 from drrpack.formats.sources.labelling import ClassesFrom, Labelling
 from drrpack.formats.sources.reading import Reading
@@ -152,6 +152,7 @@ def train(
     """
     processes = ranks()
     report = report if processes.first else None
+    folder = output_path(out)
     tell, place = heard(report), own_device(choose_device(device))
     counts = list(phases) if isinstance(phases, Sequence) else [phases]
     _check_phases(counts)
@@ -189,11 +190,11 @@ def train(
     if ceiling and kind.name != CEILING and not data.has_raw:
         tell(Notice("the raw training images can't be found: no ceiling beside this result"))
         ceiling = False
-    jobs = plan(Path(out), settings, counts, range(seed, seed + seeds), ceiling=ceiling)
+    jobs = plan(folder, settings, counts, range(seed, seed + seeds), ceiling=ceiling)
 
     def ready(planned: Sequence[PlannedRun]) -> None:
         if grow:
-            grow_runs(memory, planned, Path(out) / MEMORY, growth, tell)
+            grow_runs(memory, planned, folder / MEMORY, growth, tell)
         if report is not None and (found := estimate(planned)) is not None:
             tell(found)
 
@@ -203,7 +204,7 @@ def train(
     return study(
         data,
         jobs,
-        Path(out),
+        folder,
         resume=resume,
         ready=ready,
         before=before,

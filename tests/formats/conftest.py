@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from drrpack import DRRDataset
 from drrpack.formats.container import Reader
+from drrpack.formats.files.part import Part
 
 
 @pytest.fixture(scope="module")
@@ -32,11 +33,11 @@ def pixels(dataset: DRRDataset) -> NDArray[np.uint8]:
 def streams_read(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, str]]:
     """Which streams have been read: (row, level)."""
     read: list[tuple[int, str]] = []
-    original = Reader.stream
+    original = Reader._stream_part
 
-    def stream(self: Reader, row: int, level: Any) -> bytes:
+    def stream_part(self: Reader, row: int, level: Any) -> Part:
         read.append((row, level))
         return original(self, row, level)
 
-    monkeypatch.setattr(Reader, "stream", stream)
+    monkeypatch.setattr(Reader, "_stream_part", stream_part)
     return read

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import struct
 from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
 from typing import BinaryIO
 
+from drrpack.formats.files.part import Part
 from drrpack.formats.layout import AnyPath, damaged, malformed
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -34,6 +36,13 @@ class StoredFile(ABC):
     @abstractmethod
     def read(self, offset: int, size: int) -> bytes:
         """``size`` bytes from ``offset``; raises ReadError, and CorruptError where they end."""
+
+    def read_parts(self, parts: Sequence[Part]) -> Iterable[list[bytes]]:
+        """The pieces of each part, whether they are intact or not; raises as `read` does.
+
+        A file on a disk reads a part when its turn comes, one at an address fetches all together.
+        """
+        return ([self.read(offset, size) for offset, size in part.ranges] for part in parts)
 
     @abstractmethod
     def length(self) -> int:

@@ -10,18 +10,18 @@ import os
 from pathlib import Path
 
 from drrpack.core.errors import FormatError
-from drrpack.formats.files.addresses import is_address
-from drrpack.formats.files.remotefile import open_stored
+from drrpack.formats.files.addresses import is_address, shown
 from drrpack.formats.files.storedfile import StoredFile
 from drrpack.formats.hdf5.structure import Structure, read_structure
 from drrpack.formats.layout import AnyPath
+from drrpack.formats.remote.remotefile import open_stored
 
 
 class OpenFile:
     """The file at a path or an address, and where each of its parts lies.
 
     Attributes:
-        path: as it was given; a Path, or the text of an address.
+        path: as it was given; a Path, or the text of an address without its secrets.
         fingerprint: a digest of the content, the same for copies of the file.
 
     Raises:
@@ -29,10 +29,10 @@ class OpenFile:
     """
 
     def __init__(self, path: AnyPath) -> None:
-        self.path: AnyPath = path if is_address(path) else Path(path)
-        file = open_stored(self.path)
+        self.path: AnyPath = shown(str(path)) if is_address(path) else Path(path)
+        file = open_stored(path)
         # where it is opened again: the process may go to another folder, and others start there
-        self._place = self.path if isinstance(self.path, str) else Path(self.path).absolute()
+        self._place = path if is_address(path) else Path(path).absolute()
         self._structure = read_structure(file)
         self._file: StoredFile | None = file
         self._closed = False
