@@ -7,8 +7,12 @@ one folder.
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import signal
+import subprocess
+import sys
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +40,9 @@ ELSEWHERE = {
 NOT_RUN = {
     "CONTRIBUTING.md": ["git clone <this repository> drrpack && cd drrpack"],
     "README.md": ["git clone <this repository> drrpack && cd drrpack"],
+    "docs/command-line.md": [
+        "drrpack --install-completion      # for your shell: bash, zsh or fish; then open another"
+    ],
     "docs/commands/compare.md": ["drrpack compare cifar100/ --classes 0:20 --train --epochs 16"],
     "docs/commands/encode.md": ["drrpack encode cifar100/ -o mem.drr --download cifar100"],
     "docs/commands/view.md": ["drrpack view mem.drr --source cifar100/"],
@@ -139,11 +146,25 @@ def run_lines(block: Block, drrpack: Command) -> None:
         assert words[0] == "drrpack", f"{block.document}:{block.line}: {' '.join(words)}"
         target = words[words.index(">") + 1] if ">" in words else None
         arguments = words[1 : words.index(">")] if target else words[1:]
+        if arguments[0] == "view":
+            check_served(arguments)
+            continue
         with tiny_networks(), one_thread_alone():
             done = drrpack(*smaller(arguments))
         assert done.code == 0, f"{' '.join(words)}: {done.errors}"
         if target:
             Path(target).write_text(done.output)
+
+
+def check_served(arguments: list[str]) -> None:
+    """The command serves until it is interrupted."""
+    command = [sys.executable, "-m", "drrpack", *arguments, "--port", "0", "--no-browser"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as run:
+        assert run.stdout is not None
+        printed = run.stdout.readline()
+        run.send_signal(signal.SIGINT)
+        assert run.wait(60) == 130 and "http://127.0.0.1:" in printed
 
 
 def smaller(arguments: list[str]) -> list[str]:
