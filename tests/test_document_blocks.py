@@ -32,6 +32,7 @@ ELSEWHERE = {
     ("docs/integrations.md", "python"): "tests/integrations/test_integration_examples.py",
     ("docs/integrations.md", "indented"): "tests/integrations/test_library_recipes.py",
     ("docs/online.md", "python"): "tests/test_online.py",
+    ("docs/remote.md", "python"): "tests/formats/remote/test_remote_page.py",
     ("docs/sources.md", "python"): "tests/test_docs_examples.py",
     ("docs/view.md", "python"): "tests/test_view_document.py",
 }
@@ -47,6 +48,8 @@ NOT_RUN = {
     "docs/commands/encode.md": ["drrpack encode cifar100/ -o mem.drr --download cifar100"],
     "docs/commands/view.md": ["drrpack view mem.drr --source cifar100/"],
     "docs/online.md": ["python benchmarks/replay_buffer.py stream cifar100/"],
+    "docs/remote.md": ['pip install "drrpack[remote]"'],
+    "docs/sources.md": ['pip install "drrpack[datasets]"'],
     "docs/results.md": [
         "drrpack compare cifar100 --classes 0:20 --train --epochs 16 --seeds 3 --json",
         "drrpack compare tin100 --train --epochs 30 --seeds 3 --json",

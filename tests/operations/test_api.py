@@ -409,6 +409,7 @@ OPERATIONS = (
 )  # fmt: skip
 ONLY_PYTHON = {"report", "class_names", "test", "trust"}
 ONLY_COMMANDS = {
+    "quiet",
     "json",
     "as_json",
     "budget_mb",
