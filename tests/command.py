@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,3 +51,9 @@ class Command:
         for part in naming:
             assert str(part) in done.errors, done.errors
         return done.errors
+
+
+def without_progress(text: str) -> str:
+    """What stands on the error stream beside the lines of progress."""
+    lines = text.splitlines(keepends=True)
+    return "".join(line for line in lines if not re.match(r"\S.* +\d+% ", line))

@@ -49,6 +49,7 @@ NOT_RUN = {
     "docs/commands/view.md": ["drrpack view mem.drr --source cifar100/"],
     "docs/online.md": ["python benchmarks/replay_buffer.py stream cifar100/"],
     "docs/remote.md": ['pip install "drrpack[remote]"'],
+    "docs/scale.md": ["torchrun --nproc-per-node=4 -m drrpack encode images/ -o mem.drr"],
     "docs/sources.md": ['pip install "drrpack[datasets]"'],
     "docs/results.md": [
         "drrpack compare cifar100 --classes 0:20 --train --epochs 16 --seeds 3 --json",

@@ -93,7 +93,7 @@ def _drop(bench: Bench, place: Path) -> None:
 def _merge(bench: Bench, place: Path) -> None:
     paths = [place / "mem.drr", place / "other.drr"]
     with Reader(paths[0]) as one, Reader(paths[1]) as two:
-        contents = in_one_layout([one, two], CPU)
+        contents = [each.loaded() for each in in_one_layout([one, two], CPU)]
     write(place / "new.drr", merge(dict(zip(paths, contents, strict=True))))
 
 

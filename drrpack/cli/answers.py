@@ -52,8 +52,8 @@ def answering(command: Command) -> Command:
 
         quiet = bool(given.pop("quiet"))
         as_json = bool(given.pop("json") if own is None else given[own])
-        terminal.begin(quiet=quiet, to_stderr=as_json)
-        answer = command(**given)
+        with terminal.printing(quiet=quiet, to_stderr=as_json):
+            answer = command(**given)
         if not isinstance(answer, Answer) or not terminal.speaks():
             return
         if as_json:

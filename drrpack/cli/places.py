@@ -6,8 +6,7 @@ import os
 from pathlib import Path
 
 from drrpack.core.errors import OptionError
-from drrpack.formats.files.addresses import is_address, shown
-from drrpack.formats.files.places import output_path
+from drrpack.formats.files.addresses import is_address, output_path, shown
 
 
 def path(text: str | Path) -> Path:

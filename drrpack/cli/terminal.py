@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from rich.console import Console, ConsoleDimensions
 
@@ -42,10 +44,15 @@ console = _Stream()
 errors = _Stream(stderr=True)
 
 
-def begin(*, quiet: bool, to_stderr: bool) -> None:
-    """Set how a command prints: with ``quiet`` nothing but errors, with ``to_stderr`` what is meant
-    for people on the error stream, so that stdout has nothing but JSON."""
+@contextmanager
+def printing(*, quiet: bool, to_stderr: bool) -> Iterator[None]:
+    """How a command prints: with ``quiet`` nothing but errors, with ``to_stderr`` what is meant for
+    people on the error stream, so that stdout has nothing but JSON."""
     console.quiet, console.stderr = quiet or not speaks(), to_stderr
+    try:
+        yield
+    finally:
+        console.quiet, console.stderr = False, False
 
 
 def speaks() -> bool:

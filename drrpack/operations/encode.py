@@ -17,7 +17,7 @@ from drrpack.core.settings import float_arithmetic
 from drrpack.formats import container, metadata, originals
 from drrpack.formats.account import Stats
 from drrpack.formats.container import Memory
-from drrpack.formats.files.places import output_path
+from drrpack.formats.files.addresses import output_path
 from drrpack.formats.files.publish import replacing
 from drrpack.formats.layout import Json
 from drrpack.formats.sources.labelling import ClassesFrom, Labelling
@@ -199,9 +199,8 @@ def carry_out(
         DrrError: the streams do not decode to the same codes; nothing is written then.
     """
     processes = processes or Ranks()
-    with _alone(
-        plan.options.output, processes
-    ):  # first, or another's work or this one's is in vain
+    output = plan.options.output
+    with _alone(output, processes):  # first, or another's work or this one's is in vain
         return _encode(plan, heard(report), processes)
 
 

@@ -20,7 +20,8 @@ from drrpack.core.errors import OptionError, OutputError, UnsafeError, WriteErro
 from drrpack.core.progress import Step
 from drrpack.formats.dataset import DRRDataset
 from drrpack.formats.file_set import Files, open_files
-from drrpack.formats.files.places import check_folder, output_path, reason
+from drrpack.formats.files.addresses import output_path
+from drrpack.formats.files.places import check_folder, reason
 from drrpack.formats.files.publish import all_or_nothing, new_file, new_folder, replacing
 from drrpack.operations.preparing import Classes, Pathlike, chosen_classes, tidy
 from drrpack.operations.progress import Report, heard

@@ -9,7 +9,7 @@ from pathlib import Path
 from drrpack.core.device import choose_device
 from drrpack.formats.container import Reader, check_output, write
 from drrpack.formats.file_set import files_of
-from drrpack.formats.files.places import output_path
+from drrpack.formats.files.addresses import output_path
 from drrpack.formats.files.publish import replacing
 from drrpack.operations import edit
 from drrpack.operations.edit import Written

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from drrpack.formats.container import check_output
 from drrpack.formats.dataset import DRRDataset
-from drrpack.formats.files.places import output_path
+from drrpack.formats.files.addresses import output_path
 from drrpack.formats.layout import AnyPath
 from drrpack.formats.preview import picture_format, preview_grid, save_picture
 from drrpack.formats.sources.source import Given

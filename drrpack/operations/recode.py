@@ -21,11 +21,14 @@ from drrpack.operations.edit import check_one_codec
 IMAGES_AT_ONCE = 20_000  # coded side by side, which is what makes it fast
 
 
-def in_one_layout(readers: Sequence[Reader], device: torch.device, folder: Path) -> list[Memory]:
+def in_one_layout(
+    readers: Sequence[Reader], device: torch.device, folder: Path | None = None
+) -> list[Memory]:
     """The contents of files of one codec, with one layout of streams.
 
     If the layouts differ, all streams are coded again, with a layout that suits the number of
-    images in their classes. They wait on the disk of ``folder`` then.
+    images in their classes. They wait on the disk of ``folder`` then. Streams are read when they are
+    written: leave the readers open.
 
     Raises:
         OptionError: the files have different codecs or image sizes; the message says how they

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from drrpack.formats.files.places import output_path
+from drrpack.formats.files.addresses import output_path
 from drrpack.formats.layout import AnyPath
 from drrpack.trainers.incremental.grouping import without_doubles
 from drrpack.trainers.incremental.report import complete, find_results, write_report

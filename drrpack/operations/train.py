@@ -11,7 +11,7 @@ from drrpack.core.device import choose_device
 from drrpack.core.errors import OptionError
 from drrpack.core.progress import Notice
 from drrpack.formats.container import Reader
-from drrpack.formats.files.places import output_path
+from drrpack.formats.files.addresses import output_path
 from drrpack.formats.layout import AnyPath
 from drrpack.formats.sources.labelling import ClassesFrom, Labelling
 from drrpack.formats.sources.reading import Reading

@@ -307,7 +307,7 @@ def test_a_stream_of_another_class_is_no_stream_of_this(own_drr: Path, level: st
     """Right checksums over words that hold other codes: found while decoding, or decoded."""
     with Reader(own_drr) as reader:
         codec = memory.load_codec(reader, torch.device("cpu"))
-        made = [memory._streams(reader, row) for row in (0, 1)]
+        made = [*memory._streams_of([(reader, 0), (reader, 1)])]
     changed = copy.copy(made[0])
     words = getattr(changed, level)[:-1]
     object.__setattr__(changed, level, words)

@@ -179,7 +179,7 @@ def test_thin_and_whole_files_of_one_codec_merge(
 ) -> None:
     thin, whole = made["thin"], encode_tiny(folders["more"], tmp_path / "w.drr", codec=digits_drr)
     with Reader(thin) as one, Reader(whole) as two:
-        contents = in_one_layout([one, two], CPU)
+        contents = [each.loaded() for each in in_one_layout([one, two], CPU)]
     both = tmp_path / "both.drr"
     write(both, merge(dict(zip((thin, whole), contents, strict=True))))
     verify(both, "full")

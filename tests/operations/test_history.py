@@ -128,7 +128,7 @@ class History(RuleBasedStateMachine):
             second = self.place / "second.drr"
             write(second, drop(second, there.memory(), other), overwrite=True)
             with Reader(second) as reader:
-                contents = in_one_layout([here, reader], CPU)
+                contents = [each.loaded() for each in in_one_layout([here, reader], CPU)]
             together = dict(zip((self.path, second), contents, strict=True))
         if digit in self.expected or contents[0].entropy_model != contents[1].entropy_model:
             with pytest.raises(OptionError):  # that class is there, or the codec has been tuned

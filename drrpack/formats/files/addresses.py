@@ -1,9 +1,13 @@
-"""Tell an address from a path, and show it without its secrets; opens nothing."""
+"""Tell an address from a path, and show it without its secrets; opens nothing, imports little."""
 
 from __future__ import annotations
 
 import re
+from os import PathLike
+from pathlib import Path
 from urllib.parse import unquote
+
+from drrpack.core.errors import OutputError
 
 HIDDEN = "***"  # in the place of a user's name and password, or of a query
 _AUTHORITY = re.compile(r"[^/?#]*")
@@ -25,6 +29,20 @@ def shown(place: str) -> str:
     scheme, user, rest, query = _split(place)
     at = f"{HIDDEN}@" if user else ""
     return f"{scheme}{at}{rest}{f'?{HIDDEN}' if query else ''}"
+
+
+def output_path(place: str | PathLike[str]) -> Path:
+    """The path of a file or folder to be written.
+
+    Raises:
+        OutputError: it is an address, where nothing is written.
+    """
+    if is_address(place):
+        raise OutputError(
+            f"{shown(str(place))}: found an address, expected a path: drrpack writes on this "
+            "machine alone; write the file here, and copy it to the address"
+        )
+    return Path(place)
 
 
 def has_secrets(place: str) -> bool:

@@ -7,7 +7,6 @@ import os
 from pathlib import Path
 
 from drrpack.core.errors import OutputError, WriteError
-from drrpack.formats.files.addresses import is_address, shown
 from drrpack.formats.layout import AnyPath
 
 _SPARE_BYTES = 1 << 16  # for the folder entry and the file system's own blocks
@@ -29,20 +28,6 @@ _REASONS = {
     errno.EMFILE: "too many files are open; raise your limit on them (ulimit -n)",
     errno.ENFILE: "too many files are open on this machine; try again later",
 }
-
-
-def output_path(place: AnyPath) -> Path:
-    """The path of a file or folder to be written.
-
-    Raises:
-        OutputError: it is an address, where nothing is written.
-    """
-    if is_address(place):
-        raise OutputError(
-            f"{shown(str(place))}: found an address, expected a path: drrpack writes on this "
-            "machine alone; write the file here, and copy it to the address"
-        )
-    return Path(place)
 
 
 def check_output(path: AnyPath, *, overwrite: bool = False, need_bytes: int = 0) -> None:

@@ -56,7 +56,7 @@ def test_without_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_kind_has_a_name_of_its_own() -> None:
     names = [kind.name for kind in registry.SOURCES]
     files = ["npz", "csv", "parquet", "tar"]
-    assert names == ["dataset", "digits", "cifar", *files, "folder"]
+    assert names == ["dataset", "hub", "digits", "cifar", *files, "folder"]
     assert [registry.kind_named(name) for name in names] == list(registry.SOURCES)
     assert registry.kind_named("excel") is None
 
