@@ -27,8 +27,8 @@ def in_one_layout(
     """The contents of files of one codec, with one layout of streams.
 
     If the layouts differ, all streams are coded again, with a layout that suits the number of
-    images in their classes. They wait on the disk of ``folder`` then. Streams are read when they are
-    written: leave the readers open.
+    images in their classes. They wait on the disk of ``folder`` then. Streams are read when they
+    are written: leave the readers open.
 
     Raises:
         OptionError: the files have different codecs or image sizes; the message says how they
