@@ -25,7 +25,7 @@ case $study in
     cifar100)
         export classes=100 base=50
         methods=(finetune lwf er icarl lucir drr ub er-jpeg mnemonics gfr memo foster der er-webp ib-drr
-            ib-drr-star)
+            drr-soft ib-drr-star)
         more=(er icarl lucir drr ub er-jpeg er-webp ib-drr)
         ;;
     budgets)
@@ -45,8 +45,10 @@ train() {
     if grep -qs '"complete": true' "$folder/result.json"; then
         return
     fi
+    local own=()
+    [[ $1 == gfr ]] && own=(--set gan_epochs=20) # of 501, as 8 epochs are of 200
     drrpack train "$memory" --method "$1" --no-ceiling --classes "$classes" --base "$base" --phases 5 \
-        --recipe fast --epochs 8 --width 8 --seed "$2" ${3:+--budget-mb "$3"} --resume \
+        --recipe fast --epochs 8 --width 8 --seed "$2" ${3:+--budget-mb "$3"} "${own[@]}" --resume \
         --out "$folder" >"$folder.log" 2>&1 || tail -n 3 "$folder.log" >&2
 }
 export -f train
