@@ -147,9 +147,10 @@ def encode(
     from drrpack.cli import interrupts, screen
     from drrpack.cli.progress import Bars
     from drrpack.operations.encode import encode as run
+    from drrpack.trainers.ranks import sharing
 
     interrupts.makes(output)
-    with Bars() as bars:
+    with sharing(), Bars() as bars:
         made = run(
             source, output, **pictures, class_order=class_order, fit_classes=fit_classes,
             epochs=epochs, minutes=minutes, codec=codec,

@@ -204,8 +204,9 @@ def train(
     from drrpack.operations.progress import Event, RunStarted
     from drrpack.operations.train import train as train_on
     from drrpack.trainers.incremental.options import parse_settings
+    from drrpack.trainers.ranks import sharing
 
-    with Bars() as bars:
+    with sharing(), Bars() as bars:
 
         def report(event: Event) -> None:
             if isinstance(event, RunStarted) and not event.number:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar, overload
 
 T = TypeVar("T", covariant=True)
@@ -16,6 +16,9 @@ class Lazily(Sequence[T]):
 
     def __len__(self) -> int:
         return self._count
+
+    def __iter__(self) -> Iterator[T]:
+        return map(self._make, range(self._count))  # an IndexError in it is not its end
 
     @overload
     def __getitem__(self, index: int) -> T: ...

@@ -98,7 +98,7 @@ def encode(
 
     Pictures become RGB with 8 bits a channel; transparency is dropped, not blended. After an
     interruption the same call continues the fit, and takes over what was encoded. Several processes
-    that ``torchrun`` has started share the work, and write the file that one would.
+    within `drrpack.trainers.ranks.sharing` share the work, and write the file that one would.
 
     Args:
         source: an image folder, a folder with ``train/`` and ``test/``, a CIFAR folder,
@@ -208,10 +208,11 @@ def _encode(plan: EncodePlan, report: Report, processes: Ranks) -> Path:
     source, options = plan.source, plan.options
     candidates, log = shared_codecs(plan, report, processes)
     quality = quality_of(candidates, options)
-    candidates = wanted(with_quality(candidates, quality), options)
+    every = with_quality(candidates, quality)
+    candidates = wanted(every, options)
     with kept_beside(plan.parts, len(divide(source)), processes) as kept:
         work = Work(source, kept, processes, report)
-        codes = work.encode(candidates)
+        codes = work.encode(candidates[0], every)
         taken, sizes = processes.from_first(lambda: smallest(candidates, codes, options, report))
         codec, chunks = work.compress(candidates[taken], codes)
         if processes.first:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -102,7 +103,7 @@ class EncodePlan:
     @property
     def parts(self) -> Path:
         """The folder beside the output with what an encode has made so far; hidden, too."""
-        return beside(self.options.output, ".parts")
+        return beside(Path(os.path.realpath(self.options.output)), ".parts")
 
 
 def plan_encode(options: EncodeOptions, processes: Ranks | None = None) -> EncodePlan:

@@ -83,10 +83,12 @@ def held_out(source: Source, fitted: Collection[int]) -> tuple[Pixels, str]:
     back; there may be none of those.
     """
     counts, count = source.images_per_class, len(source.classes)
-    unseen = [number for number in range(count) if number not in fitted]
+    seen = set(fitted)
+    unseen = [number for number in range(count) if number not in seen]
     if unseen:
         each = -(-HELD_OUT // len(unseen))
-        parts = [source.load(c, "train", _spread(counts[c], each)) for c in unseen]
+        some = [unseen[place] for place in _spread(len(unseen), HELD_OUT)]
+        parts = [source.load(c, "train", _spread(counts[c], each)) for c in some]
         return np.concatenate(parts), f"training images of {len(unseen)} unseen classes"
     if source.has_test:
         each = -(-HELD_OUT // count)

@@ -88,8 +88,8 @@ def train(
 ) -> list[Result]:
     """Train and test a classifier phase by phase; docs/training.md explains the figures.
 
-    Several processes that ``torchrun`` has started spread the trainings that do not need each
-    other: phases of methods without history, such as drr and ub, and whole runs of the others.
+    Several processes within `drrpack.trainers.ranks.sharing` spread the trainings that do not need
+    each other: phases of methods without history, such as drr and ub, and whole runs of the others.
 
     The folder ``out`` receives result.json, accuracy.png and a checkpoint for each phase. Several
     runs get a folder each in it, and a summary.json.

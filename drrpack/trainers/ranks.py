@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
 
 import torch
 from torch import distributed
+
+from drrpack.core.errors import OptionError
 
 T = TypeVar("T")
 
@@ -47,15 +51,42 @@ class Ranks:
         return every
 
 
+_SHARING: ContextVar[bool] = ContextVar("sharing", default=False)
+
+
+@contextmanager
+def sharing() -> Iterator[None]:
+    """Within it operations share their work with the other processes that `torchrun` has started.
+
+    All of them must call the same operation. The command line does so. A program that has processes
+    of its own, such as one under DistributedDataParallel, may call operations in any of them:
+    without this they work alone.
+    """
+    before = _SHARING.set(True)
+    try:
+        yield
+    finally:
+        _SHARING.reset(before)
+
+
 def ranks() -> Ranks:
-    """The processes that `torchrun` has started with this one; this one alone without it.
+    """The processes that share the work of this one: those of torchrun within `sharing`.
 
     They talk by gloo, also where they compute on GPUs: what they say is short.
+
+    Raises:
+        OptionError: what torchrun says to each process is incomplete.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if not _SHARING.get() or os.environ.get("WORLD_SIZE", "1") == "1":
         return Ranks()
     if not distributed.is_initialized():
-        distributed.init_process_group("gloo", timeout=_PATIENCE)
+        try:
+            distributed.init_process_group("gloo", timeout=_PATIENCE)
+        except ValueError as error:
+            raise OptionError(
+                f"found WORLD_SIZE={os.environ['WORLD_SIZE']} in the environment, expected all "
+                f"that torchrun sets ({error}); start with torchrun, or unset WORLD_SIZE"
+            ) from error
     return Ranks(distributed.get_rank(), distributed.get_world_size())
 
 
@@ -65,7 +96,7 @@ def own_device(device: torch.device) -> torch.device:
     It becomes the current one, which ``"cuda"`` means.
     """
     local = os.environ.get("LOCAL_RANK")
-    if local is None or device.type != "cuda" or device.index is not None:
+    if not _SHARING.get() or local is None or device.type != "cuda" or device.index is not None:
         return device
     own = torch.device("cuda", int(local) % torch.cuda.device_count())
     torch.cuda.set_device(own)

@@ -249,6 +249,7 @@ def test_originals_appear_without_a_reload(
         assert not browser.find_elements("css selector", "img[alt^=original]")
         go_on.append(True)
         until(browser, "document.querySelectorAll('img[alt^=original]').length === 30")
+        until(browser, "[...document.images].every(image => image.complete)")
 
 
 def test_when_the_server_has_ended(driver: Any, digits_drr: Path) -> None:

@@ -82,7 +82,7 @@ class InFolder:
 
     def put(self, what: str, number: int, key: str, arrays: Arrays) -> None:
         path = self._path(what, number)
-        every = {"key": np.array(key), **arrays}
+        every = {"key": np.array(key), "names": np.array(sorted(arrays)), **arrays}
         write_atomic(path, lambda file: np.savez(file, allow_pickle=False, **every))
 
     def get(self, what: str, number: int, key: str) -> Arrays | None:
@@ -91,7 +91,7 @@ class InFolder:
             with open(path, "rb") as file, np.load(file, allow_pickle=False) as found:
                 if str(found["key"]) != key:
                     return None
-                return {name: found[name] for name in found.files if name != "key"}
+                return {str(name): found[str(name)] for name in found["names"]}
         except _UNSOUND:
             return None  # it is made again
 
@@ -110,6 +110,7 @@ def kept_beside(folder: Path, parts: int, ranks: Ranks) -> Iterator[Kept]:
     """
     if parts == 1 and ranks.size == 1:
         yield InMemory()
+        shutil.rmtree(folder, ignore_errors=True)  # of a larger source that was given up
         return
     ranks.from_first(lambda: remove_leftovers(make_folder(folder)))
     try:

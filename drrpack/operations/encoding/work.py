@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache, partial
 from hashlib import sha256
 
+import PIL
+
 from drrpack.core.codec import ClassStreams, Codec, suited, with_longer_starts
 from drrpack.core.codes import Codes
 from drrpack.core.errors import MessageError
@@ -28,6 +30,7 @@ from drrpack.operations.encoding.kept import (
 )
 from drrpack.operations.encoding.pieces import Part, Piece, divide
 from drrpack.trainers.ranks import Ranks, shares
+from drrpack.trainers.versions import versions
 
 TOGETHER_PIXELS = 1 << 26  # of the images whose streams are made side by side, which is faster
 
@@ -65,8 +68,8 @@ class Work:
         sizes = [sum(map(len, part)) for part in self.parts]
         return shares(sizes, self.ranks.size)[self.ranks.rank]
 
-    def encode(self, candidates: Sequence[Codec]) -> Sequence[Codes]:
-        """The codes of every piece, by the first of some codecs of one VQ-VAE.
+    def encode(self, codec: Codec, candidates: Sequence[Codec]) -> Sequence[Codes]:
+        """The codes of every piece, by a codec, whose prices are those of one of ``candidates``.
 
         They are read again whenever one is asked for.
         """
@@ -77,7 +80,7 @@ class Work:
                 made = []
                 for piece in self.parts[number]:
                     pixels = self.source.load(piece.class_index, rows=piece.rows)
-                    made.append(candidates[0].encode(pixels))
+                    made.append(codec.encode(pixels))
                     done += len(piece)
                     self.report(Step("codes", done, total))
                 self.kept.put("codes", number, self._key, codes_to_arrays(made))
@@ -183,6 +186,7 @@ class Work:
             "size": self.source.image_size,
             "parts": [[(p.class_index, p.start, p.stop) for p in part] for part in self.parts],
             "codecs": [_digest(codec) for codec in codecs],
+            "versions": {**versions(), "pillow": PIL.__version__},  # read and encode pictures
             "quality": codecs[0].quality,
             "device": codecs[0].device.type,
         }

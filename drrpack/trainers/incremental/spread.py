@@ -67,4 +67,5 @@ def _train_phase(run: PlannedRun, phase: int) -> None:
     how = run.settings.test_augmentation
     finished = carry_out(run.settings.new_method(), context, run.through_codec, how)
     if load_phase(run.paths[phase]) is None:
-        save_phase(run.paths[phase], finished)
+        last = phase == len(run.paths) - 1
+        save_phase(run.paths[phase], finished if last else finished.record_alone)

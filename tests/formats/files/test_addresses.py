@@ -9,8 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drrpack import OutputError
-from drrpack.formats.files.addresses import has_secrets, is_address, shown, without_secrets
-from drrpack.formats.files.places import output_path
+from drrpack.formats.files.addresses import (
+    has_secrets,
+    is_address,
+    output_path,
+    shown,
+    without_secrets,
+)
 
 SHOWN = {
     "https://host/mem.drr": "https://host/mem.drr",
