@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from drrpack.core.errors import OptionError
 from drrpack.formats.files.addresses import is_address, output_path, shown
@@ -44,3 +47,13 @@ def memories(incomplete: str) -> list[str]:
     if files or os.environ.get("_DRRPACK_COMPLETE") == "complete_bash":
         return files
     return [os.path.join(path, "") for path in found if os.path.isdir(path)]
+
+
+Memories = Annotated[
+    list[str],
+    typer.Argument(
+        help="The .drr file, or its address; several, or a pattern such as 'mem-*.drr'.",
+        autocompletion=memories,
+        parser=path_or_address,
+    ),
+]

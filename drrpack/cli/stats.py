@@ -10,14 +10,7 @@ from drrpack.cli import places
 
 
 def stats(
-    memory: Annotated[
-        list[str],
-        typer.Argument(
-            help="The .drr file, or its address; several, or a pattern such as 'mem-*.drr'.",
-            autocompletion=places.memories,
-            parser=places.path_or_address,
-        ),
-    ],
+    memory: places.Memories,
     json: Annotated[
         bool,
         typer.Option("--json", help="Print JSON instead of tables; of several files a list."),

@@ -16,14 +16,7 @@ if TYPE_CHECKING:
 
 
 def verify(
-    memory: Annotated[
-        list[str],
-        typer.Argument(
-            help="The .drr file, or its address; several, or a pattern such as 'mem-*.drr'.",
-            autocompletion=places.memories,
-            parser=places.path_or_address,
-        ),
-    ],
+    memory: places.Memories,
     quick: Annotated[
         bool,
         typer.Option("--quick", help="Check only the structure and the CRC of each record."),

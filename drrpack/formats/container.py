@@ -27,6 +27,7 @@ from drrpack.formats.files.places import check_output
 from drrpack.formats.files.publish import publish
 from drrpack.formats.hdf5 import parts
 from drrpack.formats.hdf5.build import build_image
+from drrpack.formats.hdf5.image import Image
 from drrpack.formats.hdf5.openfile import OpenFile
 from drrpack.formats.hdf5.structure import Structure
 from drrpack.formats.hdf5.tables import parse_classes, parse_index, parse_raw_index
@@ -46,8 +47,8 @@ __all__ = ["Chunk", "Memory", "RawRecord", "Reader", "check_output", "write"]
 _BLOCK_BYTES = 1 << 20
 
 
-def write(path: AnyPath, memory: Memory, *, overwrite: bool = False) -> int:
-    """Write ``memory`` to ``path``, all of it or nothing, and return the file's size in bytes.
+def write(path: AnyPath, memory: Memory | Image, *, overwrite: bool = False) -> int:
+    """Write ``memory``, built already or not, all of it or nothing; returns the file's bytes.
 
     Raises:
         OutputError: ``path`` exists and ``overwrite`` is not set, or it can't be written there, or
@@ -55,7 +56,7 @@ def write(path: AnyPath, memory: Memory, *, overwrite: bool = False) -> int:
         ValueError, TypeError: a config or the metadata is not JSON (NaN is not).
     """
     check_output(path, overwrite=overwrite)
-    image = build_image(path, memory)
+    image = memory if isinstance(memory, Image) else build_image(path, memory)
     publish(path, image.write, _verify, need_bytes=image.length, overwrite=overwrite)
     return image.length
 

@@ -131,14 +131,13 @@ def carry_out(reader: Reader, plan: AppendPlan, report: Report) -> Appended:
     codes = encode_pictures(plan.source, codec, spool, report)
     raw = raw_exemplars(plan.source, choice, codes, codec.vqvae)
     content = _with_classes(reader, plan, classes, raw)
-    kept = _kept(reader, plan, content, codes, spool)
-    outcome, smaller = Appended(options.memory, build_image(reader.path, kept).length, None), kept
+    kept = build_image(reader.path, _kept(reader, plan, content, codes, spool))
+    outcome, smaller = Appended(options.memory, kept.length, None), kept
     if not options.keep_entropy_model:
         every = _together(reader, plan, content, codes, spool)
-        tuned = _tuned(reader, plan, content, every, spool, report)
-        tuned_bytes = build_image(reader.path, tuned).length
-        smaller = kept if outcome.kept_bytes <= tuned_bytes else tuned
-        outcome = replace(outcome, tuned_bytes=tuned_bytes)
+        tuned = build_image(reader.path, _tuned(reader, plan, content, every, spool, report))
+        smaller = kept if kept.length <= tuned.length else tuned
+        outcome = replace(outcome, tuned_bytes=tuned.length)
     container.write(options.memory, smaller, overwrite=True)
     originals.remember(plan.source)
     shutil.rmtree(plan.checkpoints, ignore_errors=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import torch
 from drrpack.core.codec import Codec, suited, with_longer_starts
 from drrpack.core.codes import Codes
 from drrpack.core.errors import MessageError
+from drrpack.core.groups import groups
 from drrpack.core.lazily import Lazily
 from drrpack.formats import shipped
 from drrpack.formats.container import Chunk, Memory, Reader
@@ -68,7 +69,7 @@ def all_codes(reader: Reader, codec: Codec, spool: Spool) -> Sequence[Codes]:
     They are decoded now, and read from ``spool`` whenever those of a class are asked for.
     """
     counts, kept = reader.images_per_class, list[StoredCodes]()
-    for numbers in _groups(counts.tolist()):
+    for numbers in groups(counts.tolist(), IMAGES_AT_ONCE):
         decoded = read_codes(reader, codec, numbers)
         kept += [spool.put_codes(decoded[number]) for number in numbers]
     return Lazily(len(kept), lambda number: kept[number].read())
@@ -97,7 +98,7 @@ def streams(
 ) -> list[Chunk] | None:
     """The chunks of the classes that are ``filled``; None where their starts are too short."""
     chunks = list[Chunk]()
-    for places in _groups([len(codes[number]) for number in filled]):
+    for places in groups([len(codes[number]) for number in filled], IMAGES_AT_ONCE):
         numbers = [filled[place] for place in places]
         try:
             made = codec.compress([codes[number] for number in numbers])
@@ -108,14 +109,3 @@ def streams(
             top, bottom = spool.put(bytes(one.top)), spool.put(bytes(one.bottom))
             chunks.append(replace(one, top=top, bottom=bottom))
     return chunks
-
-
-def _groups(counts: Sequence[int]) -> Iterator[list[int]]:
-    """Positions of classes that are coded side by side."""
-    group, images = list[int](), 0
-    for place, count in enumerate(counts):
-        group.append(place)
-        images += count
-        if images >= IMAGES_AT_ONCE or place == len(counts) - 1:
-            yield group
-            group, images = [], 0

@@ -32,6 +32,12 @@ EXPECTED = (
 )
 BOMB_BYTES, BOMB_RATIO = 1 << 31, 200  # an array that is larger, and was compressed further
 
+# What zipfile and numpy raise for a damaged file: zipfile has NotImplementedError for a compression
+# that it lacks, and RuntimeError for a password.
+DAMAGED = (
+    OSError, ValueError, EOFError, NotImplementedError, RuntimeError, zipfile.BadZipFile,
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class _Header:
@@ -125,9 +131,7 @@ def _headers(path: Path) -> dict[str, _Header]:
                     with archive.open(info) as file:
                         found[key] = _header(key, file)
                     _refuse_bomb(path, key, info, found[key])
-    # zipfile has NotImplementedError for a compression that it lacks, RuntimeError for a password
-    except (OSError, ValueError, EOFError, NotImplementedError, RuntimeError,
-            zipfile.BadZipFile) as error:  # fmt: skip
+    except DAMAGED as error:
         raise _damaged(path, error) from error
     return found
 

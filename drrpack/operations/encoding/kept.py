@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import shutil
 import struct
-import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,16 +21,10 @@ from drrpack.core.codes import LEVELS, Codes
 from drrpack.core.errors import WriteError
 from drrpack.formats.files.places import make_folder
 from drrpack.formats.files.publish import remove_leftovers, write_atomic
+from drrpack.formats.sources.arrays_file import DAMAGED
 from drrpack.trainers.ranks import Ranks
 
 Arrays = dict[str, NDArray[np.generic]]
-
-
-# what a missing file raises, and zipfile and numpy where one is damaged
-_UNSOUND = (
-    OSError, ValueError, KeyError, EOFError, RuntimeError, NotImplementedError, struct.error,
-    zipfile.BadZipFile,
-)  # fmt: skip
 
 
 class Kept(Protocol):
@@ -92,7 +85,7 @@ class InFolder:
                 if str(found["key"]) != key:
                     return None
                 return {str(name): found[str(name)] for name in found["names"]}
-        except _UNSOUND:
+        except (*DAMAGED, KeyError, struct.error):  # or missing
             return None  # it is made again
 
     def _path(self, what: str, number: int) -> Path:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from drrpack.core.groups import groups
 from drrpack.formats.sources.source import Source
 
 PIECE_BYTES = 1 << 28  # of pixels in one piece: 87,000 images of 32x32, 1,783 of 224x224
@@ -36,15 +37,10 @@ Part = tuple[Piece, ...]  # what one process makes at a time, and a restart does
 
 def divide(source: Source) -> list[Part]:
     """All training images of a source, in the order of its classes."""
-    height, width = source.image_size
-    parts, pixels = list[list[Piece]](), PART_PIXELS
-    for piece in _pieces(source.images_per_class, max(1, PIECE_BYTES // (3 * height * width))):
-        if pixels >= PART_PIXELS:
-            parts.append([])
-            pixels = 0
-        parts[-1].append(piece)
-        pixels += len(piece) * height * width
-    return [tuple(part) for part in parts]
+    pixels = source.image_size[0] * source.image_size[1]
+    pieces = [*_pieces(source.images_per_class, max(1, PIECE_BYTES // (3 * pixels)))]
+    parts = groups([len(piece) * pixels for piece in pieces], PART_PIXELS)
+    return [tuple(pieces[place] for place in part) for part in parts]
 
 
 def _pieces(counts: Sequence[int], most: int) -> Iterator[Piece]:

@@ -13,6 +13,7 @@ import PIL
 from drrpack.core.codec import ClassStreams, Codec, suited, with_longer_starts
 from drrpack.core.codes import Codes
 from drrpack.core.errors import MessageError
+from drrpack.core.groups import groups
 from drrpack.core.lazily import Lazily
 from drrpack.core.progress import Notice, Step
 from drrpack.formats import memory
@@ -102,7 +103,8 @@ class Work:
         return Lazily(len(of_class), lambda n: Codes.concat([codes[p] for p in of_class[n]]))
 
     def compress(self, codec: Codec, codes: Sequence[Codes]) -> tuple[Codec, list[Chunk]]:
-        """The codec with the layout that suits all ``codes``, and the chunks of the file.
+        """The codec with the layout that suits all ``codes``, and the chunks of the file, which the
+        first process alone needs.
 
         Raises:
             DrrError: the streams do not decode to the codes.
@@ -112,7 +114,7 @@ class Work:
         while True:
             key = f"{self._key} {_digest(codec)}" if self.kept.lasts else str(codec.layouts)
             if all(self.ranks.of_all(self._compress(codec, key))):
-                return codec, [*self._chunks(key)]
+                return codec, [*self._chunks(key)] if self.ranks.first else []
             codec = with_longer_starts(codec)
 
     def _compress(self, codec: Codec, key: str) -> bool:
@@ -137,15 +139,9 @@ class Work:
     def _together(self, numbers: Sequence[int]) -> Iterator[list[int]]:
         """Parts whose streams are made side by side."""
         height, width = self.source.image_size
-        group, pixels = list[int](), 0
-        for number in numbers:
-            group.append(number)
-            pixels += self._images([number]) * height * width
-            if pixels >= TOGETHER_PIXELS:
-                yield group
-                group, pixels = [], 0
-        if group:
-            yield group
+        pixels = [self._images([number]) * height * width for number in numbers]
+        for group in groups(pixels, TOGETHER_PIXELS):
+            yield [numbers[place] for place in group]
 
     def _chunks(self, key: str) -> Iterator[Chunk]:
         """The chunks of the file, whose streams stay where they are kept."""
