@@ -2,20 +2,20 @@
 # All methods side by side at a size that a CPU carries: a ResNet-18 of width 8, 8 epochs a phase.
 # Given again, it goes on where it was; a run whose result is in OUT already is not made again.
 #
-#   benchmarks/methods.sh STUDY mem.drr OUT [PROCESSES]
+#   benchmarks/methods.sh STUDY mem.drr OUT [PROCESSES [options of `drrpack train`]]
 #
 # STUDY is tin20 (20 classes that the codec has not seen, base 10, 5 phases of 2, three seeds);
 # cifar100 (100 classes, base 50, 5 phases of 10, one seed of every method, three of some); or budgets
 # (the first 20 classes, base 10, 5 phases of 2, one seed, at several equal budgets of memory). The
 # memory keeps 20 raw exemplars of each class (`drrpack encode --raw-per-class 20`). Each process has
-# one thread, and trains one method at a time.
+# one thread, and trains one method at a time. On a GPU eight processes and `--width 32 --epochs 10` do.
 set -euo pipefail
 if (($# < 3)); then
-    sed -n '2,11s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,12s/^# \{0,1\}//p' "$0" >&2
     exit 2
 fi
 study=$1
-export memory=$2 out=$3 OMP_NUM_THREADS=1
+export memory=$2 out=$3 processes=${4:-$(nproc)} options="${*:5}" OMP_NUM_THREADS=1
 case $study in
     tin20)
         export classes=50:70 base=10
@@ -24,8 +24,8 @@ case $study in
         ;;
     cifar100)
         export classes=100 base=50
-        methods=(finetune lwf er icarl lucir drr ub er-jpeg mnemonics gfr memo foster der er-webp ib-drr
-            drr-soft ib-drr-star)
+        methods=(er-webp drr-soft ib-drr ib-drr-star er-jpeg drr ub gfr mnemonics der foster memo lucir
+            icarl lwf er finetune) # those that take longest first: so all end at about one time
         more=(er icarl lucir drr ub er-jpeg er-webp ib-drr)
         ;;
     budgets)
@@ -48,8 +48,8 @@ train() {
     local own=()
     [[ $1 == gfr ]] && own=(--set gan_epochs=20) # of 501, as 8 epochs are of 200
     drrpack train "$memory" --method "$1" --no-ceiling --classes "$classes" --base "$base" --phases 5 \
-        --recipe fast --epochs 8 --width 8 --seed "$2" ${3:+--budget-mb "$3"} "${own[@]}" --resume \
-        --out "$folder" >"$folder.log" 2>&1 || tail -n 3 "$folder.log" >&2
+        --recipe fast --epochs 8 --width 8 --seed "$2" ${3:+--budget-mb "$3"} "${own[@]}" $options \
+        --resume --out "$folder" >"$folder.log" 2>&1 || tail -n 3 "$folder.log" >&2
 }
 export -f train
 
@@ -61,7 +61,7 @@ mkdir -p "$out"
     for seed in ${more[0]+1 2}; do
         printf "%s $seed\n" "${more[@]}"
     done
-} | xargs -P "${4:-$(nproc)}" -L 1 bash -c 'train "$@"' _
+} | xargs -P "$processes" -L 1 bash -c 'train "$@"' _
 drrpack report "$out" -o "$out/report.html"
 drrpack report "$out" -o "$out/accuracy.png"
 python "$(dirname "$0")/methods_table.py" "$out" -o "$out/table.json"
