@@ -3,9 +3,9 @@
     python benchmarks/gpu_speed.py mem.drr -o benchmarks/results/NAME.json
 
 The codec: 100 images of each of the last 20 classes are decoded from their streams, and encoded
-anew from their reconstructions, on both devices in the same run. Training: ResNet-18s of several widths
-train on random images, alone and several processes at a time, because one process may not fill a
-GPU. Without a GPU both halves run on the CPU, which shows that the script works.
+anew from their reconstructions, on both devices in the same run. Training: ResNet-18s of several
+widths train on random images, alone and several processes at a time, because one process may not
+fill a GPU. Without a GPU both halves run on the CPU, which shows that the script works.
 """
 
 from __future__ import annotations
