@@ -20,6 +20,9 @@ from drrpack.formats.layout import RAW_VERSION, RawRecord, check_expansion
 
 Pixels = NDArray[np.uint8]
 MAX_SIDE = 16383  # pixels of a WebP
+# libwebp's "quality" where nothing is lost. 100 tries every transform on every block, which takes
+# 28 times as long at 32x32 and 10 times at 224x224, for files that differ by 0.1 %, either way.
+EFFORT = 99
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ def _pack_record(class_index: int, positions: NDArray[np.int64], images: Pixels)
     picture = io.BytesIO()
     tall = Image.fromarray(images.reshape(count * height, width, 3))
     if max(tall.size) <= MAX_SIDE:
-        tall.save(picture, "WEBP", lossless=True, quality=100, method=6)
+        tall.save(picture, "WEBP", lossless=True, quality=EFFORT, method=6)
     else:  # an image that no WebP can hold
         tall.save(picture, "PNG", optimize=True)
     return RawRecord(class_index, count, positions.astype("<u4").tobytes() + picture.getvalue())

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from bisect import bisect_right
 from typing import ClassVar
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from drrpack.trainers.comparison.peers import Packed
 from drrpack.trainers.incremental.context import PhaseContext
@@ -19,18 +19,23 @@ from drrpack.trainers.learning.classifier import Classifier
 class CompressedReplay(Method):
     """From scratch in each phase, on compressed images of all classes seen, new ones too, as DRR.
 
-    Every class gets the same share of the budget (without one: of the bytes of the memory at hand,
-    its raw exemplars left out). It keeps all its images at the best quality that fits into that,
-    or the best images that fit at the lowest quality. What all files have in common is not counted.
+    All files have one quality, because a quality for each class would tell classes apart by what
+    compression leaves of them, which raw test images don't show. It is the best at which all images
+    seen fit into the shares of their classes together; each class has the same share of the budget
+    (without one: of the bytes of the memory at hand, its raw exemplars left out). Where the lowest
+    quality takes more, each class keeps its best images that fit into its own share. What all files
+    have in common is not counted. That the quality may rise from phase to phase, for which raw
+    images of old classes would be needed, is in favour of this rival.
     """
 
-    needs = frozenset({"raw_seen"})  # each class's images are compressed once, when it is new
+    needs = frozenset({"raw_seen"})
     depends_on_history = False
     qualities: ClassVar[tuple[float, ...]]  # all that the encoder tells apart, from the lowest
 
     def __init__(self, options: MethodOptions | None = None) -> None:
         super().__init__(options)
-        self._kept: dict[int, Packed] = {}  # by class; a function of its images and its share
+        self._sizes: dict[tuple[int, float], int] = {}  # of all files of a class, by quality
+        self._last: dict[int, tuple[float, Packed]] = {}  # what a class was packed to last, and how
 
     @staticmethod
     @abstractmethod
@@ -43,35 +48,46 @@ class CompressedReplay(Method):
         return {}, float(self.pack(best.numpy(), self.qualities[0]).sizes[0])
 
     def train_phase(self, context: PhaseContext) -> Classifier:
-        kept = [self._of(context, label) for label in context.seen]
+        kept = self.kept(context)
         images = torch.from_numpy(np.concatenate([one.images for one in kept]))
         labels = [torch.full((len(one.images),), label) for label, one in enumerate(kept)]
         return context.train(images, torch.cat(labels))
 
     def memory_bytes(self, context: PhaseContext) -> dict[str, int]:
         """The compressed images of the classes seen."""
-        return {"exemplars": sum(int(self._of(context, c).sizes.sum()) for c in context.seen)}
+        return {"exemplars": sum(int(one.sizes.sum()) for one in self.kept(context))}
 
-    def _of(self, context: PhaseContext, label: int) -> Packed:
-        if label not in self._kept:
-            self._kept[label] = self._fit(context.raw([label])[0], context, label)
-        return self._kept[label]
-
-    def _fit(self, images: Tensor, context: PhaseContext, label: int) -> Packed:
+    def kept(self, context: PhaseContext) -> list[Packed]:
+        """The files of each class seen, in class order."""
         memory = sum(size for part, size in context.data.memory_bytes.items() if part != "raw")
         share = (context.budget_bytes or memory) / context.classes
-        lowest, highest = 0, len(self.qualities) - 1
-        packed = self.pack(images.numpy(), self.qualities[0])
-        if packed.sizes.sum() > share:
-            best = context.data.ranking(label)
-            fitting = int((np.cumsum(packed.sizes[best]) <= share).sum())
-            context.room({}, float(packed.sizes[best[0]]))  # an error where there is none at all
-            return packed.some(np.sort(best[: max(1, fitting)]))
-        while lowest < highest:  # sizes grow with quality
-            middle = (lowest + highest + 1) // 2
-            tried = self.pack(images.numpy(), self.qualities[middle])
-            if tried.sizes.sum() <= share:
-                lowest, packed = middle, tried
-            else:
-                highest = middle - 1
-        return packed
+        room = share * len(context.seen)
+        fitting = bisect_right(
+            self.qualities, room,
+            key=lambda quality: sum(self._bytes(context, c, quality) for c in context.seen),
+        )  # fmt: skip
+        if fitting:
+            best = self.qualities[fitting - 1]
+            return [self._packed(context, label, best) for label in context.seen]
+        return [self._some(context, label, share) for label in context.seen]
+
+    def _bytes(self, context: PhaseContext, label: int, quality: float) -> int:
+        key = label, quality
+        if key not in self._sizes:
+            self._sizes[key] = int(self._packed(context, label, quality).sizes.sum())
+        return self._sizes[key]
+
+    def _packed(self, context: PhaseContext, label: int, quality: float) -> Packed:
+        """All images of a class at some quality."""
+        if label not in self._last or self._last[label][0] != quality:
+            packed = self.pack(context.raw([label])[0].numpy(), quality)
+            self._last[label] = quality, packed
+        return self._last[label][1]
+
+    def _some(self, context: PhaseContext, label: int, share: float) -> Packed:
+        """The best images of a class that fit into its share at the lowest quality."""
+        packed = self._packed(context, label, self.qualities[0])
+        best = context.data.ranking(label)
+        fitting = int((np.cumsum(packed.sizes[best]) <= share).sum())
+        context.room({}, float(packed.sizes[best[0]]))  # an error where there is none at all
+        return packed.some(np.sort(best[: max(1, fitting)]))
