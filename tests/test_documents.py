@@ -6,6 +6,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
@@ -38,8 +39,9 @@ def rows(text: str) -> Iterator[list[str]]:
 
 
 def section(document: str, heading: str) -> str:
-    """What stands below a heading of the second order."""
-    return text_of(document).split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    """What stands below a heading of the second or third order, up to the next."""
+    below = re.split(rf"\n##+ {re.escape(heading)}\n", text_of(document))[1]
+    return re.split(r"\n##+ ", below)[0]
 
 
 def row(document: str, *start: str, below: str | None = None) -> list[str]:
@@ -121,20 +123,30 @@ def test_what_cifar100_teaches(start: str, family: str) -> None:
 
 CIFAR100 = "All methods on CIFAR-100"
 CIFAR100_STUDY = sorted((RESULTS / "cifar100-study").glob("*/result.json"))
+H100_STUDY = sorted((RESULTS / "h100-cifar100-study").glob("*/result.json"))
 
 
-@pytest.mark.parametrize(
-    "method", sorted({path.parent.name.split("-5ph")[0] for path in CIFAR100_STUDY})
-)
+def methods(study: list[Path]) -> list[str]:
+    return sorted({path.parent.name.split("-5ph")[0] for path in study})
+
+
+@pytest.mark.parametrize("method", methods(CIFAR100_STUDY))
 def test_the_study_of_cifar100(method: str) -> None:
+    check_study(method, CIFAR100_STUDY, (8, 8), CIFAR100)
+
+
+@pytest.mark.parametrize("method", methods(H100_STUDY))
+def test_the_study_on_a_gpu(method: str) -> None:
+    check_study(method, H100_STUDY, (10, 32), "The same with a wider network, on a GPU")
+
+
+def check_study(method: str, study: list[Path], size: tuple[int, int], heading: str) -> None:
     """A row for each method that was run: means over its seeds."""
-    runs = [
-        json.loads(p.read_text()) for p in CIFAR100_STUDY if p.parent.name.startswith(f"{method}-5")
-    ]
+    runs = [json.loads(p.read_text()) for p in study if p.parent.name.startswith(f"{method}-5")]
     for run in runs:
-        assert (run["method"], run["epochs"], run["width"]) == (method, 8, 8)
+        assert (run["method"], run["epochs"], run["width"]) == (method, *size)
         assert run["complete"] and run["config"]["base"] == 50
-    cells = row("docs/results.md", f"`{method}`", below=CIFAR100)
+    cells = row("docs/results.md", f"`{method}`", below=heading)
     names = "average_accuracy", "average_accuracy_with_base", "last_accuracy", "forgetting"
     for cell, name in zip(cells[1:], names, strict=False):
         values = [run[name] for run in runs]
@@ -208,10 +220,28 @@ def test_speeds(start: str, names: list[str]) -> None:
     rates = results("tin100-encode-speed")["images_per_second"]
     shown = [
         int(cell.split(", ")[0].replace(",", ""))
-        for cell in row("docs/results.md", start)[1:]
+        for cell in row("docs/results.md", start, below="Time")[1:]
         if cell
     ]
     assert shown == pytest.approx([rates[name] for name in names], abs=0.51)
+
+
+@pytest.mark.parametrize(
+    "stage", ["images to codes", "codes to streams", "streams to codes", "codes to pixels"]
+)
+def test_speeds_on_a_gpu(stage: str) -> None:
+    found = results("h100-speed")["codec, images a second"]
+    cells = row("docs/results.md", stage, below="On a GPU")
+    shown = [int(cell.replace(",", "")) for cell in cells[1:]]
+    assert shown == pytest.approx([found[place][stage] for place in ("cuda", "cpu")], abs=0.51)
+
+
+def test_exactness_on_a_gpu() -> None:
+    found = results("h100-exactness")
+    assert found["all equal"] and found["images"] == 2_000
+    pixels, codes = found["gpu"]["pixels"], found["gpu"]["codes of the same images"]
+    assert pixels["equal"] == 1
+    assert f"{100 * codes:.2f} % are equal" in section("docs/results.md", "On a GPU")
 
 
 def test_what_a_file_survives() -> None:
