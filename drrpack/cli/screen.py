@@ -10,8 +10,8 @@ import typer
 from rich.table import Table
 
 from drrpack.cli.escape import harmless
-from drrpack.cli.terminal import console, shown
 from drrpack.cli.terminal import note as note
+from drrpack.cli.terminal import show_table, shown
 from drrpack.cli.terminal import warn as warn
 from drrpack.trainers.comparison.compare import Comparison
 from drrpack.trainers.comparison.verdict import in_words, within
@@ -65,7 +65,7 @@ def print_stats(found: Stats) -> None:
     """Print the tables of ``drrpack stats``."""
     note(f"{found.path}: format {found.format_version}, {found.images} images")
     for made in (_bytes_table(found), _memory_table(found), _codes_table(found)):
-        console.print(made)
+        show_table(made)
     note(_quality_line(found))
 
 
@@ -160,7 +160,7 @@ def print_comparison(comparison: Comparison, budget_mb: float | None) -> None:
             *("-" if rate is None else f"{rate:,.0f}" for rate in rates),
             "-" if choice.accuracy is None else plus_minus(choice.accuracy, choice.accuracy_std),
         )  # fmt: skip
-    console.print(made)
+    show_table(made)
     for line in in_words(comparison, comparison.memory):
         note(line)
     if budget_mb is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from drrpack.cli.screen import duration
-from drrpack.cli.terminal import console, note, warn
+from drrpack.cli.terminal import note, warn
 from drrpack.core.progress import Notice
 from drrpack.core.wording import counted, few
 from drrpack.operations.append_plan import AppendPlan
@@ -22,7 +22,7 @@ def tell(event: Event) -> None:
             (warn if event.warning else note)(event.text)
         case Choice():
             sizes = ", ".join(f"{kind} {size:,}" for kind, size in event.sizes.items())
-            console.print(f"entropy model: {event.taken}; bytes with streams: {sizes}")
+            note(f"entropy model: {event.taken}; bytes with streams: {sizes}")
         case EncodePlan():
             _encode_plan(event)
         case AppendPlan():

@@ -5,10 +5,14 @@ from __future__ import annotations
 import io
 import os
 import sys
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 
 from rich.console import Console, ConsoleDimensions
+from rich.measure import Measurement
+from rich.table import Table
 
 from drrpack.cli.escape import harmless
 from drrpack.cli.spelling import spelled
@@ -97,16 +101,37 @@ def show_cursor() -> None:
 
 def note(text: str) -> None:
     """Print a line."""
-    console.print(harmless(spelled(text)), soft_wrap=True)
+    _print(console, text)
 
 
 def warn(text: str) -> None:
     """Print a warning on the error stream."""
-    if console.quiet:
-        return
-    errors.print(f"warning: {harmless(spelled(text))}", style="yellow", soft_wrap=True)
+    if not console.quiet:
+        _print(errors, f"warning: {text}", "yellow")
 
 
 def fail(text: str) -> None:
     """Print why the command failed, on the error stream."""
-    errors.print(f"error: {harmless(spelled(text))}", style="red", soft_wrap=True)
+    _print(errors, f"error: {text}", "red")
+
+
+def _print(stream: Console, text: str, style: str | None = None) -> None:
+    """Print a text whose lines end between words; a path that is longer than a line stays whole."""
+    lines = harmless(spelled(text)).split("\n")
+    words = textwrap.TextWrapper(
+        stream.width, break_long_words=False, break_on_hyphens=False, replace_whitespace=False,
+        expand_tabs=False,
+    )  # fmt: skip
+    parts = [words.wrap(line) or [""] for line in lines]
+    stream.print("\n".join(chain(*parts)), style=style, soft_wrap=True)
+
+
+def show_table(table: Table) -> None:
+    """Print a table; where the terminal is too narrow for it, without blanks and edges, the words of
+    its headings one below the other."""
+    unlimited = console.options.update(max_width=_NO_LIMIT)
+    if Measurement.get(console, unlimited, table).maximum > console.width:
+        table.padding, table.show_edge = (0, 0), False
+        for column in table.columns:
+            column.header = str(column.header).replace(" ", "\n")
+    console.print(table)

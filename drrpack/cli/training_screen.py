@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.table import Table
 
 from drrpack.cli.screen import plus_minus, table
-from drrpack.cli.terminal import console, note
+from drrpack.cli.terminal import note, show_table
 from drrpack.core.wording import counted
 from drrpack.trainers.incremental.grouping import differing, grouped, heading
 from drrpack.trainers.incremental.metrics import METRICS
@@ -32,11 +32,11 @@ def print_results(results: Sequence[Result], out: Path) -> None:
     Deviations are over seeds.
     """
     for count, group in by_phases(results):
-        console.print(_phases(count, group))
+        show_table(_phases(count, group))
     rows = result_rows(results)
-    console.print(_summary(results, rows))
+    show_table(_summary(results, rows))
     for count, group in by_phases([r for r in results if r.through_codec is not None]):
-        console.print(_through_codec(count, group))
+        show_table(_through_codec(count, group))
     last = {row.method: row.figures["last_accuracy"].mean for row in rows}
     ours, ceiling = last.get("drr"), last.get("ub")
     if ours is not None and ceiling is not None and results[0].config.budget_bytes is None:

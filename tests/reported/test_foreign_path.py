@@ -187,4 +187,4 @@ def at_a_terminal(answers: list[str], *arguments: str | Path) -> str:
         pass
     os.close(ours)
     assert child.wait(60) == 0, told
-    return told.decode().replace("\r\n", "\n")
+    return " ".join(told.decode().split())  # without the ends of lines
