@@ -146,10 +146,13 @@ def encode(
     """
     from drrpack.cli import interrupts, screen
     from drrpack.cli.progress import Bars
+    from drrpack.formats.files.beside import CHECKPOINTS, PARTS, beside
     from drrpack.operations.encode import encode as run
     from drrpack.trainers.ranks import sharing
 
     interrupts.makes(output)
+    for ending in (PARTS, CHECKPOINTS):
+        interrupts.goes_on(beside(output, ending), "the same command")
     with sharing(), Bars() as bars:
         made = run(
             source, output, **pictures, class_order=class_order, fit_classes=fit_classes,

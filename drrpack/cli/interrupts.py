@@ -44,6 +44,8 @@ class _Run:
         self.exit_code: int | None = None  # of the command, once it has ended
         self.output: str | None = None
         self.output_before: tuple[int, ...] | None = None
+        # folders for finished parts, what continues them, and whether they are new
+        self.kept: list[tuple[str, str, bool]] = []
 
 
 _run: _Run | None = None
@@ -83,6 +85,12 @@ def makes(output: str | os.PathLike[str]) -> None:
         _run.output_before = _identity(_run.output)
 
 
+def goes_on(folder: str | os.PathLike[str], how: str) -> None:
+    """Register the folder in which the command keeps finished parts, and what continues them."""
+    if _run is not None:
+        _run.kept.append((os.fspath(folder), how, not os.path.lexists(folder)))
+
+
 def ended(exit_code: int) -> None:
     """Register that the command has ended, so that a signal can't change its exit code."""
     if _run is not None:
@@ -115,8 +123,19 @@ def _end(run: _Run) -> NoReturn:
         os._exit(run.exit_code)
     undo_all()
     written = run.output is not None and _identity(run.output) != run.output_before
-    _tell(f"interrupted, after {run.output!a} had been written" if written else "interrupted")
+    _tell(f"interrupted, after {run.output!a} had been written" if written else _broken_off(run))
     os._exit(0 if written else EXIT_CODE)
+
+
+def _broken_off(run: _Run) -> str:
+    """What to say of a command that has not finished; a new folder without any part is removed."""
+    for folder, how, new in run.kept:
+        with suppress(OSError):
+            if os.listdir(folder):
+                return f"interrupted; finished parts are in {folder!a}: {how} goes on from there"
+            if new:
+                os.rmdir(folder)
+    return "interrupted"
 
 
 def _tell(text: str) -> None:

@@ -127,8 +127,8 @@ def _print(stream: Console, text: str, style: str | None = None) -> None:
 
 
 def show_table(table: Table) -> None:
-    """Print a table; where the terminal is too narrow for it, without blanks and edges, the words of
-    its headings one below the other."""
+    """Print a table; where the terminal is too narrow for it, without blanks and edges, and with
+    the words of its headings one below the other."""
     unlimited = console.options.update(max_width=_NO_LIMIT)
     if Measurement.get(console, unlimited, table).maximum > console.width:
         table.padding, table.show_edge = (0, 0), False

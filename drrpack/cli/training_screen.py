@@ -40,7 +40,7 @@ def print_results(results: Sequence[Result], out: Path) -> None:
     last = {row.method: row.figures["last_accuracy"].mean for row in rows}
     ours, ceiling = last.get("drr"), last.get("ub")
     if ours is not None and ceiling is not None and results[0].config.budget_bytes is None:
-        note(price_of_compression(ceiling - ours))
+        note(price_of_compression(ceiling - ours, seeds=min(row.seeds for row in rows)))
     found = results_file(out)
     note(f"{found.stem}: {found}\nplot: {out / 'accuracy.png'}")
 
@@ -76,17 +76,19 @@ def _summary(results: Sequence[Result], rows: Sequence[Row]) -> Table:
     return made
 
 
-def price_of_compression(points: float) -> str:
-    """Say what ``points`` of accuracy between ub and drr in the last phase mean."""
+def price_of_compression(points: float, seeds: int) -> str:
+    """Say what ``points`` of accuracy between ub and drr in the last phase mean, by so many seeds
+    of each."""
+    chance = " (one seed each; `seeds=3` tells how much of that is chance)" if seeds == 1 else ""
     if round(points, 2) <= 0:
         above = f"{-points:.2f} points above" if round(points, 2) < 0 else "as good as"
         return (
             f"drr keeps every image, and is {above} ub in the last phase: this run shows no price "
-            "of compression"
+            f"of compression{chance}"
         )
     return (
         f"drr keeps every image, so its distance to ub, {points:.2f} points in the last phase, "
-        "is the price of compression"
+        f"is the price of compression{chance}"
     )
 
 

@@ -152,7 +152,9 @@ def _open_part(
     path = _place(reader, kept, folder, split, trusted)
     if path is None or (path != folder and not is_there(path)):
         where = "`source=DIR`" if split == "train" else f"`source=DIR`, or others with {option}"
-        raise SourceError(f"{reader.path}: {_missing(kept, path)}; say where they are with {where}")
+        why = "" if split == "train" else "accuracy is measured on raw test images, so "
+        found = f"{_missing(kept, path)}; {why}say where they are with {where}"
+        raise SourceError(f"{reader.path}: {found}")
     # bad pictures may have been left out when encoding; the digest tells whether the same ones
     source = open_as(path, labelled(how, path, kept.labelling))
     if source.digest(split) != kept.digests.get(split):

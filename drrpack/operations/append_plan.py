@@ -13,7 +13,7 @@ from drrpack.core.errors import CorruptError, OptionError
 from drrpack.formats import container, memory, metadata
 from drrpack.formats.class_names import look
 from drrpack.formats.container import Reader
-from drrpack.formats.files.beside import beside
+from drrpack.formats.files.beside import CHECKPOINTS, beside
 from drrpack.formats.hdf5.limits import check_classes
 from drrpack.formats.recorded import recorded_reading
 from drrpack.formats.sources.labelling import Labelling
@@ -58,7 +58,7 @@ class AppendPlan:
     @property
     def checkpoints(self) -> Path:
         """The folder beside the file with the checkpoints of an interrupted fine-tuning."""
-        return beside(self.options.memory, ".fit")
+        return beside(self.options.memory, CHECKPOINTS)
 
 
 def plan_append(reader: Reader, options: AppendOptions) -> AppendPlan:

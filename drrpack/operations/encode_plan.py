@@ -17,7 +17,7 @@ from drrpack.core.rdoq import BEST
 from drrpack.formats import container, metadata, shipped
 from drrpack.formats.account import entropy_model
 from drrpack.formats.container import Reader
-from drrpack.formats.files.beside import beside
+from drrpack.formats.files.beside import CHECKPOINTS, PARTS, beside
 from drrpack.formats.hdf5.limits import check_classes
 from drrpack.formats.layout import MAX_SIDE, Json
 from drrpack.formats.memory import load_codec
@@ -98,12 +98,12 @@ class EncodePlan:
 
         Its name is hidden, so that it does not count as a class if the output lies in the source.
         """
-        return beside(self.options.output, ".fit")
+        return beside(self.options.output, CHECKPOINTS)
 
     @property
     def parts(self) -> Path:
         """The folder beside the output with what an encode has made so far; hidden, too."""
-        return beside(Path(os.path.realpath(self.options.output)), ".parts")
+        return beside(Path(os.path.realpath(self.options.output)), PARTS)
 
 
 def plan_encode(options: EncodeOptions, processes: Ranks | None = None) -> EncodePlan:

@@ -56,6 +56,33 @@ def test_nothing_is_left_and_nothing_is_lost(
         assert own_drr.read_bytes() == before
 
 
+WITH_PARTS = """
+    import os, signal, sys
+    from pathlib import Path
+    from drrpack.cli import interrupts
+
+    interrupts.install()
+    for name in sys.argv[2:]:
+        interrupts.goes_on(name, f"another try of {name}")
+        Path(name).mkdir(exist_ok=True)
+    if sys.argv[1] == "finished":
+        Path(sys.argv[-1], "part").touch()
+    os.kill(os.getpid(), signal.SIGINT)
+"""
+
+
+def test_what_is_kept_is_named_and_an_empty_new_folder_goes(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    done = run(WITH_PARTS, "nothing", "mine", "new", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (130, "interrupted\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+    done = run(WITH_PARTS, "finished", "mine", "new", cwd=tmp_path)
+    assert done.returncode == 130 and done.stderr == (
+        "interrupted; finished parts are in 'new': another try of new goes on from there\n"
+    )
+    assert (tmp_path / "new" / "part").exists()
+
+
 AFTERWARDS = """
     import atexit, os, sys
     number = int(sys.argv.pop(1))

@@ -6,6 +6,7 @@ import os
 from hashlib import sha256
 from pathlib import Path
 
+CHECKPOINTS, PARTS = ".fit", ".parts"  # endings of folders that an interrupted command leaves
 _NAME_BYTES = 143  # eCryptFS has the shortest names; most file systems take 255 bytes
 
 
