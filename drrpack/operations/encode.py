@@ -98,7 +98,7 @@ def encode(
     test: LabelledDataset | None = None,
     report: Report | None = None,
 ) -> Stats:
-    """Turn labelled pictures into a ``.drr`` file; returns the account of its bytes.
+    """Turn labelled pictures into a ``.drr`` file, or several; returns the account of its bytes.
 
     Pictures become RGB with 8 bits a channel; transparency is dropped, not blended. After an
     interruption the same call continues the fit, and takes over what was encoded. Several processes
