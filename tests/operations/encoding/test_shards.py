@@ -17,7 +17,7 @@ import pytest
 from command import Command
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_memory import GOLDEN_BITSWAP
+from tiny_memory import GOLDEN_BITSWAP, write_digits
 
 import drrpack as library
 from drrpack import DRRDataset, MissingError, OptionError, OutputError
@@ -220,14 +220,28 @@ def small(source: Path, output: Path, **more: object) -> library.Stats:
 
 
 @pytest.fixture(scope="module")
-def limit(bitswap_drr: Path) -> float:
+def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with six pictures of each digit, and one to test on."""
+    return write_digits(tmp_path_factory.mktemp("few") / "digits", train=6, test=1)
+
+
+@pytest.fixture(scope="module")
+def whole(few: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Its memory as one file."""
+    path = tmp_path_factory.mktemp("whole") / "mem.drr"
+    small(few, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def limit(whole: Path) -> float:
     """Megabytes that have room for three or four of ten classes."""
-    found = library.stats(bitswap_drr).bytes
-    return (found.file - 0.65 * found.payload) / 1e6
+    found = library.stats(whole).bytes
+    return (found.file - 0.5 * (found.payload + 10 * 50)) / 1e6
 
 
-def test_each_shard_is_a_memory(digits_folder: Path, tmp_path: Path, limit: float) -> None:
-    made = small(digits_folder, tmp_path / "mem.drr", shard_mb=limit)
+def test_each_shard_is_a_memory(few: Path, tmp_path: Path, limit: float) -> None:
+    made = small(few, tmp_path / "mem.drr", shard_mb=limit)
     assert len(made.files) in (3, 4)
     first, last = made.files[0], made.files[-1]
     classes = DRRDataset(first).classes
@@ -236,32 +250,32 @@ def test_each_shard_is_a_memory(digits_folder: Path, tmp_path: Path, limit: floa
     assert len(run.config.classes) == len(classes)
     more = tmp_path / "more" / "eleven"
     more.mkdir(parents=True)
-    for path in sorted((digits_folder / "train" / "1").iterdir())[:5]:
+    for path in sorted((few / "train" / "1").iterdir())[:5]:
         (more / path.name).write_bytes(path.read_bytes())
     library.append(last, more.parent, keep_entropy_model=True, device="cpu")
     several = DRRDataset(made.path)
-    assert several.classes == [*"0123456789", "eleven"] and len(several) == 305
+    assert several.classes == [*"0123456789", "eleven"] and len(several) == 65
     exported = library.export(made.path, tmp_path / "all.npz", classes=["eleven", "0"])
-    assert exported.images == 35
+    assert exported.images == 11
 
 
 def test_what_reads_many_files_takes_them(
-    digits_folder: Path, bitswap_drr: Path, tmp_path: Path, limit: float
+    few: Path, whole: Path, tmp_path: Path, limit: float
 ) -> None:
-    made = small(digits_folder, tmp_path / "mem.drr", shard_mb=limit, raw_per_class=1)
-    whole = DRRDataset(bitswap_drr)
+    made = small(few, tmp_path / "mem.drr", shard_mb=limit, raw_per_class=1)
+    expected = DRRDataset(whole)
     library.verify([made.path], "full")
     merged = DRRDataset(library.merge([made.path], tmp_path / "one.drr").path)
     for found in (merged, DRRDataset(made.path)):
-        assert found.classes == whole.classes and found.targets == whole.targets
-        np.testing.assert_array_equal(found.to_numpy()[0], whole.to_numpy()[0])
+        assert found.classes == expected.classes and found.targets == expected.targets
+        np.testing.assert_array_equal(found.to_numpy()[0], expected.to_numpy()[0])
     assert len(DRRDataset(made.path, raw="pairs")) == 10
 
 
 def test_dropping_and_appending_keep_the_order_of_the_others(
-    digits_folder: Path, tmp_path: Path, limit: float
+    few: Path, tmp_path: Path, limit: float
 ) -> None:
-    made = small(digits_folder, tmp_path / "mem.drr", shard_mb=limit, class_order=ORDER)
+    made = small(few, tmp_path / "mem.drr", shard_mb=limit, class_order=ORDER)
     library.drop(made.files[0], ["0"])
     several = DRRDataset(made.path)
     assert [several.classes[n] for n in several.class_order] == [d for d in ORDER if d != "0"]
@@ -272,33 +286,29 @@ def test_dropping_and_appending_keep_the_order_of_the_others(
     assert [both.classes[n] for n in both.class_order] == [d for d in ORDER if d != "0"]
 
 
-def test_an_older_set_is_refused_or_replaced(
-    digits_folder: Path, tmp_path: Path, limit: float
-) -> None:
+def test_an_older_set_is_refused_or_replaced(few: Path, tmp_path: Path, limit: float) -> None:
     output = tmp_path / "mem.drr"
     output.write_bytes(b"another file, which nobody touches")
-    old = small(digits_folder, output, shard_mb=limit)
+    old = small(few, output, shard_mb=limit)
     before = {path: Path(path).read_bytes() for path in old.files}
     with pytest.raises(OutputError, match=r"mem-00000-of-0000\d.drr: exists already, one of \d"):
-        small(digits_folder, output, shard_mb=1)
+        small(few, output, shard_mb=1)
     with changing(Path(old.files[1])), pytest.raises(OutputError, match="is changing it"):
-        small(digits_folder, output, shard_mb=1, force=True)
+        small(few, output, shard_mb=1, force=True)
     assert {path: Path(path).read_bytes() for path in old.files} == before
-    made = small(digits_folder, output, shard_mb=1, force=True)
+    made = small(few, output, shard_mb=1, force=True)
     assert made.files == (str(tmp_path / "mem-00000-of-00001.drr"),)
     assert sorted(os.listdir(tmp_path)) == ["mem-00000-of-00001.drr", "mem.drr"]
-    assert len(DRRDataset(tmp_path / "mem-*.drr")) == 300  # and nothing of the older set
+    assert len(DRRDataset(tmp_path / "mem-*.drr")) == 60  # and nothing of the older set
     os.remove(made.files[0])
     (tmp_path / "mem-00001-of-00003.drr").touch()
     with pytest.raises(MissingError, match=r"found 1 of 3 files.*'mem-00000-of-00003.drr'"):
         DRRDataset(tmp_path / "mem-*.drr")
     with pytest.raises(OutputError, match="exists already, one of 1 shard of"):
-        small(digits_folder, output, shard_mb=1)
+        small(few, output, shard_mb=1)
 
 
-def test_what_is_too_small(
-    digits_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_too_small(few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     encoded, honest = list[int](), Codec.encode
 
     def counted(self: Codec, images: np.ndarray, *rest: object) -> Codes:
@@ -308,18 +318,18 @@ def test_what_is_too_small(
     monkeypatch.setattr(Codec, "encode", counted)
     for wrong in (0, -1, float("nan"), "2"):
         with pytest.raises(OptionError, match=r"`shard_mb=.*a number above zero") as caught:
-            small(digits_folder, tmp_path / "mem.drr", shard_mb=wrong)
+            small(few, tmp_path / "mem.drr", shard_mb=wrong)
         assert caught.value.option == "shard_mb"
     with pytest.raises(OptionError, match=r"the models, which take 0\.\d\d MB") as caught:
-        small(digits_folder, tmp_path / "mem.drr", shard_mb=0.01)
+        small(few, tmp_path / "mem.drr", shard_mb=0.01)
     assert caught.value.option == "shard_mb" and not encoded
     (made,) = contents(GOLDEN_BITSWAP)
     models = len(made.vqvae.data) + len(made.entropy_model.data)
     with pytest.raises(OptionError, match=r"class '\d' alone takes 0\.\d\d MB") as caught:
-        small(digits_folder, tmp_path / "mem.drr", shard_mb=(models + 4000) / 1e6)
+        small(few, tmp_path / "mem.drr", shard_mb=(models + 4000) / 1e6)
     assert os.listdir(tmp_path) == []
     enough = float(str(caught.value).split(" alone takes ")[1].split()[0])
-    assert small(digits_folder, tmp_path / "mem.drr", shard_mb=enough).classes == 10
+    assert small(few, tmp_path / "mem.drr", shard_mb=enough).classes == 10
 
 
 # --- the command ----------------------------------------------------------------------------------
@@ -327,20 +337,20 @@ def test_what_is_too_small(
 
 def test_the_command(
     drrpack: Command,
-    digits_folder: Path,
+    few: Path,
     tmp_path: Path,
     limit: float,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     output = tmp_path / "mem.drr"
-    command = ("encode", digits_folder, "-o", output, "--codec", GOLDEN_BITSWAP, "--shard-mb")
+    command = ("encode", few, "-o", output, "--codec", GOLDEN_BITSWAP, "--shard-mb")
     shown = json.loads(drrpack(*command, str(limit), "--json").output)
     assert shown == stats_of_shards(output).to_json()
     assert shown["bytes"]["file"] == sum(os.path.getsize(path) for path in shown["files"])
     assert "say --force to replace them all" in drrpack.refused(*command, "1")
     screen.print_stats(stats_of_shards(output))
     several = f"mem-*-of-{len(shown['files']):05}.drr"
-    assert f"{tmp_path / several}: format 1.0, 300 images in" in capsys.readouterr().out
+    assert f"{tmp_path / several}: format 1.0, 60 images in" in capsys.readouterr().out
     quiet = drrpack(*command, "1", "--force", "--quiet")
     assert quiet.output == f"{tmp_path / 'mem-00000-of-00001.drr'}\n"
     told = drrpack.refused(*command, "0.001", "--force")
@@ -378,9 +388,9 @@ def ended(
     )
 
 
-def test_a_kill_between_two_shards(digits_folder: Path, tmp_path: Path, limit: float) -> None:
+def test_a_kill_between_two_shards(few: Path, tmp_path: Path, limit: float) -> None:
     output = tmp_path / "mem.drr"
-    done = ended(digits_folder, output, limit, signal.SIGKILL, 3, "before")
+    done = ended(few, output, limit, signal.SIGKILL, 3, "before")
     assert done.returncode == -signal.SIGKILL, done.stderr
     there = sorted(path.name for path in tmp_path.glob("mem-*"))
     assert len(there) == 2 and there[0].startswith("mem-00000-of-0000")
@@ -394,26 +404,24 @@ def test_a_kill_between_two_shards(digits_folder: Path, tmp_path: Path, limit: f
         with pytest.raises(MissingError, match=r"found 2 of \d files.*'mem-00002-of-0000"):
             read(tmp_path / "mem-*.drr")
     with pytest.warns(UserWarning, match="left behind by a run that was killed"):
-        made = small(digits_folder, output, shard_mb=limit, force=True)
+        made = small(few, output, shard_mb=limit, force=True)
     assert sorted(map(str, tmp_path.iterdir())) == list(made.files)
-    assert len(DRRDataset(made.path)) == 300
+    assert len(DRRDataset(made.path)) == 60
 
 
-def test_signals_between_two_shards(digits_folder: Path, tmp_path: Path, limit: float) -> None:
+def test_signals_between_two_shards(few: Path, tmp_path: Path, limit: float) -> None:
     output = tmp_path / "mem.drr"
-    done = ended(digits_folder, output, limit, signal.SIGINT, 3, "after")
+    done = ended(few, output, limit, signal.SIGINT, 3, "after")
     assert done.returncode == 130 and "interrupted" in done.stderr, done.stderr
     assert os.listdir(tmp_path) == []
 
 
 @pytest.mark.slow
-def test_two_processes_write_the_set_of_one(
-    digits_folder: Path, tmp_path: Path, limit: float
-) -> None:
+def test_two_processes_write_the_set_of_one(few: Path, tmp_path: Path, limit: float) -> None:
     (tmp_path / "a").mkdir(), (tmp_path / "b").mkdir()
-    made = small(digits_folder, tmp_path / "a" / "mem.drr", shard_mb=limit)
+    made = small(few, tmp_path / "a" / "mem.drr", shard_mb=limit)
     program = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "-m", "drrpack"]
-    command = ["encode", digits_folder, "-o", tmp_path / "b" / "mem.drr", "--shard-mb", limit]
+    command = ["encode", few, "-o", tmp_path / "b" / "mem.drr", "--shard-mb", limit]
     options = ["--codec", GOLDEN_BITSWAP, "--device", "cpu", "--quiet"]
     done = subprocess.run(
         [*map(str, [*program, *command, *options])],
