@@ -163,9 +163,8 @@ def encode(
         tidy(output, report)
     whole(quality=quality, fit_classes=fit_classes, raw_per_class=raw_per_class, seed=seed)
     spent = _budget(epochs, minutes, fit, place.type)
-    with _alone(
-        output, shard_bytes, processes
-    ):  # before pictures are fetched and read, which may take long
+    # before pictures are fetched and read, which may take long
+    with _alone(output, shard_bytes, processes):
         if download is not None:
             source = processes.from_first(partial(downloaded, download, source))
         plan = plan_encode(
@@ -202,9 +201,7 @@ def _budget(epochs: int | None, minutes: float | None, fit: Fit, device: str) ->
 def carry_out(
     plan: EncodePlan, report: Report | None = None, processes: Ranks | None = None
 ) -> Path:
-    """Carry out ``plan``: fit or load the codec, encode, check, measure, write.
-
-    Returns the output's path, which is a file unless the memory is written as several.
+    """Carry out ``plan``: fit or load the codec, encode, check, measure, write. Returns the path.
 
     Each of several ``processes`` calls this; the first one fits, measures and writes.
 
@@ -214,9 +211,8 @@ def carry_out(
     """
     processes = processes or Ranks()
     options = plan.options
-    with _alone(
-        options.output, options.shard_bytes, processes
-    ):  # first, or another's work or this one's is in vain
+    # first, or another's work or this one's is in vain
+    with _alone(options.output, options.shard_bytes, processes):
         return _encode(plan, heard(report), processes)
 
 
