@@ -54,6 +54,7 @@ NOT_RUN = {
     "docs/results.md": [
         "drrpack compare cifar100 --classes 0:20 --train --epochs 16 --seeds 3 --json",
         "drrpack compare tin100 --train --epochs 30 --seeds 3 --json",
+        "benchmarks/methods.sh cifar100 mem.drr OUT 9 --width 32 --epochs 10",
     ],
     "docs/view.md": ["drrpack view mem.drr  # opens http://127.0.0.1:8765/ in the browser"],
     "docs/tutorial.md": ["drrpack encode data/ -o mem.drr --download cifar100"],

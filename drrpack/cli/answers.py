@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -25,12 +25,11 @@ Quiet = Annotated[
 ]
 
 
-@dataclass(frozen=True)
 class Answer:
-    """The result of a command: what ``--json`` prints, and the path of what it wrote."""
+    """The result of a command: what ``--json`` prints, and the paths of what it wrote."""
 
-    figures: object
-    path: Path
+    def __init__(self, figures: object, *paths: Path) -> None:
+        self.figures, self.paths = figures, paths
 
 
 def figures(made: DataclassInstance) -> dict[str, object]:
@@ -59,7 +58,8 @@ def answering(command: Command) -> Command:
         if as_json:
             _print_json(answer.figures)
         elif quiet:
-            typer.echo(answer.path)
+            for path in answer.paths:
+                typer.echo(path)
 
     declare(taking, command, added)
     return taking

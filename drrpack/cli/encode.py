@@ -124,6 +124,14 @@ def encode(
             "--thin", help="Leave out models that come with drrpack; readers take their own copy."
         ),
     ] = False,
+    shard_mb: Annotated[
+        float | None,
+        typer.Option(
+            help="Write several files of at most N megabytes (1,000,000 bytes) each, by class: "
+            "mem-00000-of-00003.drr and so on for -o mem.drr. Each holds the models; --thin "
+            "saves that."
+        ),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     seed: Annotated[
         int,
@@ -147,10 +155,14 @@ def encode(
     from drrpack.cli import interrupts, screen
     from drrpack.cli.progress import Bars
     from drrpack.formats.files.beside import CHECKPOINTS, PARTS, beside
+    from drrpack.formats.files.shard_names import shards_of
     from drrpack.operations.encode import encode as run
     from drrpack.trainers.ranks import sharing
 
-    interrupts.makes(output)
+    if shard_mb is None:
+        interrupts.makes(output)
+    else:
+        interrupts.makes(output, files=lambda: shards_of(output))
     for ending in (PARTS, CHECKPOINTS):
         interrupts.goes_on(beside(output, ending), "the same command")
     with sharing(), Bars() as bars:
@@ -160,11 +172,11 @@ def encode(
             fit=_how_to_fit(fit, finetune, finetune_decoder), family=family, preset=preset,
             entropy=cast("Entropy", entropy), quality=quality, raw_per_class=raw_per_class,
             raw_select=cast("Selection", raw_select), decoder_only=decoder_only, thin=thin,
-            device=device, seed=seed, download=download, force=force,
+            shard_mb=shard_mb, device=device, seed=seed, download=download, force=force,
             report=bars,
         )  # fmt: skip
     screen.print_stats(made)
-    return Answer(made.to_json(), output)
+    return Answer(made.to_json(), *(map(Path, made.files) if made.files else [output]))
 
 
 def _how_to_fit(fit: bool, finetune: bool, decoder: bool) -> Fit:

@@ -26,6 +26,7 @@ from drrpack.formats.files.unfinished import undo_all
 
 TYPE_CHECKING = False  # as in `typing`
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
     from typing import NoReturn
 
 EXIT_CODE = 130
@@ -43,9 +44,10 @@ class _Run:
         self.ending = False  # a signal has come, and the process is about to end
         self.exit_code: int | None = None  # of the command, once it has ended
         self.output: str | None = None
-        self.output_before: tuple[int, ...] | None = None
         # folders for finished parts, what continues them, and whether they are new
         self.kept: list[tuple[str, str, bool]] = []
+        self.files: Callable[[], Iterable[str | os.PathLike[str]]] = tuple  # that it consists of
+        self.output_before: list[tuple[int, ...] | None] = []
 
 
 _run: _Run | None = None
@@ -78,11 +80,18 @@ def uninstall() -> None:
     _run = None
 
 
-def makes(output: str | os.PathLike[str]) -> None:
-    """Register the file or folder that the command puts in place at the end of its work."""
+def makes(
+    output: str | os.PathLike[str],
+    files: Callable[[], Iterable[str | os.PathLike[str]]] | None = None,
+) -> None:
+    """Register the file or folder that the command puts in place at the end of its work.
+
+    ``files`` finds what is there of an output that consists of several files.
+    """
     if _run is not None:
         _run.output = os.fspath(output)
-        _run.output_before = _identity(_run.output)
+        _run.files = (lambda: [output]) if files is None else files
+        _run.output_before = [*map(_identity, _run.files())]
 
 
 def goes_on(folder: str | os.PathLike[str], how: str) -> None:
@@ -122,7 +131,7 @@ def _end(run: _Run) -> NoReturn:
     if run.exit_code is not None:
         os._exit(run.exit_code)
     undo_all()
-    written = run.output is not None and _identity(run.output) != run.output_before
+    written = run.output is not None and [*map(_identity, run.files())] != run.output_before
     _tell(f"interrupted, after {run.output!a} had been written" if written else _broken_off(run))
     os._exit(0 if written else EXIT_CODE)
 
@@ -144,7 +153,7 @@ def _tell(text: str) -> None:
         os.write(2, f"{text}\n".encode("ascii", "backslashreplace"))
 
 
-def _identity(path: str) -> tuple[int, ...] | None:
+def _identity(path: str | os.PathLike[str]) -> tuple[int, ...] | None:
     try:
         found = os.stat(path)
     except (OSError, ValueError):  # ValueError: a NUL in the path

@@ -13,6 +13,7 @@ from drrpack.cli.escape import harmless
 from drrpack.cli.terminal import note as note
 from drrpack.cli.terminal import show_table, shown
 from drrpack.cli.terminal import warn as warn
+from drrpack.core.wording import counted
 from drrpack.trainers.comparison.compare import Comparison
 from drrpack.trainers.comparison.verdict import in_words, within
 
@@ -63,7 +64,8 @@ def print_diagnosis(found: Diagnosis) -> None:
 
 def print_stats(found: Stats) -> None:
     """Print the tables of ``drrpack stats``."""
-    note(f"{found.path}: format {found.format_version}, {found.images} images")
+    several = f" in {counted(len(found.files), 'file')}" if found.files else ""
+    note(f"{found.path}: format {found.format_version}, {found.images} images{several}")
     for made in (_bytes_table(found), _memory_table(found), _codes_table(found)):
         show_table(made)
     note(_quality_line(found))
@@ -77,7 +79,7 @@ def _bytes_table(found: Stats) -> Table:
         (_entropy_model(found), found.bytes.entropy_model),
         ("raw exemplars", found.bytes.raw),
         ("index and container", found.bytes.container),
-        ("file", found.bytes.file),
+        ("all files" if found.files else "file", found.bytes.file),
     )
     for number, (label, size) in enumerate(rows, 1):
         made.add_row(

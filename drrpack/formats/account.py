@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, replace
 
 from drrpack.core.entropy.model import kind_of
 from drrpack.core.errors import CorruptError
@@ -57,7 +58,11 @@ class BitsPerCode:
 @dataclass(frozen=True)
 class Stats:
     """All figures of a file. PSNR was measured when it was encoded, on ``psnr_images`` images that
-    ``psnr_on`` describes; it is None where it was not."""
+    ``psnr_on`` describes; it is None where it was not.
+
+    Of a memory that was written as several files, ``files`` has their paths and ``path`` is a
+    pattern that finds them; of one file ``files`` is empty.
+    """
 
     path: str
     format_version: str
@@ -73,12 +78,14 @@ class Stats:
     psnr_db: float | None
     psnr_images: int
     psnr_on: str
+    files: tuple[str, ...] = ()
 
     def to_json(self) -> Json:
-        """As ``drrpack stats --json`` prints it."""
+        """As ``drrpack stats --json`` prints it; of several files their paths, too."""
         found: Json = asdict(self)
-        del found["path"]
-        return {**found, "image_size": list(self.image_size)}
+        del found["path"], found["files"]
+        several: Json = {"files": list(self.files)} if self.files else {}
+        return {**found, "image_size": list(self.image_size), **several}
 
 
 def account(reader: Reader) -> Stats:
@@ -110,6 +117,48 @@ def account(reader: Reader) -> Stats:
         psnr_db=metadata.number(measured, "psnr_db"),
         psnr_images=count if isinstance(count, int) else 0,
         psnr_on=str(measured.get("psnr_on", "")),
+    )
+
+
+def together(path: str, each: Sequence[Stats]) -> Stats:
+    """The figures of the files that ``path`` finds, which hold one memory and no class twice.
+
+    Bytes add up. Bits per code are means over all codes, so those of lzma and order 0 are what
+    these ways of coding take file by file. PSNR was measured once, for all files.
+    """
+    images, raw_bytes = sum(one.images for one in each), sum(one.raw_bytes for one in each)
+    parts = {f.name: sum(getattr(one.bytes, f.name) for one in each) for f in fields(Bytes)}
+    size = Bytes(**parts)
+    return replace(
+        each[0],
+        path=path,
+        images=images,
+        classes=sum(one.classes for one in each),
+        bytes=size,
+        raw_bytes=raw_bytes,
+        bytes_per_image=BytesPerImage(
+            payload=size.payload / max(1, images), total=size.file / max(1, images)
+        ),
+        bits_per_code=BitsPerCode(*(_mean_bits(each, level.name) for level in fields(BitsPerCode))),
+        compression_ratio=raw_bytes / size.file,
+        files=tuple(one.path for one in each),
+    )
+
+
+def _mean_bits(each: Sequence[Stats], level: str) -> Bits:
+    """Over all codes of a level; each image of a memory has as many as another."""
+    found: list[Bits] = [getattr(one.bits_per_code, level) for one in each]
+    counts = [one.images for one in each]
+
+    def mean(values: Sequence[float]) -> float:
+        return sum(n * value for n, value in zip(counts, values, strict=True)) / max(1, sum(counts))
+
+    order0 = [bits.order0 for bits in found if bits.order0 is not None]
+    lzma = [bits.lzma for bits in found if bits.lzma is not None]
+    return Bits(
+        mean([bits.coded for bits in found]),
+        mean(order0) if len(order0) == len(found) else None,
+        mean(lzma) if len(lzma) == len(found) else None,
     )
 
 

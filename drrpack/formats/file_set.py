@@ -17,6 +17,7 @@ from drrpack.formats import metadata
 from drrpack.formats.class_names import unite
 from drrpack.formats.container import Reader
 from drrpack.formats.files.addresses import is_address
+from drrpack.formats.files.shard_names import refuse_incomplete
 from drrpack.formats.layout import AnyPath
 
 Files: TypeAlias = AnyPath | Sequence[AnyPath]  # a file, a pattern such as "mem-*.drr", or several
@@ -29,22 +30,30 @@ def files_of(memories: Files, purpose: str = "") -> list[AnyPath]:
     path that exists is never taken as a pattern. ``purpose`` is for the error, such as " to merge".
 
     Raises:
-        OptionError: the list is empty. MissingError: no file fits a pattern.
+        OptionError: the list is empty, or patterns find files of two sets of shards.
+        MissingError: no file fits a pattern, or patterns find some shards of a memory and not all.
     """
     given = [memories] if isinstance(memories, str | os.PathLike) else list(memories)
-    found = [file for one in given for file in _matching(one)]
+    fitting = {one: _matching(os.fspath(one)) for one in given if _is_pattern(one)}
+    found = [file for one in given for file in fitting.get(one, [_place(one)])]
     if not found:
         raise OptionError(f"found no files{purpose}, expected one at least", option="memories")
+    paths = [file for file in found if isinstance(file, Path)]
+    refuse_incomplete([file for files in fitting.values() for file in files], paths)
     return list(dict.fromkeys(found))
 
 
-def _matching(place: AnyPath) -> list[AnyPath]:
-    if is_address(place):
-        return [place]
+def _is_pattern(place: AnyPath) -> bool:
     path = os.fspath(place)
-    if os.path.lexists(path) or not glob.has_magic(path):
-        return [Path(path)]
-    found: list[AnyPath] = [Path(name) for name in sorted(glob.glob(path))]
+    return not is_address(place) and glob.has_magic(path) and not os.path.lexists(path)
+
+
+def _place(place: AnyPath) -> AnyPath:
+    return place if is_address(place) else Path(place)
+
+
+def _matching(path: str) -> list[Path]:
+    found = [Path(name) for name in sorted(glob.glob(path))]
     if not found:
         raise MissingError(f"{path}: there is no such file, and no file fits this pattern")
     return found
@@ -75,17 +84,18 @@ class FileSet:
     def class_order(self, names: Sequence[str]) -> list[int]:
         """Numbers of some of the classes in the order in which they are to be learned.
 
-        Several files follow each other, each in its own order; a class counts where it is first.
+        Several files follow each other, each in its own order; a class counts where it is first. A
+        file that is a part of a memory records the order of the whole memory.
         """
         if len(self.readers) == 1:
             return metadata.class_order(self.readers[0].metadata, names)
         if not any("class_order" in reader.metadata for reader in self.readers):
             return list(range(len(names)))
-        ordered = [
-            self.classes[numbers[own]]
-            for reader, numbers in zip(self.readers, self.numbers, strict=True)
-            for own in metadata.class_order(reader.metadata, reader.classes)
-        ]
+        ordered = list[str]()
+        for reader, numbers in zip(self.readers, self.numbers, strict=True):
+            here = {name: self.classes[n] for name, n in zip(reader.classes, numbers, strict=True)}
+            recorded = metadata.ordered_names(reader.metadata, reader.classes)
+            ordered += [here.get(name, name) for name in recorded]
         return metadata.class_order({"class_order": ordered}, names)
 
 

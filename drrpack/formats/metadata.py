@@ -129,9 +129,17 @@ def class_order(metadata: Json, classes: Sequence[str]) -> list[int]:
 
     Classes that were added since come last; without a record the order is that of the file.
     """
+    number = {name: place for place, name in enumerate(classes)}
+    return [number[name] for name in ordered_names(metadata, classes) if name in number]
+
+
+def ordered_names(metadata: Json, classes: Sequence[str]) -> list[str]:
+    """The recorded order, then the file's other classes.
+
+    A file that is a part of a memory records classes of the other files as well.
+    """
     recorded = _names(metadata.get("class_order")) or ()
-    first = [classes.index(name) for name in dict.fromkeys(recorded) if name in classes]
-    return [*first, *(number for number in range(len(classes)) if number not in first)]
+    return list(dict.fromkeys([*recorded, *classes]))
 
 
 def shared_sources(metadata: Json) -> list[Json]:

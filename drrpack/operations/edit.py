@@ -40,10 +40,16 @@ def drop(path: Path, memory: Memory, names: Sequence[str]) -> Memory:
     kept = [name for name in memory.classes if name not in set(names)]
     if not kept:
         raise OptionError(f"{path}: no class would be left; delete the file instead")
-    number = {memory.classes.index(name): place for place, name in enumerate(kept)}
+    return of_classes(memory, kept)
+
+
+def of_classes(memory: Memory, kept: Sequence[str]) -> Memory:
+    """The memory with some of its classes alone, in the same order."""
+    places = {name: place for place, name in enumerate(kept)}
+    number = {n: places[name] for n, name in enumerate(memory.classes) if name in places}
     return replace(
         memory,
-        classes=kept,
+        classes=[*kept],
         chunks=[
             replace(chunk, class_index=number[chunk.class_index])
             for chunk in memory.chunks
@@ -99,17 +105,17 @@ def merge(memories: Mapping[Path, Memory]) -> Memory:
 def _class_order(memories: Collection[Memory], classes: Sequence[str]) -> Json:
     """Those of some ``classes`` in the order of each memory; empty if no file records one.
 
-    It names no other class, so that one that comes back later comes last.
+    It names no class that is dropped, so that one that comes back later comes last.
     """
     if not any("class_order" in memory.metadata for memory in memories):
         return {}
-    kept = set(classes)
-    ordered = [
-        memory.classes[number]
+    dropped = {name for memory in memories for name in memory.classes} - {*classes}
+    ordered = dict.fromkeys(
+        name
         for memory in memories
-        for number in metadata.class_order(memory.metadata, memory.classes)
-    ]
-    return {"class_order": [name for name in ordered if name in kept]}
+        for name in metadata.ordered_names(memory.metadata, memory.classes)
+    )
+    return {"class_order": [name for name in ordered if name not in dropped]}
 
 
 def _quality(of_files: Sequence[Json]) -> Json:
@@ -182,9 +188,9 @@ def changed_metadata(kept: Json, **changes: object) -> Json:
 
 def _sources_of(memory: Memory, classes: Sequence[str]) -> list[Json]:
     """The recorded sources of some classes."""
-    rows = []
+    rows, wanted = [], set(classes)
     for row in metadata.shared_sources(memory.metadata):
-        kept = [name for name in row["classes"] if name in set(classes)]
+        kept = [name for name in row["classes"] if name in wanted]
         if kept:
             lost = len(kept) < len(row["classes"])
             fitted = metadata.fitted_classes({**memory.metadata, "sources": [row]}) if lost else []

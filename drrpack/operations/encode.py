@@ -20,6 +20,7 @@ from drrpack.formats.container import Memory
 from drrpack.formats.files.addresses import output_path
 from drrpack.formats.files.publish import replacing
 from drrpack.formats.layout import Json
+from drrpack.formats.shards import replacing_shards, write_shards
 from drrpack.formats.sources.labelling import ClassesFrom, Labelling
 from drrpack.formats.sources.reading import Reading
 from drrpack.formats.sources.source import Given, LabelledDataset
@@ -41,6 +42,7 @@ from drrpack.operations.encode_plan import (
 )
 from drrpack.operations.encoding.kept import kept_beside
 from drrpack.operations.encoding.pieces import divide
+from drrpack.operations.encoding.shards import MB, check_models, divided
 from drrpack.operations.encoding.work import Work
 from drrpack.operations.pictures import RawChoice, raw_exemplars
 from drrpack.operations.preparing import (
@@ -48,13 +50,14 @@ from drrpack.operations.preparing import (
     budget,
     downloaded,
     names_of,
+    positive,
     tell_of,
     tell_of_labels,
     tidy,
     whole,
 )
 from drrpack.operations.progress import Report, heard
-from drrpack.operations.stats import stats
+from drrpack.operations.stats import stats, stats_of_shards
 from drrpack.trainers.fitting.loop import Budget
 from drrpack.trainers.incremental.exemplars import Selection
 from drrpack.trainers.ranks import Ranks, own_device, ranks
@@ -85,6 +88,7 @@ def encode(
     raw_select: Selection = "herding",
     decoder_only: bool = False,
     thin: bool = False,
+    shard_mb: float | None = None,
     device: str = "auto",
     seed: int = 0,
     download: str | None = None,
@@ -94,7 +98,7 @@ def encode(
     test: LabelledDataset | None = None,
     report: Report | None = None,
 ) -> Stats:
-    """Turn labelled pictures into a ``.drr`` file; returns the account of its bytes.
+    """Turn labelled pictures into a ``.drr`` file, or several; returns the account of its bytes.
 
     Pictures become RGB with 8 bits a channel; transparency is dropped, not blended. After an
     interruption the same call continues the fit, and takes over what was encoded. Several processes
@@ -136,6 +140,9 @@ def encode(
         decoder_only: leave the VQ-VAE's encoder out: the file is smaller, but nothing can be
             appended to it.
         thin: leave out models that come with drrpack.
+        shard_mb: write several files of at most so many megabytes (1,000,000 bytes) in the place of
+            ``output``: of ``mem.drr`` files such as ``mem-00000-of-00003.drr``, each with the
+            models and with whole classes. The account is that of all files together.
         device: ``"auto"``, ``"cpu"`` or ``"cuda"``.
         seed: random seed of initial weights, batches and noise.
         download: download ``"cifar10"`` or ``"cifar100"`` into the folder ``source`` first.
@@ -149,12 +156,15 @@ def encode(
     """
     processes = ranks()
     report, output = heard(report if processes.first else None), output_path(output)
+    positive(shard_mb=shard_mb)
+    shard_bytes = None if shard_mb is None else int(shard_mb * MB)
     place = own_device(choose_device(device))
     if processes.first:
         tidy(output, report)
     whole(quality=quality, fit_classes=fit_classes, raw_per_class=raw_per_class, seed=seed)
     spent = _budget(epochs, minutes, fit, place.type)
-    with _alone(output, processes):  # before pictures are fetched and read, which may take long
+    # before pictures are fetched and read, which may take long
+    with _alone(output, shard_bytes, processes):
         if download is not None:
             source = processes.from_first(partial(downloaded, download, source))
         plan = plan_encode(
@@ -165,7 +175,8 @@ def encode(
                 codec=None if codec is None else Path(codec), fit=fit, family=family,
                 preset=preset, entropy=entropy, quality=quality, seed=seed,
                 raw_per_class=raw_per_class, raw_select=raw_select,
-                decoder_only=decoder_only, thin=thin, class_names=names_of(class_names), test=test,
+                decoder_only=decoder_only, thin=thin, shard_bytes=shard_bytes,
+                class_names=names_of(class_names), test=test,
                 labelling=Labelling(classes_from, image_column, label_column),
             ),
             processes,
@@ -174,7 +185,7 @@ def encode(
         tell_of(plan.source, report)
         tell_of_labels(plan.source, report)
         carry_out(plan, report, processes)
-    return stats(output)
+    return stats(output) if shard_bytes is None else stats_of_shards(output)
 
 
 def _budget(epochs: int | None, minutes: float | None, fit: Fit, device: str) -> Budget:
@@ -199,8 +210,9 @@ def carry_out(
         DrrError: the streams do not decode to the same codes; nothing is written then.
     """
     processes = processes or Ranks()
-    output = plan.options.output
-    with _alone(output, processes):  # first, or another's work or this one's is in vain
+    options = plan.options
+    # first, or another's work or this one's is in vain
+    with _alone(options.output, options.shard_bytes, processes):
         return _encode(plan, heard(report), processes)
 
 
@@ -210,6 +222,8 @@ def _encode(plan: EncodePlan, report: Report, processes: Ranks) -> Path:
     quality = quality_of(candidates, options)
     every = with_quality(candidates, quality)
     candidates = wanted(every, options)
+    if options.shard_bytes is not None:
+        check_models([stored(codec, options) for codec in candidates], options.shard_bytes)
     with kept_beside(plan.parts, len(divide(source)), processes) as kept:
         work = Work(source, kept, processes, report)
         codes = work.encode(candidates[0], every)
@@ -217,22 +231,29 @@ def _encode(plan: EncodePlan, report: Report, processes: Ranks) -> Path:
         codec, chunks = work.compress(candidates[taken], codes)
         if processes.first:
             report(Step("figures", 0, 1))
-            notes = {
-                **_origin(plan, log),
-                "quality": quality,
-                "figures": {**_measured(plan, log, codec, codes), "entropy_bytes": sizes},
-            }
+            measured = {**_measured(plan, log, codec, codes), "entropy_bytes": sizes}
+            notes = {**_origin(plan, log), "quality": quality, "figures": measured}
             raw = raw_exemplars(source, _raw_choice(plan), work.by_class(codes), codec.vqvae)
             models = stored(codec, options)
             content = Memory(source.image_size, [*source.classes], chunks, *models, notes, raw)
-            container.write(options.output, content, overwrite=options.force)
+            _write(options, content, work.by_class(codes))
             originals.remember(source)
             shutil.rmtree(plan.checkpoints, ignore_errors=True)
     return options.output
 
 
+def _write(options: EncodeOptions, content: Memory, codes: Sequence[Codes]) -> None:
+    output, limit = options.output, options.shard_bytes
+    if limit is None:
+        container.write(output, content, overwrite=options.force)
+    else:
+        write_shards(output, divided(output, content, codes, limit), overwrite=options.force)
+
+
 def _measured(plan: EncodePlan, log: Json, codec: Codec, codes: Sequence[Codes]) -> Json:
     seen = metadata.fitted_on(log, plan.source.digest(), plan.source.classes)
+    if plan.options.shard_bytes is not None:  # each file has reference bits of its own codes
+        return figures.quality(plan.source, codec, seen)
     return figures.measure(plan.source, codec, codes, seen)
 
 
@@ -244,9 +265,10 @@ def _raw_choice(plan: EncodePlan) -> RawChoice:
 
 
 @contextmanager
-def _alone(output: Path, processes: Ranks) -> Iterator[None]:
+def _alone(output: Path, shard_bytes: int | None, processes: Ranks) -> Iterator[None]:
     """Keep other runs from writing there; the first of several processes does it for all."""
-    with replacing(output) if processes.first else nullcontext():
+    lock = replacing if shard_bytes is None else replacing_shards
+    with lock(output) if processes.first else nullcontext():
         yield
 
 

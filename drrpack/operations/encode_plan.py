@@ -21,6 +21,7 @@ from drrpack.formats.files.beside import CHECKPOINTS, PARTS, beside
 from drrpack.formats.hdf5.limits import check_classes
 from drrpack.formats.layout import MAX_SIDE, Json
 from drrpack.formats.memory import load_codec
+from drrpack.formats.shards import check_shards
 from drrpack.formats.sources.labelling import Labelling
 from drrpack.formats.sources.reading import Reading
 from drrpack.formats.sources.source import Given, LabelledDataset, Opening, Source, open_as
@@ -60,6 +61,7 @@ class EncodeOptions:
     raw_select: Selection = "herding"
     decoder_only: bool = False  # leave the VQ-VAE's encoder out: nothing can be appended then
     thin: bool = False  # leave out models that come with drrpack
+    shard_bytes: int | None = None  # write several files of at most so many bytes
     class_names: tuple[str, ...] | None = None  # names for the labels of a dataset
     test: LabelledDataset | None = field(default=None, repr=False)  # the test split of a dataset
     labelling: Labelling = field(default_factory=Labelling)  # where the classes are
@@ -115,7 +117,8 @@ def plan_encode(options: EncodeOptions, processes: Ranks | None = None) -> Encod
         OutputError, SourceError, OptionError, FormatError: each names the path and the fix.
     """
     _check_values(options)
-    container.check_output(options.output, overwrite=options.force)
+    check = container.check_output if options.shard_bytes is None else check_shards
+    check(options.output, overwrite=options.force)
     taken = take_codecs(options)
     _check_entropy(options, taken)
     opening = Opening(

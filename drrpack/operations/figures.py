@@ -29,7 +29,12 @@ def measure(source: Source, codec: Codec, codes: Sequence[Codes], fitted: Collec
 
     ``fitted`` are the numbers of the classes that the codec was fitted on.
     """
-    return {**_quality(codec, *held_out(source, fitted)), "reference_bits": references(codes)}
+    return {**quality(source, codec, fitted), "reference_bits": references(codes)}
+
+
+def quality(source: Source, codec: Codec, fitted: Collection[int]) -> Json:
+    """PSNR alone."""
+    return _quality(codec, *held_out(source, fitted))
 
 
 def references(codes: Sequence[Codes]) -> dict[str, dict[str, float]]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import overload
 
-from drrpack.formats.account import Stats, account
+from drrpack.formats.account import Stats, account, together
 from drrpack.formats.container import Reader
 from drrpack.formats.file_set import files_of
+from drrpack.formats.files.shard_names import shard_set, shards_of
 from drrpack.formats.layout import AnyPath
 
 
@@ -32,3 +34,9 @@ def stats(memory: AnyPath | Sequence[AnyPath]) -> Stats | list[Stats]:
         with Reader(memory) as reader:
             return account(reader)
     return [stats(path) for path in files_of(memory)]
+
+
+def stats_of_shards(output: Path) -> Stats:
+    """The figures of all files that a memory called ``output`` was divided into, together."""
+    paths = shards_of(output)
+    return together(shard_set(output, len(paths)).pattern, [stats(path) for path in paths])

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import secrets
 from hashlib import sha256
 from pathlib import Path
 
 CHECKPOINTS, PARTS = ".fit", ".parts"  # endings of folders that an interrupted command leaves
+PREFIX, SUFFIX = ".drr-", ".tmp"  # of what is not finished
 _NAME_BYTES = 143  # eCryptFS has the shortest names; most file systems take 255 bytes
 
 
@@ -16,3 +18,8 @@ def beside(path: Path, ending: str) -> Path:
     if len(os.fsencode(f".{name}{ending}")) > _NAME_BYTES:
         name = sha256(os.fsencode(name)).hexdigest()[:32]
     return path.with_name(f".{name}{ending}")
+
+
+def hidden_beside(target: Path) -> Path:
+    """A new hidden name beside ``target``, for a file or folder that is not finished."""
+    return target.with_name(f"{PREFIX}{secrets.token_hex(8)}{SUFFIX}")

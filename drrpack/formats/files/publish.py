@@ -6,7 +6,6 @@ import contextlib
 import fcntl
 import hashlib
 import os
-import secrets
 import shutil
 import stat
 import time
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import IO
 
 from drrpack.core.errors import DrrError, MissingError, OutputError, WriteError
+from drrpack.formats.files.beside import PREFIX, SUFFIX, hidden_beside
 from drrpack.formats.files.places import check_output, reason
 from drrpack.formats.files.unfinished import undone_by
 from drrpack.formats.layout import AnyPath
@@ -32,25 +32,27 @@ def publish(
     *,
     need_bytes: int,
     overwrite: bool = False,
+    shown: AnyPath | None = None,
 ) -> None:
     """Make what ``write`` writes the file at ``path``, after ``check`` has read it back.
 
     Readers see either the old or the new file, also after a power cut. Only a killed process leaves
-    something behind: a hidden file, see `remove_leftovers`.
+    something behind: a hidden file, see `remove_leftovers`. Messages name ``shown`` if given.
 
     Raises:
         OutputError: it can't be written; nothing is left behind then, and an old file stays.
     """
-    check_output(path, overwrite=overwrite, need_bytes=need_bytes)
+    shown = path if shown is None else shown
+    check_output(shown, overwrite=overwrite, need_bytes=need_bytes)
     target = Path(os.path.realpath(path))  # so a symbolic link stays one
-    with all_or_nothing(target, path) as temporary, new_file(temporary) as descriptor:
+    with all_or_nothing(target, shown) as temporary, new_file(temporary) as descriptor:
         _keep_mode(descriptor, target)
         _write_durably(descriptor, write)
         try:
             check(temporary)
         except DrrError as error:
             raise WriteError(
-                f"{path}: can't be written: what was read back differs from what was written; "
+                f"{shown}: can't be written: what was read back differs from what was written; "
                 f"check the disk or choose another place ({error})"
             ) from error
 
@@ -62,17 +64,17 @@ def all_or_nothing(target: Path, shown: AnyPath) -> Iterator[Path]:
     Raises:
         WriteError: names ``shown``; the hidden file is removed, as after any other error.
     """
-    temporary = target.with_name(f"{_PREFIX}{secrets.token_hex(8)}{_SUFFIX}")
-    with undone_by(partial(_remove, temporary)):
+    temporary = hidden_beside(target)
+    with undone_by(partial(remove, temporary)):
         try:
             yield temporary
             os.replace(temporary, target)
         except BaseException as error:
-            _remove(temporary)
+            remove(temporary)
             if isinstance(error, OSError):
                 raise WriteError(f"{shown}: can't be written: {reason(error)}") from error
             raise
-    _sync_folder(target.parent)
+    sync_folder(target.parent)
 
 
 def write_atomic(path: Path, write: Callable[[IO[bytes]], object]) -> None:
@@ -133,8 +135,9 @@ def _write_durably(descriptor: int, write: Callable[[IO[bytes]], object]) -> Non
     os.fsync(descriptor)
 
 
-def _sync_folder(folder: Path) -> None:
-    # the new file is in its place already, and some file systems do not sync folders
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder last, on file systems that can."""
+    # the new file is in its place already
     with contextlib.suppress(OSError):
         fd = os.open(folder, os.O_RDONLY)
         try:
@@ -145,7 +148,7 @@ def _sync_folder(folder: Path) -> None:
 
 # --- what a killed process left -------------------------------------------------------------------
 
-_PREFIX, _SUFFIX, _CLAIM = ".drr-", ".tmp", ".lock"
+_CLAIM = ".lock"
 _NUMBER = "[0-9a-f]" * 16
 
 
@@ -154,13 +157,13 @@ def remove_leftovers(folder: Path) -> list[Path]:
 
     The files of a running process are locked, and stay. On a file system without locks, all stay.
     """
-    found = [path for end in (_SUFFIX, _CLAIM) for path in folder.glob(f"{_PREFIX}{_NUMBER}{end}")]
+    found = [path for end in (SUFFIX, _CLAIM) for path in folder.glob(f"{PREFIX}{_NUMBER}{end}")]
     return [path for path in sorted(found) if _remove_left_over(path)]
 
 
 def is_hidden(path: Path) -> bool:
     """Whether a name is that of an unfinished file or folder, of a leftover, or of a lock."""
-    return path.name.startswith(_PREFIX) and path.name.endswith((_SUFFIX, _CLAIM))
+    return path.name.startswith(PREFIX) and path.name.endswith((SUFFIX, _CLAIM))
 
 
 def _remove_left_over(path: Path) -> bool:
@@ -173,7 +176,7 @@ def _remove_left_over(path: Path) -> bool:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if not _is_at(descriptor, path):
             return False
-        _remove(path)
+        remove(path)
     except OSError:
         return False
     finally:
@@ -181,7 +184,8 @@ def _remove_left_over(path: Path) -> bool:
     return True
 
 
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
+    """Remove a file, or a folder with all that is in it, if it can be."""
     with contextlib.suppress(OSError):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
@@ -243,7 +247,7 @@ def replacing(path: Path) -> Iterator[None]:
 @contextmanager
 def _claim(target: Path, shown: Path) -> Iterator[None]:
     name = hashlib.sha256(os.fsencode(target.name)).hexdigest()[:16]
-    lock = target.with_name(f"{_PREFIX}{name}{_CLAIM}")
+    lock = target.with_name(f"{PREFIX}{name}{_CLAIM}")
     descriptor = _taken(lock, shown)
 
     def let_go() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from typing import TypeAlias
@@ -31,7 +32,7 @@ from drrpack.formats.hdf5.elements import (
 )
 from drrpack.formats.hdf5.image import Image, Large, Sparse
 from drrpack.formats.hdf5.limits import check_memory
-from drrpack.formats.layout import AnyPath, Chunk, Data, Memory, RawRecord, dump_json
+from drrpack.formats.layout import AnyPath, Chunk, Data, Memory, RawRecord, Stored, dump_json
 
 # A dataset that exists already, and what it is to hold: an array, or items one after the other.
 _Small: TypeAlias = tuple[DatasetID, Array]
@@ -61,6 +62,21 @@ def build_image(path: AnyPath, memory: Memory) -> Image:
     finally:
         file.close()
     return Image(small, large, seal)
+
+
+def image_bytes(path: AnyPath, memory: Memory) -> int:
+    """How long the file would be; reads neither streams nor raw images.
+
+    Raises what `build_image` raises.
+    """
+    chunks = [replace(c, top=_blank(c.top), bottom=_blank(c.bottom)) for c in memory.chunks]
+    raw = [replace(record, data=_blank(record.data)) for record in memory.raw]
+    return build_image(path, replace(memory, chunks=chunks, raw=raw)).length
+
+
+def _blank(data: Data) -> Data:
+    """Of the same size, and nothing to be read."""
+    return Stored(len(data), bytes)
 
 
 def _write(dataset: DatasetID, data: Array | Sequence[Data]) -> list[Large]:

@@ -1,0 +1,111 @@
+"""The files that one memory is divided into, by their names: ``mem-00000-of-00003.drr``.
+
+Hugging Face's datasets and WebDataset number the files of a data set in the same way. The count in
+each name is what tells a reader that a file is missing.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from drrpack.core.errors import MissingError, OptionError
+from drrpack.core.wording import few
+
+_NAME = re.compile(r"(.+)-(\d{5,9})-of-(\d{5,9})(\.[^.]*)?", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class ShardSet:
+    """The files of one memory: where they lie, what their names begin and end with, how many."""
+
+    folder: Path
+    stem: str
+    ending: str
+    count: int
+
+    def path(self, number: int) -> Path:
+        """The path of the file ``number``, from 0."""
+        return self.folder / f"{self.stem}-{number:05}-of-{self.count:05}{self.ending}"
+
+    @property
+    def paths(self) -> list[Path]:
+        """All files, in their order, which is the alphabetical one."""
+        return [self.path(number) for number in range(self.count)]
+
+    @property
+    def pattern(self) -> str:
+        """What `glob.glob` finds the files by."""
+        start, ending = glob.escape(str(self.folder / self.stem)), glob.escape(self.ending)
+        return f"{start}-*-of-{self.count:05}{ending}"
+
+
+def shard_set(output: Path, count: int) -> ShardSet:
+    """The ``count`` files that a memory called ``output`` is divided into."""
+    return ShardSet(output.parent, output.stem, output.suffix, count)
+
+
+def set_of(path: Path) -> ShardSet | None:
+    """The files that a file is one of, by its name; None where the name has no such numbers."""
+    found = _NAME.fullmatch(path.name)
+    if found is None:
+        return None
+    return ShardSet(path.parent, found[1], found[4] or "", int(found[3]))
+
+
+def shards_of(output: Path) -> list[Path]:
+    """The files in the folder of ``output`` that are shards of a memory of that name, sorted.
+
+    They may be of several sets, and incomplete.
+    """
+    try:
+        entries = sorted(output.parent / name for name in os.listdir(output.parent))
+    except OSError:
+        return []
+    known = ((path, set_of(path)) for path in entries)
+    return [
+        path
+        for path, of in known
+        if of is not None and (of.stem, of.ending) == (output.stem, output.suffix)
+    ]
+
+
+def refuse_incomplete(fitting: Sequence[Path], given: Sequence[Path]) -> None:
+    """Refuse files that a pattern found if, by their names, not all files of a memory are there.
+
+    Args:
+        fitting: what patterns found.
+        given: all files that are read together, those among them.
+
+    Raises:
+        MissingError: files of a memory are missing; it names them. OptionError: the files are of
+            two sets, such as one of two files and one of three, which hold the same images.
+    """
+    sets = dict.fromkeys(of for path in fitting if (of := set_of(path)) is not None)
+    counts: defaultdict[tuple[Path, str, str], list[ShardSet]] = defaultdict(list)
+    for of in sets:
+        counts[of.folder, of.stem, of.ending].append(of)
+        there = {path for path in given if set_of(path) == of}
+        missing = [path for path in of.paths if path not in there]
+        if missing and len(counts[of.folder, of.stem, of.ending]) == 1:
+            _refuse_missing(of, missing)
+    for several in counts.values():
+        if len(several) > 1:
+            raise OptionError(
+                f"found files of several sets, {' and '.join(of.pattern for of in several)}, "
+                "expected those of one: remove the older set, or give the pattern of one"
+            )
+
+
+def _refuse_missing(of: ShardSet, missing: Sequence[Path]) -> None:
+    names = few([path.name for path in missing])
+    raise MissingError(
+        f"{of.pattern}: found {of.count - len(missing)} of {of.count} files, expected all; "
+        f"missing: {names}: fetch or encode them again, or name the others one by one to read "
+        "them alone"
+    )
