@@ -19,8 +19,8 @@ from drrpack.trainers.ranks import Ranks, ranks, sharing
 
 # Without history there must be one training alone, or it is spread.
 RUNS: dict[str, dict[str, int]] = {
-    "ub": {"base": 10, "phases": 0, "epochs": 12, "width": 8},
-    "lucir": {"base": 4, "phases": 2, "epochs": 2},
+    "ub": {"base": 10, "phases": 0, "epochs": 10, "width": 8},
+    "lucir": {"base": 4, "phases": 1, "epochs": 2},
     "gfr": {"base": 4, "phases": 1, "epochs": 2},
     "ib-drr": {"base": 10, "phases": 0, "epochs": 2},
     "drr-soft": {"base": 4, "phases": 1, "epochs": 2},

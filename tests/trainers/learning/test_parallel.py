@@ -42,6 +42,7 @@ def digest(weights: dict[str, Tensor]) -> str:
     return every.hexdigest()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", parallel_cases.TRAININGS)
 def test_the_weights_are_those_of_one_process(case: str, of_two: Any) -> None:
     (first, second), _ = of_two
@@ -60,6 +61,7 @@ def test_the_weights_are_those_of_one_process(case: str, of_two: Any) -> None:
         assert values == pytest.approx(alone.log.terms[name], rel=1e-3), name
 
 
+@pytest.mark.slow
 def test_batches_are_those_of_one_process(of_two: Any) -> None:
     (first, second), _ = of_two
     alone = parallel_cases.shares_seen(ALONE)
@@ -68,6 +70,7 @@ def test_batches_are_those_of_one_process(of_two: Any) -> None:
     assert sorted(index for batch in alone for index in batch) == list(range(45))
 
 
+@pytest.mark.slow
 def test_batch_norms_are_those_of_the_whole_batch(of_two: Any) -> None:
     (first, second), _ = of_two
     for name, wanted in parallel_cases.batch_norms(ALONE).items():
@@ -83,6 +86,7 @@ def test_batch_norms_are_those_of_the_whole_batch(of_two: Any) -> None:
             torch.testing.assert_close(found, value, rtol=1e-4, atol=2e-4, msg=f"{name} {key}")
 
 
+@pytest.mark.slow
 def test_processes_that_have_different_images_are_refused(of_two: Any) -> None:
     _, errors = of_two
     for error in errors:
