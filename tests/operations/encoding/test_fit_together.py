@@ -64,7 +64,7 @@ def test_a_codec_of_two_is_as_good_as_that_of_one(
 ) -> None:
     found = []
     for name, before in (("one", ()), ("two", TORCHRUN)):
-        run = start(*before, program, *encode(digits_folder, tmp_path / f"{name}.drr", 3))
+        run = start(*before, program, *encode(digits_folder, tmp_path / f"{name}.drr", 6))
         printed, errors = run.communicate(timeout=250)
         assert run.returncode == 0, errors
         assert "Warning" not in errors, errors
@@ -75,7 +75,7 @@ def test_a_codec_of_two_is_as_good_as_that_of_one(
     one, two = found
     assert two.psnr_db == pytest.approx(one.psnr_db, abs=0.7)
     coded = [found.bits_per_code.all.coded for found in (one, two)]
-    assert coded[1] == pytest.approx(coded[0], rel=0.1)
+    assert coded[1] == pytest.approx(coded[0], rel=0.2)
 
 
 def test_a_killed_fit_goes_on(digits_folder: Path, tmp_path: Path, program: Path) -> None:
