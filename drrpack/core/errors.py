@@ -96,5 +96,9 @@ class ExactnessError(DrrError):
     """Integer inference can't be exact with these weights or on this device."""
 
 
+class ProcessError(DrrError):
+    """Another process of the same run has ended or no longer answers, so this one can't go on."""
+
+
 class MethodError(DrrError):
     """A class-incremental method breaks a rule of its interface; its author has to mend it."""

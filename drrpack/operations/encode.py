@@ -203,7 +203,7 @@ def carry_out(
 ) -> Path:
     """Carry out ``plan``: fit or load the codec, encode, check, measure, write. Returns the path.
 
-    Each of several ``processes`` calls this; the first one fits, measures and writes.
+    Each of several ``processes`` calls this. They fit together; the first one measures and writes.
 
     Raises:
         OutputError: another process is writing to that place.

@@ -4,6 +4,7 @@ file."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -26,17 +27,18 @@ from drrpack.trainers.fitting.codec import fit_codec, fit_decoder
 from drrpack.trainers.fitting.loop import checkpoint_folder
 from drrpack.trainers.fitting.plan import FitPlan
 from drrpack.trainers.fitting.presets import PRESETS
-from drrpack.trainers.ranks import Ranks
+from drrpack.trainers.ranks import ALONE, Ranks
 
 
 def obtain_codecs(
-    plan: EncodePlan, report: Report, *, every: bool = False
+    plan: EncodePlan, report: Report, processes: Ranks = ALONE, *, every: bool = False
 ) -> tuple[list[Codec], Json]:
     """The codecs to choose from, all with one VQ-VAE, and how they were fitted.
 
     A context model may choose the codes. A Bit-Swap that was fitted beside it is left out then,
     because its file would lack the model that chooses the codes of appended images.
-    ``every`` fits Bit-Swap, too.
+    ``every`` fits Bit-Swap, too. Several ``processes`` fit together, and the first one keeps
+    checkpoints.
     """
     options = plan.options
     taken, log = list(plan.taken.codecs), plan.taken.fit
@@ -50,6 +52,7 @@ def obtain_codecs(
     fit_plan = FitPlan(
         options.budget, options.device, options.seed, start=taken, checkpoints=plan.checkpoints,
         quality=_fitted_quality(taken, options), vqvae=FAMILIES[options.family or DEFAULT].vqvae,
+        processes=processes,
     )  # fmt: skip
     fit_plan = fit_plan if options.preset is None else fit_plan.by(PRESETS[options.preset])
     of_kind = [c for c in fit_plan.entropy if options.entropy in ("auto", c.kind)]
@@ -57,7 +60,7 @@ def obtain_codecs(
     if choosing and fit_plan.quality < BEST and not every:
         of_kind = choosing
     run = fit_decoder if options.fit == "decoder" else fit_codec
-    with checkpoint_folder(plan.checkpoints):
+    with checkpoint_folder(plan.checkpoints) if processes.first else nullcontext():
         fitted, networks = run(images, replace(fit_plan, entropy=of_kind), report, labels)
     of: Json = {"source_digest": plan.source.digest(), "classes": plan.fit_classes}
     if options.class_order is not None:  # else they are the first ones
@@ -70,13 +73,14 @@ def obtain_codecs(
 
 
 def shared_codecs(plan: EncodePlan, report: Report, processes: Ranks) -> tuple[list[Codec], Json]:
-    """What `obtain_codecs` returns, for each of several processes; the first one fits."""
+    """What `obtain_codecs` returns, for each of several processes, which fit together: all have the
+    codecs of the first one."""
     if plan.options.fit == "no" or processes.size == 1:
         return obtain_codecs(plan, report)
+    mine, log = obtain_codecs(plan, report, processes)
 
     def fitted() -> tuple[list[tuple[Section, Section]], int | None, Json]:
-        codecs, log = obtain_codecs(plan, report)
-        return [memory.sections(codec) for codec in codecs], codecs[0].quality, log
+        return [memory.sections(codec) for codec in mine], mine[0].quality, log
 
     models, quality, log = processes.from_first(fitted)
     device = plan.options.device

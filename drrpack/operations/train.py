@@ -90,6 +90,7 @@ def train(
 
     Several processes within `drrpack.trainers.ranks.sharing` spread the trainings that do not need
     each other: phases of methods without history, such as drr and ub, and whole runs of the others.
+    Where that would leave some of them idle, they train one network together.
 
     The folder ``out`` receives result.json, accuracy.png and a checkpoint for each phase. Several
     runs get a folder each in it, and a summary.json.

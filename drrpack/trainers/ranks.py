@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from typing import TypeVar
 
 import torch
 from torch import distributed
 
-from drrpack.core.errors import OptionError
+from drrpack.core.errors import OptionError, ProcessError
 
 T = TypeVar("T")
 
 # A process may wait for another one's fit or largest class. It never waits for a dead one: torchrun
 # ends all processes when one of them fails.
 _PATIENCE = timedelta(days=30)
+# Within a training all processes do the same at the same time. One that lets the others wait longer
+# hangs, or a loss calls the network more often in one process than in another.
+_STEP_PATIENCE = timedelta(minutes=30)
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,8 @@ class Ranks:
         if self.size == 1:
             return make()
         box = [make() if self.first else None]
-        distributed.broadcast_object_list(box)
+        with others_needed():
+            distributed.broadcast_object_list(box)
         return box[0]  # type: ignore[return-value]
 
     def of_all(self, mine: T) -> list[T]:
@@ -47,9 +53,48 @@ class Ranks:
         if self.size == 1:
             return [mine]
         every: list[T] = [mine] * self.size
-        distributed.all_gather_object(every, mine)
+        with others_needed():
+            distributed.all_gather_object(every, mine)
         return every
 
+    def group(self, device: torch.device, use: str) -> distributed.ProcessGroup:
+        """What sums tensors on ``device`` over all processes: NCCL where each process has a GPU of
+        its own, and otherwise gloo. Each ``use`` has a group of its own, so that the sums of one do
+        not wait for those of another. All processes must ask for it.
+        """
+        if device.type != "cuda":
+            return _group("gloo", use)
+        number = torch.cuda.current_device() if device.index is None else device.index
+        gpus = self.of_all((socket.gethostname(), number))
+        return _group("nccl" if len(set(gpus)) == self.size else "gloo", use)
+
+
+@cache
+def _group(backend: str, use: str) -> distributed.ProcessGroup:
+    group = distributed.new_group(backend=backend, timeout=_STEP_PATIENCE, group_desc=use)
+    assert isinstance(group, distributed.ProcessGroup)  # else this process were none of its own
+    return group
+
+
+@contextmanager
+def others_needed() -> Iterator[None]:
+    """Within it the processes need each other.
+
+    Raises ProcessError, instead of what PyTorch raises, if another one no longer answers.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not isinstance(error, distributed.DistError) and "gloo" not in str(error).lower():
+            raise
+        first_line = str(error).partition("\n")[0]
+        raise ProcessError(
+            f"another process of this run has ended or hangs ({first_line}); look for its own "
+            "message, and start the run again: `resume=True` goes on after what was finished"
+        ) from error
+
+
+ALONE = Ranks()
 
 _SHARING: ContextVar[bool] = ContextVar("sharing", default=False)
 
@@ -101,6 +146,12 @@ def own_device(device: torch.device) -> torch.device:
     own = torch.device("cuda", int(local) % torch.cuda.device_count())
     torch.cuda.set_device(own)
     return own
+
+
+def rows_of(processes: Ranks, count: int) -> slice:
+    """Which of ``count`` rows of a batch are this process's; the numbers differ by one at most."""
+    start, end = (count * place // processes.size for place in (processes.rank, processes.rank + 1))
+    return slice(start, end)
 
 
 def shares(sizes: Sequence[int], processes: int) -> list[list[int]]:

@@ -100,7 +100,7 @@ def _fit_features(
         task, torch.arange(len(images)), plan.budget.share(share),
         batch_size=min(plan.sizes.features_batch, len(images)), seed=plan.seed,
         fingerprint=plan.fingerprint(plan.sizes.features_width, images),
-        checkpoint=plan.checkpoint("features.pt"), report=report,
+        checkpoint=plan.checkpoint("features.pt"), report=report, processes=plan.processes,
     )  # fmt: skip
     return task.finish(), {"features": log}
 
@@ -115,7 +115,7 @@ def _fit_vqvae(
         task, torch.from_numpy(images), plan.budget.share(VQVAE_SHARE),
         batch_size=min(plan.sizes.vqvae_batch, len(images)), seed=plan.seed,
         fingerprint=plan.fingerprint((network.config, features is None), images),
-        checkpoint=plan.checkpoint("vqvae.pt"), report=report,
+        checkpoint=plan.checkpoint("vqvae.pt"), report=report, processes=plan.processes,
     )  # fmt: skip
     network = task.finish()
     return network.to(plan.device).to(memory_format=torch.channels_last), log
@@ -135,7 +135,7 @@ def _fit_decoder(
         task, torch.arange(len(images)), plan.budget.share(share),
         batch_size=min(plan.sizes.vqvae_batch, len(images)), seed=plan.seed,
         fingerprint=plan.fingerprint((vqvae.config, features is None, codes.digest), images),
-        checkpoint=plan.checkpoint("decoder.pt"), report=report,
+        checkpoint=plan.checkpoint("decoder.pt"), report=report, processes=plan.processes,
     )  # fmt: skip
     return task.finish(), log
 

@@ -41,6 +41,7 @@ class DecoderFit(NetworkTask):
 
     def step(self, batch: Tensor, fraction: float, generator: torch.Generator) -> dict[str, float]:
         self.set_learning_rate(fraction)
+        count, batch = len(batch), self.share.own(batch)
         images = pad(to_float(self.images[batch].to(self.device)), self.network.config.stride)
         codes = self.codes.take(batch.numpy())
         top, bottom = (torch.from_numpy(g.astype(np.int64)).to(self.device) for g in codes.grids)
@@ -49,8 +50,9 @@ class DecoderFit(NetworkTask):
             loss = error = F.mse_loss(output, images)
             if self.features is not None:
                 loss = loss + FEATURES_WEIGHT * self.features.distance(output, images)
-            self.backward(loss)
+            self.backward(loss, count)
         self.advance(clip=1.0)
+        loss, error = (self.share.mean(one, count) for one in (loss, error))
         psnr = -10 * float(torch.log10(error.detach() / 4 + 1e-12))
         return {"loss": loss.item(), "psnr_db": psnr}
 

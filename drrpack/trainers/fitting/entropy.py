@@ -169,6 +169,7 @@ def _fit_levels(
             batch_size=min(plan.sizes.entropy_batch, len(data)), seed=plan.seed,
             fingerprint=plan.fingerprint(network.config, data),
             checkpoint=plan.checkpoint(f"{name}-{level}.pt"), report=report,
+            processes=plan.processes,
         )  # fmt: skip
     network.cpu()
     freeze(network)

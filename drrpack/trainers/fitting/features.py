@@ -71,10 +71,12 @@ class FeatureFit(NetworkTask):
         pad = augment.crop_pad(*pixels.shape[1:3])
         drawn = augment.draw(len(pixels), pad, generator)
         views = normalise(augment.flip_and_crop(pixels, drawn, pad).to(self.device))
+        views, wanted = self.share.own(views), self.share.own(wanted)
         logits = self.network(views)
         loss = F.cross_entropy(logits, wanted, label_smoothing=LABEL_SMOOTHING)
-        self.descend(loss)
+        self.descend(loss, len(batch))
         right = (logits.argmax(1) == wanted).float().mean()
+        loss, right = (self.share.mean(one, len(batch)) for one in (loss, right))
         return {"loss": loss.item(), "accuracy": 100 * right.item()}
 
     def finish(self) -> Features:

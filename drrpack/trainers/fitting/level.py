@@ -38,10 +38,11 @@ class LevelFit(NetworkTask):
 
     def step(self, batch: Tensor, fraction: float, generator: torch.Generator) -> dict[str, float]:
         self.set_learning_rate(fraction)
-        codes, above = self._codes(batch.to(self.device))
+        codes, above = self._codes(self.share.own(batch).to(self.device))
+        # shares draw the same, for a model that draws for each of its codes: no mean is moved by it
         loss = self.network.expected_bits(codes, above, generator).mean()
-        self.descend(loss, CLIP)
-        bits = loss.item()
+        self.descend(loss, len(batch), CLIP)
+        bits = self.share.mean(loss, len(batch)).item()
         return {"loss": bits, "bits_per_code": bits / codes[0].numel()}
 
     def _codes(self, batch: Tensor) -> tuple[Tensor, Tensor | None]:

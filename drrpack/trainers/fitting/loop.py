@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from drrpack.core.errors import CorruptError
 from drrpack.formats.files.places import make_folder
 from drrpack.formats.files.publish import remove_leftovers, write_atomic
+from drrpack.trainers.fitting.share import Share, shared
+from drrpack.trainers.ranks import ALONE, Ranks
 
 CHECKPOINT_SECONDS = 60.0  # a crash costs a minute of fitting
 WARMUP_STEPS = 100
@@ -59,7 +61,11 @@ class FitTask(Protocol):
     stage: str
 
     def step(self, batch: Tensor, fraction: float, generator: torch.Generator) -> dict[str, float]:
-        """One optimiser step; returns figures for the progress bar."""
+        """One optimiser step; returns figures for the progress bar. Each process gets the whole
+        batch and looks at its share."""
+
+    def sharing(self, processes: Ranks, batch_size: int) -> AbstractContextManager[None]:
+        """Within it steps share batches with other processes."""
 
     def state_dict(self) -> State: ...
 
@@ -76,6 +82,8 @@ class NetworkTask:
     """
 
     kept_as = "network"  # what a checkpoint calls the network
+    device: torch.device
+    share = Share()
 
     def __init__(
         self,
@@ -92,15 +100,27 @@ class NetworkTask:
         for group in self.optimiser.param_groups:
             group["lr"] = rate
 
-    def descend(self, loss: Tensor, clip: float | None = None) -> None:
+    @contextmanager
+    def sharing(self, processes: Ranks, batch_size: int) -> Iterator[None]:
+        """Within it steps share batches of ``batch_size`` with other processes."""
+        with shared(processes, self.fitted, self.device, batch_size) as self.share:
+            yield
+        self.share = Share()
+
+    def descend(self, loss: Tensor, count: int, clip: float | None = None) -> None:
         """One step of the optimiser, the norm of all gradients at most ``clip``."""
-        self.backward(loss)
+        self.backward(loss, count)
         self.advance(clip)
 
-    def backward(self, loss: Tensor) -> None:
-        """The gradients of ``loss``, by the weights as they are now."""
+    def backward(self, loss: Tensor, count: int) -> None:
+        """The gradients by the weights as they are now, of the mean ``loss`` of a batch of
+        ``count`` images, of which this process has seen its share."""
         self.optimiser.zero_grad(set_to_none=True)
+        if self.share.group is not None:
+            loss = loss * self.share.weight(count)
         torch.autograd.backward(loss)
+        for group in self.optimiser.param_groups:
+            self.share.sum_gradients(group["params"])
 
     def advance(self, clip: float | None = None) -> None:
         """The step along these gradients."""
@@ -148,39 +168,47 @@ def fit(
     fingerprint: str,
     checkpoint: Path | None = None,
     report: Report | None = None,
+    processes: Ranks = ALONE,
 ) -> dict[str, float]:
     """Run ``task`` over shuffled batches of ``data`` until ``budget`` is spent; returns a log.
 
     With a ``checkpoint`` path the state is saved there each minute, and a run with the same
     ``fingerprint`` continues from it. Batches and noise depend only on ``seed`` and the step, so
     with a budget in epochs a resumed run takes the same steps as an uninterrupted one.
+
+    Several ``processes`` share each batch. The first one decides when the time is over, saves and
+    reports. What it saves does not depend on their number.
     """
     per_epoch = max(1, len(data) // batch_size)
     step, before = _restore(task, checkpoint, fingerprint)
+    processes.of_all(None)  # all have read the checkpoint: the first may write another one
+    checkpoint = checkpoint if processes.first else None
     clock, saved = _Clock(before), time.monotonic()
     smooth: dict[str, float] = {}
-    while (fraction := _spent(budget, step, per_epoch, clock.seconds())) < 1.0:
-        batch = data[_batch(len(data), batch_size, per_epoch, seed, step)]
-        generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
-        for name, value in task.step(batch, fraction, generator).items():
-            smooth[name] = value + 0.98 * (smooth.get(name, value) - value)
-        step += 1
-        if report is not None and (step % 10 == 0 or step == 1):
-            left = clock.seconds() * (1 - fraction) / max(fraction, 1e-6)
-            report(FitProgress(task.stage, fraction, step // per_epoch, dict(smooth), left))
-        if checkpoint is not None and time.monotonic() - saved > CHECKPOINT_SECONDS:
-            _keep(task, checkpoint, fingerprint, step, clock.seconds())
-            saved = time.monotonic()
+    with task.sharing(processes, batch_size) if processes.size > 1 else nullcontext():
+        while (fraction := _spent(budget, step, per_epoch, clock, processes)) < 1.0:
+            batch = data[_batch(len(data), batch_size, per_epoch, seed, step)]
+            generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
+            for name, value in task.step(batch, fraction, generator).items():
+                smooth[name] = value + 0.98 * (smooth.get(name, value) - value)
+            step += 1
+            if report is not None and (step % 10 == 0 or step == 1):
+                left = clock.seconds() * (1 - fraction) / max(fraction, 1e-6)
+                report(FitProgress(task.stage, fraction, step // per_epoch, dict(smooth), left))
+            if checkpoint is not None and time.monotonic() - saved > CHECKPOINT_SECONDS:
+                _keep(task, checkpoint, fingerprint, step, clock.seconds())
+                saved = time.monotonic()
     if checkpoint is not None:
         _keep(task, checkpoint, fingerprint, step, clock.seconds())
     return {"steps": step, "epochs": step / per_epoch, "seconds": clock.seconds(), **smooth}
 
 
-def _spent(budget: Budget, step: int, per_epoch: int, seconds: float) -> float:
+def _spent(budget: Budget, step: int, per_epoch: int, clock: _Clock, processes: Ranks) -> float:
     if budget.epochs is not None:
         return step / max(1, budget.epochs * per_epoch)
     assert budget.minutes is not None
-    return seconds / max(1e-9, budget.minutes * 60)
+    total = max(1e-9, budget.minutes * 60)
+    return processes.from_first(lambda: clock.seconds() / total)
 
 
 def _batch(count: int, batch_size: int, per_epoch: int, seed: int, step: int) -> Tensor:

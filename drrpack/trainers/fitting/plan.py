@@ -18,6 +18,7 @@ from drrpack.core.rdoq import DEFAULT_QUALITY
 from drrpack.core.vqvae import VQVAEConfig
 from drrpack.trainers.fitting.loop import Budget
 from drrpack.trainers.fitting.presets import OWN, Preset
+from drrpack.trainers.ranks import ALONE, Ranks
 
 Log = dict[str, dict[str, float]]
 
@@ -46,6 +47,7 @@ class FitPlan:
     start: Sequence[Codec] = ()  # of one VQ-VAE; the fit goes on from there
     checkpoints: Path | None = None  # a folder; without one a fit can't go on after a break
     sizes: FitSizes = FitSizes()
+    processes: Ranks = ALONE  # which share the batches of every fit
 
     def by(self, preset: Preset) -> FitPlan:
         """The same for the networks of a preset, which are fitted its way."""

@@ -63,17 +63,20 @@ class VQVAEFit(NetworkTask):
         stride = self.network.config.stride
         images = pad(to_float(batch.to(self.device)), stride)
         images = _flip(images, generator) if self.preset.mirrored else images
+        images, count = self.share.own(images), len(batch)
         images = images.contiguous(memory_format=torch.channels_last)
         if not self.quantised and self._seen and _continuous_is_over(self.steps, fraction):
             self._initialise_codebooks(generator)
         with on_grid(self.network) if fraction >= self.grid_from else nullcontext():
-            output, pulls, codes = self._forward(images, generator)
+            output, pulls, codes = self._forward(images, generator, count)
             error = F.mse_loss(output, images)
             loss = error + pulls
             if self.features is not None and fraction >= self.features_from:
                 loss = loss + FEATURES_WEIGHT * self.features.distance(output, images)
-            self.backward(loss)
+            self.backward(loss, count)
         self.advance(clip=1.0)
+        loss, error = (self.share.mean(one, count) for one in (loss, error))
+        codes = [self.share.all(level, count) for level in codes]
         return self._metrics(loss.item(), error.item(), codes)
 
     def finish(self) -> VQVAE:
@@ -85,23 +88,28 @@ class VQVAEFit(NetworkTask):
         return freeze(self.network)
 
     def _forward(
-        self, images: Tensor, generator: torch.Generator
+        self, images: Tensor, generator: torch.Generator, count: int
     ) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """What comes out, the pulls of both codebooks and the codes, of a share of ``count`` images
+        that all processes have together. Codebooks see the vectors of all."""
         net = self.network
         features = net.encoder_bottom(images)
         z_top = net.to_top(net.encoder_top(features))
         if not self.quantised:
             z_bottom = net.bottom_features(features, z_top)
-            self._seen.append((_vectors(z_top).detach(), _vectors(z_bottom).detach()))
+            top, bottom = (self.share.all(_vectors(z).detach(), count) for z in (z_top, z_bottom))
+            self._seen.append((top, bottom))
             del self._seen[:-CODEBOOK_BATCHES]
             return net.reconstruct(z_top, z_bottom), images.new_zeros(()), []
-        q_top, top, pull_top = self._straight_through(net.top, z_top, generator)
+        q_top, top, pull_top = self._straight_through(net.top, z_top, generator, count)
         z_bottom = net.bottom_features(features, q_top)
-        q_bottom, bottom, pull_bottom = self._straight_through(net.bottom, z_bottom, generator)
+        q_bottom, bottom, pull_bottom = self._straight_through(
+            net.bottom, z_bottom, generator, count
+        )
         return net.reconstruct(q_top, q_bottom), pull_top + pull_bottom, [top, bottom]
 
     def _straight_through(
-        self, quantiser: Quantiser, z: Tensor, generator: torch.Generator
+        self, quantiser: Quantiser, z: Tensor, generator: torch.Generator, count: int
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Quantised features with the gradient of ``z``, their codes, and the loss of equation 4;
         with that of equation 3 where the codebook follows it, and not moving averages."""
@@ -109,7 +117,8 @@ class VQVAEFit(NetworkTask):
         quantised = quantiser.embed(codes)
         pull = self.network.config.commitment * F.mse_loss(z, quantised.detach())
         if self.preset.averages:
-            quantiser.update(_vectors(z.detach()), codes.flatten(), generator)
+            vectors = self.share.all(_vectors(z.detach()), count)
+            quantiser.update(vectors, self.share.all(codes.flatten(), count), generator)
         else:
             pull = pull + F.mse_loss(quantised, z.detach())
         return z + (quantised - z).detach(), codes, pull

@@ -30,6 +30,7 @@ from drrpack.trainers.learning.recipes import Recipe, stretched
 from drrpack.trainers.learning.resnet import ResNet, ResNet18
 from drrpack.trainers.learning.training import Loss, MakeOptimiser, Parameters, sgd, train_network
 from drrpack.trainers.learning.watch import TrainingLog, TrainReport
+from drrpack.trainers.ranks import ALONE, Ranks
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ class PhaseContext:
     exemplars_per_class: int = 20  # raw ones, where a method keeps any and there is no budget
     budget_bytes: int | None = None  # all that a method may keep, at the end of the run
     compiled: bool = False  # by torch.compile
+    processes: Ranks = ALONE  # which carry out this phase together, and share batches
     report: TrainReport | None = None
     logs: list[TrainingLog] = field(default_factory=list)  # of the phase's trainings so far
 
@@ -187,7 +189,7 @@ class PhaseContext:
             recipe=chosen if epochs is None else stretched(chosen, epochs),
             seed=self.stage_seed(stage), device=self.device, loss=loss,
             parameters=parameters, optimiser=optimiser, stage=stage,
-            report=self.report, compiled=self.compiled,
+            report=self.report, compiled=self.compiled, processes=self.processes,
         )  # fmt: skip
         self.logs.append(trained.log)
         return NetworkClassifier(trained.network, self.device)

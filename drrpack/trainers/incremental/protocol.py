@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -38,6 +40,7 @@ from drrpack.trainers.incremental.rundir import (
 from drrpack.trainers.incremental.settings import RunSettings
 from drrpack.trainers.learning.classifier import Classifier
 from drrpack.trainers.learning.views import TestAugmentation, predict
+from drrpack.trainers.ranks import ALONE, Ranks
 
 
 def run(
@@ -74,37 +77,55 @@ def check_runs(planned: Sequence[PlannedRun]) -> None:
 
 
 @own_settings()
-def carry_out_run(planned: PlannedRun, report: Report | None = None) -> Result:
+def carry_out_run(
+    planned: PlannedRun, report: Report | None = None, processes: Ranks = ALONE
+) -> Result:
     """Train and test phase by phase; returns what ``out/result.json`` holds.
+
+    Several ``processes`` carry out each phase together: they share the batches of its trainings,
+    and the first one writes.
 
     Raises WriteError, OutputError where another process is at the run's folder, OptionError for a
     training that diverges, and MethodError for a method that breaks a rule of its interface.
     """
     seen = [len(context.seen) for context in planned.contexts]
     progress = Progress(report, seen, planned.settings.recipe.epochs)
-    with open_run(planned.out, planned.described):
-        return _carry_out_phases(planned, progress)
+    ours = open_run(planned.out, planned.described) if processes.first else nullcontext()
+    with ours:
+        return _carry_out_phases(planned, progress, processes)
 
 
-def _carry_out_phases(planned: PlannedRun, progress: Progress) -> Result:
+def _carry_out_phases(planned: PlannedRun, progress: Progress, processes: Ranks) -> Result:
     method, on = planned.settings.new_method(), planned.settings.device
     how, records = planned.settings.test_augmentation, []
     for phase, (context, path) in enumerate(zip(planned.contexts, planned.paths, strict=True)):
-        finished = load_phase(path)
+        finished = _found(path, processes)
         carried_out = finished is None
         if finished is None:
-            context = replace(context, report=progress.of_phase(phase), logs=[])
+            report = progress.of_phase(phase)
+            context = replace(context, report=report, logs=[], processes=processes)
             finished = carry_out(method, context, planned.through_codec, how)
-            save_phase(path, finished)
+            if processes.first:
+                save_phase(path, finished)
         elif finished.state:
             method.load_state_dict(finished.state, context)
-        if phase > 0:
-            drop_weights(planned.paths[phase - 1])
-        records.append(finished.record)
+        records.append(processes.from_first(partial(getattr, finished, "record")))
         result = make_result(planned.described, records, on, planned.codec_classes)
-        write_json(planned.out / RESULT, result.to_json())
+        if processes.first:
+            if phase > 0:
+                drop_weights(planned.paths[phase - 1])
+            write_json(planned.out / RESULT, result.to_json())
         progress.tested(phase, result.last_accuracy, carried_out)
     return result
+
+
+def _found(path: Path, processes: Ranks) -> FinishedPhase | None:
+    """The checkpoint of a phase, if it was there when the last process came here.
+
+    Until all have come, none goes on to change the folder.
+    """
+    exists, *_ = processes.of_all(path.exists())  # as the first one sees it, which writes it
+    return load_phase(path) if exists else None
 
 
 def carry_out(

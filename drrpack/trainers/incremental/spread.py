@@ -13,6 +13,10 @@ from drrpack.trainers.incremental.run_plan import PlannedRun
 from drrpack.trainers.incremental.rundir import load_phase, open_run, save_phase
 from drrpack.trainers.ranks import Ranks, shares
 
+# A part of more than this many fair shares of the work is done together. It may be somewhat more
+# than one, as spreading is exact and exchanges no gradients.
+FAIR_SHARES = 1.5
+
 
 @dataclass(frozen=True)
 class _Task:
@@ -27,11 +31,14 @@ def spread(planned: Sequence[PlannedRun], processes: Ranks) -> None:
 
     A phase that does not depend on earlier ones is a part, and of other methods a whole run. Each
     part is the same to the last bit as in a run of one process, as it depends on its seed alone.
-    Afterwards all phases have their checkpoints.
+    What `worth_spreading` leaves out is not trained: the processes carry it out together
+    afterwards.
 
     Raises what `carry_out_run` raises.
     """
     tasks = _tasks(planned)
+    chosen = worth_spreading([task.classes for task in tasks], processes.size)
+    tasks = [tasks[number] for number in chosen]
     mine = shares([task.classes for task in tasks], processes.size)[processes.rank]
     processes.of_all(None)  # all have looked into the folders of the runs: they may change now
     if processes.first:
@@ -42,6 +49,17 @@ def spread(planned: Sequence[PlannedRun], processes: Ranks) -> None:
     for number in mine:
         tasks[number].train()
     processes.of_all(None)
+
+
+def worth_spreading(sizes: Sequence[int], processes: int) -> list[int]:
+    """The positions of those parts that are spread over several processes.
+
+    A part that is much larger than a fair share is none of them, because all would wait for its
+    process; nor is any, where some process would get none.
+    """
+    most = FAIR_SHARES * sum(sizes) / processes
+    chosen = [number for number, size in enumerate(sizes) if size <= most]
+    return chosen if len(chosen) >= processes else []
 
 
 def _tasks(planned: Sequence[PlannedRun]) -> list[_Task]:

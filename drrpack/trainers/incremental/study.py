@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from drrpack.trainers.incremental.methods import get_method
 from drrpack.trainers.incremental.phase_data import PhaseData
 from drrpack.trainers.incremental.protocol import carry_out_run, check_runs
-from drrpack.trainers.incremental.results import Result, read_result
+from drrpack.trainers.incremental.results import Result
 from drrpack.trainers.incremental.run_plan import PlannedRun, plan_run
 from drrpack.trainers.incremental.run_progress import Report
-from drrpack.trainers.incremental.rundir import RESULT, write_json
+from drrpack.trainers.incremental.rundir import write_json
 from drrpack.trainers.incremental.settings import RunSettings
 from drrpack.trainers.incremental.spread import spread
 from drrpack.trainers.incremental.tables import plot, table
 from drrpack.trainers.incremental.tensorboard import logged
-from drrpack.trainers.ranks import Ranks
+from drrpack.trainers.ranks import ALONE, Ranks
 
 CEILING = "ub"
 
@@ -67,13 +68,14 @@ def study(
     ready: Callable[[Sequence[PlannedRun]], None] | None = None,
     before: Callable[[Job, PlannedRun], None] | None = None,
     report: Report | None = None,
-    processes: Ranks | None = None,
+    processes: Ranks = ALONE,
 ) -> list[Result]:
     """Carry out all ``jobs`` and leave ``accuracy.png`` in ``out``; with several also
     ``summary.json``: the rows of the table, means and deviations over seeds.
 
     ``ready`` is called when all runs are planned and checked, ``before`` before each. Several
-    ``processes`` spread the trainings; the first one writes what is of all of them.
+    ``processes`` spread the trainings, where that keeps all of them busy; what is left they carry
+    out together. The first one writes what is of all of them.
 
     Runs share the phases that they have in common, in ``out/phases``. What any of them would be
     refused for is raised before the first one trains: what `plan_run` and `check_runs` raise.
@@ -86,22 +88,19 @@ def study(
     check_runs(planned)
     if ready is not None:
         ready(planned)
-    if processes is not None and processes.size > 1:
+    if processes.size > 1:
         spread(planned, processes)
-        if not processes.first:
-            processes.of_all(None)
-            return [read_result(job.folder / RESULT) for job in jobs]
     results = []
     for job, one in zip(jobs, planned, strict=True):
         if before is not None:
             before(job, one)
-        with logged(job.folder, report) as told:
-            results.append(carry_out_run(one, told))
-    if several:
-        write_json(out / "summary.json", {"rows": [row.to_json() for row in table(results)]})
-    plot(results, out / "accuracy.png")
-    if processes is not None:
-        processes.of_all(None)
+        with logged(job.folder, report) if processes.first else nullcontext() as told:
+            results.append(carry_out_run(one, told, processes))
+    if processes.first:
+        if several:
+            write_json(out / "summary.json", {"rows": [row.to_json() for row in table(results)]})
+        plot(results, out / "accuracy.png")
+    processes.of_all(None)
     return results
 
 

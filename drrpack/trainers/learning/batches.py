@@ -12,6 +12,7 @@ from torch import Tensor
 from drrpack.trainers.learning import augment
 from drrpack.trainers.learning.recipes import Recipe
 from drrpack.trainers.learning.strong import Strength, strengthen
+from drrpack.trainers.ranks import ALONE, Ranks, rows_of
 
 # One fixed scale for every memory and phase: near enough to natural images for a network that
 # begins with a batch norm, nothing to store or keep in step, and no look at any data set.
@@ -19,14 +20,60 @@ PIXEL_MEAN, PIXEL_STD = 0.5, 0.25
 
 
 @dataclass(frozen=True)
+class Whole:
+    """A batch that several processes share: what is in all of it, and which rows are whose."""
+
+    indices: Tensor  # (W,) int64, into the images that are trained on
+    labels: Tensor  # (W,) int64
+    rows: slice  # of the process at hand
+    processes: int
+
+
+@dataclass(frozen=True)
 class Batch:
-    """What a loss sees: normalised images, their labels, and where in the training set they are."""
+    """What a loss sees: normalised images, their labels, and where in the training set they are.
+
+    Of several processes that train one network each sees a share of every batch; `whole` is what
+    they have together. The gradient is the mean of theirs, so the mean over a share needs nothing.
+    A loss that draws for each image draws for `count` images and takes the rows that are its
+    `own`; one that takes a mean over some of the images weights it by `weight`.
+    """
 
     images: Tensor  # (B, 3, H, W) float, channels last, flipped and cropped
     labels: Tensor  # (B,) int64
     indices: Tensor  # (B,) int64, into the images that are trained on
     draws: augment.Draws  # how each was flipped, cropped and changed otherwise
     strength: Strength = "crop"
+    whole: Whole | None = None  # None: this batch is all that there is
+
+    @property
+    def count(self) -> int:
+        """The number of images in the whole batch."""
+        return len(self.labels) if self.whole is None else len(self.whole.labels)
+
+    def own(self, values: Tensor) -> Tensor:
+        """The rows of this process, of ``values`` (W, ...) for the whole batch."""
+        return values if self.whole is None else values[self.whole.rows]
+
+    @property
+    def all_indices(self) -> Tensor:
+        """The indices of the whole batch (W,)."""
+        return self.indices if self.whole is None else self.whole.indices
+
+    @property
+    def all_labels(self) -> Tensor:
+        """The labels of the whole batch (W,)."""
+        return self.labels if self.whole is None else self.whole.labels
+
+    @property
+    def scale(self) -> float:
+        """How many times as large as this share the whole batch is; 1 in one process."""
+        return self.count / len(self.labels)
+
+    def weight(self, own: int, every: int) -> float:
+        """By what a mean over ``own`` images of this share is multiplied so that it counts as part
+        of the mean over ``every`` such image of the whole batch; 1 in one process."""
+        return 1.0 if self.whole is None else own / every * self.scale
 
     def alike(self, pixels: Tensor, rows: Tensor) -> Tensor:
         """Other pixels (b, H, W, 3) uint8, changed as ``rows`` (b,) of the batch were and
@@ -36,9 +83,17 @@ class Batch:
 
 
 def epoch_batches(
-    images: Tensor, labels: Tensor, recipe: Recipe, seed: int, epoch: int
+    images: Tensor,
+    labels: Tensor,
+    recipe: Recipe,
+    seed: int,
+    epoch: int,
+    processes: Ranks = ALONE,
 ) -> Iterator[Batch]:
     """Every image once, in batches whose sizes differ by one at most.
+
+    Of several ``processes`` each gets its share of every batch. Together their shares are the batch
+    that one process would get, in the same order.
 
     A short last batch would be noise to the batch norms, and one of a single image an error. So
     where there is but one image, two views of it are a batch: 8x8 pixels leave a batch norm one
@@ -52,10 +107,17 @@ def epoch_batches(
     order = torch.randperm(len(images), generator=generator).to(images.device)
     strong = recipe.augmentation != "crop"
     draws = augment.draw(len(images), pad, generator, strong=strong).to(images.device)
-    for indices in order.tensor_split(math.ceil(len(images) / recipe.batch_size)):
+    for batch in order.tensor_split(math.ceil(len(images) / recipe.batch_size)):
+        rows = rows_of(processes, len(batch))
+        indices = batch[rows]
         drawn = draws[indices]
         pixels = augmented(images[indices], drawn, pad, recipe.augmentation)  # (B, H, W, 3)
-        yield Batch(normalise(pixels), labels[indices], indices % count, drawn, recipe.augmentation)
+        whole = None
+        if processes.size > 1:
+            whole = Whole(batch % count, labels[batch], rows, processes.size)
+        yield Batch(
+            normalise(pixels), labels[indices], indices % count, drawn, recipe.augmentation, whole
+        )
 
 
 def augmented(

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from drrpack.core.settings import seeded
 
@@ -94,9 +95,7 @@ def snapshot(network: AnyNetwork, device: torch.device) -> AnyNetwork:
 @contextmanager
 def running_moments_kept(network: nn.Module) -> Iterator[None]:
     """Batch norms in training leave their running moments alone while anybody is inside."""
-    norms = [
-        m for m in network.modules() if isinstance(m, nn.BatchNorm2d) and m.track_running_stats
-    ]
+    norms = [m for m in network.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
     for norm in norms:
         norm.track_running_stats = False
     try:

@@ -18,7 +18,7 @@ def strengthen(images: Tensor, seeds: Tensor, strength: Strength) -> Tensor:
     Images with the same seed are changed in the same way, which information back needs: what a
     reconstruction undergoes, its raw image undergoes too. The random state is left as it was.
     """
-    if strength == "crop":
+    if strength == "crop" or not len(images):
         return images
     policy = _policy(strength)
     with torch.random.fork_rng(devices=[]):

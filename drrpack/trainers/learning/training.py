@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Generic
 
 import torch
@@ -18,8 +19,10 @@ from drrpack.core.settings import own_settings
 from drrpack.core.wording import shortened
 from drrpack.trainers.learning.batches import Batch, epoch_batches
 from drrpack.trainers.learning.network import AnyNetwork
+from drrpack.trainers.learning.parallel import averaged, check_alike, mean_log, sharing_batches
 from drrpack.trainers.learning.recipes import Recipe, learning_rate
 from drrpack.trainers.learning.watch import TrainingLog, TrainReport, Watch
+from drrpack.trainers.ranks import ALONE, Ranks
 
 Terms = Mapping[str, Tensor]  # parts of a loss by name; the loss is their sum
 Loss = Callable[[AnyNetwork, Batch], Tensor | Terms]
@@ -62,6 +65,7 @@ def train_network(
     stage: str = "",
     report: TrainReport | None = None,
     compiled: bool = False,
+    processes: Ranks = ALONE,
 ) -> Trained[AnyNetwork]:
     """Train a copy of ``network`` by ``recipe``; the network itself does not change.
 
@@ -78,11 +82,15 @@ def train_network(
             proportion to the rate that it was made with.
         stage: the name of this training in progress reports and the log.
         compiled: run the features through torch.compile.
+        processes: all of them call this with the same arguments, share each batch, and get the
+            same network.
 
     Raises:
         OptionError: the loss is no longer a finite number. MethodError: it is no loss, or has no
-            gradient.
+            gradient, or the arguments are not the same in all processes. ProcessError: another
+            process has ended.
     """
+    check_alike(processes, network, (images, labels))
     network = copy.deepcopy(network).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     network.open_head(seen)
     if compiled:
@@ -92,22 +100,45 @@ def train_network(
     updates = optimiser(_unfrozen(network, parameters), recipe)
     shares = [float(group["lr"]) / recipe.peak_lr for group in updates.param_groups]
     steps_per_epoch = math.ceil(len(images) / recipe.batch_size)
+    sharing = sharing_batches(processes, len(images), recipe.batch_size)
     watch = Watch(report, recipe, steps_per_epoch, stage)
     network.train()
-    with reproducible(device):
+    with reproducible(device), averaged(Objective(network, loss), sharing, device) as objective:
         for epoch in range(recipe.epochs):
-            for index, batch in enumerate(epoch_batches(images, labels, recipe, seed, epoch)):
+            batches = epoch_batches(images, labels, recipe, seed, epoch, sharing)
+            for index, batch in enumerate(batches):
                 step = epoch * steps_per_epoch + index
                 rate = learning_rate(recipe, step, steps_per_epoch)
                 for group, share in zip(updates.param_groups, shares, strict=True):
                     group["lr"] = rate * share
                 with autocast(device):
-                    value, terms = _total(loss(network, batch))
+                    value, terms = objective(batch)
                 updates.zero_grad(set_to_none=True)
-                value.backward()  # type: ignore[no-untyped-call]
+                value.backward()
                 updates.step()
                 watch.step(step, value.detach(), terms)
-    return Trained(network, watch.log())
+    return Trained(network, mean_log(sharing.of_all(watch.log())))
+
+
+class Objective(nn.Module):
+    """The loss of a batch as a forward pass, which DistributedDataParallel needs.
+
+    Of a share of a batch the loss counts by the images in it. So the mean over all processes is
+    the loss of the whole batch.
+    """
+
+    def __init__(self, network: AnyNetwork, loss: Loss[AnyNetwork]) -> None:
+        super().__init__()
+        self.network = network
+        self.loss = partial(loss, network)  # no part of this module, also where it is a module
+
+    def forward(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss, with its gradient, and its named terms; raises MethodError."""
+        value, terms = _total(self.loss(batch))
+        if batch.whole is None:
+            return value, dict(terms)
+        weight = batch.whole.processes / batch.scale
+        return value * weight, {name: term.detach() * weight for name, term in terms.items()}
 
 
 def _unfrozen(network: AnyNetwork, parameters: Parameters[AnyNetwork] | None) -> list[nn.Parameter]:

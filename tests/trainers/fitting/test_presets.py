@@ -70,7 +70,7 @@ def test_equations_2_to_4_by_hand() -> None:
         for vector, code in zip(vectors, nearest.tolist(), strict=True):
             wanted[code] += 2 * (net.top.codebook[code] - vector) / vectors.numel()
     fit.optimiser.zero_grad(set_to_none=True)
-    output, pulls, _ = fit._forward(images, torch.Generator())
+    output, pulls, _ = fit._forward(images, torch.Generator(), len(images))
     pulls.backward()
     torch.testing.assert_close(net.top.codebook.grad, wanted, rtol=1e-4, atol=1e-7)
     for part in (net.encoder_bottom, net.encoder_top):
@@ -85,7 +85,7 @@ def test_the_error_is_equation_2_alone_for_the_decoder() -> None:
     steps(fit, 2)
     fit.optimiser.zero_grad(set_to_none=True)
     images = IMAGES.permute(0, 3, 1, 2).float() / 127.5 - 1
-    output, _, _ = fit._forward(images, torch.Generator())
+    output, _, _ = fit._forward(images, torch.Generator(), len(images))
     torch.nn.functional.mse_loss(output, images).backward()
     assert fit.network.top.codebook.grad is None and fit.network.bottom.codebook.grad is None
     assert all(p.grad is not None for p in fit.network.decoder.parameters())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -87,18 +88,19 @@ class GFR(Finetune):
         def loss(network: ResNet, batch: Batch) -> Terms:
             network.eval()  # the moments of its batch norms fit the features that are drawn
             features, wanted = network.features(batch.images), teacher.features(batch.images)
-            count = len(batch.labels)
-            z = generator.draw(count, chance).to(context.device)
-            of = torch.randint(old, (count,), generator=chance).to(context.device)
+            z = batch.own(generator.draw(batch.count, chance)).to(context.device)
+            of = batch.own(torch.randint(old, (batch.count,), generator=chance)).to(context.device)
             drawn = generator(z, of)
             new_loss, old_loss = (
                 smoothed(network.classify(seen), wanted_labels, network.seen, smoothing)
                 for seen, wanted_labels in ((features, batch.labels), (drawn, of))
             )
+            # the length of the distance over the whole batch, of which this may be a share
+            moved = torch.dist(features, wanted) * math.sqrt(batch.scale)
             return {
                 "cross_entropy": new_loss / (factor + 1),
                 "drawn": factor * old_loss / (factor + 1),
-                "distillation": self.options.distillation * factor * torch.dist(features, wanted),
+                "distillation": self.options.distillation * factor * moved,
             }
 
         return loss

@@ -118,14 +118,16 @@ class InformationBack:
         features, compared = self._look(base, batch.images)
         wrong = smoothed(base.classify(features), batch.labels, base.seen, self.label_smoothing)
         if self.options.drawn == "balanced":
-            reconstructed, raw = self._drawn(len(batch.labels), batch.strength)
-            ours = self._look(base, reconstructed)[1] if len(raw) > 1 else []
+            every = batch.count
+            reconstructed, raw = map(batch.own, self._drawn(every, batch.strength))
+            ours = self._look(base, reconstructed)[1] if every > 1 else []
         else:
             partners = self.partner[batch.indices]
             paired = (partners >= 0).nonzero().flatten()
             raw = batch.alike(self.pairs.raw[partners[paired]], paired)
             ours = [part[paired] for part in compared]
-        if len(raw) < 2:  # too few for a batch norm
+            every = int((self.partner[batch.all_indices] >= 0).sum())
+        if every < 2:  # too few for a batch norm
             return {"cross_entropy": wrong}
         both = isinstance(network, WithPredictor)
         with nullcontext() if both else torch.no_grad(), running_moments_kept(network):
@@ -134,7 +136,10 @@ class InformationBack:
             alike = _predicted(network.predictor, ours[0], theirs[0])
         else:
             alike = _cosine(ours, theirs)
-        reduced = alike.mean() if self.options.reduction == "mean" else alike.sum()
+        if self.options.reduction == "mean" and len(alike):
+            reduced = alike.mean() * batch.weight(len(alike), every)
+        else:
+            reduced = alike.sum() * batch.scale
         return {
             "cross_entropy": wrong,
             "similarity": -self.options.similarity_weight * reduced,

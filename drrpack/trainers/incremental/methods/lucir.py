@@ -100,7 +100,8 @@ class LUCIR(ExperienceReplay):
                     found[:, : network.seen], batch.labels, old,
                     margin=options.margin, nearest=options.margin_classes,
                 )  # fmt: skip
-                terms["margin"] = options.margin_weight * above
+                old_images = [int((of < old).sum()) for of in (batch.labels, batch.all_labels)]
+                terms["margin"] = options.margin_weight * batch.weight(*old_images) * above
             return terms
 
         return loss
