@@ -13,8 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 # Networks this small lose more time between threads than in them, in child processes, too. What
-# is about threads sets their number itself.
+# is about threads sets their number itself. Threads that wait sleep: by default they keep a
+# processor busy that the thread they wait for may need.
 os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 
 import pytest
 import torch
