@@ -74,7 +74,7 @@ def fitted_drr(digits_folder: Path) -> Path:
     """The same by a codec that was fitted to the first five classes; read only, too."""
     from tiny_memory import encode_tiny
 
-    return encode_tiny(digits_folder, digits_folder.parent / "fitted.drr", epochs=8)
+    return encode_tiny(digits_folder, digits_folder.parent / "fitted.drr", epochs=1)
 
 
 @pytest.fixture(scope="session", params=["context", "bitswap"])
