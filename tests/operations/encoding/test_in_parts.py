@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from tiny_memory import GOLDEN_BITSWAP, encode_tiny, write_digits
+from tiny_memory import GOLDEN_BITSWAP, GOLDEN_CONTEXT, encode_tiny, write_digits
 
 import drrpack
 from drrpack import DRRDataset
@@ -105,7 +105,7 @@ def test_parts_of_another_quality_are_not_taken_over(
 ) -> None:
     monkeypatch.setattr(pieces, "PART_PIXELS", 4 * 32 * 32)
     few = write_digits(tmp_path / "digits", train=4, test=1)
-    output, codec = tmp_path / "mem.drr", GOLDEN_BITSWAP.with_name("context.drr")
+    output, codec = tmp_path / "mem.drr", GOLDEN_CONTEXT
     with monkeypatch.context() as patch:
         patch.setattr("drrpack.formats.container.write", lambda *_, **__: 1 / 0)
         with pytest.raises(ZeroDivisionError):
