@@ -70,6 +70,14 @@ def bitswap_drr(digits_folder: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def context_drr(digits_folder: Path) -> Path:
+    """The same by a context model of a few kilobytes, where nothing is about the codec."""
+    from tiny_memory import GOLDEN_CONTEXT, encode_tiny
+
+    return encode_tiny(digits_folder, digits_folder.parent / "context.drr", codec=GOLDEN_CONTEXT)
+
+
+@pytest.fixture(scope="session")
 def fitted_drr(digits_folder: Path) -> Path:
     """The same by a codec that was fitted to the first five classes; read only, too."""
     from tiny_memory import encode_tiny

@@ -20,13 +20,6 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
-def small_drr(digits_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The digits by a context model of a few kilobytes."""
-    path = tmp_path_factory.mktemp("small") / "digits.drr"
-    return encode_tiny(digits_folder, path, codec=GOLDEN_CONTEXT)
-
-
-@pytest.fixture(scope="module")
 def four(digits_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file with digits 0 to 3 and two raw exemplars of each, by the codec of all."""
     place = tmp_path_factory.mktemp("four")
@@ -96,18 +89,18 @@ def test_append_with_the_model_that_is_there(
     assert drrpack("stats", start).output.count("not measured") == 6
 
 
-def test_extend(drrpack: Command, small_drr: Path, digits_folder: Path, tmp_path: Path) -> None:
+def test_extend(drrpack: Command, context_drr: Path, digits_folder: Path, tmp_path: Path) -> None:
     first = part(digits_folder, tmp_path / "first", "01", count=20)
     rest = part(digits_folder, tmp_path / "rest", "12", count=10, skip=20)
     path = tmp_path / "mem.drr"
-    assert drrpack("encode", first, "-o", path, "--codec", small_drr).code == 0
+    assert drrpack("encode", first, "-o", path, "--codec", context_drr).code == 0
     message = drrpack.refused("append", path, rest, naming=(path, "'1'", "--extend"))
     assert str(rest) in message
     assert drrpack("append", path, rest, "--extend", "--keep-entropy-model").code == 0
     with Reader(path) as reader:
         assert reader.images_per_class.tolist() == [20, 30, 10]
         assert len(open_originals(reader, None, "train").load("1")) == 30
-    np.testing.assert_array_equal(pixels_of(path, "1"), pixels_of(small_drr, "1"))
+    np.testing.assert_array_equal(pixels_of(path, "1"), pixels_of(context_drr, "1"))
     assert drrpack("verify", path, "--full").code == 0
 
 
@@ -142,11 +135,11 @@ def test_drop(drrpack: Command, start: Path) -> None:
 
 
 def test_merge(
-    drrpack: Command, start: Path, small_drr: Path, digits_folder: Path, tmp_path: Path
+    drrpack: Command, start: Path, context_drr: Path, digits_folder: Path, tmp_path: Path
 ) -> None:
     other, both = tmp_path / "other.drr", tmp_path / "both.drr"
     folder = part(digits_folder, tmp_path / "second", "89", count=3)  # laid out otherwise
-    assert drrpack("encode", folder, "-o", other, "--codec", small_drr).code == 0
+    assert drrpack("encode", folder, "-o", other, "--codec", context_drr).code == 0
     done = drrpack("merge", start, other, "-o", both)
     assert done.code == 0 and "6 classes" in done.output
     for name, path in (("0", start), ("3", start), ("8", other), ("9", other)):
@@ -154,8 +147,8 @@ def test_merge(
     assert drrpack("verify", both, "--full").code == 0
     assert len(DRRDataset(both, raw="pairs")) == 8
     drrpack.refused("merge", start, other, "-o", both, naming=(both, "--force"))
-    naming = (small_drr, start, "'0'", "drop it")
-    drrpack.refused("merge", start, small_drr, "-o", tmp_path / "x.drr", naming=naming)
+    naming = (context_drr, start, "'0'", "drop it")
+    drrpack.refused("merge", start, context_drr, "-o", tmp_path / "x.drr", naming=naming)
 
 
 def test_merge_says_how_codecs_differ(drrpack: Command, start: Path, tmp_path: Path) -> None:
