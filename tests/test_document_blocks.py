@@ -102,10 +102,10 @@ def runnable(document: str) -> list[Block]:
     ]
 
 
-# A page that trains, fits or compares takes more than a few seconds.
+# A page that trains, fits, compares or encodes all digits takes more than a few seconds.
 TRAINING = ("append", "compare", "doctor", "encode", "report", "train")
 SLOW = {"README.md", *(f"docs/commands/{name}.md" for name in TRAINING)} | {
-    f"docs/{name}.md" for name in ("choosing", "index", "training", "tutorial")
+    f"docs/{name}.md" for name in ("choosing", "index", "scale", "training", "tutorial")
 }
 PAGES = [
     pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else [])

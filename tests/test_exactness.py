@@ -231,26 +231,28 @@ from pathlib import Path
 import numpy as np
 from small_models import convolutions_run
 from test_exactness import case_of
-name, folder = sys.argv[1], Path(sys.argv[2])
-with np.load(folder / "words.npz") as kept:
-    coded = [kept[key] for key in kept]
-with convolutions_run(threads=2, channels_last=True):
-    case = case_of(name, 7)
-    codes = case.decode(case.network(), coded)
-np.savez(folder / "codes.npz", *codes)
+folder = Path(sys.argv[1])
+for name in sys.argv[2:]:
+    with np.load(folder / f"{name} words.npz") as kept:
+        coded = [kept[key] for key in kept]
+    with convolutions_run(threads=2, channels_last=True):
+        case = case_of(name, 7)
+        codes = case.decode(case.network(), coded)
+    np.savez(folder / f"{name} codes.npz", *codes)
 """
 
 
-def test_a_second_process_reads_them(written: tuple[Case, list[Words]], tmp_path: Path) -> None:
-    case, coded = written
-    np.savez(tmp_path / "words.npz", *coded)
+def test_a_second_process_reads_them(tmp_path: Path) -> None:
+    for name in NAMES:
+        np.savez(tmp_path / f"{name} words.npz", *encoded(name, 7)[1])
     tests = Path(__file__).parent
     path = f"import sys; sys.path[:0] = [{str(tests)!r}, {str(tests.parent)!r}]\n"
-    command = [sys.executable, "-c", path + CHILD, f"{case.kind} {case.name}", str(tmp_path)]
+    command = [sys.executable, "-c", path + CHILD, str(tmp_path), *NAMES]
     subprocess.run(command, check=True, timeout=280)
-    with np.load(tmp_path / "codes.npz") as found:
-        for key, wanted in zip(found, case.codes, strict=True):
-            np.testing.assert_array_equal(found[key], wanted)
+    for name in NAMES:
+        with np.load(tmp_path / f"{name} codes.npz") as found:
+            for key, wanted in zip(found, encoded(name, 7)[0].codes, strict=True):
+                np.testing.assert_array_equal(found[key], wanted)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")

@@ -22,6 +22,7 @@ def blocks() -> list[str]:
     return re.findall(r"^```python\n(.*?)^```$", readme.read_text(), re.M | re.S)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_the_python_in_the_readme_runs(tmp_path: Path) -> None:
     """In the order in which it is printed, each block in a process of its own."""

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -24,14 +21,18 @@ def document() -> str:
     return page.read_text("utf-8")
 
 
-def test_the_example(document: str, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("one_thread")
+def test_the_example(
+    document: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     pytest.importorskip("sklearn")
     (block,) = re.findall(r"^```python\n(.*?)^```$", document, re.M | re.S)
-    (tmp_path / "example.py").write_text(block)
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-W", "error", "example.py"]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "200\n", "")
+    monkeypatch.chdir(tmp_path)
+    exec(compile(block, "docs/view.md", "exec"), {"__name__": "__main__"})
+    assert tuple(capsys.readouterr()) == ("200\n", "")
 
 
 def test_its_numbers(document: str) -> None:

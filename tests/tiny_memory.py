@@ -24,6 +24,7 @@ from drrpack.trainers.fitting.loop import Budget
 from drrpack.trainers.fitting.plan import FitPlan, FitSizes
 
 GOLDEN_BITSWAP = Path(__file__).parent / "golden" / "bitswap.drr"
+GOLDEN_CONTEXT = GOLDEN_BITSWAP.with_name("context.drr")
 TRAIN, TEST, SIDE = 30, 8, 32  # pictures of each digit, and pixels
 TINY_BITSWAP = BitSwapConfig(
     codebook_size=32,

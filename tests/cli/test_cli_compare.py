@@ -28,8 +28,8 @@ def test_table_and_verdict(
         assert picture.format == "PNG" and picture.width > 600
 
 
-def test_json(drrpack: Command, digits_drr: Path, digits_folder: Path) -> None:
-    options = ("--codec", digits_drr, "--sample", "20", "--classes", "3:5", "--json")
+def test_json(drrpack: Command, bitswap_drr: Path, digits_folder: Path) -> None:
+    options = ("--codec", bitswap_drr, "--sample", "20", "--classes", "3:5", "--json")
     training = ("--train", "--epochs", "1", "--width", "2")
     done = drrpack("compare", digits_folder, *options, *training)
     assert done.code == 0, done.errors
@@ -78,7 +78,7 @@ def test_what_is_refused_before_anything_is_measured(
 
 def test_figures_are_printed_where_drawing_fails(
     drrpack: Command,
-    digits_drr: Path,
+    bitswap_drr: Path,
     digits_folder: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -87,7 +87,7 @@ def test_figures_are_printed_where_drawing_fails(
         raise WriteError("the disk is full")
 
     monkeypatch.setattr("drrpack.trainers.comparison.chart.write_atomic", full)
-    options = ("--codec", digits_drr, "--sample", "20", "--classes", "2", "--json")
+    options = ("--codec", bitswap_drr, "--sample", "20", "--classes", "2", "--json")
     done = drrpack("compare", digits_folder, *options, "--chart", tmp_path / "chart.png")
     assert done.code == 6 and "error: the disk is full" in done.errors
     assert json.loads(done.output)["images"] == 30

@@ -329,10 +329,10 @@ def test_a_damaged_checkpoint(drrpack: Command, source: Path, tmp_path: Path) ->
 
 @pytest.mark.parametrize("select", ["herding", "random"])
 def test_raw_exemplars(
-    drrpack: Command, digits_drr: Path, digits_folder: Path, tmp_path: Path, select: str
+    drrpack: Command, bitswap_drr: Path, digits_folder: Path, tmp_path: Path, select: str
 ) -> None:
     output = tmp_path / "mem.drr"
-    options = ("--codec", digits_drr, "--raw-per-class", "4", "--raw-select", select)
+    options = ("--codec", bitswap_drr, "--raw-per-class", "4", "--raw-select", select)
     done = drrpack("encode", digits_folder, "-o", output, *options, "--device", "cpu")
     assert done.code == 0, done.errors
     pairs = DRRDataset(output, raw="pairs")

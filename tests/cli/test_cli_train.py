@@ -19,6 +19,13 @@ from drrpack.formats.sources.source import open_source
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
+
+@pytest.fixture(scope="module")
+def digits_drr(context_drr: Path) -> Path:
+    """By a codec of a few kilobytes, as nothing here is about the codec."""
+    return context_drr
+
+
 TINY = ("--epochs", "1", "--width", "4", "--device", "cpu")
 
 

@@ -21,6 +21,12 @@ OPTIONS = (
 )  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def digits_drr(context_drr: Path) -> Path:
+    """By a codec of a few kilobytes, as nothing here is about the codec."""
+    return context_drr
+
+
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
     """A folder outside the tree with two methods, one of which uses what it did not declare."""

@@ -12,6 +12,13 @@ from command import Command
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
+
+@pytest.fixture(scope="module")
+def digits_drr(context_drr: Path) -> Path:
+    """By a codec of a few kilobytes, as nothing here is about the codec."""
+    return context_drr
+
+
 SMALL = ("--classes", "0:4", "--base", "2", "--epochs", "1", "--width", "2", "--no-ceiling")
 
 

@@ -37,11 +37,12 @@ def run_child(*arguments: str | Path, timeout: float = 100) -> tuple[int, str, s
     return child.returncode, output, errors
 
 
-def child_flip(path: Path) -> None:
-    """Flip one bit of every byte; print how often each outcome came up."""
+def child_flip(path: Path, step: str) -> None:
+    """Flip one bit of every ``step``th byte; print how often each outcome came up."""
     image, outcomes = path.read_bytes(), {"error": 0, "same": 0, "wrong": 0}
     with open(path, "r+b", buffering=0) as file:
-        for position, byte in enumerate(image):
+        for position in range(0, len(image), int(step)):
+            byte = image[position]
             os.pwrite(file.fileno(), bytes([byte ^ 1 << position * 5 % 8]), position)
             outcomes[outcome_of(path)] += 1
             os.pwrite(file.fileno(), bytes([byte]), position)

@@ -25,6 +25,13 @@ from drrpack.operations.verify import verify
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
+
+@pytest.fixture(scope="module")
+def digits_drr(context_drr: Path) -> Path:
+    """By a codec of a few kilobytes, which drrpack ships in the tests below."""
+    return context_drr
+
+
 CPU = torch.device("cpu")
 
 

@@ -20,7 +20,7 @@ import torch
 import typer
 from command import Command
 from PIL import Image
-from tiny_memory import encode_tiny, write_digits
+from tiny_memory import GOLDEN_BITSWAP, encode_tiny, write_digits
 
 import drrpack
 from drrpack import DRRDataset, DrrError, MissingError, OptionError, OutputError, SourceError
@@ -119,7 +119,8 @@ def test_encode_returns_the_account(tmp_path: Path) -> None:
     assert codes == [Step("codes", EACH, EACH)]
     with pytest.raises(OutputError, match="exists already"):
         drrpack.encode(dataset(0), output)
-    drrpack.encode(dataset(0), output, quality=100, device="cpu", force=True)
+    drrpack.encode(dataset(0), output, codec=GOLDEN_BITSWAP, device="cpu", force=True)
+    assert drrpack.stats(output) != made
 
 
 def test_append_drop_and_merge(memory: Path, tmp_path: Path) -> None:
@@ -257,7 +258,8 @@ def test_training_on_datasets(memory: Path, tmp_path: Path) -> None:
 
 def test_training_on_datasets_whose_labels_have_names(tmp_path: Path) -> None:
     names = ["ant", "bee"]
-    drrpack.encode(dataset(0, 1), tmp_path / "mem.drr", class_names=names, device="cpu")
+    small: dict[str, Any] = {"codec": GOLDEN_BITSWAP, "device": "cpu"}
+    drrpack.encode(dataset(0, 1), tmp_path / "mem.drr", class_names=names, **small)
     test = [(image.rotate(90), label) for image, label in dataset(0, 1)]
     given: dict[str, Any] = {"source": dataset(0, 1), "test": test} | TRAINING
     with (
@@ -313,16 +315,18 @@ def test_labels_that_are_numbered_anew(
     tmp_path: Path, labels: tuple[int, ...], told: str | None
 ) -> None:
     events: list[Any] = []
-    drrpack.encode(dataset(*labels), tmp_path / "m.drr", device="cpu", report=events.append)
+    given: dict[str, Any] = {"codec": GOLDEN_BITSWAP, "report": events.append}
+    drrpack.encode(dataset(*labels), tmp_path / "m.drr", device="cpu", **given)
     notices = [event.text for event in events if isinstance(event, Notice)]
     assert not notices if told is None else re.search(told, *notices)
     assert DRRDataset(tmp_path / "m.drr").classes == [str(label) for label in labels]
 
 
-def test_a_plan_is_short_to_print(made: Path, tmp_path: Path) -> None:
+def test_a_plan_is_short_to_print(tmp_path: Path) -> None:
     plans: list[Any] = []
-    drrpack.encode(dataset(0, 1), tmp_path / "m.drr", device="cpu", report=plans.append)
-    drrpack.append(tmp_path / "m.drr", dataset(2), epochs=1, device="cpu", report=plans.append)
+    given: dict[str, Any] = {"device": "cpu", "report": plans.append}
+    drrpack.encode(dataset(0, 1), tmp_path / "m.drr", codec=GOLDEN_BITSWAP, **given)
+    drrpack.append(tmp_path / "m.drr", dataset(2), epochs=1, **given)
     assert max(len(repr(event)) for event in plans) < 2000
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 import tomllib
+from functools import cache
 from pathlib import Path
 
 import h5py
@@ -39,7 +40,8 @@ def test_all_is_well_here(own_temporary_folder: Path) -> None:
     assert list(own_temporary_folder.iterdir()) == [], "nothing stays"
 
 
-def test_as_a_command(drrpack: Command) -> None:
+def test_as_a_command(drrpack: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(examining, "doctor", cache(examining.doctor))  # one look, printed twice
     done = drrpack("doctor", "--json", "--device", "cpu")
     assert json.loads(done.output)["sound"] is True
     told = drrpack("doctor", "--device", "cpu")

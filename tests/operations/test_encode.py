@@ -137,6 +137,7 @@ KILLED = """
 """
 
 
+@pytest.mark.slow
 def test_killed_twice_and_resumed_like_undisturbed(few: Path, tmp_path: Path) -> None:
     (tmp_path / "cut").mkdir()
     output = tmp_path / "cut" / "mem.drr"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -84,17 +85,20 @@ def test_a_file_that_was_not_finished_is_made_anew(
 ) -> None:
     memory, out, _ = grown
     place = tmp_path / "run" / "memory"
+    shutil.copytree(out / "memory", place)
+    (place / files(out)[0].name).unlink()
     leftover = place / f".{files(out)[0].stem}"
-    leftover.mkdir(parents=True)
+    leftover.mkdir()
     (leftover / "half.drr").write_bytes(b"half a file")
     drrpack.train(memory, tmp_path / "run", grow=True, grow_epochs=1, **GIVEN)
     assert [path.name for path in sorted(place.iterdir())] == [path.name for path in files(out)]
+    assert (place / files(out)[0].name).read_bytes() == files(out)[0].read_bytes()
 
 
-def test_on_the_command_line(digits_drr: Path, tmp_path: Path, drrpack: Command) -> None:
+def test_on_the_command_line(bitswap_drr: Path, tmp_path: Path, drrpack: Command) -> None:
     some = ["--classes", "name:2,7,6", "--base", "2", "--phases", "1", "--epochs", "1"]
     done = drrpack(
-        "train", digits_drr, "--out", tmp_path / "run", *some, "--width", "2", "--no-ceiling",
+        "train", bitswap_drr, "--out", tmp_path / "run", *some, "--width", "2", "--no-ceiling",
         "--grow", "--grow-epochs", "1",
     )  # fmt: skip
     assert done.code == 0, done.errors

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from command import Command
 
 from drrpack import DRRDataset
 
@@ -47,19 +48,19 @@ def test_reading_commands_take_an_address(own_drr: Path, digits_folder: Path) ->
 
 
 @pytest.mark.parametrize("address", ["https://localhost:1/mem.drr", "HTTPS://localhost:1/mem.drr"])
-def test_an_address_that_cannot_be_read(address: str) -> None:
+def test_an_address_that_cannot_be_read(drrpack: Command, address: str) -> None:
     pytest.importorskip("aiohttp")
-    done = run("stats", address)
-    assert done.returncode in (2, 6) and done.stderr.startswith(f"error: {address}: ")
+    done = drrpack("stats", address)
+    assert done.code in (2, 6) and done.errors.startswith(f"error: {address}: ")
 
 
 @pytest.mark.parametrize("command", ["drop", "merge", "append", "encode", "compare", "report"])
-def test_the_others_say_that_they_take_none(tmp_path: Path, command: str) -> None:
+def test_the_others_say_that_they_take_none(drrpack: Command, tmp_path: Path, command: str) -> None:
     address = "s3://bucket/images"
     rest = {
         "drop": ["3"], "merge": ["-o", tmp_path / "new.drr"], "append": [tmp_path],
         "encode": ["-o", tmp_path / "new.drr"],
     }.get(command, [])  # fmt: skip
-    done = run(command, address, *rest)
-    assert done.returncode == 2 and not list(tmp_path.iterdir())
-    assert done.stderr.startswith(f"error: {address}: found an address, expected a path: download")
+    done = drrpack(command, address, *rest)
+    assert done.code == 2 and not list(tmp_path.iterdir())
+    assert done.errors.startswith(f"error: {address}: found an address, expected a path: download")

@@ -26,11 +26,11 @@ def run(*arguments: str | Path, **environment: str) -> subprocess.CompletedProce
 
 
 @pytest.fixture
-def foreign(own_drr: Path) -> Path:
+def foreign(context_drr: Path, tmp_path: Path) -> Path:
     """A file in a folder that ASCII has no letters for."""
-    folder = own_drr.parent / "Bücher 猫"
+    folder = tmp_path / "Bücher 猫"
     folder.mkdir()
-    return Path(shutil.move(own_drr, folder / "mem.drr"))
+    return Path(shutil.copy(context_drr, folder / "mem.drr"))
 
 
 @pytest.mark.parametrize("command", ["stats", "drop", "merge", "export", "preview", "verify"])

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from drrpack.core.codec import Codec, Pixels, prices_of, with_quality
+from drrpack.core.entropy.sections import pack_entropy
 from drrpack.core.errors import OptionError
 from drrpack.core.progress import Notice, Step
 from drrpack.core.rdoq import BEST, DEFAULT_QUALITY
@@ -263,13 +264,17 @@ def _memories(codecs: Sequence[Codec], sample: Sample, total: int, classes: int)
     return made
 
 
+def _entropy_bytes(codec: Codec) -> int:
+    return len(pack_entropy(codec.entropy, codec.layouts).data)
+
+
 def _memory(
     codecs: Sequence[Codec], quality: int, images: Pixels, total: int, classes: int
 ) -> list[Choice]:
     start = time.perf_counter()
     codes = codecs[0].encode(images)
     seconds = time.perf_counter() - start
-    codec, _ = smallest(codecs, codes, total, lambda codec: len(sections(codec)[1].data))
+    codec, _ = smallest(codecs, codes, total, _entropy_bytes)
     start = time.perf_counter()
     payload = expected_bytes(codec, codes)
     coded = time.perf_counter()

@@ -6,6 +6,7 @@ import os
 import re
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -78,15 +79,21 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
-@pytest.fixture
-def server(own_drr: Path) -> Iterator[Server]:
-    made = Server(own_drr)
+@contextmanager
+def served(path: Path) -> Iterator[Server]:
+    made = Server(path)
     thread = threading.Thread(target=made.serve_forever, daemon=True)
     thread.start()
     yield made
     made.shutdown()
     made.server_close()
     thread.join()
+
+
+@pytest.fixture
+def server(own_drr: Path) -> Iterator[Server]:
+    with served(own_drr) as made:
+        yield made
 
 
 def test_the_same_images_as_from_the_disk(server: Server, own_drr: Path) -> None:
@@ -114,13 +121,15 @@ def test_only_the_classes_asked_for_are_fetched(server: Server, own_drr: Path) -
     assert 0 <= rest < 65536, "class 8 is not touched"
 
 
-def test_workers_fetch_for_themselves(server: Server, own_drr: Path) -> None:
-    dataset, expected = DRRDataset(server.address), DRRDataset(own_drr).to_numpy()[0]
-    dataset.pixels([0])  # the parent has talked to the server before it forks
-    for context in ("fork", "spawn"):
-        loader = DataLoader(dataset, batch_size=50, num_workers=2, multiprocessing_context=context)
+@pytest.mark.parametrize(("context", "workers"), [("fork", 2), ("spawn", 1)])
+def test_workers_fetch_for_themselves(bitswap_drr: Path, context: str, workers: int) -> None:
+    expected = DRRDataset(bitswap_drr).to_numpy()[0]
+    with served(bitswap_drr) as server:
+        dataset = DRRDataset(server.address)
+        dataset.pixels([0])  # the parent has talked to the server before it forks
+        loader = DataLoader(dataset, 50, num_workers=workers, multiprocessing_context=context)
         found = np.concatenate([images.permute(0, 2, 3, 1).numpy() for images, _ in loader])
-        np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(found, expected)
 
 
 def test_a_file_in_memory(own_drr: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 import same_pictures as made
 from drr_files import read_all
 from picture_folders import noise
+from tiny_memory import GOLDEN_CONTEXT
 
 import drrpack
 from drrpack.core.errors import SourceError
@@ -65,11 +66,11 @@ def test_what_is_read(tmp_path: Path, pictures: dict[str, list[made.Pixels]], ki
 
 
 def test_streams_are_the_same(tmp_path: Path, digits: dict[str, list[made.Pixels]]) -> None:
-    """With the codec that comes with drrpack, byte for byte."""
+    """Byte for byte."""
     memories: dict[str, Any] = {}
     for kind, made_by in WRITERS.items():
         output = tmp_path / f"{kind}.drr"
-        drrpack.encode(made_by(tmp_path, digits), output, device="cpu")
+        drrpack.encode(made_by(tmp_path, digits), output, codec=GOLDEN_CONTEXT, device="cpu")
         with Reader(output) as reader:
             memories[kind] = reader.memory()
     first = memories["folder"]

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from tiny_memory import GOLDEN_BITSWAP, encode_tiny
+from tiny_memory import GOLDEN_BITSWAP, GOLDEN_CONTEXT, encode_tiny, write_digits
 
 import drrpack
 from drrpack import DRRDataset
@@ -101,16 +101,18 @@ def test_what_was_encoded_before_an_interruption_is_taken_over(
 
 
 def test_parts_of_another_quality_are_not_taken_over(
-    digits_folder: Path, tmp_path: Path, small_parts: None, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    output, codec = tmp_path / "mem.drr", GOLDEN_BITSWAP.with_name("context.drr")
+    monkeypatch.setattr(pieces, "PART_PIXELS", 4 * 32 * 32)
+    few = write_digits(tmp_path / "digits", train=4, test=1)
+    output, codec = tmp_path / "mem.drr", GOLDEN_CONTEXT
     with monkeypatch.context() as patch:
         patch.setattr("drrpack.formats.container.write", lambda *_, **__: 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            drrpack.encode(digits_folder, output, codec=codec, quality=100)
+            drrpack.encode(few, output, codec=codec, quality=100)
     assert len(os.listdir(tmp_path / ".mem.drr.parts")) == 20
-    drrpack.encode(digits_folder, output, codec=codec, quality=50)
-    drrpack.encode(digits_folder, tmp_path / "fresh.drr", codec=codec, quality=50)
+    drrpack.encode(few, output, codec=codec, quality=50)
+    drrpack.encode(few, tmp_path / "fresh.drr", codec=codec, quality=50)
     assert output.read_bytes() == (tmp_path / "fresh.drr").read_bytes()
 
 

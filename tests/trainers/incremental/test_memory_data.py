@@ -18,6 +18,12 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
+def digits_drr(context_drr: Path) -> Path:
+    """By a codec of a few kilobytes, as nothing here is about the codec."""
+    return context_drr
+
+
+@pytest.fixture(scope="module")
 def dataset(digits_drr: Path) -> DRRDataset:
     return DRRDataset(digits_drr).preload()
 

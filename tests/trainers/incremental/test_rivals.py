@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -200,10 +202,14 @@ def test_the_margin_by_hand() -> None:
     assert float(theirs) == pytest.approx(wanted)
 
 
+@cache
 def phases_of_lucir(
     epochs: int = 4, **options: Any
 ) -> tuple[LUCIR, ResNet18, ResNet18, PhaseContext]:
-    """A method after two phases, its network after each, and the second phase's context."""
+    """A method after two phases, its network after each, and the second phase's context.
+
+    Tests share what the same options give, and change none of it.
+    """
     method = LUCIR(LUCIROptions(**options))
     base, second = contexts("lucir", Watched(30), epochs, exemplars_per_class=5)
     method.train_phase(base)
@@ -476,10 +482,13 @@ def test_drawn_features_keep_the_old_vectors_of_the_head_apart() -> None:
     data = Watched(30)
     options = GFROptions(gan_epochs=400, gan_learning_rate=2e-3, hidden=64, noise=8)
 
+    first = GFR(options)
+    base, _ = (replace(one, last_phase=2) for one in contexts("gfr", data, epochs=12))
+    first.train_phase(base)
+
     def told(drawn: bool) -> float:
-        method = GFR(options)
-        base, second = (replace(one, last_phase=2) for one in contexts("gfr", data, epochs=12))
-        method.train_phase(base)
+        method = deepcopy(first)
+        _, second = (replace(one, last_phase=2) for one in contexts("gfr", data, epochs=12))
         if not drawn:
             method.gan = None  # the next phase has but the cross-entropy of its own classes
         method.train_phase(second)
