@@ -5,11 +5,11 @@ from __future__ import annotations
 import io
 import os
 import sys
-import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import chain
 
+from rich.cells import cell_len
 from rich.console import Console, ConsoleDimensions
 from rich.measure import Measurement
 from rich.table import Table
@@ -118,12 +118,21 @@ def fail(text: str) -> None:
 def _print(stream: Console, text: str, style: str | None = None) -> None:
     """Print a text whose lines end between words; a path that is longer than a line stays whole."""
     lines = harmless(spelled(text)).split("\n")
-    words = textwrap.TextWrapper(
-        stream.width, break_long_words=False, break_on_hyphens=False, replace_whitespace=False,
-        expand_tabs=False,
-    )  # fmt: skip
-    parts = [words.wrap(line) or [""] for line in lines]
-    stream.print("\n".join(chain(*parts)), style=style, soft_wrap=True)
+    broken = chain.from_iterable(_between_words(line, stream.width) for line in lines)
+    stream.print("\n".join(broken), style=style, soft_wrap=True)
+
+
+def _between_words(line: str, width: int) -> list[str]:
+    """A line as several of at most ``width`` columns; a longer word stays where it is, and the
+    terminal breaks it."""
+    lines: list[str] = []
+    for word in line.split(" "):
+        longer = f"{lines[-1]} {word}" if lines else word
+        if not lines or cell_len(longer) <= width or cell_len(word) > width:
+            lines[-1:] = [longer]
+        else:
+            lines.append(word)
+    return lines
 
 
 def show_table(table: Table) -> None:

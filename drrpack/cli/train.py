@@ -201,13 +201,14 @@ def train(
     """Train a classifier class-incrementally on a .drr file, and test it on raw images."""
     from drrpack.cli import interrupts, screen, training_screen
     from drrpack.cli.progress import Bars
+    from drrpack.formats.files.addresses import shown
     from drrpack.operations.progress import Event, RunStarted
     from drrpack.operations.train import train as train_on
     from drrpack.trainers.incremental.options import parse_settings
     from drrpack.trainers.ranks import sharing
 
     interrupts.goes_on(out, "the same command with --resume")
-    screen.note(f"{memory}: looking for its images, and for what is done in {out}")
+    screen.note(f"{shown(memory)}: looking for its images, and for what is done in {out}")
     with sharing(), Bars() as bars:
 
         def report(event: Event) -> None:

@@ -34,7 +34,7 @@ def test_lines_end_between_words(screen: io.StringIO) -> None:
 
 def test_a_path_stays_whole(screen: io.StringIO) -> None:
     terminal.note(f"result: {PATH} and words after it")
-    assert screen.getvalue().splitlines() == ["result:", PATH, "and words after it"]
+    assert screen.getvalue().splitlines() == [f"result: {PATH}", "and words after it"]
 
 
 def test_a_wide_table_keeps_its_words(screen: io.StringIO) -> None:
