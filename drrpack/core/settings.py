@@ -26,7 +26,7 @@ def own_settings(device: str = "cpu") -> Iterator[None]:
     """Within it this thread has the settings that PyTorch and numpy come with, and no autocast on
     CPUs, CUDA and the type of ``device``."""
     with ExitStack() as stack:
-        if torch.get_default_device().type != "cpu":  # the mode costs each call some microseconds
+        if _default_device() != "cpu":  # the mode costs each call some microseconds
             stack.enter_context(torch.device("cpu"))
         for kind in {"cpu", "cuda", device}:
             if torch.is_autocast_enabled(kind):
@@ -35,6 +35,13 @@ def own_settings(device: str = "cpu") -> Iterator[None]:
         stack.enter_context(torch.enable_grad())
         stack.enter_context(np.errstate(divide="warn", over="warn", under="ignore", invalid="warn"))
         yield
+
+
+def _default_device() -> str:
+    try:
+        return torch.get_default_device().type
+    except AttributeError:  # PyTorch 2.6, after ``torch.set_default_device(None)``
+        return "cpu"
 
 
 class Shared:

@@ -191,7 +191,7 @@ def test_a_network_loaded_in_inference_mode_can_be_fitted_further() -> None:
 
 def state() -> tuple[Any, ...]:
     return (
-        torch.get_default_dtype(), torch.get_default_device(), torch.get_num_threads(),
+        torch.get_default_dtype(), torch.empty(0, dtype=torch.int8).device, torch.get_num_threads(),
         torch.are_deterministic_algorithms_enabled(), torch.is_autocast_enabled("cpu"),
         torch.is_inference_mode_enabled(), torch.is_grad_enabled(), np.geterr(),
         *(operator.fp32_precision for operator in _operators()),
@@ -205,6 +205,14 @@ def test_settings_are_put_back(setting: str) -> None:
         with pytest.raises(RuntimeError, match="stop"), float_arithmetic(), exact_arithmetic(CPU):
             raise RuntimeError("stop")
         assert state() == before
+
+
+def test_a_default_device_that_was_taken_back() -> None:
+    """PyTorch 2.6 cannot say then which one it is."""
+    torch.set_default_device("meta")
+    torch.set_default_device(None)
+    with float_arithmetic():
+        assert torch.empty(0, dtype=torch.int8).device == CPU
 
 
 def test_the_default_dtype_of_other_threads_is_never_another() -> None:
