@@ -38,6 +38,9 @@ EXTRAS = {  # what each is for, and the module that shows that it is there
 IMAGES = 24  # of the round trip, in two classes
 
 
+SOUND_HDF5 = (1, 14, 6)  # 1.14.4 crashes on files that tests/formats/test_fuzz.py makes
+
+
 @dataclass(frozen=True)
 class Finding:
     """One thing that was looked at; ``problem`` says what to do where it is not as it should be."""
@@ -83,7 +86,20 @@ def doctor(*, device: str | torch.device = "auto") -> Diagnosis:
         ("extras", _extras),
         ("round trip", lambda: _round_trip(place)),
     ]
-    return Diagnosis([_looked(name, look) for name, look in looks])
+    return Diagnosis([_hdf5(), *(_looked(name, look) for name, look in looks)])
+
+
+def _hdf5() -> Finding:
+    """The library that reads files. Versions before `SOUND_HDF5` crash on some damaged files."""
+    found = h5py.version.hdf5_version
+    if h5py.version.hdf5_version_tuple >= SOUND_HDF5:
+        return Finding("HDF5", found)
+    wanted = ".".join(map(str, SOUND_HDF5))
+    return Finding(
+        "HDF5", found,
+        f"HDF5 before {wanted} crashes on some damaged files; `pip install 'h5py>=3.13'` brings a "
+        "newer one",
+    )  # fmt: skip
 
 
 def _looked(name: str, look: Callable[[], str]) -> Finding:

@@ -48,6 +48,15 @@ def test_as_a_command(drrpack: Command, monkeypatch: pytest.MonkeyPatch) -> None
     assert "all is well" in told.output + told.errors
 
 
+def test_an_hdf5_that_crashes_on_damaged_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(h5py.version, "hdf5_version_tuple", (1, 14, 4))
+    monkeypatch.setattr(h5py.version, "hdf5_version", "1.14.4")
+    found = drrpack.doctor(device="cpu")
+    (first, *_) = [one for one in found.findings if one.problem]
+    assert (first.name, first.found) == ("HDF5", "1.14.4")
+    assert first.problem and "pip install 'h5py>=3.13'" in first.problem
+
+
 def test_a_broken_installation_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shipped, "FOLDER", tmp_path / "nothing")
     found = drrpack.doctor(device="cpu")
