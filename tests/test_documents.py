@@ -244,6 +244,14 @@ def test_exactness_on_a_gpu() -> None:
     assert f"{100 * codes:.2f} % are equal" in section("docs/results.md", "On a GPU")
 
 
+def test_the_integrations_on_cifar100() -> None:
+    found = results("integrations")["accuracy, %"]
+    for name, figures in found.items():
+        shown = [figures[part] for part in ("all", "first task", "second task")]
+        cells = row("docs/integrations.md", name, below="On CIFAR-100")
+        assert cells[1:] == [f"{figure:.1f} %" for figure in shown]
+
+
 def test_what_a_file_survives() -> None:
     failures, kills, damage = (results(f"faults-{n}") for n in ("failures", "kills", "damage"))
     assert row("docs/results.md", "every write")[1] == f"{failures['failed calls in all']} calls"
