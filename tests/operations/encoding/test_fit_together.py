@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
+from several_processes import by_torchrun, errors_after_a_kill, started
 
 import drrpack
 
@@ -34,7 +34,6 @@ torch.set_num_threads(1)
 with tiny_networks():
     main()
 """
-TORCHRUN = ("-m", "torch.distributed.run", "--nproc-per-node=2")
 
 pytestmark = pytest.mark.slow
 
@@ -48,13 +47,6 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def start(*command: object) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, *map(str, command)],
-        text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
-    )  # fmt: skip
-
-
 def encode(source: Path, output: Path, epochs: int) -> tuple[object, ...]:
     return "encode", source, "-o", output, "--fit", "--epochs", epochs, "--device", "cpu"
 
@@ -63,8 +55,8 @@ def test_a_codec_of_two_is_as_good_as_that_of_one(
     digits_folder: Path, tmp_path: Path, program: Path
 ) -> None:
     found = []
-    for name, before in (("one", ()), ("two", TORCHRUN)):
-        run = start(*before, program, *encode(digits_folder, tmp_path / f"{name}.drr", 6))
+    for name, begin in (("one", started), ("two", partial(by_torchrun, 2))):
+        run = begin(program, *encode(digits_folder, tmp_path / f"{name}.drr", 6))
         printed, errors = run.communicate(timeout=250)
         assert run.returncode == 0, errors
         assert "Warning" not in errors, errors
@@ -81,25 +73,21 @@ def test_a_codec_of_two_is_as_good_as_that_of_one(
 def test_a_killed_fit_goes_on(digits_folder: Path, tmp_path: Path, program: Path) -> None:
     output = tmp_path / "out" / "mem.drr"
     output.parent.mkdir()
-    run = start(*TORCHRUN, program, *encode(digits_folder, output, 2))
+    run = by_torchrun(2, program, *encode(digits_folder, output, 2))
     end = time.monotonic() + 130
     while not list(output.parent.rglob("vqvae.pt")) and time.monotonic() < end:
         assert run.poll() is None, run.communicate()
         time.sleep(0.02)
-    of_ranks = subprocess.run(
-        ["pgrep", "-P", str(run.pid)], capture_output=True, text=True, check=True
-    ).stdout.split()
-    os.kill(int(of_ranks[-1]), signal.SIGKILL)
-    _, errors = run.communicate(timeout=120)
+    errors = errors_after_a_kill(run)
     assert run.returncode != 0 and not output.exists()
     assert "another process of this run has ended" in errors or "interrupted" in errors
-    started = tmp_path / "started.txt"
-    assert started.read_text().splitlines() == ["features.pt 0"] * 2 + ["vqvae.pt 0"] * 2
-    started.unlink()
-    again = start(program, *encode(digits_folder, output, 2))  # by another number of processes
+    told = tmp_path / "started.txt"
+    assert told.read_text().splitlines() == ["features.pt 0"] * 2 + ["vqvae.pt 0"] * 2
+    told.unlink()
+    again = started(program, *encode(digits_folder, output, 2))  # by another number of processes
     _, errors = again.communicate(timeout=250)
     assert again.returncode == 0, errors
-    steps = [int(line.split()[1]) for line in started.read_text().splitlines()]
+    steps = [int(line.split()[1]) for line in told.read_text().splitlines()]
     assert steps[0] > 0 and steps[1] > 0, "gone on with, by another number of processes"
     drrpack.verify(output, "full")
     assert os.listdir(output.parent) == ["mem.drr"]

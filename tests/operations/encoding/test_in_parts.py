@@ -4,13 +4,13 @@ that was killed is gone on with."""
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+from several_processes import by_torchrun, errors_after_a_kill
 from tiny_memory import GOLDEN_BITSWAP, GOLDEN_CONTEXT, encode_tiny, write_digits
 
 import drrpack
@@ -124,15 +124,6 @@ def alone(digits_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     return path
 
 
-def torchrun(processes: int, *arguments: str | Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={processes}"]
-    program = Path(arguments[0])
-    return subprocess.Popen(
-        [*command, str(program), *map(str, arguments[1:])],
-        text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
-    )  # fmt: skip
-
-
 @pytest.fixture
 def program(tmp_path: Path) -> Path:
     path = tmp_path / "program.py"
@@ -146,7 +137,7 @@ def test_two_processes_write_the_file_of_one(
 ) -> None:
     output = tmp_path / "out" / "mem.drr"
     output.parent.mkdir()
-    run = torchrun(2, program, "encode", digits_folder, "-o", output)
+    run = by_torchrun(2, program, "encode", digits_folder, "-o", output)
     printed, errors = run.communicate(timeout=280)
     assert run.returncode == 0, errors
     assert output.read_bytes() == alone.read_bytes()
@@ -161,15 +152,11 @@ def test_a_killed_process_ends_the_run_and_the_next_one_goes_on(
     output = tmp_path / "out" / "mem.drr"
     output.parent.mkdir()
     parts = output.parent / ".mem.drr.parts"
-    run = torchrun(2, program, "encode", digits_folder, "-o", output)
+    run = by_torchrun(2, program, "encode", digits_folder, "-o", output)
     end = time.monotonic() + 200
     while len(list(parts.glob("codes-*"))) < 3 and time.monotonic() < end and run.poll() is None:
         time.sleep(0.02)
-    of_ranks = subprocess.run(
-        ["pgrep", "-P", str(run.pid)], capture_output=True, text=True, check=True
-    ).stdout.split()
-    os.kill(int(of_ranks[-1]), signal.SIGKILL)
-    _, errors = run.communicate(timeout=120)
+    errors = errors_after_a_kill(run)
     assert run.returncode != 0 and not output.exists(), errors
     made = {path.name: path.stat().st_mtime_ns for path in parts.glob("codes-*")}
     assert len(made) >= 3

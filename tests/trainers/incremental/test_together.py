@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import together_cases
+from several_processes import by_torchrun, errors_after_a_kill
 
 from drrpack.trainers.incremental.results import read_result
 from drrpack.trainers.incremental.rundir import RESULT
@@ -74,18 +74,11 @@ def test_a_killed_process_ends_the_run_and_resume_goes_on(
         "--no-ceiling", "--phases", "4", "--base", "2", "--epochs", "8", "--width", "4", "--out",
         out,
     ]  # fmt: skip
-    run = subprocess.Popen(
-        [*TORCHRUN, *map(str, command)],
-        text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
-    )  # fmt: skip
+    run = by_torchrun(2, *command)
     end = time.monotonic() + 200
     while not list(out.glob("phases/*.pt")) and time.monotonic() < end and run.poll() is None:
         time.sleep(0.02)
-    of_ranks = subprocess.run(
-        ["pgrep", "-P", str(run.pid)], capture_output=True, text=True, check=True
-    ).stdout.split()
-    os.kill(int(of_ranks[-1]), signal.SIGKILL)
-    _, errors = run.communicate(timeout=120)
+    errors = errors_after_a_kill(run)
     assert run.returncode != 0 and "SIGKILL" in errors
     assert "another process of this run has ended" in errors or "interrupted" in errors
     assert "Traceback" not in errors.partition("SIGKILL")[0].partition("torch/distributed")[0]
