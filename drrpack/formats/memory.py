@@ -29,8 +29,12 @@ VQVAE_VERSIONS = ("1.0", "2.0", "3.0")
 
 def sections(codec: Codec) -> tuple[Section, Section]:
     """The two model sections of a file: VQ-VAE and entropy model."""
-    vqvae = pack_vqvae(codec.vqvae, codec.pixels.bits)
-    return vqvae, pack_entropy(codec.entropy, codec.layouts)
+    return pack_vqvae(codec.vqvae, codec.pixels.bits), entropy_section(codec)
+
+
+def entropy_section(codec: Codec) -> Section:
+    """The second of these alone; to pack the VQ-VAE takes most of the time."""
+    return pack_entropy(codec.entropy, codec.layouts)
 
 
 def chunk(class_index: int, made: ClassStreams) -> Chunk:

@@ -11,7 +11,7 @@ import numpy as np
 
 from drrpack.core.codec import Codec, assemble, prices_of
 from drrpack.core.codes import Codes
-from drrpack.core.entropy.sections import pack_entropy, unpack_entropy
+from drrpack.core.entropy.sections import unpack_entropy
 from drrpack.core.families import DEFAULT, FAMILIES
 from drrpack.core.progress import Step
 from drrpack.core.rdoq import BEST, DEFAULT_QUALITY
@@ -118,7 +118,7 @@ def smallest(
     report(Step("entropy models", 0, len(codecs)))
 
     def model_bytes(codec: Codec) -> int:
-        entropy_model = pack_entropy(codec.entropy, codec.layouts)
+        entropy_model = memory.entropy_section(codec)
         return len((shipped.thin(entropy_model) if options.thin else entropy_model).data)
 
     images = sum(len(of_class) for of_class in codes)

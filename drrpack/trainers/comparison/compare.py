@@ -11,13 +11,12 @@ import torch
 from numpy.typing import NDArray
 
 from drrpack.core.codec import Codec, Pixels, prices_of, with_quality
-from drrpack.core.entropy.sections import pack_entropy
 from drrpack.core.errors import OptionError
 from drrpack.core.progress import Notice, Step
 from drrpack.core.rdoq import BEST, DEFAULT_QUALITY
 from drrpack.core.settings import float_arithmetic
 from drrpack.formats.layout import Json
-from drrpack.formats.memory import decoder_alone, sections
+from drrpack.formats.memory import decoder_alone, entropy_section, sections
 from drrpack.formats.sources.source import Source
 from drrpack.trainers.comparison import peers
 from drrpack.trainers.comparison.peers import Packed, Rival, Setting
@@ -264,17 +263,13 @@ def _memories(codecs: Sequence[Codec], sample: Sample, total: int, classes: int)
     return made
 
 
-def _entropy_bytes(codec: Codec) -> int:
-    return len(pack_entropy(codec.entropy, codec.layouts).data)
-
-
 def _memory(
     codecs: Sequence[Codec], quality: int, images: Pixels, total: int, classes: int
 ) -> list[Choice]:
     start = time.perf_counter()
     codes = codecs[0].encode(images)
     seconds = time.perf_counter() - start
-    codec, _ = smallest(codecs, codes, total, _entropy_bytes)
+    codec, _ = smallest(codecs, codes, total, lambda codec: len(entropy_section(codec).data))
     start = time.perf_counter()
     payload = expected_bytes(codec, codes)
     coded = time.perf_counter()
