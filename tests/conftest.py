@@ -1,7 +1,7 @@
 """What many tests share: a small image folder and ``.drr`` files made of it, once a session.
 
-`digits_drr` is what a user gets by default: the codec that comes along, with its context model, at
-quality 75. `bitswap_drr` holds the same images by Bit-Swap. A test of what must hold for both takes
+`digits_drr` is what a user of many images gets by default: the codec that comes along, with its
+context model, at quality 75. `bitswap_drr` holds the same images by Bit-Swap. A test of what must hold for both takes
 `each_drr`; one that is about neither takes `context_drr`, which costs a tenth of the time to read.
 """
 
@@ -55,10 +55,14 @@ def digits_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def digits_drr(digits_folder: Path) -> Path:
-    """The folder as a ``.drr`` file, by all defaults; read only, as all tests share it."""
+    """The folder as a ``.drr`` file; read only, as all tests share it.
+
+    So few images would get a table of frequencies by default.
+    """
     from tiny_memory import encode_tiny
 
-    return encode_tiny(digits_folder, digits_folder.parent / "digits.drr", fit="no")
+    output = digits_folder.parent / "digits.drr"
+    return encode_tiny(digits_folder, output, fit="no", entropy="context")
 
 
 @pytest.fixture(scope="session")

@@ -86,8 +86,8 @@ def encode(
     entropy: Annotated[
         str,
         typer.Option(
-            help="Entropy model: context, bitswap, or auto, which uses the one that makes the "
-            "smaller file."
+            help="Entropy model: context, bitswap, table (how often each code occurs in these "
+            "images), or auto, which uses the one that makes the smallest file."
         ),
     ] = "auto",
     quality: Annotated[

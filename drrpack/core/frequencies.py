@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,17 +19,38 @@ Tables = Levels[Frequencies]
 
 def frequency_table(codes: NDArray[np.integer], size: int) -> Frequencies:
     """Frequencies (size,) of codes: at least 1 each, ``2**TABLE_PRECISION`` in all."""
-    counts = np.bincount(codes.reshape(-1), minlength=size).astype(np.int64) + 1
-    room = (1 << TABLE_PRECISION) - size
-    table = 1 + counts * room // counts.sum()
-    table[np.argmax(table)] += (1 << TABLE_PRECISION) - table.sum()
-    frequencies: Frequencies = table.astype(np.uint32)
-    return frequencies
+    return _table(_counts(codes, size))
 
 
 def frequency_tables(codes: Codes, size: int) -> Tables:
     """The table of each level."""
-    return Levels(frequency_table(codes.top, size), frequency_table(codes.bottom, size))
+    return tables_of_all([codes], size)
+
+
+def tables_of_all(parts: Iterable[Codes], size: int, weight: int = 1) -> Tables:
+    """The table of each level, of many images; one part of them is looked at at a time.
+
+    A code that occurs counts ``weight`` times as much as all those that might. With a large weight
+    the codes themselves take fewer bits, and others more.
+    """
+    top, bottom = np.zeros((2, size), dtype=np.int64)
+    for codes in parts:
+        top += _counts(codes.top, size)
+        bottom += _counts(codes.bottom, size)
+    return Levels(_table(weight * top), _table(weight * bottom))
+
+
+def _counts(codes: NDArray[np.integer], size: int) -> NDArray[np.int64]:
+    return np.bincount(codes.reshape(-1), minlength=size).astype(np.int64)
+
+
+def _table(counts: NDArray[np.int64]) -> Frequencies:
+    counts = counts + 1
+    room = (1 << TABLE_PRECISION) - len(counts)
+    table = 1 + counts * room // counts.sum()
+    table[np.argmax(table)] += (1 << TABLE_PRECISION) - table.sum()
+    frequencies: Frequencies = table.astype(np.uint32)
+    return frequencies
 
 
 def tables_to_bytes(tables: Tables) -> bytes:

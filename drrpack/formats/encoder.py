@@ -1,8 +1,8 @@
 """The encoder and the choice of codes with which the images of a file were encoded.
 
 A file that holds the decoder alone may come from a shipped codec; then the shipped encoder is used.
-A context model chose the codes of a quality below 100; if the file holds Bit-Swap, that was the
-context model that is shipped with the same codebooks.
+A context model chose the codes of a quality below 100; if the file holds Bit-Swap or a table, that
+was the context model that is shipped with the same codebooks.
 """
 
 from __future__ import annotations
@@ -69,6 +69,15 @@ def by_quality(codec: Codec, quality: int | None, path: AnyPath, *, look: bool) 
     return _by_shipped(codec, quality, path)
 
 
+def can_choose(codec: Codec) -> bool:
+    """Whether images that are added later get codes of this quality without a model in the file."""
+    if codec.quality is None or codec.quality == BEST:
+        return True
+    pairs = ((vqvae, kind_of(entropy_model)) for vqvae, entropy_model in shipped.pairs())
+    shipped_vqvaes = (unpack_vqvae(vqvae)[0] for vqvae, kind in pairs if kind == "context")
+    return any(same_codebooks(vqvae, codec.vqvae) for vqvae in shipped_vqvaes)
+
+
 def _by_shipped(codec: Codec, quality: int, path: AnyPath) -> Codec:
     """A codec without prices, with those of the shipped context model that chose its codes."""
     prices = _shipped_prices(codec.vqvae, codec.device)
@@ -88,12 +97,13 @@ def _shipped_prices(vqvae: VQVAE, device: torch.device) -> Prices | None:
         if kind_of(entropy_model) != "context":
             continue
         network, bits = unpack_vqvae(model)
-        if _same_codebooks(network, vqvae):
+        if same_codebooks(network, vqvae):
             return assemble(network, bits, *unpack_entropy(entropy_model), device).prices
     return None
 
 
-def _same_codebooks(one: VQVAE, two: VQVAE) -> bool:
+def same_codebooks(one: VQVAE, two: VQVAE) -> bool:
+    """Whether the codes of one VQ-VAE mean the same to the other."""
     pairs = ((one.top, two.top), (one.bottom, two.bottom))
     return all(torch.equal(a.codebook.cpu(), b.codebook.cpu()) for a, b in pairs)
 

@@ -41,6 +41,11 @@ def thin(section: Section) -> Section:
     return Section(VERSION, {"sha256": key(section), **_layouts(section)}, b"")
 
 
+def as_thin_as_can_be(section: Section) -> Section:
+    """The section without the model if that is a shipped one, else as it is."""
+    return thin(section) if known(section) else section
+
+
 def whole(section: Section, path: AnyPath) -> Section:
     """The section with its model, wherever that is.
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from drrpack.core.codec import Codec
 from drrpack.core.codes import Codes
 from drrpack.core.device import choose_device
+from drrpack.core.entropy.table import TableModel
 from drrpack.core.errors import OptionError
 from drrpack.core.lazily import Lazily
 from drrpack.core.settings import float_arithmetic
-from drrpack.formats import container, metadata, originals
+from drrpack.formats import container, metadata, originals, shipped
 from drrpack.formats.container import Memory, RawRecord, Reader
 from drrpack.formats.files.publish import changing
 from drrpack.formats.files.spool import Spool
@@ -24,6 +26,7 @@ from drrpack.formats.sources.source import Given, LabelledDataset
 from drrpack.operations import figures
 from drrpack.operations.append_plan import AppendOptions, AppendPlan, plan_append
 from drrpack.operations.edit import changed_metadata
+from drrpack.operations.entropy_models import shipped_beside, smallest, with_table
 from drrpack.operations.pictures import RawChoice, encode_pictures, raw_exemplars
 from drrpack.operations.preparing import Pathlike, budget, names_of, tell_of, tidy
 from drrpack.operations.progress import Report, heard
@@ -38,9 +41,9 @@ TUNED_ON = 200_000  # images at most, of a larger file some of all classes
 
 @dataclass(frozen=True)
 class Appended:
-    """Sizes of the file in bytes, with the old entropy model and with the fine-tuned one.
+    """Sizes of the file in bytes, with the old entropy model and with one that suits all codes.
 
-    The smaller file was written. ``tuned_bytes`` is None if nothing was fine-tuned.
+    The smaller file was written. ``tuned_bytes`` is None if only the old one was used.
     """
 
     path: Path
@@ -74,7 +77,7 @@ def append(
 
     The VQ-VAE does not change, so old codes stay the same. The entropy model is fine-tuned on old
     and new codes, and all images are coded again, unless the old entropy model makes the smaller
-    file.
+    file. A file that has outgrown its table of frequencies takes another entropy model.
 
     Args:
         memory: the file to add to.
@@ -135,7 +138,10 @@ def carry_out(reader: Reader, plan: AppendPlan, report: Report) -> Appended:
     outcome, smaller = Appended(options.memory, kept.length, None), kept
     if not options.keep_entropy_model:
         every = _together(reader, plan, content, codes, spool)
-        tuned = build_image(reader.path, _tuned(reader, plan, content, every, spool, report))
+        others = [
+            build_image(reader.path, made) for made in _others(plan, content, every, spool, report)
+        ]
+        tuned = min(others, key=lambda image: image.length)
         smaller = kept if kept.length <= tuned.length else tuned
         outcome = replace(outcome, tuned_bytes=tuned.length)
     container.write(options.memory, smaller, overwrite=True)
@@ -189,19 +195,42 @@ def _together(
     return Lazily(len(content.classes), of_class)
 
 
+def _others(
+    plan: AppendPlan, content: Memory, every: Sequence[Codes], spool: Spool, report: Report
+) -> Iterator[Memory]:
+    """All images coded again by other models than the file's own.
+
+    That is its entropy model fine-tuned (paper, section 4). A table suits small files, so one that
+    has become larger may take a model that comes with drrpack, as it is and fine-tuned.
+    """
+    start = plan.codec
+    if start.entropy.kind == TableModel.kind:
+        candidates = with_table(shipped_beside(start, plan.options.device) or [start], every)
+        thin = content.vqvae.version == shipped.VERSION
+        start = candidates[smallest(candidates, every, thin=thin)[0]]
+        yield _measured(coded(content, start, every, spool), every)
+    if start.entropy.kind != TableModel.kind:
+        yield _tuned(plan, start, content, every, spool, report)
+
+
 def _tuned(
-    reader: Reader, plan: AppendPlan, content: Memory, every: Sequence[Codes], spool: Spool,
+    plan: AppendPlan, codec: Codec, content: Memory, every: Sequence[Codes], spool: Spool,
     report: Report,
 ) -> Memory:  # fmt: skip
-    """Code all images with an entropy model that was fine-tuned on all codes (paper, section 4)."""
-    options, codec = plan.options, plan.codec
+    """Code all images with the entropy model of ``codec``, fine-tuned on all codes."""
+    options = plan.options
     fit_plan = FitPlan(plan.budget, options.device, options.seed, checkpoints=plan.checkpoints)
     with checkpoint_folder(plan.checkpoints):
         seen = spread(every, TUNED_ON)
         entropy, log = tune_entropy(codec.entropy, seen, fit_plan, report)
     tuned = replace(codec, entropy=entropy.on(options.device, codec.pixels.carrier))
-    made = coded(content, tuned, every, spool)
+    made = _measured(coded(content, tuned, every, spool), every)
+    fit = {**metadata.part(made.metadata, "fit"), "tuned": log}
+    return replace(made, metadata={**made.metadata, "fit": fit})
+
+
+def _measured(made: Memory, every: Sequence[Codes]) -> Memory:
+    """The memory with what order-0 coding and lzma take for these codes."""
     known = metadata.part(made.metadata, "figures")
     measured = {**known, "reference_bits": figures.references(every)}
-    fit = {**metadata.part(made.metadata, "fit"), "tuned": log}
-    return replace(made, metadata={**made.metadata, "figures": measured, "fit": fit})
+    return replace(made, metadata={**made.metadata, "figures": measured})

@@ -67,13 +67,13 @@ def of_classes(memory: Memory, kept: Sequence[str]) -> Memory:
 
 
 def merge(memories: Mapping[Path, Memory]) -> Memory:
-    """One memory with the classes of all files, in this order; one codec must have made them all.
+    """One memory with the classes of all files, in this order, whose models must be the same.
 
     Raises:
         OptionError: the files have different codecs or image sizes, or share a class; the message
             says how they differ.
     """
-    _refuse_others(memories, lambda model: model)
+    _refuse_others(memories, {"VQ-VAE": "vqvae", "entropy model": "entropy_model"})
     first = next(iter(memories.values()))
     classes: list[str] = []
     chunks, raw, sources = [], [], []
@@ -129,40 +129,38 @@ def _quality(of_files: Sequence[Json]) -> Json:
     return {"quality": max(metadata.NEAREST if one is None else one for one in known)}
 
 
-def check_one_codec(memories: Mapping[Path, Memory]) -> None:
-    """Refuse memories of different codecs; the layouts of their streams may differ.
+def check_one_vqvae(memories: Mapping[Path, Memory]) -> None:
+    """Refuse memories of different VQ-VAEs; their codes mean different things.
 
     Raises:
-        OptionError: different codecs or image sizes; the message says how they differ.
+        OptionError: different VQ-VAEs or image sizes; the message says how they differ.
     """
-    _refuse_others(memories, shipped.key)
+    _refuse_others(memories, {"VQ-VAE": "vqvae"}, shipped.key)
 
 
-def _refuse_others(memories: Mapping[Path, Memory], essence: Callable[[Section], object]) -> None:
-    """Raise OptionError unless all have images of one size, and models of one ``essence``."""
+def _refuse_others(
+    memories: Mapping[Path, Memory],
+    models: Mapping[str, str],
+    essence: Callable[[Section], object] = lambda model: model,
+) -> None:
+    """Raise OptionError unless all have images of one size, and ``models`` of one ``essence``."""
     (first_path, first), *others = memories.items()
     for path, other in others:
-        _check_alike(first_path, first, path, other, essence)
-
-
-def _check_alike(
-    first_path: Path, first: Memory, path: Path, other: Memory, essence: Callable[[Section], object]
-) -> None:
-    if first.image_size != other.image_size:
-        sizes = ["{}x{}".format(*memory.image_size) for memory in (first, other)]
-        raise OptionError(f"{first_path} has images of {sizes[0]}, {path} of {sizes[1]}")
-    different = []
-    for what, name in (("VQ-VAE", "vqvae"), ("entropy model", "entropy_model")):
-        one = shipped.whole(getattr(first, name), first_path)
-        two = shipped.whole(getattr(other, name), path)
-        if essence(one) != essence(two):
-            different.append(f"{what} ({_difference(one, two)})")
-    if different:
-        raise OptionError(
-            f"{first_path} and {path} were made by different codecs, so neither codec can read "
-            f"both; they differ in the {' and the '.join(different)}. Encode the images of one "
-            "file again, with the other file as `codec`"
-        )
+        if first.image_size != other.image_size:
+            sizes = ["{}x{}".format(*memory.image_size) for memory in (first, other)]
+            raise OptionError(f"{first_path} has images of {sizes[0]}, {path} of {sizes[1]}")
+        different = []
+        for what, name in models.items():
+            one = shipped.whole(getattr(first, name), first_path)
+            two = shipped.whole(getattr(other, name), path)
+            if essence(one) != essence(two):
+                different.append(f"{what} ({_difference(one, two)})")
+        if different:
+            raise OptionError(
+                f"{first_path} and {path} were made by different codecs, so neither codec can read "
+                f"both; they differ in the {' and the '.join(different)}. Encode the images of one "
+                "file again, with the other file as `codec`"
+            )
 
 
 def _difference(one: Section, two: Section) -> str:

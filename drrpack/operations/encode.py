@@ -26,6 +26,7 @@ from drrpack.formats.sources.reading import Reading
 from drrpack.formats.sources.source import Given, LabelledDataset
 from drrpack.operations import figures
 from drrpack.operations.encode_codecs import (
+    check_table,
     quality_of,
     shared_codecs,
     smallest,
@@ -131,8 +132,8 @@ def encode(
             half of the classes.
         epochs, minutes: how long to fit; ``epochs`` counts for each network, ``minutes`` for all.
         codec: the ``.drr`` file whose codec to use instead of the one that comes with drrpack.
-        entropy: ``"bitswap"``, ``"context"``, or ``"auto"`` for the one that makes the smaller
-            file.
+        entropy: ``"context"``, ``"bitswap"``, ``"table"`` for how often each code occurs in these
+            images, or ``"auto"`` for the one that makes the smallest file.
         quality: rate/distortion trade-off, 0 to 100; 100 always takes the nearest code. By default
             that of ``codec``, or 75.
         raw_per_class, raw_select: also keep this many raw images of each class, chosen by
@@ -221,14 +222,15 @@ def _encode(plan: EncodePlan, report: Report, processes: Ranks) -> Path:
     candidates, log = shared_codecs(plan, report, processes)
     quality = quality_of(candidates, options)
     every = with_quality(candidates, quality)
+    check_table(every, options)
     candidates = wanted(every, options)
     if options.shard_bytes is not None:
         check_models([stored(codec, options) for codec in candidates], options.shard_bytes)
     with kept_beside(plan.parts, len(divide(source)), processes) as kept:
         work = Work(source, kept, processes, report)
         codes = work.encode(candidates[0], every)
-        taken, sizes = processes.from_first(lambda: smallest(candidates, codes, options, report))
-        codec, chunks = work.compress(candidates[taken], codes)
+        taken, sizes = smallest(candidates, codes, options, report, processes)
+        codec, chunks = work.compress(taken, codes)
         if processes.first:
             report(Step("figures", 0, 1))
             measured = {**_measured(plan, log, codec, codes), "entropy_bytes": sizes}

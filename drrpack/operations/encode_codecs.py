@@ -12,17 +12,20 @@ import numpy as np
 from drrpack.core.codec import Codec, assemble, prices_of
 from drrpack.core.codes import Codes
 from drrpack.core.entropy.sections import unpack_entropy
+from drrpack.core.entropy.table import TableModel
+from drrpack.core.errors import OptionError
 from drrpack.core.families import DEFAULT, FAMILIES
 from drrpack.core.progress import Step
 from drrpack.core.rdoq import BEST, DEFAULT_QUALITY
 from drrpack.core.section import Section
 from drrpack.core.weights import unpack_vqvae
 from drrpack.formats import memory, shipped
+from drrpack.formats.encoder import can_choose
 from drrpack.formats.layout import Json
-from drrpack.operations import figures
+from drrpack.operations import entropy_models, figures
 from drrpack.operations.encode_plan import EncodeOptions, EncodePlan
+from drrpack.operations.entropy_models import with_table
 from drrpack.operations.progress import Choice, Report
-from drrpack.trainers.fitting import choice as entropy_choice
 from drrpack.trainers.fitting.codec import fit_codec, fit_decoder
 from drrpack.trainers.fitting.loop import checkpoint_folder
 from drrpack.trainers.fitting.plan import FitPlan
@@ -105,32 +108,48 @@ def _fitted_quality(codecs: Sequence[Codec], options: EncodeOptions) -> int:
 
 
 def wanted(codecs: list[Codec], options: EncodeOptions) -> list[Codec]:
-    """Those whose entropy model is of the kind that the options ask for."""
-    return [c for c in codecs if options.entropy in ("auto", c.entropy.kind)]
+    """Those whose entropy model is of the kind that the options ask for; all for a table, which is
+    made for the codes once they are known."""
+    return [c for c in codecs if options.entropy in ("auto", TableModel.kind, c.entropy.kind)]
+
+
+def check_table(codecs: Sequence[Codec], options: EncodeOptions) -> None:
+    """Raise OptionError if a table is asked for, and could not choose codes of this quality."""
+    if options.entropy == TableModel.kind and not can_choose(codecs[0]):
+        raise OptionError(
+            f"`entropy='table'`: codes of quality {codecs[0].quality} are chosen by a context "
+            "model, and the file would lack it when images are added; leave the option out, or say "
+            f"`quality={BEST}`",
+            option="entropy",
+        )
 
 
 def smallest(
-    codecs: list[Codec], codes: Sequence[Codes], options: EncodeOptions, report: Report
-) -> tuple[int, dict[str, int]]:
-    """Which codec makes the smallest file, and the bytes that each of several would take."""
+    codecs: list[Codec], codes: Sequence[Codes], options: EncodeOptions, report: Report,
+    processes: Ranks,
+) -> tuple[Codec, dict[str, int]]:  # fmt: skip
+    """The codec that makes the smallest file, and the bytes that each of several would take.
+
+    A table of the codes themselves is one of them, unless a codec was fitted: its own context model
+    chooses the codes then, and has to stay in the file.
+    """
+    if options.fit in ("no", "decoder") and options.entropy in ("auto", TableModel.kind):
+        codecs = with_table(codecs, codes)
+    if options.entropy == TableModel.kind:
+        codecs = codecs[-1:]
     if len(codecs) == 1:
-        return 0, {}
+        return codecs[0], {}
     report(Step("entropy models", 0, len(codecs)))
-
-    def model_bytes(codec: Codec) -> int:
-        entropy_model = memory.entropy_section(codec)
-        return len((shipped.thin(entropy_model) if options.thin else entropy_model).data)
-
-    images = sum(len(of_class) for of_class in codes)
-    sample = entropy_choice.spread(codes)
-    codec, sizes = entropy_choice.smallest(codecs, sample, images, model_bytes)
-    report(Choice(codec.entropy.kind, sizes))
-    return next(n for n, each in enumerate(codecs) if each is codec), sizes
+    taken, sizes = processes.from_first(
+        lambda: entropy_models.smallest(codecs, codes, thin=options.thin)
+    )
+    report(Choice(codecs[taken].entropy.kind, sizes))
+    return codecs[taken], sizes
 
 
 def stored(codec: Codec, options: EncodeOptions) -> tuple[Section, Section]:
     """The models as the file holds them."""
     vqvae, entropy_model = memory.sections(codec)
     if options.thin:
-        return shipped.thin(vqvae), shipped.thin(entropy_model)
+        return shipped.thin(vqvae), shipped.as_thin_as_can_be(entropy_model)
     return (memory.decoder_alone(vqvae) if options.decoder_only else vqvae), entropy_model

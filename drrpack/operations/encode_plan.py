@@ -34,7 +34,7 @@ from drrpack.trainers.ranks import Ranks
 DEFAULT_MINUTES = {"cpu": 60.0, "cuda": 20.0}  # the file of 50,000 small images is worth it
 
 Fit = Literal["no", "scratch", "finetune", "decoder"]
-Entropy = Literal["auto", "bitswap", "context"]
+Entropy = Literal["auto", "bitswap", "context", "table"]
 
 
 @dataclass(frozen=True)
@@ -232,6 +232,8 @@ def _check_entropy(options: EncodeOptions, taken: Taken) -> None:
         kinds = ["context", "bitswap"] if wanted == "auto" else [wanted]
     if options.preset is not None:
         kinds = [config.kind for config in PRESETS[options.preset].entropy]
+    if wanted == "table" and options.fit in ("no", "decoder"):
+        return  # it is made of the codes
     if wanted not in ("auto", *kinds):
         raise OptionError(
             f"`entropy={wanted!r}`: {_place(options)} has {' and '.join(kinds)} alone; leave the "

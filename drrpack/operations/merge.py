@@ -15,7 +15,7 @@ from drrpack.operations import edit
 from drrpack.operations.edit import Written
 from drrpack.operations.preparing import Pathlike, tidy
 from drrpack.operations.progress import Report, heard
-from drrpack.operations.recode import in_one_layout
+from drrpack.operations.recode import with_one_model
 
 
 def merge(
@@ -25,7 +25,10 @@ def merge(
     force: bool = False,
     report: Report | None = None,
 ) -> Written:
-    """Write the classes of several ``.drr`` files, which one codec has made, into one file.
+    """Write the classes of several ``.drr`` files into one file.
+
+    One VQ-VAE must have made them all. Where their entropy models differ, all codes are coded again
+    by the model that makes the smallest file.
 
     Args:
         memories: the files, in the order of their classes in the new file; patterns such as
@@ -34,7 +37,7 @@ def merge(
         report: called with events while the work goes on.
 
     Raises:
-        OptionError: the files have different codecs or image sizes, or share a class.
+        OptionError: the files have different VQ-VAEs or image sizes, or share a class.
         FormatError, OutputError: a file can't be read, or the output can't be written.
     """
     paths, target = [Path(path) for path in files_of(memories, " to merge")], output_path(output)
@@ -42,7 +45,7 @@ def merge(
     tidy(target, heard(report))
     with replacing(target), ExitStack() as stack:
         readers = [stack.enter_context(Reader(path)) for path in paths]
-        contents = in_one_layout(readers, choose_device("cpu"), target.resolve().parent)
+        contents = with_one_model(readers, choose_device("cpu"), target.resolve().parent)
         together = edit.merge(dict(zip(paths, contents, strict=True)))
         size = write(target, together, overwrite=force)
     return Written(target, len(together.classes), size)

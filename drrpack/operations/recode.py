@@ -1,4 +1,4 @@
-"""Code the same codes again, with another layout of streams."""
+"""Code the same codes again, by another entropy model or with another layout of streams."""
 
 from __future__ import annotations
 
@@ -16,36 +16,43 @@ from drrpack.core.lazily import Lazily
 from drrpack.formats import shipped
 from drrpack.formats.container import Chunk, Memory, Reader
 from drrpack.formats.files.spool import Spool, StoredCodes
-from drrpack.formats.memory import chunk, load_codec, read_codes, sections
-from drrpack.operations.edit import check_one_codec
+from drrpack.formats.memory import chunk, entropy_section, load_codec, read_codes
+from drrpack.operations.edit import check_one_vqvae
+from drrpack.operations.entropy_models import smallest, with_table
 
 IMAGES_AT_ONCE = 20_000  # coded side by side, which is what makes it fast
 
 
-def in_one_layout(
+def with_one_model(
     readers: Sequence[Reader], device: torch.device, folder: Path | None = None
 ) -> list[Memory]:
-    """The contents of files of one codec, with one layout of streams.
+    """The contents of files of one VQ-VAE, with one entropy model and one layout of streams.
 
-    If the layouts differ, all streams are coded again, with a layout that suits the number of
-    images in their classes. They wait on the disk of ``folder`` then. Streams are read when they
-    are written: leave the readers open.
+    If they differ, all streams are coded again: by the entropy model that makes the smallest file,
+    with a layout that suits the number of images in the classes. They wait on the disk of
+    ``folder`` then. Streams are read when they are written: leave the readers open.
 
     Raises:
-        OptionError: the files have different codecs or image sizes; the message says how they
+        OptionError: the files have different VQ-VAEs or image sizes; the message says how they
             differ.
     """
     memories = [reader.stored() for reader in readers]
-    check_one_codec({Path(reader.path): one for reader, one in zip(readers, memories, strict=True)})
-    first, *others = (shipped.whole(reader.entropy_model, reader.path) for reader in readers)
-    if all(model == first for model in others):
+    check_one_vqvae({Path(reader.path): one for reader, one in zip(readers, memories, strict=True)})
+    models = [shipped.whole(reader.entropy_model, reader.path) for reader in readers]
+    if all(model == models[0] for model in models):
         return memories
-    codecs = [load_codec(reader, device) for reader in readers]  # their layouts differ
+    codecs = [load_codec(reader, device) for reader in readers]
     spool = Spool(folder)
     parts = [all_codes(r, codec, spool) for r, codec in zip(readers, codecs, strict=True)]
     places = [(part, number) for part in parts for number in range(len(part))]
     every = Lazily(len(places), lambda place: places[place][0][places[place][1]])
-    together = coded(memories[0], codecs[0], every, spool)
+    codec = codecs[0]
+    different = {shipped.key(model): each for model, each in zip(models, codecs, strict=True)}
+    if len(different) > 1:  # else layouts alone differ
+        candidates = with_table([*different.values()], every)
+        thin = memories[0].vqvae.version == shipped.VERSION
+        codec = candidates[smallest(candidates, every, thin=thin)[0]]
+    together = coded(memories[0], codec, every, spool)
     changed, start = [], 0
     for memory in memories:
         inside = range(start, start + len(memory.classes))
@@ -87,9 +94,9 @@ def coded(memory: Memory, codec: Codec, codes: Sequence[Codes], spool: Spool) ->
     while chunks is None:
         codec = with_longer_starts(codec)
         chunks = streams(codec, codes, filled, spool)
-    _, entropy_model = sections(codec)
-    if memory.entropy_model.version == shipped.VERSION and shipped.known(entropy_model):
-        entropy_model = shipped.thin(entropy_model)
+    entropy_model = entropy_section(codec)
+    if memory.vqvae.version == shipped.VERSION:
+        entropy_model = shipped.as_thin_as_can_be(entropy_model)
     return replace(memory, chunks=chunks, entropy_model=entropy_model)
 
 

@@ -20,7 +20,7 @@ from drrpack.formats.memory import load_codec
 from drrpack.operations.append import append
 from drrpack.operations.edit import merge
 from drrpack.operations.encode_plan import plan_encode
-from drrpack.operations.recode import in_one_layout
+from drrpack.operations.recode import with_one_model
 from drrpack.operations.verify import verify
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -186,7 +186,7 @@ def test_thin_and_whole_files_of_one_codec_merge(
 ) -> None:
     thin, whole = made["thin"], encode_tiny(folders["more"], tmp_path / "w.drr", codec=digits_drr)
     with Reader(thin) as one, Reader(whole) as two:
-        contents = [each.loaded() for each in in_one_layout([one, two], CPU)]
+        contents = [each.loaded() for each in with_one_model([one, two], CPU)]
     both = tmp_path / "both.drr"
     write(both, merge(dict(zip((thin, whole), contents, strict=True))))
     verify(both, "full")

@@ -31,7 +31,7 @@ from drrpack.formats.memory import load_codec, read_codes
 from drrpack.formats.sources.source import open_source
 from drrpack.operations.append import append
 from drrpack.operations.edit import drop, merge
-from drrpack.operations.recode import in_one_layout
+from drrpack.operations.recode import with_one_model
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -128,7 +128,7 @@ class History(RuleBasedStateMachine):
             second = self.place / "second.drr"
             write(second, drop(second, there.memory(), other), overwrite=True)
             with Reader(second) as reader:
-                contents = [each.loaded() for each in in_one_layout([here, reader], CPU)]
+                contents = [each.loaded() for each in with_one_model([here, reader], CPU)]
             together = dict(zip((self.path, second), contents, strict=True))
         if digit in self.expected or contents[0].entropy_model != contents[1].entropy_model:
             with pytest.raises(OptionError):  # that class is there, or the codec has been tuned

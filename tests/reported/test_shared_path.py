@@ -24,7 +24,7 @@ from drrpack.formats.sources.source import open_source
 from drrpack.operations.append import append
 from drrpack.operations.edit import drop, merge
 from drrpack.operations.export import export
-from drrpack.operations.recode import in_one_layout
+from drrpack.operations.recode import with_one_model
 from drrpack.trainers.incremental.memory_data import MemoryData
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -72,7 +72,7 @@ def without(path: Path, *names: str) -> Path:
 
 def merged(*paths: Path) -> Path:
     readers = [Reader(path) for path in paths]
-    contents = in_one_layout(readers, CPU)
+    contents = with_one_model(readers, CPU)
     both = paths[0].with_name("both.drr")
     write(both, merge(dict(zip(paths, contents, strict=True))), overwrite=True)
     return both

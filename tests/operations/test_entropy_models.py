@@ -1,0 +1,127 @@
+"""The entropy model of a file is the one that makes it smallest, a table of frequencies included."""
+
+from __future__ import annotations
+
+import lzma
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from tiny_memory import GOLDEN_CONTEXT, write_digits
+
+import drrpack
+from drrpack.formats.container import Reader
+from drrpack.formats.dataset import DRRDataset
+
+
+def model_of(path: Path) -> str:
+    return drrpack.stats(path).entropy_model
+
+
+def codes_of(path: Path) -> np.ndarray:
+    dataset = DRRDataset(path)
+    grids = dataset.codes(range(len(dataset)))
+    return np.concatenate([np.asarray(grid).reshape(len(dataset), -1) for grid in grids], axis=1)
+
+
+@pytest.fixture(scope="module")
+def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three images of each digit."""
+    return write_digits(tmp_path_factory.mktemp("few") / "digits", train=3, test=1)
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two classes of 32 x 32 pixels, cut from scikit-learn's two photographs."""
+    load = pytest.importorskip("sklearn.datasets").load_sample_image
+    folder = tmp_path_factory.mktemp("photographs")
+    for name in ("china", "flower"):
+        pixels = load(f"{name}.jpg")
+        (folder / name).mkdir()
+        for n in range(60):
+            row, column = divmod(n, 10)
+            cut = pixels[60 * row : 60 * row + 32, 60 * column : 60 * column + 32]
+            Image.fromarray(cut).save(folder / name / f"{n}.png")
+    return folder
+
+
+def test_few_strange_images_get_a_table(few: Path, tmp_path: Path) -> None:
+    taken = drrpack.encode(few, tmp_path / "auto.drr")
+    context = drrpack.encode(few, tmp_path / "context.drr", entropy="context")
+    assert (taken.entropy_model, context.entropy_model) == ("table", "context")
+    assert taken.bytes.file < context.bytes.file - 200_000
+    assert taken.bytes.payload < context.bytes.payload  # digits are no photographs
+    np.testing.assert_array_equal(
+        codes_of(tmp_path / "auto.drr"), codes_of(tmp_path / "context.drr")
+    )
+    assert drrpack.verify(tmp_path / "auto.drr", "full")
+
+
+def test_many_strange_images(few: Path, tmp_path: Path) -> None:
+    """A table takes two kilobytes, and of a thin file the context model none."""
+    many = write_digits(tmp_path / "digits", train=100, test=0)
+    less = drrpack.encode(few, tmp_path / "less.drr", thin=True)
+    more = drrpack.encode(many, tmp_path / "more.drr", thin=True)
+    assert (less.entropy_model, more.entropy_model) == ("context", "table")
+    assert drrpack.verify(tmp_path / "more.drr", "full")
+    packed = lzma.compress(codes_of(tmp_path / "more.drr").astype("<u2").tobytes(), preset=9)
+    assert more.bytes.payload + more.bytes.entropy_model < len(packed)
+
+
+def test_photographs_keep_the_context_model_where_it_costs_nothing(
+    photographs: Path, tmp_path: Path
+) -> None:
+    thin = drrpack.encode(photographs, tmp_path / "thin.drr", thin=True)
+    whole = drrpack.encode(photographs, tmp_path / "whole.drr")
+    assert (thin.entropy_model, whole.entropy_model) == ("context", "table")
+    assert thin.bytes.payload < whole.bytes.payload  # a table costs payload, and saves a model
+
+
+def test_a_table_can_be_asked_for(photographs: Path, tmp_path: Path) -> None:
+    found = drrpack.encode(photographs, tmp_path / "mem.drr", entropy="table", thin=True)
+    assert found.entropy_model == "table"
+
+
+def test_no_table_where_a_context_model_must_stay(few: Path, tmp_path: Path) -> None:
+    """This codec's context model has chosen the codes, and nothing else could choose more."""
+    found = drrpack.encode(few, tmp_path / "mem.drr", codec=GOLDEN_CONTEXT, quality=75)
+    assert found.entropy_model == "context"
+    with pytest.raises(drrpack.OptionError, match="chosen by a context model"):
+        drrpack.encode(
+            few, tmp_path / "table.drr", codec=GOLDEN_CONTEXT, quality=75, entropy="table"
+        )
+    assert not (tmp_path / "table.drr").exists()
+    nearest = drrpack.encode(
+        few, tmp_path / "nearest.drr", codec=GOLDEN_CONTEXT, quality=100, entropy="table"
+    )
+    assert nearest.entropy_model == "table"
+
+
+def test_files_of_different_entropy_models_merge(
+    few: Path, photographs: Path, tmp_path: Path
+) -> None:
+    table, context, both = (tmp_path / f"{name}.drr" for name in ("table", "context", "both"))
+    drrpack.encode(few, table)
+    drrpack.encode(photographs, context, entropy="context")
+    drrpack.merge([context, table], both)
+    with Reader(both) as reader:
+        assert reader.classes == ["china", "flower", *map(str, range(10))]
+    np.testing.assert_array_equal(
+        codes_of(both), np.concatenate([codes_of(context), codes_of(table)])
+    )
+    assert drrpack.verify(both, "full")
+    size = both.stat().st_size
+    assert size < context.stat().st_size  # a table of both is smaller than a context model
+
+
+def test_a_file_outgrows_its_table(few: Path, photographs: Path, tmp_path: Path) -> None:
+    """Photographs cost less by the context model, which a thin file need not hold."""
+    path = tmp_path / "mem.drr"
+    drrpack.encode(few, path, thin=True, entropy="table")
+    before = codes_of(path)
+    made = drrpack.append(path, photographs, epochs=1)
+    assert made.tuned_bytes is not None and made.tuned_bytes < made.kept_bytes
+    assert path.stat().st_size == made.tuned_bytes
+    assert model_of(path) == "context" and drrpack.verify(path, "full")
+    np.testing.assert_array_equal(codes_of(path)[: len(before)], before)
