@@ -1,8 +1,9 @@
 """What many tests share: a small image folder and ``.drr`` files made of it, once a session.
 
 `digits_drr` is what a user of many images gets by default: the codec that comes along, with its
-context model, at quality 75. `bitswap_drr` holds the same images by Bit-Swap. A test of what must hold for both takes
-`each_drr`; one that is about neither takes `context_drr`, which costs a tenth of the time to read.
+context model, at quality 75. `bitswap_drr` holds the same images by Bit-Swap. A test of what must
+hold for both takes `each_drr`; one that is about neither takes `context_drr`, which costs a tenth of
+the time to read.
 """
 
 from __future__ import annotations

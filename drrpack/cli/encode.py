@@ -86,8 +86,9 @@ def encode(
     entropy: Annotated[
         str,
         typer.Option(
-            help="Entropy model: context, bitswap, table (how often each code occurs in these "
-            "images), or auto, which uses the one that makes the smallest file."
+            help="Entropy model: context, adapted (context with a small correction for these "
+            "images), table (how often each code occurs in them), bitswap, or auto, which uses the "
+            "one that makes the smallest file."
         ),
     ] = "auto",
     quality: Annotated[

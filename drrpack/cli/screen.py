@@ -114,7 +114,10 @@ def _codes_table(found: Stats) -> Table:
 
 
 def _entropy_model(found: Stats) -> str:
-    known = {"bitswap": "Bit-Swap", "context": "context model", "table": "frequency table"}
+    known = {
+        "adapted": "adapted context model", "bitswap": "Bit-Swap", "context": "context model",
+        "table": "frequency table",
+    }  # fmt: skip
     return known.get(found.entropy_model, found.entropy_model)
 
 

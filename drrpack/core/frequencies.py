@@ -9,8 +9,11 @@ from numpy.typing import NDArray
 
 from drrpack.core.codes import Codes, Levels
 from drrpack.core.errors import CorruptError
+from drrpack.core.probability import exp2_table
 
 TABLE_PRECISION = 16  # bits of a frequency
+_STEP = 4  # of a coarse frequency, in sixteenths of a bit
+_STEPS = 64  # from the largest down
 Frequencies = NDArray[
     np.uint32
 ]  # of each code, (codebook_size,); they add up to 2**TABLE_PRECISION
@@ -70,3 +73,24 @@ def tables_from_bytes(data: bytes, size: int) -> Tables:
     if both.min() < 1 or (both.sum(1) != 1 << TABLE_PRECISION).any():
         raise CorruptError("a frequency table of the entropy model does not add up")
     return Levels(both[0], both[1])
+
+
+def coarse(table: Frequencies) -> NDArray[np.int64]:
+    """Frequencies (K,) in quarters of a bit below the largest, 0 to 64: a few hundred bytes packed.
+
+    A code takes 0.002 bits more by `from_coarse` of them than by the table.
+    """
+    steps: NDArray[np.int64] = np.rint(np.log2(table.max() / table) * 16 / _STEP).astype(np.int64)
+    return steps.clip(0, _STEPS)
+
+
+def from_coarse(steps: NDArray[np.integer]) -> Frequencies:
+    """A table of the frequencies that `coarse` has told of.
+
+    Raises:
+        CorruptError: a step is out of range.
+    """
+    if len(steps) == 0 or steps.min() < 0 or steps.max() > _STEPS:
+        raise CorruptError("a frequency table of the entropy model has steps out of range")
+    weights = exp2_table()[_STEP * steps.astype(np.int64)].astype(np.int64)
+    return _table(weights)

@@ -7,11 +7,13 @@ the program that reads it. Such a section has the version ``shipped``.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 
-from drrpack.core.entropy.sections import STREAMS
+from drrpack.core.entropy import adapted
+from drrpack.core.entropy.sections import KIND, STREAMS
 from drrpack.core.errors import CorruptError, DrrError, OptionError, VersionError
 from drrpack.core.section import Json, Section
 from drrpack.formats.container import Reader
@@ -23,12 +25,12 @@ VERSION = "shipped"
 
 
 def known(section: Section) -> bool:
-    """Whether this model comes with drrpack."""
-    return key(section) in _shipped(FOLDER)
+    """Whether this model comes with drrpack; of an adapted one the model below it."""
+    return key(_below(section) or section) in _shipped(FOLDER)
 
 
 def thin(section: Section) -> Section:
-    """The section without the model, if that is a shipped one.
+    """The section without the model, if that is a shipped one. A correction of it stays.
 
     Raises:
         OptionError: it is not.
@@ -38,7 +40,11 @@ def thin(section: Section) -> Section:
             "`thin` leaves out codecs that come with drrpack, and this codec does not; "
             "encode without `thin`"
         )
-    return Section(VERSION, {"sha256": key(section), **_layouts(section)}, b"")
+    below = _below(section)
+    if below is None:
+        return Section(VERSION, {"sha256": key(section), **_layouts(section)}, b"")
+    config = {**section.config, adapted.BASE: {"sha256": key(below)}}
+    return Section(section.version, config, section.data[len(below.data) :])
 
 
 def as_thin_as_can_be(section: Section) -> Section:
@@ -52,9 +58,20 @@ def whole(section: Section, path: AnyPath) -> Section:
     Raises:
         VersionError: ``path`` names a model that this drrpack does not ship.
     """
+    base = section.config.get(adapted.BASE)
+    if _is_adapted(section) and isinstance(base, dict) and "sha256" in base:
+        model = _found(base["sha256"], path)
+        told = {"version": model.version, "config": model.config}
+        return replace(
+            section, config={**section.config, adapted.BASE: told}, data=model.data + section.data
+        )
     if section.version != VERSION:
         return section
-    digest = section.config.get("sha256")
+    model = _found(section.config.get("sha256"), path)
+    return Section(model.version, {**model.config, **_layouts(section)}, model.data)
+
+
+def _found(digest: object, path: AnyPath) -> Section:
     if not isinstance(digest, str):
         raise CorruptError(f"{path}: a model was left out, and no digest says which")
     if digest not in _shipped(FOLDER):
@@ -63,7 +80,17 @@ def whole(section: Section, path: AnyPath) -> Section:
             "wrote it and not with this one; update drrpack"
         )
     model = _shipped(FOLDER)[digest]
-    return Section(model.version, {**model.config, **_layouts(section)}, model.data)
+    config = {name: value for name, value in model.config.items() if name != STREAMS}
+    return replace(model, config=config)
+
+
+def _is_adapted(section: Section) -> bool:
+    return section.config.get(KIND) == adapted.AdaptedModel.kind
+
+
+def _below(section: Section) -> Section | None:
+    """The model below an adapted one, if this is one."""
+    return adapted.divide(section)[0] if _is_adapted(section) else None
 
 
 def _layouts(section: Section) -> Json:

@@ -11,6 +11,7 @@ from pathlib import Path
 from drrpack.core.codec import Codec
 from drrpack.core.codes import Codes
 from drrpack.core.device import choose_device
+from drrpack.core.entropy.adapted import AdaptedModel
 from drrpack.core.entropy.table import TableModel
 from drrpack.core.errors import OptionError
 from drrpack.core.lazily import Lazily
@@ -26,7 +27,12 @@ from drrpack.formats.sources.source import Given, LabelledDataset
 from drrpack.operations import figures
 from drrpack.operations.append_plan import AppendOptions, AppendPlan, plan_append
 from drrpack.operations.edit import changed_metadata
-from drrpack.operations.entropy_models import shipped_beside, smallest, with_table
+from drrpack.operations.entropy_models import (
+    shipped_beside,
+    smallest,
+    with_adapted,
+    with_table,
+)
 from drrpack.operations.pictures import RawChoice, encode_pictures, raw_exemplars
 from drrpack.operations.preparing import Pathlike, budget, names_of, tell_of, tidy
 from drrpack.operations.progress import Report, heard
@@ -200,12 +206,13 @@ def _others(
 ) -> Iterator[Memory]:
     """All images coded again by other models than the file's own.
 
-    That is its entropy model fine-tuned (paper, section 4). A table suits small files, so one that
-    has become larger may take a model that comes with drrpack, as it is and fine-tuned.
+    That is its entropy model fine-tuned (paper, section 4). What was made of the old codes is made
+    anew of all codes, and gives way to another model if that makes the smaller file now.
     """
     start = plan.codec
-    if start.entropy.kind == TableModel.kind:
-        candidates = with_table(shipped_beside(start, plan.options.device) or [start], every)
+    if start.entropy.kind in (TableModel.kind, AdaptedModel.kind):
+        known = [start, *shipped_beside(start, plan.options.device)]
+        candidates = with_table(with_adapted(known, every, report=report), every)
         thin = content.vqvae.version == shipped.VERSION
         start = candidates[smallest(candidates, every, thin=thin)[0]]
         yield _measured(coded(content, start, every, spool), every)

@@ -132,8 +132,9 @@ def encode(
             half of the classes.
         epochs, minutes: how long to fit; ``epochs`` counts for each network, ``minutes`` for all.
         codec: the ``.drr`` file whose codec to use instead of the one that comes with drrpack.
-        entropy: ``"context"``, ``"bitswap"``, ``"table"`` for how often each code occurs in these
-            images, or ``"auto"`` for the one that makes the smallest file.
+        entropy: ``"context"``, ``"adapted"`` for the context model with a small correction for
+            these images, ``"table"`` for how often each code occurs in them, ``"bitswap"``, or
+            ``"auto"`` for the one that makes the smallest file.
         quality: rate/distortion trade-off, 0 to 100; 100 always takes the nearest code. By default
             that of ``codec``, or 75.
         raw_per_class, raw_select: also keep this many raw images of each class, chosen by

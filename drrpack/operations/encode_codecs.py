@@ -11,6 +11,7 @@ import numpy as np
 
 from drrpack.core.codec import Codec, assemble, prices_of
 from drrpack.core.codes import Codes
+from drrpack.core.entropy.adapted import AdaptedModel
 from drrpack.core.entropy.sections import unpack_entropy
 from drrpack.core.entropy.table import TableModel
 from drrpack.core.errors import OptionError
@@ -24,7 +25,7 @@ from drrpack.formats.encoder import can_choose
 from drrpack.formats.layout import Json
 from drrpack.operations import entropy_models, figures
 from drrpack.operations.encode_plan import EncodeOptions, EncodePlan
-from drrpack.operations.entropy_models import with_table
+from drrpack.operations.entropy_models import LEAST_CODES, with_adapted, with_table
 from drrpack.operations.progress import Choice, Report
 from drrpack.trainers.fitting.codec import fit_codec, fit_decoder
 from drrpack.trainers.fitting.loop import checkpoint_folder
@@ -107,10 +108,12 @@ def _fitted_quality(codecs: Sequence[Codec], options: EncodeOptions) -> int:
     return options.quality if options.quality is not None else [*kept, DEFAULT_QUALITY][0]
 
 
+MADE_OF_CODES = (TableModel.kind, AdaptedModel.kind)  # entropy models, once codes are known
+
+
 def wanted(codecs: list[Codec], options: EncodeOptions) -> list[Codec]:
-    """Those whose entropy model is of the kind that the options ask for; all for a table, which is
-    made for the codes once they are known."""
-    return [c for c in codecs if options.entropy in ("auto", TableModel.kind, c.entropy.kind)]
+    """Those whose entropy model is of the kind that the options ask for, or may become so."""
+    return [c for c in codecs if options.entropy in ("auto", *MADE_OF_CODES, c.entropy.kind)]
 
 
 def check_table(codecs: Sequence[Codec], options: EncodeOptions) -> None:
@@ -130,13 +133,17 @@ def smallest(
 ) -> tuple[Codec, dict[str, int]]:  # fmt: skip
     """The codec that makes the smallest file, and the bytes that each of several would take.
 
-    A table of the codes themselves is one of them, unless a codec was fitted: its own context model
+    Among them are models made of these codes, unless a codec was fitted: its own context model
     chooses the codes then, and has to stay in the file.
     """
-    if options.fit in ("no", "decoder") and options.entropy in ("auto", TableModel.kind):
-        codecs = with_table(codecs, codes)
-    if options.entropy == TableModel.kind:
-        codecs = codecs[-1:]
+    kind = options.entropy
+    if options.fit in ("no", "decoder"):
+        if kind in ("auto", AdaptedModel.kind):
+            least = LEAST_CODES if kind == "auto" else 0
+            codecs = with_adapted(codecs, codes, processes, report, least=least)
+        if kind in ("auto", TableModel.kind):
+            codecs = with_table(codecs, codes)
+    codecs = [codec for codec in codecs if kind in ("auto", codec.entropy.kind)]
     if len(codecs) == 1:
         return codecs[0], {}
     report(Step("entropy models", 0, len(codecs)))

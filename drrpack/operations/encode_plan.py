@@ -34,7 +34,7 @@ from drrpack.trainers.ranks import Ranks
 DEFAULT_MINUTES = {"cpu": 60.0, "cuda": 20.0}  # the file of 50,000 small images is worth it
 
 Fit = Literal["no", "scratch", "finetune", "decoder"]
-Entropy = Literal["auto", "bitswap", "context", "table"]
+Entropy = Literal["auto", "bitswap", "context", "adapted", "table"]
 
 
 @dataclass(frozen=True)
@@ -232,15 +232,15 @@ def _check_entropy(options: EncodeOptions, taken: Taken) -> None:
         kinds = ["context", "bitswap"] if wanted == "auto" else [wanted]
     if options.preset is not None:
         kinds = [config.kind for config in PRESETS[options.preset].entropy]
-    if wanted == "table" and options.fit in ("no", "decoder"):
-        return  # it is made of the codes
+    if options.fit in ("no", "decoder"):  # what is made of the codes can be had, too
+        kinds += ["table", *(["adapted"] if "context" in kinds else [])]
     if wanted not in ("auto", *kinds):
         raise OptionError(
             f"`entropy={wanted!r}`: {_place(options)} has {' and '.join(kinds)} alone; leave the "
             "option out, or fit that model with `fit='finetune'`",
             option="entropy",
         )
-    if quality is not None and quality < BEST and "context" not in kinds:
+    if quality is not None and quality < BEST and not {"context", "adapted"} & {*kinds}:
         raise OptionError(
             f"`quality={quality}`: only a context model can choose cheaper codes, and this codec "
             "has none; leave the option out, or fit one with `fit='finetune'`",

@@ -2,22 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
 
 from drrpack.core.codec import Codec, assemble
 from drrpack.core.codes import Codes
-from drrpack.core.entropy.sections import unpack_entropy
+from drrpack.core.entropy.adapted import AdaptedModel
+from drrpack.core.entropy.context import ContextModel
+from drrpack.core.entropy.sections import pack_entropy, unpack_entropy
 from drrpack.core.entropy.table import TableModel
 from drrpack.core.frequencies import tables_of_all
+from drrpack.core.progress import Step
+from drrpack.core.section import Section
 from drrpack.core.weights import unpack_vqvae
 from drrpack.formats import memory, shipped
 from drrpack.formats.encoder import can_choose, same_codebooks
+from drrpack.operations.progress import Report
 from drrpack.trainers.fitting import choice
+from drrpack.trainers.fitting.adapt import CODES, adapt
+from drrpack.trainers.ranks import ALONE, Ranks
 
 SEEN_WEIGHT = 16  # of a code that occurs: a table codes the codes that it is made of
+LEAST_CODES = 40_000  # a correction takes six kilobytes, more than a bit for each of so few codes
+
+
+def with_adapted(
+    codecs: Sequence[Codec], codes: Sequence[Codes], processes: Ranks = ALONE,
+    report: Report | None = None, *, least: int = LEAST_CODES,
+) -> list[Codec]:  # fmt: skip
+    """The codecs, and one whose context model is adapted to ``codes``, of which some are looked at.
+
+    It is left out if there are fewer than ``least`` codes, or no context model. Several
+    ``processes`` have the same one. It takes the place of one that was adapted to other codes.
+    """
+    total = sum(part.flat.size for part in codes)
+    found = [codec for codec in codecs if isinstance(codec.entropy, ContextModel)]
+    if not found or not total or total < least:
+        return [*codecs]
+    codec, size = found[0], codecs[0].entropy.codebook_size
+
+    def fitted() -> Section:
+        assert isinstance(codec.entropy, ContextModel)
+        images = sum(len(part) for part in codes)
+        sample = choice.spread(codes, max(1, CODES * images // max(1, _bottom_codes(codes))))
+        tick = None if report is None else _telling(report)
+        model = adapt(codec.entropy, sample, tables_of_all(codes, size), tick=tick)
+        return pack_entropy(model, codec.layouts)
+
+    model = unpack_entropy(processes.from_first(fitted))[0]
+    others = [codec for codec in codecs if codec.entropy.kind != AdaptedModel.kind]
+    entropy = model.on(codec.device, codec.pixels.carrier)
+    return [*others, replace(codec, entropy=entropy)]
+
+
+def _bottom_codes(codes: Sequence[Codes]) -> int:
+    return sum(part.bottom.size for part in codes)
+
+
+def _telling(report: Report) -> Callable[[float], None]:
+    return lambda done: report(Step("adapting", round(100 * done), 100))
 
 
 def with_table(codecs: Sequence[Codec], codes: Sequence[Codes]) -> list[Codec]:

@@ -18,7 +18,7 @@ from drrpack.formats.container import Chunk, Memory, Reader
 from drrpack.formats.files.spool import Spool, StoredCodes
 from drrpack.formats.memory import chunk, entropy_section, load_codec, read_codes
 from drrpack.operations.edit import check_one_vqvae
-from drrpack.operations.entropy_models import smallest, with_table
+from drrpack.operations.entropy_models import smallest, with_adapted, with_table
 
 IMAGES_AT_ONCE = 20_000  # coded side by side, which is what makes it fast
 
@@ -49,7 +49,7 @@ def with_one_model(
     codec = codecs[0]
     different = {shipped.key(model): each for model, each in zip(models, codecs, strict=True)}
     if len(different) > 1:  # else layouts alone differ
-        candidates = with_table([*different.values()], every)
+        candidates = with_table(with_adapted([*different.values()], every), every)
         thin = memories[0].vqvae.version == shipped.VERSION
         codec = candidates[smallest(candidates, every, thin=thin)[0]]
     together = coded(memories[0], codec, every, spool)

@@ -1,4 +1,4 @@
-"""The entropy model of a file is the one that makes it smallest, a table of frequencies included."""
+"""The entropy model of a file is the one that makes it smallest."""
 
 from __future__ import annotations
 
@@ -32,6 +32,12 @@ def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A hundred images of each digit."""
+    return write_digits(tmp_path_factory.mktemp("many") / "digits", train=100, test=0)
+
+
+@pytest.fixture(scope="module")
 def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two classes of 32 x 32 pixels, cut from scikit-learn's two photographs."""
     load = pytest.importorskip("sklearn.datasets").load_sample_image
@@ -58,15 +64,48 @@ def test_few_strange_images_get_a_table(few: Path, tmp_path: Path) -> None:
     assert drrpack.verify(tmp_path / "auto.drr", "full")
 
 
-def test_many_strange_images(few: Path, tmp_path: Path) -> None:
-    """A table takes two kilobytes, and of a thin file the context model none."""
-    many = write_digits(tmp_path / "digits", train=100, test=0)
+def test_many_strange_images(few: Path, many: Path, tmp_path: Path) -> None:
+    """A thin file need not hold the context model, so a correction of it is all that it takes."""
     less = drrpack.encode(few, tmp_path / "less.drr", thin=True)
     more = drrpack.encode(many, tmp_path / "more.drr", thin=True)
-    assert (less.entropy_model, more.entropy_model) == ("context", "table")
+    assert (less.entropy_model, more.entropy_model) == ("context", "adapted")
     assert drrpack.verify(tmp_path / "more.drr", "full")
     packed = lzma.compress(codes_of(tmp_path / "more.drr").astype("<u2").tobytes(), preset=9)
-    assert more.bytes.payload + more.bytes.entropy_model < len(packed)
+    taken = more.bytes.payload + more.bytes.entropy_model
+    assert taken < 0.9 * len(packed)
+    plain = drrpack.encode(many, tmp_path / "plain.drr", thin=True, entropy="context")
+    table = drrpack.encode(many, tmp_path / "table.drr", thin=True, entropy="table")
+    assert taken < 0.75 * (plain.bytes.payload + plain.bytes.entropy_model)
+    assert taken < 0.9 * (table.bytes.payload + table.bytes.entropy_model)
+    np.testing.assert_array_equal(codes_of(tmp_path / "more.drr"), codes_of(tmp_path / "plain.drr"))
+
+
+def test_a_file_that_holds_an_adapted_model_needs_nothing_else(
+    many: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same codes by a whole file and by a thin one, which takes its model from drrpack."""
+    drrpack.encode(many, tmp_path / "thin.drr", thin=True, entropy="adapted")
+    drrpack.encode(many, tmp_path / "whole.drr", entropy="adapted")
+    whole = codes_of(tmp_path / "whole.drr")
+    np.testing.assert_array_equal(codes_of(tmp_path / "thin.drr"), whole)
+    with Reader(tmp_path / "whole.drr") as one, Reader(tmp_path / "thin.drr") as two:
+        assert one.entropy_model.data.endswith(two.entropy_model.data)  # equal corrections
+        assert len(two.entropy_model.data) < 7_000
+    monkeypatch.setattr("drrpack.formats.shipped.FOLDER", tmp_path / "nothing")
+    np.testing.assert_array_equal(codes_of(tmp_path / "whole.drr"), whole)
+    with pytest.raises(drrpack.VersionError, match="it leaves out the model"):
+        codes_of(tmp_path / "thin.drr")
+
+
+def test_append_adapts_to_all_images(many: Path, photographs: Path, tmp_path: Path) -> None:
+    path = tmp_path / "mem.drr"
+    drrpack.encode(many, path, thin=True)
+    before, size = codes_of(path), path.stat().st_size
+    made = drrpack.append(path, photographs, epochs=1)
+    assert made.tuned_bytes is not None
+    assert model_of(path) == "adapted" and size < path.stat().st_size < made.kept_bytes + 1
+    assert drrpack.verify(path, "full")
+    np.testing.assert_array_equal(codes_of(path)[: len(before)], before)
 
 
 def test_photographs_keep_the_context_model_where_it_costs_nothing(

@@ -105,6 +105,11 @@ class Likelihood(nn.Module):
         self.leave = IntLinear(width, config.embedding, low=-limit, high=limit)
 
     def forward(self, at: Places, tables: Tensor | None) -> Tensor:
+        out: Tensor = self.leave(self.hidden(at, tables))
+        return out
+
+    def hidden(self, at: Places, tables: Tensor | None) -> Tensor:
+        """What the last layer sees: integers (N, prediction_width), 0 to 255."""
         known = self.known(at.known) if tables is None else self.known.looked_up(at.known, tables)
         hidden = known + self.phase(at.phase)
         if self.latent is not None:
@@ -113,8 +118,7 @@ class Likelihood(nn.Module):
             hidden = hidden + self.context(at.context)
         for first, second in zip(self.first, self.second, strict=True):
             hidden = hidden + second(first(relu(hidden)))
-        out: Tensor = self.leave(relu(hidden))
-        return out
+        return relu(hidden)
 
 
 class TopContext(nn.Module):

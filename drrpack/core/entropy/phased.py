@@ -124,9 +124,15 @@ class LevelNetwork(nn.Module):
 
     def logits(self, at: Places) -> Tensor:
         """Logits (N, codebook_size) of the codes at N places, in sixteenths of a bit."""
-        tables = None if at.known.is_floating_point() else self._tables()
-        out: Tensor = self.output(self.likelihood(at, tables))
+        out: Tensor = self.output(self.likelihood(at, self._tables_for(at)))
         return out
+
+    def hidden(self, at: Places) -> Tensor:
+        """What the last two layers make `logits` of: integers (N, prediction_width)."""
+        return self.likelihood.hidden(at, self._tables_for(at))
+
+    def _tables_for(self, at: Places) -> Tensor | None:
+        return None if at.known.is_floating_point() else self._tables()
 
     def _tables(self) -> Tensor:
         """What each code adds to the first sums of the likelihood, at each place of a window."""

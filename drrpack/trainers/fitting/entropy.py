@@ -84,15 +84,15 @@ def tune_entropy(
 
     Its tables become those of the codes. Networks are fitted further on them, where it has any.
     """
-    log = Log()
+    log, tables = Log(), frequency_tables(codes, model.codebook_size)
     if isinstance(model, PhasedModel):
         network = deepcopy(model.network)
         move(network, "cpu")
         thaw(network)
         data, top_shape = codes.flat.astype(np.int64), codes.top_shape
         log = _fit_levels(model.kind, network, data, top_shape, plan, 1.0, report, TUNING_RATE)
-        model = replace(model, network=network)
-    return model.with_tables(frequency_tables(codes, model.codebook_size)), log
+        return network.model(tables), log  # of an adapted one a whole one
+    return model.with_tables(tables), log
 
 
 def _known(plan: FitPlan) -> list[PhasedNetwork]:
