@@ -2,8 +2,8 @@
 
 `digits_drr` is what a user of many images gets by default: the codec that comes along, with its
 context model, at quality 75. `bitswap_drr` holds the same images by Bit-Swap. A test of what must
-hold for both takes `each_drr`; one that is about neither takes `context_drr`, which costs a tenth of
-the time to read.
+hold for both takes `each_drr`; one that is about neither takes `context_drr`, which costs a tenth
+of the time to read.
 """
 
 from __future__ import annotations

@@ -43,17 +43,22 @@ from drrpack.core import codec as codecs
 from drrpack.core.codec import Codec
 from drrpack.core.codes import Codes, Levels
 from drrpack.core.entropy.bitswap import BitSwapConfig
+from drrpack.core.entropy.context import ContextModel
 from drrpack.core.entropy.phased import PhasedConfig
 from drrpack.core.entropy.phased_section import PhasedModel
 from drrpack.core.errors import DrrError
+from drrpack.core.frequencies import frequency_tables
 from drrpack.core.section import Section
 from drrpack.core.streams import StreamLayout
 from drrpack.core.vqvae import VQVAEConfig
 from drrpack.formats import layout, raw, shipped
 from drrpack.formats.container import Chunk, Memory, RawRecord, Reader, write
+from drrpack.formats.files.spool import Spool
 from drrpack.formats.hdf5 import build
 from drrpack.formats.memory import chunk, load_codec, read_codes, sections
 from drrpack.formats.raw import read_raw
+from drrpack.operations.recode import coded
+from drrpack.trainers.fitting.adapt import adapt
 
 KINDS = (*2 * ["bytes"], *5 * ["structure"], *2 * ["content"], "rebuilt")
 EXTREMES = (0, 1, 2, 3, 7, 8, 255, 256, 2**15, 2**16 - 1, 2**31 - 1, 2**31, 2**32 - 1)
@@ -99,12 +104,25 @@ TINY_VQVAE = VQVAEConfig(channels=4, residual_channels=2, embedding=4, codebook_
 
 
 def seedlings(place: Path) -> list[Seedling]:
-    """Sound files with every kind of models, in the folder ``place``: Bit-Swap, context alone, and
-    the first version of both sections."""
+    """Sound files with every kind of models, in the folder ``place``: Bit-Swap, context alone, the
+    first version of both sections, and a context model that is adapted."""
     kinds = {"bitswap": TINY_BITSWAP, "context": TINY_CONTEXT, "first": TINY_BITSWAP}
     for name, config in kinds.items():
         write_tiny(place / f"{name}.drr", config, first=name == "first")
-    return [Seedling.of(place / f"{name}.drr") for name in kinds]
+    write_adapted(place / "adapted.drr", place / "context.drr")
+    return [Seedling.of(place / f"{name}.drr") for name in (*kinds, "adapted")]
+
+
+def write_adapted(path: Path, context: Path) -> None:
+    """The codes of a file with a context model by that model, adapted to them."""
+    with Reader(context) as reader:
+        codec = load_codec(reader, CPU)
+        codes = [*read_codes(reader, codec, range(len(reader.classes))).values()]
+        seen = Codes.concat(codes)
+        assert isinstance(codec.entropy, ContextModel)
+        adapted = adapt(codec.entropy, seen, frequency_tables(seen, codec.entropy.codebook_size))
+        content = coded(reader.memory(), replace(codec, entropy=adapted), codes, Spool(path.parent))
+        write(path, content)
 
 
 def large_seedlings(place: Path) -> list[Seedling]:

@@ -12,15 +12,16 @@ import pytest
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 sys.path.insert(0, str(GOLDEN))
 
-from make import BAD, MODELS, outcome  # noqa: E402
+from make import BAD, MODELS, RECODED, outcome  # noqa: E402
 
 from drrpack import DrrError, UnsafeError  # noqa: E402
+from drrpack.core.entropy.model import kind_of  # noqa: E402
 from drrpack.formats.container import Reader  # noqa: E402
 from drrpack.formats.dataset import DRRDataset  # noqa: E402
 from drrpack.operations.export import export  # noqa: E402
 
 EXPECTED = json.loads((GOLDEN / "golden.json").read_text())
-GOOD = {"digits.drr", *(f"{name}.drr" for name in MODELS)}
+GOOD = {"digits.drr", *(f"{name}.drr" for name in (*MODELS, *RECODED))}
 SOUND = {*GOOD, "later-minor-version.drr", "path-like-name.drr"}
 UNSAFE = {
     "soft-link", "external-link", "external-storage", "virtual-dataset", "cyclic-group", "petabyte",
@@ -48,10 +49,12 @@ def test_all_versions_of_models_are_among_them() -> None:
         with Reader(GOLDEN / name) as reader:
             vqvae, entropy = reader.vqvae, reader.entropy_model
         encoder = vqvae.config.get("encoder")
-        found.add((vqvae.version, encoder, entropy.version, entropy.config["latents"] > 0))
+        found.add((vqvae.version, encoder, entropy.version, kind_of(entropy)))
     assert found == {
-        ("1.0", None, "1.0", True), ("2.0", True, "2.0", True), ("2.0", True, "2.0", False),
-        ("2.0", False, "2.0", False), ("3.0", True, "2.0", False),
+        ("1.0", None, "1.0", "bitswap"), ("2.0", True, "2.0", "bitswap"),
+        ("2.0", True, "2.0", "context"), ("2.0", False, "2.0", "context"),
+        ("3.0", True, "2.0", "context"), ("2.0", True, "3.0", "table"),
+        ("2.0", True, "3.0", "adapted"),
     }  # fmt: skip
 
 

@@ -28,12 +28,20 @@ from drr_files import seal  # noqa: E402
 from mutants import CPU, TINY_BITSWAP, TINY_CONTEXT, TINY_VQVAE, memory_of  # noqa: E402
 
 from drrpack import DRRDataset, DrrError  # noqa: E402
+from drrpack.core.codes import Codes  # noqa: E402
+from drrpack.core.entropy.context import ContextModel  # noqa: E402
+from drrpack.core.entropy.model import EntropyModel  # noqa: E402
 from drrpack.core.entropy.phased import PhasedConfig  # noqa: E402
+from drrpack.core.entropy.table import TableModel  # noqa: E402
+from drrpack.core.frequencies import frequency_tables  # noqa: E402
 from drrpack.core.vqvae import VQVAEConfig  # noqa: E402
 from drrpack.formats.container import Reader, write  # noqa: E402
+from drrpack.formats.files.spool import Spool  # noqa: E402
 from drrpack.formats.hdf5 import build  # noqa: E402
-from drrpack.formats.memory import decoder_alone  # noqa: E402
+from drrpack.formats.memory import decoder_alone, load_codec, read_codes  # noqa: E402
+from drrpack.operations.recode import coded  # noqa: E402
 from drrpack.operations.verify import verify  # noqa: E402
+from drrpack.trainers.fitting.adapt import adapt  # noqa: E402
 from drrpack.trainers.fitting.codec import fit_codec  # noqa: E402
 from drrpack.trainers.fitting.loop import Budget  # noqa: E402
 from drrpack.trainers.fitting.plan import FitPlan  # noqa: E402
@@ -55,6 +63,9 @@ def main() -> None:
     for name, models in MODELS.items():
         if f"{name}.drr" not in kept:
             write_digits(HERE / f"{name}.drr", *models)
+    for name, make in RECODED.items():
+        if f"{name}.drr" not in kept:
+            write_recoded(HERE / f"{name}.drr", make)
     for name, damage in BAD.items():
         path = HERE / f"{name}.drr"
         if path.name not in kept:
@@ -86,6 +97,28 @@ MODELS: dict[str, tuple[PhasedConfig, bool, VQVAEConfig]] = {
     "decoder": (TINY_CONTEXT, False, TINY_VQVAE),
     "stride": (TINY_CONTEXT, True, replace(TINY_VQVAE, stride=8)),
 }
+
+
+def write_recoded(path: Path, make: Callable[[ContextModel, Codes], EntropyModel]) -> None:
+    """The codes of ``context.drr`` by another entropy model, which is made of its own and them."""
+    torch.set_num_threads(1)
+    with Reader(HERE / "context.drr") as reader:
+        codec = load_codec(reader, CPU)
+        codes = [*read_codes(reader, codec, range(len(reader.classes))).values()]
+        assert isinstance(codec.entropy, ContextModel)
+        codec = replace(codec, entropy=make(codec.entropy, Codes.concat(codes)))
+        write(path, coded(reader.memory(), codec, codes, Spool(HERE)))
+
+
+def _table(model: ContextModel, codes: Codes) -> EntropyModel:
+    return TableModel.fitted(codes, model.codebook_size)
+
+
+def _adapted(model: ContextModel, codes: Codes) -> EntropyModel:
+    return adapt(model, codes, frequency_tables(codes, model.codebook_size))
+
+
+RECODED = {"table": _table, "adapted": _adapted}  # entropy models of version 3.0
 
 
 def outcome(path: Path) -> dict[str, object]:

@@ -33,8 +33,8 @@ def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A hundred images of each digit."""
-    return write_digits(tmp_path_factory.mktemp("many") / "digits", train=100, test=0)
+    """Fifty images of each digit."""
+    return write_digits(tmp_path_factory.mktemp("many") / "digits", train=50, test=0)
 
 
 @pytest.fixture(scope="module")

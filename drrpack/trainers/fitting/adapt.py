@@ -29,8 +29,8 @@ from drrpack.core.settings import float_arithmetic
 from drrpack.trainers.fitting.loop import rate_over_budget
 
 CODES = 160_000  # of a level, at most: those of 2,500 images of 32x32
-STEPS = 400  # of each level
-BATCH = 1024  # codes
+STEPS = 300  # of each level
+BATCH = 512  # codes
 WEIGHT_RATE, OFFSET_RATE = 0.01, 0.05  # the latter in bits
 
 
