@@ -41,6 +41,7 @@ from drrpack.operations.encode_plan import (
     Fit,
     plan_encode,
 )
+from drrpack.operations.encoding.advice import advice
 from drrpack.operations.encoding.kept import kept_beside
 from drrpack.operations.encoding.pieces import divide
 from drrpack.operations.encoding.shards import MB, check_models, divided
@@ -187,7 +188,13 @@ def encode(
         tell_of(plan.source, report)
         tell_of_labels(plan.source, report)
         carry_out(plan, report, processes)
-    return stats(output) if shard_bytes is None else stats_of_shards(output)
+    made = stats(output) if shard_bytes is None else stats_of_shards(output)
+    if processes.first:
+        own = thin or decoder_only or codec is not None or fit != "no"
+        advised = advice(plan.source, made, can_be_thin=not own)
+        if advised is not None:
+            report(advised)
+    return made
 
 
 def _budget(epochs: int | None, minutes: float | None, fit: Fit, device: str) -> Budget:
