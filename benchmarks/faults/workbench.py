@@ -26,7 +26,7 @@ from drrpack.operations import encode as encoding  # noqa: E402
 from drrpack.operations.append import append  # noqa: E402
 from drrpack.operations.edit import drop, merge  # noqa: E402
 from drrpack.operations.encode_plan import EncodeOptions, plan_encode  # noqa: E402
-from drrpack.operations.recode import in_one_layout  # noqa: E402
+from drrpack.operations.recode import with_one_model  # noqa: E402
 from drrpack.operations.verify import verify  # noqa: E402
 from drrpack.trainers.fitting.loop import Budget  # noqa: E402
 
@@ -93,7 +93,7 @@ def _drop(bench: Bench, place: Path) -> None:
 def _merge(bench: Bench, place: Path) -> None:
     paths = [place / "mem.drr", place / "other.drr"]
     with Reader(paths[0]) as one, Reader(paths[1]) as two:
-        contents = [each.loaded() for each in in_one_layout([one, two], CPU)]
+        contents = [each.loaded() for each in with_one_model([one, two], CPU)]
     write(place / "new.drr", merge(dict(zip(paths, contents, strict=True))))
 
 

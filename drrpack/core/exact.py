@@ -198,6 +198,8 @@ class IntConv2d(nn.Module):
             )
         if shift.min() < 0 or shift.max() > 40:
             raise ExactnessError("a layer's shift is outside 0 to 40")
+        if weight.abs().max() > WEIGHT_MAX + 1:
+            raise ExactnessError(f"a layer's weights are outside -{WEIGHT_MAX + 1} to {WEIGHT_MAX}")
         self._check(weight, bias)
         scale = torch.exp2(-shift)
         self.frozen = (weight.float(), bias.float(), scale.float())

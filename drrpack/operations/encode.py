@@ -27,6 +27,7 @@ from drrpack.formats.sources.source import Given, LabelledDataset
 from drrpack.operations import figures
 from drrpack.operations.encode_codecs import (
     check_table,
+    possible_models,
     quality_of,
     shared_codecs,
     smallest,
@@ -135,7 +136,8 @@ def encode(
         codec: the ``.drr`` file whose codec to use instead of the one that comes with drrpack.
         entropy: ``"context"``, ``"adapted"`` for the context model with a small correction for
             these images, ``"table"`` for how often each code occurs in them, ``"bitswap"``, or
-            ``"auto"`` for the one that makes the smallest file.
+            ``"auto"`` for the one that makes the smallest file; with ``codec`` or ``fit`` that is
+            one of the codec's own.
         quality: rate/distortion trade-off, 0 to 100; 100 always takes the nearest code. By default
             that of ``codec``, or 75.
         raw_per_class, raw_select: also keep this many raw images of each class, chosen by
@@ -233,7 +235,7 @@ def _encode(plan: EncodePlan, report: Report, processes: Ranks) -> Path:
     check_table(every, options)
     candidates = wanted(every, options)
     if options.shard_bytes is not None:
-        check_models([stored(codec, options) for codec in candidates], options.shard_bytes)
+        check_models(possible_models(candidates, options), options.shard_bytes)
     with kept_beside(plan.parts, len(divide(source)), processes) as kept:
         work = Work(source, kept, processes, report)
         codes = work.encode(candidates[0], every)

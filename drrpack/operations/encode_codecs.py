@@ -16,6 +16,7 @@ from drrpack.core.entropy.sections import unpack_entropy
 from drrpack.core.entropy.table import TableModel
 from drrpack.core.errors import OptionError
 from drrpack.core.families import DEFAULT, FAMILIES
+from drrpack.core.frequencies import tables_to_bytes
 from drrpack.core.progress import Step
 from drrpack.core.rdoq import BEST, DEFAULT_QUALITY
 from drrpack.core.section import Section
@@ -133,16 +134,15 @@ def smallest(
 ) -> tuple[Codec, dict[str, int]]:  # fmt: skip
     """The codec that makes the smallest file, and the bytes that each of several would take.
 
-    Among them are models made of these codes, unless a codec was fitted: its own context model
-    chooses the codes then, and has to stay in the file.
+    Among them are models made of these codes, unless a codec was given or fitted: then its own
+    entropy model is meant, which may have chosen the codes.
     """
-    kind = options.entropy
-    if options.fit in ("no", "decoder"):
-        if kind in ("auto", AdaptedModel.kind):
-            least = LEAST_CODES if kind == "auto" else 0
-            codecs = with_adapted(codecs, codes, processes, report, least=least)
-        if kind in ("auto", TableModel.kind):
-            codecs = with_table(codecs, codes)
+    kind, every = options.entropy, _every(options)
+    if every or kind == AdaptedModel.kind:
+        least = LEAST_CODES if every else 0
+        codecs = with_adapted(codecs, codes, processes, report, least=least)
+    if every or kind == TableModel.kind:
+        codecs = with_table(codecs, codes)
     codecs = [codec for codec in codecs if kind in ("auto", codec.entropy.kind)]
     if len(codecs) == 1:
         return codecs[0], {}
@@ -152,6 +152,25 @@ def smallest(
     )
     report(Choice(codecs[taken].entropy.kind, sizes))
     return codecs[taken], sizes
+
+
+def _every(options: EncodeOptions) -> bool:
+    """Whether models of all kinds are to be tried."""
+    return options.entropy == "auto" and options.codec is None and options.fit == "no"
+
+
+def possible_models(
+    codecs: Sequence[Codec], options: EncodeOptions
+) -> list[tuple[Section, Section]]:
+    """The models that a file may hold, as far as they are known before the codes.
+
+    A table is not, but its size is.
+    """
+    made = [stored(codec, options) for codec in codecs]
+    if _every(options) or options.entropy == TableModel.kind:
+        table = tables_to_bytes(codecs[0].entropy.tables)
+        made.append((made[0][0], Section(TableModel.versions[-1], {}, table)))
+    return made
 
 
 def stored(codec: Codec, options: EncodeOptions) -> tuple[Section, Section]:

@@ -25,7 +25,8 @@ from drrpack.trainers.fitting.adapt import CODES, adapt
 from drrpack.trainers.ranks import ALONE, Ranks
 
 SEEN_WEIGHT = 16  # of a code that occurs: a table codes the codes that it is made of
-LEAST_CODES = 40_000  # a correction takes six kilobytes, more than a bit for each of so few codes
+LEAST_CODES = 20_000  # a correction takes two kilobytes or six: for fewer codes, a bit for each
+MANY_CODES = 800_000  # four kilobytes are next to nothing beside so many
 
 
 def with_adapted(
@@ -45,11 +46,17 @@ def with_adapted(
 
     def fitted() -> Section:
         assert isinstance(codec.entropy, ContextModel)
-        images = sum(len(part) for part in codes)
-        sample = choice.spread(codes, max(1, CODES * images // max(1, _bottom_codes(codes))))
-        tick = None if report is None else _telling(report)
-        model = adapt(codec.entropy, sample, tables_of_all(codes, size), tick=tick)
-        return pack_entropy(model, codec.layouts)
+        tables, sections = tables_of_all(codes, size), list[Section]()
+        images = [len(part) for part in codes]
+        sample = choice.spread(codes, max(1, CODES * sum(images) // _bottom_codes(codes)))
+        sizes = list[int]()
+        for alone in (False, True) if total < MANY_CODES else (False,):
+            tick = None if report is None else _telling(report)
+            model = adapt(codec.entropy, sample, tables, offsets_alone=alone, tick=tick)
+            sections.append(pack_entropy(model, codec.layouts))
+            streams = choice.stream_bytes(replace(codec, entropy=model), sample, images)
+            sizes.append(len(sections[-1].data) + streams)
+        return sections[sizes.index(min(sizes))]
 
     model = unpack_entropy(processes.from_first(fitted))[0]
     others = [codec for codec in codecs if codec.entropy.kind != AdaptedModel.kind]
@@ -104,6 +111,6 @@ def smallest(
         section = memory.entropy_section(codec)
         return len((shipped.as_thin_as_can_be(section) if thin else section).data)
 
-    images = sum(len(part) for part in codes)
+    images = [len(part) for part in codes]
     taken, sizes = choice.smallest(codecs, choice.spread(codes), images, model_bytes)
     return next(n for n, each in enumerate(codecs) if each is taken), sizes

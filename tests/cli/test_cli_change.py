@@ -154,16 +154,16 @@ def test_merge(
 def test_merge_says_how_codecs_differ(drrpack: Command, start: Path, tmp_path: Path) -> None:
     with Reader(start) as reader:
         content = reader.memory()
-    model = content.entropy_model
+    model = content.vqvae
     changes = {
         "weights": ("other weights", {"data": model.data[:-1] + b"\x00"}),
-        "size": ("latents: 0 and 4", {"config": {**model.config, "latents": 4}}),
+        "size": ("channels: 4 and 8", {"config": {**model.config, "channels": 8}}),
         "version": ("versions 2.0 and 1.1", {"version": "1.1"}),
     }
     for name, (words, change) in changes.items():
         other = tmp_path / f"{name}.drr"
         fields = {**model.__dict__, **change}
-        write(other, type(content)(**{**content.__dict__, "entropy_model": type(model)(**fields)}))
+        write(other, type(content)(**{**content.__dict__, "vqvae": type(model)(**fields)}))
         out = ("-o", tmp_path / "out.drr")
         drrpack.refused("merge", start, other, *out, naming=(start, other, words, "--codec"))
 

@@ -36,8 +36,8 @@ OFFSET_MAX = 127  # sixteenths of a bit
 class Correction:
     """Of one level.
 
-    ``offset`` (codebook_size,) is added to the logits, in sixteenths of a bit; ``leave`` are the
-    integers of the likelihood's last layer.
+    ``offset`` (codebook_size,) is added to the logits, in sixteenths of a bit, and ``leave`` to the
+    integers of the likelihood's last layer: zeros take no bytes.
     """
 
     offset: NDArray[np.int64]
@@ -136,13 +136,18 @@ def corrected(network: PhasedNetwork, corrections: Corrections) -> PhasedNetwork
     network = deepcopy(network)
     for name in LEVELS:
         level, correction = network.levels[name], corrections[name]
-        level.likelihood.leave.load_arrays(correction.leave)
+        leave = level.likelihood.leave
+        leave.load_arrays(_sum(leave.arrays(), correction.leave))
         output = level.output.arrays()
         shift = output["shift"].astype(np.int64)
         bias = output["bias"].astype(np.int64) + (correction.offset << shift)
         level.output.load_arrays({**output, "bias": bias})
     freeze(network)
     return network
+
+
+def _sum(one: Arrays, other: Arrays) -> Arrays:
+    return {key: one[key].astype(np.int64) + other[key] for key in one}
 
 
 def _packed(steps: Levels[Steps], corrections: Corrections) -> bytes:

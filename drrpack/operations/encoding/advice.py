@@ -11,7 +11,7 @@ from drrpack.formats.sources.source import Source
 from drrpack.trainers.comparison.peers import LOSSY
 from drrpack.trainers.comparison.quality import psnr_db
 
-SAMPLE_PIXELS = 1 << 20  # of the images that are packed as JPEG files: a fraction of a second
+SAMPLE_PIXELS = 1 << 18  # of the images that are packed as JPEG files: a fraction of a second
 QUALITIES = range(1, 96)
 
 

@@ -20,7 +20,7 @@ from drrpack.core.codes import LEVELS, Codes, Levels
 from drrpack.core.entropy.adapted import OFFSET_MAX, AdaptedModel, Correction
 from drrpack.core.entropy.context import ContextModel
 from drrpack.core.entropy.phased import LevelNetwork
-from drrpack.core.exact import SUM_LIMIT, exact_arithmetic, round_half_up
+from drrpack.core.exact import SUM_LIMIT, Arrays, exact_arithmetic, round_half_up
 from drrpack.core.freezing import freeze, thaw
 from drrpack.core.frequencies import Tables
 from drrpack.core.probability import LOGIT_BITS
@@ -36,8 +36,8 @@ WEIGHT_RATE, OFFSET_RATE = 0.01, 0.05  # the latter in bits
 
 @float_arithmetic()
 def adapt(
-    model: ContextModel, codes: Codes, tables: Tables, seed: int = 0,
-    tick: Callable[[float], None] | None = None,
+    model: ContextModel, codes: Codes, tables: Tables, seed: int = 0, *,
+    offsets_alone: bool = False, tick: Callable[[float], None] | None = None,
 ) -> AdaptedModel:  # fmt: skip
     """A context model on the CPU with a correction for these codes.
 
@@ -45,6 +45,8 @@ def adapt(
         model: frozen; of an adapted model the one below it is adapted anew.
         codes: the codes that it is fitted on, `CODES` of each level at most.
         tables: those of all codes of the file.
+        offsets_alone: leave the layer before the logits as it is: a correction of one kilobyte in
+            place of six.
         tick: told how much is done, 0 to 1.
     """
     base = model.base if isinstance(model, AdaptedModel) else Section(*_stored(model))
@@ -54,7 +56,7 @@ def adapt(
         level, grid = below.network.levels[name], torch.from_numpy(codes[name].astype(np.int64))
         hidden, wanted = _seen(level, grid, above)
         half = None if tick is None else _part(tick, len(fitted))
-        fitted.append(_fit(level, hidden, wanted, seed, half))
+        fitted.append(_fit(level, hidden, wanted, seed, half, not offsets_alone))
         above = grid
     return AdaptedModel.of(base, Levels(*fitted), tables)
 
@@ -84,13 +86,17 @@ def _seen(level: LevelNetwork, grid: Tensor, above: Tensor | None) -> tuple[Tens
 
 def _fit(
     level: LevelNetwork, hidden: Tensor, wanted: Tensor, seed: int,
-    tick: Callable[[float], None] | None,
+    tick: Callable[[float], None] | None, layer: bool,
 ) -> Correction:  # fmt: skip
     leave, output = level.likelihood.leave, level.output
+    before = leave.arrays()
     assert output.frozen is not None
     weight, bias, scale = (tensor.double() for tensor in output.frozen)
-    thaw(leave)
-    leave.double()
+    if layer:
+        thaw(leave)
+    else:
+        leave.freeze(torch.float64)
+    leave.double().requires_grad_(layer)
     offset = nn.Parameter(torch.zeros(len(bias), dtype=torch.float64))  # in bits
     optimiser = torch.optim.Adam(
         [
@@ -113,8 +119,10 @@ def _fit(
             tick(step / STEPS)
     leave.float()
     freeze(leave)
+    after = leave.arrays()
+    added: Arrays = {key: after[key].astype(np.int64) - before[key] for key in after}
     units = round_half_up(offset.detach() * 2.0**LOGIT_BITS).clamp(-OFFSET_MAX, OFFSET_MAX)
-    return Correction(_exact(level, units.numpy().astype(np.int64)), leave.arrays())
+    return Correction(_exact(level, units.numpy().astype(np.int64)), added)
 
 
 def _exact(level: LevelNetwork, offset: NDArray[np.int64]) -> NDArray[np.int64]:

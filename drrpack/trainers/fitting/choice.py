@@ -3,28 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import ceil
 
 import numpy as np
 import torch
 
+from drrpack.core import streams
+from drrpack.core.ans import words_to_widen
 from drrpack.core.codec import Codec
-from drrpack.core.codes import LEVELS, Codes
+from drrpack.core.codes import LEVELS, Codes, LevelName
 from drrpack.core.exact import exact_arithmetic
+from drrpack.core.frequencies import TABLE_PRECISION
 from drrpack.core.pixels import batches
+from drrpack.core.streams import StreamLayout
 
 SAMPLE = 1024  # images that stand for all
 CODES_AT_ONCE = 20_480  # in one call of the networks: 256 images of 32x32, 5 of 224x224
 
 
 def smallest(
-    codecs: Sequence[Codec], sample: Codes, images: int, model_bytes: Callable[[Codec], int]
+    codecs: Sequence[Codec],
+    sample: Codes,
+    images: int | Sequence[int],
+    model_bytes: Callable[[Codec], int],
 ) -> tuple[Codec, dict[str, int]]:
     """The codec whose streams and entropy model together take the fewest bytes.
 
-    The bytes are those of ``images`` images like those of ``sample``. Also returns the bytes for
-    each codec, by the kind of its entropy model.
+    The bytes are those of ``images`` images like those of ``sample``; of several streams the images
+    of each. Also returns the bytes for each codec, by the kind of its entropy model.
     """
-    sizes = [round(images * expected_bytes(codec, sample)) + model_bytes(codec) for codec in codecs]
+    sizes = [stream_bytes(codec, sample, images) + model_bytes(codec) for codec in codecs]
     kinds = [codec.entropy.kind for codec in codecs]
     return codecs[sizes.index(min(sizes))], dict(zip(kinds, sizes, strict=True))
 
@@ -37,6 +45,37 @@ def spread(codes: Sequence[Codes], count: int = SAMPLE) -> Codes:
     inside = np.split(wanted, np.searchsorted(wanted, starts[1:-1]))
     parts = zip(codes, inside, starts[:-1], strict=True)
     return Codes.concat([of_class.take(rows - start) for of_class, rows, start in parts])
+
+
+def stream_bytes(codec: Codec, sample: Codes, images: int | Sequence[int]) -> int:
+    """What streams of so many images like those of ``sample`` take, with the images that start each
+    stream if several numbers are given."""
+    if isinstance(images, int):
+        return round(images * expected_bytes(codec, sample))
+    bits = _bits_by_level(codec, sample)
+    total = sum(images) * sum(bits.values()) / max(1, len(sample))
+    total += sum(_start_bits(codec, name, sample, bits[name], images) for name in LEVELS)
+    return round(total / 8)
+
+
+def _start_bits(
+    codec: Codec, name: LevelName, sample: Codes, bits: float, images: Sequence[int]
+) -> float:
+    """What the images that start the streams of a level take more by their table than others."""
+    table = -np.log2(codec.entropy.tables[name] / 2.0**TABLE_PRECISION)
+    plain = float(table[sample[name]].sum() / max(1, len(sample)))  # bits an image
+    layout = _layout(max(1.0, plain), float(np.median(images)) if len(images) else 0.0)
+    more = max(0.0, plain - bits / max(1, len(sample)))
+    return more * sum(layout.plain(count) for count in images)
+
+
+def _layout(plain_bits: float, typical: float) -> StreamLayout:
+    """What `drrpack.core.streams.choose_layout` finds if nothing but lanes has to be paid for."""
+    for group, lanes in streams.WIDTHS:
+        layout = StreamLayout(ceil(32 * words_to_widen(lanes) / plain_bits), group, lanes)
+        if layout.plain_images <= streams.PLAIN_SHARE * typical:
+            break
+    return layout
 
 
 def expected_bytes(codec: Codec, codes: Codes) -> float:

@@ -37,7 +37,7 @@ def test_parts_make_the_same_file_as_one(
     digits_folder: Path, digits_drr: Path, tmp_path: Path, small_parts: None
 ) -> None:
     """By the shipped context model at quality 75."""
-    made = encode_tiny(digits_folder, tmp_path / "parts.drr", fit="no")
+    made = encode_tiny(digits_folder, tmp_path / "parts.drr", fit="no", entropy="context")
     assert made.read_bytes() == digits_drr.read_bytes()
     assert os.listdir(tmp_path) == ["parts.drr"]
 
@@ -118,9 +118,9 @@ def test_parts_of_another_quality_are_not_taken_over(
 
 @pytest.fixture(scope="module")
 def alone(digits_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The file that one process writes, by all defaults."""
+    """The file that one process writes, by a context model that it adapts."""
     path = tmp_path_factory.mktemp("alone") / "mem.drr"
-    drrpack.encode(digits_folder, path)
+    drrpack.encode(digits_folder, path, entropy="adapted")
     return path
 
 
@@ -137,7 +137,7 @@ def test_two_processes_write_the_file_of_one(
 ) -> None:
     output = tmp_path / "out" / "mem.drr"
     output.parent.mkdir()
-    run = by_torchrun(2, program, "encode", digits_folder, "-o", output)
+    run = by_torchrun(2, program, "encode", digits_folder, "-o", output, "--entropy", "adapted")
     printed, errors = run.communicate(timeout=280)
     assert run.returncode == 0, errors
     assert output.read_bytes() == alone.read_bytes()
@@ -152,7 +152,7 @@ def test_a_killed_process_ends_the_run_and_the_next_one_goes_on(
     output = tmp_path / "out" / "mem.drr"
     output.parent.mkdir()
     parts = output.parent / ".mem.drr.parts"
-    run = by_torchrun(2, program, "encode", digits_folder, "-o", output)
+    run = by_torchrun(2, program, "encode", digits_folder, "-o", output, "--entropy", "adapted")
     end = time.monotonic() + 200
     while len(list(parts.glob("codes-*"))) < 3 and time.monotonic() < end and run.poll() is None:
         time.sleep(0.02)
@@ -161,7 +161,7 @@ def test_a_killed_process_ends_the_run_and_the_next_one_goes_on(
     made = {path.name: path.stat().st_mtime_ns for path in parts.glob("codes-*")}
     assert len(made) >= 3
     again = subprocess.run(
-        [sys.executable, program, "encode", digits_folder, "-o", output],
+        [sys.executable, program, "encode", digits_folder, "-o", output, "--entropy", "adapted"],
         capture_output=True, text=True, timeout=280, check=True,
     )  # fmt: skip
     assert f"{30 * len(made)} of 300 images were encoded by an earlier run" in again.stdout
