@@ -7,7 +7,7 @@ of `drrpack encode`, and with `--thin`. Beside the bits that its streams take st
 ways to code the same codes: drrpack's table of how often each code of a level occurs (ideal code
 lengths, and the table's own bytes as a file stores them), and lzma at its strongest, of all codes
 of a level as 16-bit numbers, or of their low bytes and then their high bytes, whichever is smaller.
-Bits with the model count the bytes of the file's own entropy model, too. Rivals are image files,
+The bits of a file count the bytes of its own entropy model, too. Rivals are image files,
 without the headers that all have in common: at a low quality, with their PSNR, or without loss.
 """
 
@@ -49,7 +49,7 @@ QUALITY = 75
 LOSSY_QUALITIES = {"JPEG": 10, "WebP": 0, "AVIF": 15}
 # Bytes, not numbers of two bytes, which `references` tells lzma of.
 PLANES_FILTER = {**LZMA_FILTER, "lc": 3, "lp": 0}
-COLUMNS = ("folder", "images", "model", "bits", "+ model", "table", "lzma", "bytes", "thin")
+COLUMNS = ("folder", "images", "model", "bits", "thin", "table", "lzma", "bytes", "thin")
 
 
 def main() -> None:
@@ -63,8 +63,8 @@ def main() -> None:
     for folder in given.folders:
         found[folder.name] = measured(folder)
         print(_line(_row(folder.name, found[folder.name], rivals)), flush=True)
-    text = json.dumps({"quality": QUALITY, "folders": found, **made_by()}, indent=1)
-    given.output.write_text(text + "\n")
+        text = json.dumps({"quality": QUALITY, "folders": found, **made_by()}, indent=1)
+        given.output.write_text(text + "\n")
 
 
 def measured(folder: Path) -> dict[str, Any]:
@@ -191,7 +191,7 @@ def _row(name: str, found: dict[str, Any], rivals: Sequence[str]) -> list[str]:
     files, simple = found["files"], found["simpler_bits_per_code"]["all"]
     kinds = [files[variant]["entropy_model"] for variant in ("default", "thin")]
     sizes = [files[variant]["bytes_per_image"] for variant in ("default", "thin")]
-    bits = [files["default"]["bits_per_code"]["all"], files["default"]["bits_with_model"]]
+    bits = [files[variant]["bits_with_model"] for variant in ("default", "thin")]
     sizes += [found["rivals"].get(r, {}).get("bytes_per_image", float("nan")) for r in rivals]
     return [
         name, str(found["images"]), "/".join(dict.fromkeys(kinds)),

@@ -26,6 +26,7 @@ from drrpack.trainers.ranks import ALONE, Ranks
 
 SEEN_WEIGHT = 16  # of a code that occurs: a table codes the codes that it is made of
 LEAST_CODES = 20_000  # a correction takes two kilobytes or six: for fewer codes, a bit for each
+COMPARED = 256  # images, to see which of the two pays
 MANY_CODES = 800_000  # four kilobytes are next to nothing beside so many
 
 
@@ -54,7 +55,8 @@ def with_adapted(
             tick = None if report is None else _telling(report)
             model = adapt(codec.entropy, sample, tables, offsets_alone=alone, tick=tick)
             sections.append(pack_entropy(model, codec.layouts))
-            streams = choice.stream_bytes(replace(codec, entropy=model), sample, images)
+            some = choice.spread([sample], COMPARED)
+            streams = choice.stream_bytes(replace(codec, entropy=model), some, images)
             sizes.append(len(sections[-1].data) + streams)
         return sections[sizes.index(min(sizes))]
 
