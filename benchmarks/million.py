@@ -2,8 +2,8 @@
 
     python benchmarks/million.py FOLDER WORK -o benchmarks/results/million.json
 
-FOLDER is an image folder. The files of its classes stand in one Parquet file in WORK as often as
-``--times`` says, each time under other names of classes. Then `drrpack encode`, `drrpack verify
+FOLDER is an image folder. Its pictures stand in one Parquet file in WORK as often as ``--times``
+says, each time under other names of classes, as PPM, which takes least time to read. Then `drrpack encode`, `drrpack verify
 --full` and one pass of a `DataLoader` with a worker, in the order of a `ChunkSampler`, run in
 processes of their own, one after the other. A killed run goes on: what an earlier one has measured
 stays in the output, and `encode` takes over the parts that are there. The peak of a process is what
@@ -13,12 +13,15 @@ the system tells (``ru_maxrss`` of `os.wait4`).
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import sys
 import time
 from pathlib import Path
 from typing import Any
+
+from PIL import Image
 
 TIMES = 20
 BATCH = 256
@@ -33,6 +36,7 @@ def main() -> None:
     parser.add_argument("work", type=Path)
     parser.add_argument("--times", type=int, default=TIMES)
     parser.add_argument("--codec", type=Path, help="of this file, not the one that comes along")
+    parser.add_argument("--quality", help="as for `drrpack encode`")
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--read", action="store_true", help="what a child process does")
     given = parser.parse_args()
@@ -44,6 +48,7 @@ def main() -> None:
     if not table.exists():
         found["images"] = write_table(given.folder, table, given.times)
     codec = [] if given.codec is None else ["--codec", str(given.codec)]
+    codec += [] if given.quality is None else ["--quality", given.quality]
     drrpack = [sys.executable, "-m", "drrpack"]
     steps = {
         "encode": [*drrpack, "encode", str(table), "-o", str(memory), *codec],
@@ -74,13 +79,19 @@ def write_table(folder: Path, path: Path, times: int) -> int:
     hidden, count = path.with_suffix(".part"), 0
     with ParquetWriter(hidden, schema, compression="none") as writer:
         for of_class in sorted(one for one in folder.iterdir() if one.is_dir()):
-            images = [file.read_bytes() for file in sorted(of_class.iterdir())]
+            images = [ppm(file) for file in sorted(of_class.iterdir())]
             for number in range(times):
                 names = [f"{of_class.name}-{number:02}"] * len(images)
                 writer.write_table(pyarrow.table([images, names], schema=schema))
                 count += len(images)
     hidden.rename(path)
     return count
+
+
+def ppm(path: Path) -> bytes:
+    out = io.BytesIO()
+    Image.open(path).convert("RGB").save(out, "PPM")
+    return out.getvalue()
 
 
 def measured(command: list[str]) -> dict[str, float]:
