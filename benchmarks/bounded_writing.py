@@ -104,9 +104,7 @@ def measured(*arguments: str | Path) -> dict[str, float]:
 
 def growth(found: dict[str, dict[str, Any]]) -> dict[str, float]:
     """The largest peak of each task over its smallest."""
-    peaks = {
-        task: [rows[task]["peak_mb"] for rows in found.values()] for task in tasks(found)
-    }
+    peaks = {task: [rows[task]["peak_mb"] for rows in found.values()] for task in tasks(found)}
     return {task: round(max(of_task) / min(of_task), 3) for task, of_task in peaks.items()}
 
 

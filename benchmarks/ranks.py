@@ -91,7 +91,9 @@ def killed(folder: Path, output: Path, count: int) -> dict[str, Any]:
     run = started(folder, output, count)
     while len(list(parts.glob("codes-*"))) < count and run.poll() is None:
         time.sleep(0.05)
-    ranks = subprocess.run(["pgrep", "-P", str(run.pid)], capture_output=True, text=True, check=True)
+    ranks = subprocess.run(
+        ["pgrep", "-P", str(run.pid)], capture_output=True, text=True, check=True
+    )
     os.kill(int(ranks.stdout.split()[-1]), signal.SIGKILL)
     if run.wait() == 0 or output.exists():
         raise SystemExit("nothing was killed")
