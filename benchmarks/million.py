@@ -3,11 +3,11 @@
     python benchmarks/million.py FOLDER WORK -o benchmarks/results/million.json
 
 FOLDER is an image folder. Its pictures stand in one Parquet file in WORK as often as ``--times``
-says, each time under other names of classes, as PPM, which takes least time to read. Then `drrpack encode`, `drrpack verify
---full` and one pass of a `DataLoader` with a worker, in the order of a `ChunkSampler`, run in
-processes of their own, one after the other. A killed run goes on: what an earlier one has measured
-stays in the output, and `encode` takes over the parts that are there. The peak of a process is what
-the system tells (``ru_maxrss`` of `os.wait4`).
+says, each time under other names of classes, as PPM, which takes least time to read. Then `drrpack
+encode`, `drrpack verify --full` and one pass of a `DataLoader` with a worker, in the order of a
+`ChunkSampler`, run in processes of their own, one after the other. A killed run goes on: what an
+earlier one has measured stays in the output, and `encode` takes over the parts that are there. The
+peak of a process is what the system tells (``ru_maxrss`` of `os.wait4`).
 """
 
 from __future__ import annotations

@@ -2,16 +2,15 @@
 
     python benchmarks/ranks.py FOLDER -o benchmarks/results/ranks.json
 
-FOLDER is an image folder. One process encodes it, then two and four that torchrun starts, which talk
-by gloo. Then one of four is killed after some parts, and four go on. CPU seconds count, as a machine
-with fewer free cores than processes says nothing by its clock: the run of several takes at least
-those of its busiest process. Peaks are those that each process tells of itself.
+FOLDER is an image folder. One process encodes it, then two and four that torchrun starts, which
+talk by gloo. Then one of four is killed after some parts, and four go on. CPU seconds count, as a
+machine with fewer free cores than processes says nothing by its clock: a run of several takes at
+least those of its busiest process. Peaks are those that each process tells of itself.
 """
 
 from __future__ import annotations
 
 import argparse
-import atexit
 import hashlib
 import json
 import os
@@ -67,8 +66,8 @@ def started(folder: Path, output: Path, count: int) -> subprocess.Popen[bytes]:
     torchrun = ["-m", "torch.distributed.run", f"--nproc-per-node={count}"] if count > 1 else []
     command = [sys.executable, *torchrun, __file__, "encode", str(folder), "-o", str(output)]
     environment = {**os.environ, "FIGURES_OF_RANKS": str(figures), "OMP_NUM_THREADS": "1"}
-    log = open(output.with_suffix(".log"), "wb")
-    return subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+    with open(output.with_suffix(".log"), "wb") as log:
+        return subprocess.Popen(command, env=environment, stdout=log, stderr=log)
 
 
 def measured(folder: Path, output: Path, count: int) -> dict[str, Any]:
@@ -112,10 +111,12 @@ def notices(text: str) -> list[str]:
 
 def as_a_rank(figures: Path) -> None:
     """The command, and in the end the CPU seconds and the peak of this process."""
-    atexit.register(tell, figures / os.environ.get("RANK", "0"))
     from drrpack.cli.main import main as command
 
-    command()
+    try:
+        command()
+    finally:
+        tell(figures / os.environ.get("RANK", "0"))
 
 
 def tell(path: Path) -> None:

@@ -1,15 +1,16 @@
 """SIGKILL at random moments of encode, append, drop and merge: the old file or the new one stays.
 
     python benchmarks/faults/kills.py --runs 1000 -o benchmarks/results/faults-kills.json
-    python benchmarks/faults/kills.py --staged --runs 90 -o benchmarks/results/faults-kills-staged.json
+    python benchmarks/faults/kills.py --staged --runs 90 -o benchmarks/results/kills-staged.json
 
 Half of the moments are drawn from the whole of a command, half from its end, where it writes. After
 each the file must be the old one or the new one to its last stream, and whatever else is left must
 be removed by `remove_leftovers`. All that is not so is counted, and named.
 
-With ``--staged`` an encode is killed that keeps parts, and one that writes shards. After it the same
-command must go on to the file, or the shards, of an undisturbed run, and leave nothing else. Where
-it was killed while shards are renamed, some of a set may be there; every command refuses these.
+With ``--staged`` an encode is killed that keeps parts, and one that writes shards. After it the
+same command must go on to the file, or the shards, of an undisturbed run, and leave nothing else.
+Where it was killed while shards are renamed, some of a set may be there; every command refuses
+these.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ class RawChoice:
 def encode_pictures(
     source: Source, codec: Codec, spool: Spool, report: Callable[[Step], None]
 ) -> Sequence[Codes]:
-    """The codes of all classes; the pixels of a few thousand small images at a time are in memory."""
+    """The codes of all classes; no more than `PIXEL_BYTES` of pixels are in memory."""
     kept, done, total = list[StoredCodes](), 0, sum(source.images_per_class)
     for number in range(len(source.classes)):
         made = list[Codes]()

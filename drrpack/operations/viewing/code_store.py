@@ -1,4 +1,4 @@
-"""The codes of a file, class by class: decoded when somebody asks for them, and kept up to a bound."""
+"""The codes of a file, class by class: decoded when somebody asks, and kept up to a bound."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class CodeStore:
     """Codes of the classes of an open file. An image of 32x32 takes 160 bytes in memory.
 
     Classes stay until they take more than `KEPT_BYTES` together; then those that were used longest
-    ago go. Threads may share it. `of` decodes what is asked for now, `fetch` what will be of use later, in
-    a thread with a codec of its own, so that nobody who looks at a picture waits for it.
+    ago go. Threads may share it. `of` decodes what is asked for now, `fetch` what will be of use
+    later, in a thread with a codec of its own, so that nobody who looks at a picture waits for it.
     """
 
     def __init__(self, reader: Reader) -> None:
