@@ -9,9 +9,9 @@ byte, and nothing else. The full disk is a real one: a small tmpfs, which takes 
 it; its room goes from nothing to enough in steps of a page. All that is not so is counted, and
 named.
 
-With ``--staged`` it is an encode that keeps parts, and one that writes shards, for one reason and in
-steps of several pages, as they make many calls. Their parts stay after an error; the same command
-must then go on to what an undisturbed run makes, and leave nothing else.
+With ``--staged`` it is an encode that keeps parts, and one that writes shards, for one reason and
+in steps of several pages, as they make many calls. Their parts stay after an error; the same
+command must then go on to what an undisturbed run makes, and leave nothing else.
 """
 
 from __future__ import annotations
