@@ -8,6 +8,9 @@ encode`, `drrpack verify --full` and one pass of a `DataLoader` with a worker, i
 `ChunkSampler`, run in processes of their own, one after the other. A killed run goes on: what an
 earlier one has measured stays in the output, and `encode` takes over the parts that are there. The
 peak of a process is what the system tells (``ru_maxrss`` of `os.wait4`).
+
+With ``--table MEMORY`` streams are coded by a table of frequencies in the place of a network, which
+takes a small part of the time.
 """
 
 from __future__ import annotations
@@ -36,7 +39,7 @@ def main() -> None:
     parser.add_argument("work", type=Path)
     parser.add_argument("--times", type=int, default=TIMES)
     parser.add_argument("--codec", type=Path, help="of this file, not the one that comes along")
-    parser.add_argument("--quality", help="as for `drrpack encode`")
+    parser.add_argument("--table", type=Path, help="the VQ-VAE of this memory, and a table")
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--read", action="store_true", help="what a child process does")
     given = parser.parse_args()
@@ -48,7 +51,9 @@ def main() -> None:
     if not table.exists():
         found["images"] = write_table(given.folder, table, given.times)
     codec = [] if given.codec is None else ["--codec", str(given.codec)]
-    codec += [] if given.quality is None else ["--quality", given.quality]
+    if given.table is not None:
+        codec = ["--codec", str(given.work / "codec.drr")]
+        write_codec(given.table, given.work / "codec.drr")
     drrpack = [sys.executable, "-m", "drrpack"]
     steps = {
         "encode": [*drrpack, "encode", str(table), "-o", str(memory), *codec],
@@ -86,6 +91,27 @@ def write_table(folder: Path, path: Path, times: int) -> int:
                 count += len(images)
     hidden.rename(path)
     return count
+
+
+def write_codec(memory: Path, path: Path) -> None:
+    """A small file whose codec has the VQ-VAE of another, and codes by their frequencies there."""
+    import torch
+
+    from drrpack.core.codec import finish, lay_out
+    from drrpack.core.codes import Codes
+    from drrpack.core.entropy.table import TableModel
+    from drrpack.formats.container import Memory, Reader, write
+    from drrpack.formats.memory import chunk, load_codec, read_codes, sections
+
+    with Reader(memory) as reader:
+        codec = load_codec(reader, torch.device("cpu"), encoder=True)
+        codes = read_codes(reader, codec, range(len(reader.classes)))
+        size = reader.image_size
+    seen = Codes.concat([*codes.values()])
+    table = TableModel.fitted(seen, codec.vqvae.config.codebook_size)
+    made, streams = lay_out(finish(codec.vqvae, table, seen, torch.device("cpu")), [codes[0]])
+    content = Memory(size, ["0"], [chunk(0, streams[0])], *sections(made))
+    write(path, content, overwrite=True)
 
 
 def ppm(path: Path) -> bytes:
