@@ -2,7 +2,8 @@
 
     python benchmarks/ranks.py FOLDER -o benchmarks/results/ranks.json
 
-FOLDER is an image folder. One process encodes it, then two and four that torchrun starts, which
+FOLDER is an image folder, which is divided into parts of 600 images of 32x32, smaller ones than
+by default, so that a few thousand images make some for each. One process encodes it, then two and four that torchrun starts, which
 talk by gloo. Then one of four is killed after some parts, and four go on. CPU seconds count, as a
 machine with fewer free cores than processes says nothing by its clock: a run of several takes at
 least those of its busiest process. Peaks are those that each process tells of itself.
@@ -24,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 RANKS = (1, 2, 4)
+PART_IMAGES = 600  # of 32x32
 
 
 def main() -> None:
@@ -112,7 +114,9 @@ def notices(text: str) -> list[str]:
 def as_a_rank(figures: Path) -> None:
     """The command, and in the end the CPU seconds and the peak of this process."""
     from drrpack.cli.main import main as command
+    from drrpack.operations.encoding import pieces
 
+    pieces.PART_PIXELS = PART_IMAGES * 32 * 32
     try:
         command()
     finally:
