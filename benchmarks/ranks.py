@@ -2,11 +2,12 @@
 
     python benchmarks/ranks.py FOLDER -o benchmarks/results/ranks.json
 
-FOLDER is an image folder, which is divided into parts of 600 images of 32x32, smaller ones than
-by default, so that a few thousand images make some for each. One process encodes it, then two and four that torchrun starts, which
-talk by gloo. Then one of four is killed after some parts, and four go on. CPU seconds count, as a
-machine with fewer free cores than processes says nothing by its clock: a run of several takes at
-least those of its busiest process. Peaks are those that each process tells of itself.
+FOLDER is an image folder, which is divided into parts of 600 images of 32x32, smaller ones than by
+default, so that a few thousand images make some for each. One process encodes it, then two and
+four that torchrun starts, which talk by gloo. Then one of four is killed after some parts, and four
+go on. CPU seconds count, as a machine with fewer free cores than processes says nothing by its
+clock: a run of several takes at least those of its busiest process. Peaks are those that each
+process tells of itself.
 """
 
 from __future__ import annotations
