@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "scale.md"
 
 
 @pytest.mark.slow
@@ -53,6 +54,23 @@ def test_peaks_were_measured_and_are_flat(start: str, task: str) -> None:
     peaks = [tasks[task]["peak_mb"] for tasks in results("bounded-reading")["images"].values()]
     assert cells_of(start) == [f"{peak:.0f}" for peak in peaks]
     assert max(peaks) < 1.1 * min(peaks)
+
+
+def test_what_each_of_several_processes_takes() -> None:
+    found = results("ranks")
+    assert found["equal files"] is True
+    runs = {f"{n} process{'es' * (n > '1')}": run["each"] for n, run in found["ranks"].items()}
+    runs["4 processes, after a kill"] = found["killed"]["again"]["each"]
+    for start, (first, *others) in runs.items():
+        shown = [f"{first['cpu_seconds']:.1f}", f"{first['peak_mb']:.0f}"]
+        cells = cells_of(f"{start} |")
+        assert [cells[0], cells[2]] == shown
+        for cell, name, digits in ((cells[1], "cpu_seconds", 1), (cells[3], "peak_mb", 0)):
+            values = sorted({f"{other[name]:.{digits}f}" for other in others})
+            assert cell == (" to ".join(dict.fromkeys((values[0], values[-1]))) if values else "")
+    assert f"when {found['killed']['parts before']} of 9 parts were there" in PAGE.read_text(
+        "utf-8"
+    )
 
 
 @pytest.mark.parametrize(
