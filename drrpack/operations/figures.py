@@ -43,7 +43,7 @@ def references(codes: Sequence[Codes]) -> dict[str, dict[str, float]]:
 
     Of more than `LZMA_CODES` codes lzma packs those of every second class, or third, and so on.
     """
-    counts = {level: np.zeros(1 << 16, np.int64) for level in LEVELS}
+    counts: dict[str, NDArray[np.int64]] = {n: np.zeros(1 << 16, np.int64) for n in LEVELS}
     for of_class in codes:
         for level in LEVELS:
             counts[level] += np.bincount(of_class[level].reshape(-1), minlength=1 << 16)

@@ -105,8 +105,8 @@ def carry_out_open_run(
         finished = _found(path, processes)
         carried_out = finished is None
         if finished is None:
-            report = progress.of_phase(phase)
-            context = replace(context, report=report, logs=[], processes=processes)
+            told = progress.of_phase(phase)
+            context = replace(context, report=told, logs=[], processes=processes)
             finished = carry_out(method, context, planned.through_codec, how)
             if processes.first:
                 save_phase(path, finished)
