@@ -111,12 +111,15 @@ class Tally:
 
 
 def main() -> None:
-    given = parser(__doc__).parse_args()
+    arguments = parser(__doc__)
+    arguments.add_argument("--only", choices=list(_changes()), help="this command alone")
+    given = arguments.parse_args()
     tally = Tally()
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         bench = make_bench(place / "bench")
         changes = STAGED if given.staged else {name: CHANGES[name] for name in PLAIN}
+        changes = changes if given.only is None else {given.only: _changes()[given.only]}
         wanted = states(bench, place / "states", changes)
         counts = failed_calls(bench, place, wanted, tally)
         content = {
