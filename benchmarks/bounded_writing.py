@@ -36,23 +36,32 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--times", type=int, nargs="+", default=TIMES)
     parser.add_argument("--codec", type=Path, help="of this file, not the one that comes along")
+    parser.add_argument("--encode-alone", action="store_true", help="the others stay in the output")
     parser.add_argument("-o", "--output", type=Path, required=True)
     given = parser.parse_args()
     codec = [] if given.codec is None else ["--codec", given.codec]
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = (
+        json.loads(given.output.read_text())["times"] if given.encode_alone else {}
+    )
     with tempfile.TemporaryDirectory(dir=given.output.parent) as place:
         for times in given.times:
-            found[str(times)] = measure(given.folder, Path(place) / str(times), times, codec)
+            here = Path(place) / str(times)
+            if given.encode_alone:
+                repeat(given.folder, here / "all", endings(times))
+                row = drrpack("encode", here / "all", "-o", here / "all.drr", *codec)
+                found[str(times)]["encode"] = row
+            else:
+                found[str(times)] = measure(given.folder, here, times, codec)
             rows = {"times": found, "peak, largest over smallest": growth(found)}
             rows["CPU seconds for a thousand further images"] = slopes(found)
             given.output.write_text(json.dumps({**rows, **made_by()}, indent=1) + "\n")
-            shutil.rmtree(Path(place) / str(times))
+            shutil.rmtree(here)
     print(given.output.read_text())
 
 
 def measure(source: Path, place: Path, times: int, codec: list[str | Path]) -> dict[str, Any]:
     """The figures of one size."""
-    images = repeat(source, place / "all", [f"-{n:04}" for n in range(times)])
+    images = repeat(source, place / "all", endings(times))
     repeat(source, place / "new", ["-new"])
     repeat(source, place / "other", ["-other"])
     memory, other, arrays = place / "all.drr", place / "other.drr", place / "all.npz"
@@ -65,6 +74,10 @@ def measure(source: Path, place: Path, times: int, codec: list[str | Path]) -> d
     rows["append"] = drrpack("append", memory, place / "new", "--keep-entropy-model")
     rows["merge"] = drrpack("merge", memory, other, "-o", place / "both.drr")
     return rows
+
+
+def endings(times: int) -> list[str]:
+    return [f"-{n:04}" for n in range(times)]
 
 
 def repeat(source: Path, output: Path, endings: list[str]) -> int:
