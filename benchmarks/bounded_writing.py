@@ -1,11 +1,13 @@
-"""The peak memory and the time of writing memories of 1, 4 and 16 times as many images.
+"""The peak memory and the time of making and reading memories of 1, 4 and 16 times the images.
 
     python benchmarks/bounded_writing.py FOLDER -o benchmarks/results/bounded-writing.json
 
 FOLDER is an image folder of classes; its files are linked under the names of further classes. For
-each size three processes run one after the other: `encode`, `append` of the folder's classes under
-new names (its entropy model stays as it is), and `merge` with a file of other classes. The peak of
-a process is what the system tells (``ru_maxrss`` of `os.wait4`).
+each size processes run one after the other: `encode`, `verify --full`, `export` to ``.npz``, an
+epoch of a `DataLoader` in the order of a `ChunkSampler`, `append` of the folder's classes under new
+names (its entropy model stays as it is), and `merge` with a file of other classes. The peak of a
+process is what the system tells (``ru_maxrss`` of `os.wait4`). Time is linear where CPU seconds for
+each further image are the same between 1 and 4 times as many images as between 4 and 16.
 """
 
 from __future__ import annotations
@@ -13,15 +15,18 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import sys
 import tempfile
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from made_by import made_by
 
 TIMES = (1, 4, 16)
+READING = Path(__file__).with_name("bounded_reading.py")
 
 
 def main() -> None:
@@ -30,30 +35,49 @@ def main() -> None:
     )
     parser.add_argument("folder", type=Path)
     parser.add_argument("--times", type=int, nargs="+", default=TIMES)
+    parser.add_argument("--codec", type=Path, help="of this file, not the one that comes along")
+    parser.add_argument("--encode-alone", action="store_true", help="the others stay in the output")
     parser.add_argument("-o", "--output", type=Path, required=True)
     given = parser.parse_args()
-    found: dict[str, Any] = {}
-    with tempfile.TemporaryDirectory(dir=given.folder.parent) as place:
+    codec = [] if given.codec is None else ["--codec", given.codec]
+    found: dict[str, Any] = (
+        json.loads(given.output.read_text())["times"] if given.encode_alone else {}
+    )
+    with tempfile.TemporaryDirectory(dir=given.output.parent) as place:
         for times in given.times:
-            found[str(times)] = measure(given.folder, Path(place) / str(times), times)
-            rows = {"times": found, "peak, largest over smallest": growth(found), **made_by()}
-            given.output.write_text(json.dumps(rows, indent=1) + "\n")
+            here = Path(place) / str(times)
+            if given.encode_alone:
+                repeat(given.folder, here / "all", endings(times))
+                row = drrpack("encode", here / "all", "-o", here / "all.drr", *codec)
+                found[str(times)]["encode"] = row
+            else:
+                found[str(times)] = measure(given.folder, here, times, codec)
+            rows = {"times": found, "peak, largest over smallest": growth(found)}
+            rows["CPU seconds for a thousand further images"] = slopes(found)
+            given.output.write_text(json.dumps({**rows, **made_by()}, indent=1) + "\n")
+            shutil.rmtree(here)
     print(given.output.read_text())
 
 
-def measure(source: Path, place: Path, times: int) -> dict[str, Any]:
-    """The figures of one size; nothing of it stays."""
-    images = repeat(source, place / "all", [f"-{n:04}" for n in range(times)])
+def measure(source: Path, place: Path, times: int, codec: list[str | Path]) -> dict[str, Any]:
+    """The figures of one size."""
+    images = repeat(source, place / "all", endings(times))
     repeat(source, place / "new", ["-new"])
     repeat(source, place / "other", ["-other"])
-    memory, other = place / "all.drr", place / "other.drr"
-    rows = {"images": images, "encode": command("encode", place / "all", "-o", memory)}
-    command("encode", place / "other", "-o", other)
-    rows["append"] = command("append", memory, place / "new", "--keep-entropy-model")
-    rows["merge"] = command("merge", memory, other, "-o", place / "both.drr")
-    for path in (memory, other, place / "both.drr"):
-        path.unlink()
+    memory, other, arrays = place / "all.drr", place / "other.drr", place / "all.npz"
+    rows = {"images": images, "encode": drrpack("encode", place / "all", "-o", memory, *codec)}
+    rows["verify --full"] = drrpack("verify", memory, "--full")
+    rows["export to .npz"] = drrpack("export", memory, arrays)
+    arrays.unlink()
+    rows["epoch"] = measured(READING, memory, "--task", "epoch")
+    drrpack("encode", place / "other", "-o", other, *codec)
+    rows["append"] = drrpack("append", memory, place / "new", "--keep-entropy-model")
+    rows["merge"] = drrpack("merge", memory, other, "-o", place / "both.drr")
     return rows
+
+
+def endings(times: int) -> list[str]:
+    return [f"-{n:04}" for n in range(times)]
 
 
 def repeat(source: Path, output: Path, endings: list[str]) -> int:
@@ -63,23 +87,27 @@ def repeat(source: Path, output: Path, endings: list[str]) -> int:
         for ending in endings:
             (output / f"{folder.name}{ending}").mkdir(parents=True)
             for file in folder.iterdir():
-                os.link(file, output / f"{folder.name}{ending}" / file.name)
+                os.link(os.path.realpath(file), output / f"{folder.name}{ending}" / file.name)
                 count += 1
     return count
 
 
-def command(*arguments: str | Path) -> dict[str, float]:
-    """Run ``drrpack``; its peak in megabytes, and its seconds by the clock and of the CPU."""
+def drrpack(*arguments: str | Path) -> dict[str, float]:
+    return measured("-m", "drrpack", *arguments)
+
+
+def measured(*arguments: str | Path) -> dict[str, float]:
+    """Run Python; its peak in megabytes, and its seconds by the clock and of the CPU."""
     start = time.monotonic()
     child = os.posix_spawn(
         sys.executable,
-        [sys.executable, "-m", "drrpack", *map(str, arguments)],
+        [sys.executable, *map(str, arguments)],
         os.environ,
         file_actions=[(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)],
     )
     _, status, used = os.wait4(child, 0)
     if os.waitstatus_to_exitcode(status) != 0:
-        raise SystemExit(f"drrpack {' '.join(map(str, arguments))} failed")
+        raise SystemExit(f"{' '.join(map(str, arguments))} failed")
     return {
         "peak_mb": round(used.ru_maxrss * 1024 / 1e6, 1),
         "seconds": round(time.monotonic() - start, 1),
@@ -88,12 +116,28 @@ def command(*arguments: str | Path) -> dict[str, float]:
 
 
 def growth(found: dict[str, dict[str, Any]]) -> dict[str, float]:
-    """The largest peak of each command over its smallest."""
-    peaks = {
-        task: [rows[task]["peak_mb"] for rows in found.values()]
-        for task in ("encode", "append", "merge")
-    }
+    """The largest peak of each task over its smallest."""
+    peaks = {task: [rows[task]["peak_mb"] for rows in found.values()] for task in tasks(found)}
     return {task: round(max(of_task) / min(of_task), 3) for task, of_task in peaks.items()}
+
+
+def slopes(found: dict[str, dict[str, Any]]) -> dict[str, list[float]]:
+    """For each task the CPU seconds of a thousand further images, between each two sizes."""
+    rows = [*found.values()]
+    return {
+        task: [
+            round(
+                1000 * (more[task]["cpu_seconds"] - less[task]["cpu_seconds"])
+                / (more["images"] - less["images"]), 3
+            )
+            for less, more in pairwise(rows)
+        ]
+        for task in tasks(found)
+    }  # fmt: skip
+
+
+def tasks(found: dict[str, dict[str, Any]]) -> list[str]:
+    return [name for name in next(iter(found.values())) if name != "images"]
 
 
 if __name__ == "__main__":

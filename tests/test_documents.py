@@ -268,6 +268,16 @@ def test_what_a_file_survives() -> None:
     }
     assert killed[1] == f"{kills['runs']:,} runs"
     assert f"the old file {ends[': old']} times, the new one {ends[': new']}" in killed[2]
+    staged = results("kills-staged")
+    ends = {
+        end: sum(n for k, n in staged["outcomes"].items() if k.endswith(end))
+        for end in (": old", ": new")
+    }
+    cells = row("docs/results.md", "the same of an encode in parts")
+    assert cells[1] == f"{staged['runs']} runs" and sum(ends.values()) == staged["runs"]
+    left = staged["outcomes"]["with parts to go on with"]
+    shown = f"old {ends[': old']} times, new {ends[': new']}, none torn. {left} left parts"
+    assert cells[2].startswith(shown) and not staged["faults"]
     tried = [
         part["tried"] for part in damage.values() if isinstance(part, dict) and "tried" in part
     ]

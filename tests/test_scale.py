@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "scale.md"
 
 
 @pytest.mark.slow
@@ -45,14 +46,49 @@ def cells_of(start: str) -> list[str]:
 
 @pytest.mark.parametrize(
     ("start", "task"),
-    [("importing drrpack", "import"), ("`drrpack stats`, a process", "stats"),
-     ("`drrpack verify --full`", "verify --full"), ("`drrpack export`, to", "export to .npz"),
-     ("an epoch by `ChunkSampler`", "epoch")],
+    [("`drrpack encode` |", "encode"), ("`drrpack verify`, all", "verify --full"),
+     ("`drrpack export` to", "export to .npz"), ("an epoch of", "epoch"),
+     ("`drrpack append` of", "append"), ("`drrpack merge` with", "merge")],
 )  # fmt: skip
 def test_peaks_were_measured_and_are_flat(start: str, task: str) -> None:
-    peaks = [tasks[task]["peak_mb"] for tasks in results("bounded-reading")["images"].values()]
-    assert cells_of(start) == [f"{peak:.0f}" for peak in peaks]
+    found = results("bounded-writing")
+    peaks = [tasks[task]["peak_mb"] for tasks in found["times"].values()]
+    slopes = found["CPU seconds for a thousand further images"][task]  # so ms for one
+    shown = [f"{slope:.2f}" for slope in slopes] if task not in ("append", "merge") else ["", ""]
+    assert cells_of(start) == [*(f"{peak:.0f}" for peak in peaks), *shown]
     assert max(peaks) < 1.1 * min(peaks)
+    if task in ("encode", "epoch"):
+        assert max(slopes) < 1.1 * min(slopes)
+
+
+@pytest.mark.parametrize(
+    ("start", "task"),
+    [("`drrpack encode` of them", "encode"), ("`drrpack verify --full` of", "verify --full"),
+     ("one pass of", "epoch")],
+)  # fmt: skip
+def test_a_million_images(start: str, task: str) -> None:
+    found = results("million")
+    names = "cpu_seconds", "seconds", "peak_mb"
+    assert cells_of(start) == [f"{found[task][name]:,.0f}" for name in names]
+    assert found["images"] == 10**6
+    assert f"The file has {found['file_bytes'] / 1e6:.1f} MB" in PAGE.read_text("utf-8")
+
+
+def test_what_each_of_several_processes_takes() -> None:
+    found = results("ranks")
+    assert found["equal files"] is True
+    runs = {f"{n} process{'es' * (n > '1')}": run["each"] for n, run in found["ranks"].items()}
+    runs["4 processes, after a kill"] = found["killed"]["again"]["each"]
+    for start, (first, *others) in runs.items():
+        shown = [f"{first['cpu_seconds']:.1f}", f"{first['peak_mb']:.0f}"]
+        cells = cells_of(f"{start} |")
+        assert [cells[0], cells[2]] == shown
+        for cell, name, digits in ((cells[1], "cpu_seconds", 1), (cells[3], "peak_mb", 0)):
+            values = sorted({f"{other[name]:.{digits}f}" for other in others})
+            assert cell == (" to ".join(dict.fromkeys((values[0], values[-1]))) if values else "")
+    assert f"when {found['killed']['parts before']} of 9 parts were there" in PAGE.read_text(
+        "utf-8"
+    )
 
 
 @pytest.mark.parametrize(

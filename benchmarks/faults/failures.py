@@ -1,12 +1,17 @@
 """Every write, fsync and rename made to fail once, and a disk that is full.
 
     python benchmarks/faults/failures.py -o benchmarks/results/faults-failures.json
+    python benchmarks/faults/failures.py --staged -o benchmarks/results/failures-staged.json
 
 For each command the first call of each of these functions fails, then the second, and so on until
 the command gets through. After each failure there must be a named error, the original byte for
 byte, and nothing else. The full disk is a real one: a small tmpfs, which takes the right to mount
 it; its room goes from nothing to enough in steps of a page. All that is not so is counted, and
 named.
+
+With ``--staged`` it is an encode that keeps parts, and one that writes shards, for one reason and
+in steps of several pages, as they make many calls. Their parts stay after an error; the same
+command must then go on to what an undisturbed run makes, and leave nothing else.
 """
 
 from __future__ import annotations
@@ -23,11 +28,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from workbench import CHANGES, Bench, make_bench, parser, report, state_of, states
+from workbench import (
+    CHANGES,
+    STAGED,
+    Bench,
+    Change,
+    make_bench,
+    parser,
+    report,
+    state_of,
+    states,
+)
 
 from drrpack.core.errors import DrrError
+from drrpack.formats.files.beside import PARTS
 
-FUNCTIONS = ("open", "write", "fsync", "replace", "mkdir")
+FUNCTIONS = ("open", "write", "pwrite", "fsync", "replace", "rename", "mkdir")
+STAGED_PAGES = 8
 REASONS = (errno.EIO, errno.ENOSPC, errno.EACCES)
 # tuning keeps checkpoints by torch.save, whose writes are not os.write
 PLAIN = [name for name in CHANGES if name != "append, tuned"]
@@ -94,17 +111,21 @@ class Tally:
 
 
 def main() -> None:
-    given = parser(__doc__).parse_args()
+    arguments = parser(__doc__)
+    arguments.add_argument("--only", choices=list(_changes()), help="this command alone")
+    given = arguments.parse_args()
     tally = Tally()
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         bench = make_bench(place / "bench")
-        wanted = states(bench, place / "states")
+        changes = STAGED if given.staged else {name: CHANGES[name] for name in PLAIN}
+        changes = changes if given.only is None else {given.only: _changes()[given.only]}
+        wanted = states(bench, place / "states", changes)
         counts = failed_calls(bench, place, wanted, tally)
         content = {
             "failed calls": counts,
             "failed calls in all": sum(counts.values()),
-            "reasons": [errno.errorcode[reason] for reason in REASONS],
+            "reasons": [errno.errorcode[r] for r in (REASONS[:1] if given.staged else REASONS)],
             "full disk": _full_disk(bench, place / "disk", wanted, tally),
         }
     report({**content, **tally.to_json()}, given.output)
@@ -117,9 +138,9 @@ def failed_calls(
 ) -> dict[str, int]:
     """How many calls of each function failed in each command, over all reasons."""
     counts: dict[str, int] = {}
-    for name in PLAIN:
+    for name in wanted:
         for function in FUNCTIONS:
-            for reason in REASONS:
+            for reason in REASONS[:1] if name in STAGED else REASONS:
                 failed = _nth_calls(bench, place, name, function, reason, wanted[name], tally)
                 key = f"{name}: {function}"
                 counts[key] = counts.get(key, 0) + failed
@@ -136,7 +157,7 @@ def _nth_calls(
     tally: Tally,
 ) -> int:
     """How many calls of a function a command makes, each of which has failed once."""
-    nth = 0
+    nth, (target, change) = 0, _changes()[name]
     while True:
         nth += 1
         here = place / "run"
@@ -145,7 +166,7 @@ def _nth_calls(
         failing = Failing(function, nth, reason)
         setattr(os, function, failing)
         try:
-            CHANGES[name][1](bench, here)
+            change(bench, here)
             error = None
         except DrrError as caught:
             error = caught
@@ -154,15 +175,40 @@ def _nth_calls(
         what = f"{name}: {function} {nth}, {errno.errorcode[reason]}"
         if error is not None:
             tally.failed(what, before, _content(here), str(error), here)
+            if name in STAGED:
+                _go_on(f"{what}, again", bench, here, name, wanted[1], tally)
         else:
-            tally.ended_well(what, here / CHANGES[name][0], wanted[1])
+            tally.ended_well(what, here / target, wanted[1])
         shutil.rmtree(here)
         if not failing.failed:
             return nth - 1
 
 
+def _changes() -> dict[str, tuple[str, Change]]:
+    return {**CHANGES, **STAGED}
+
+
+def _go_on(what: str, bench: Bench, place: Path, name: str, wanted: str, tally: Tally) -> None:
+    """The same command once more, undisturbed, after a failure whose parts stay."""
+    target, change = STAGED[name]
+    before = {path.name for path in place.iterdir() if not path.name.endswith(PARTS)}
+    change(bench, place)
+    tally.ended_well(what, place / target, wanted)
+    made = {path.name for path in place.glob(target)}
+    left = sorted({path.name for path in place.iterdir()} - before - made)
+    if left:
+        tally.leftovers += len(left)
+        tally.faults.append(f"{what}: left {left}")
+
+
 def _content(place: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in place.rglob("*") if path.is_file()}
+    """All files but those of parts, with which an encode goes on."""
+    files = [path for path in place.rglob("*") if path.is_file()]
+    return {
+        str(path.relative_to(place)): path.read_bytes()
+        for path in files
+        if not any(folder.name.endswith(PARTS) for folder in path.parents)
+    }
 
 
 def _full_disk(bench: Bench, place: Path, wanted: dict[str, tuple[str, str]], tally: Tally) -> Any:
@@ -172,7 +218,7 @@ def _full_disk(bench: Bench, place: Path, wanted: dict[str, tuple[str, str]], ta
     except (OSError, subprocess.CalledProcessError) as error:
         return f"not measured: no right to mount a tmpfs ({error})"
     outcomes: collections.Counter[str] = collections.Counter()
-    for name in PLAIN:
+    for name in wanted:
         pages = 0
         while True:
             with _disk(place, 1 << 22):
@@ -183,7 +229,7 @@ def _full_disk(bench: Bench, place: Path, wanted: dict[str, tuple[str, str]], ta
                     filler.write(bytes(max(0, free - pages) * os.statvfs(place).f_frsize))
                 before = _content(here)
                 try:
-                    CHANGES[name][1](bench, here)
+                    _changes()[name][1](bench, here)
                 except DrrError as error:
                     what = f"{name} on a disk with {pages} pages"
                     tally.failed(what, before, _content(here), str(error), here)
@@ -191,11 +237,11 @@ def _full_disk(bench: Bench, place: Path, wanted: dict[str, tuple[str, str]], ta
                     done = False
                 else:
                     tally.ended_well(
-                        f"{name} on a full disk", here / CHANGES[name][0], wanted[name][1]
+                        f"{name} on a full disk", here / _changes()[name][0], wanted[name][1]
                     )
                     outcomes["written"] += 1
                     done = True
-            pages += 1
+            pages += STAGED_PAGES if name in STAGED else 1
             if done:
                 break
     return outcomes

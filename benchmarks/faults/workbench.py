@@ -6,7 +6,8 @@ import argparse
 import json
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,12 +21,15 @@ from made_by import made_by  # noqa: E402
 from tiny_memory import TINY_WIDTHS, encode_tiny, write_digits  # noqa: E402
 
 from drrpack.core import streams  # noqa: E402
+from drrpack.core.errors import MissingError  # noqa: E402
 from drrpack.formats.container import Reader, write  # noqa: E402
+from drrpack.formats.file_set import files_of  # noqa: E402
 from drrpack.formats.files.publish import changing  # noqa: E402
 from drrpack.operations import encode as encoding  # noqa: E402
 from drrpack.operations.append import append  # noqa: E402
 from drrpack.operations.edit import drop, merge  # noqa: E402
 from drrpack.operations.encode_plan import EncodeOptions, plan_encode  # noqa: E402
+from drrpack.operations.encoding import pieces  # noqa: E402
 from drrpack.operations.recode import with_one_model  # noqa: E402
 from drrpack.operations.verify import verify  # noqa: E402
 from drrpack.trainers.fitting.loop import Budget  # noqa: E402
@@ -42,10 +46,11 @@ class Bench:
     folders: dict[str, Path]  # "first", "second", "third": digits 0-3, 4-5, 6-7
 
     def copies(self, place: Path) -> None:
-        """``mem.drr`` of the first digits, ``other.drr`` of the second."""
+        """``mem.drr`` of the first digits, ``other.drr`` of the second, and ``old-*.drr`` of the
+        third."""
         place.mkdir(parents=True)
-        shutil.copy(self.place / "mem.drr", place)
-        shutil.copy(self.place / "other.drr", place)
+        for path in [self.place / "mem.drr", self.place / "other.drr", *self.place.glob("old-*")]:
+            shutil.copy(path, place)
 
 
 def make_bench(place: Path) -> Bench:
@@ -62,13 +67,20 @@ def make_bench(place: Path) -> Bench:
     bench = Bench(place, codec, folders)
     encode(bench, "first", place / "mem.drr")
     encode(bench, "second", place / "other.drr")
+    encode(bench, "third", place / "old.drr", shard_bytes=_a_class(bench))
     return bench
 
 
-def encode(bench: Bench, folder: str, output: Path) -> None:
+def encode(bench: Bench, folder: str, output: Path, **more: Any) -> None:
     source, budget = bench.folders[folder], Budget(epochs=1)
-    options = EncodeOptions(source, output, CPU, budget, codec=bench.codec, raw_per_class=2)
+    options = EncodeOptions(source, output, CPU, budget, codec=bench.codec, raw_per_class=2, **more)
     encoding.carry_out(plan_encode(options))
+
+
+def _a_class(bench: Bench) -> int:
+    """Bytes that have room for one class or for two."""
+    sizes = [(bench.place / name).stat().st_size for name in ("mem.drr", "other.drr")]
+    return sizes[1] - (sizes[0] - sizes[1]) // 4  # of four classes and of two
 
 
 Change = Callable[[Bench, Path], None]
@@ -107,19 +119,62 @@ CHANGES: dict[str, tuple[str, Change]] = {
 }
 
 
+def _in_parts(bench: Bench, place: Path) -> None:
+    with small_parts():
+        encode(bench, "first", place / "new.drr", force=True)
+
+
+def _in_shards(bench: Bench, place: Path) -> None:
+    with small_parts():
+        encode(bench, "first", place / "new.drr", force=True, shard_bytes=_a_class(bench))
+
+
+def _shards_anew(bench: Bench, place: Path) -> None:
+    with small_parts():
+        encode(bench, "first", place / "old.drr", force=True, shard_bytes=_a_class(bench))
+
+
+@contextmanager
+def small_parts() -> Iterator[None]:
+    """Within it each class of twelve images is a part."""
+    before, pieces.PART_PIXELS = pieces.PART_PIXELS, 12 * 32 * 32
+    try:
+        yield
+    finally:
+        pieces.PART_PIXELS = before
+
+
+# the same for an encode whose parts stay after a fault, so that it goes on with them
+STAGED: dict[str, tuple[str, Change]] = {
+    "encode in parts": ("new.drr", _in_parts),
+    "encode in shards": ("new-*.drr", _in_shards),
+    "encode in shards that replace others": ("old-*.drr", _shards_anew),
+}
+INCOMPLETE = "some shards of a set"  # which every command refuses to read
+
+
 def state_of(path: Path) -> str:
-    """The fingerprint of a file that is sound to its last stream, or that there is none."""
-    if not path.exists():
+    """The fingerprints of files that are sound to their last streams, or that there are none."""
+    if not list(path.parent.glob(path.name)):
         return "none"
-    verify(path, "full")
-    with Reader(path) as reader:
-        return reader.fingerprint
+    try:
+        paths = files_of([path])
+    except MissingError:
+        return INCOMPLETE
+    verify(paths, "full")
+    prints = []
+    for one in paths:
+        with Reader(one) as reader:
+            prints.append(reader.fingerprint)
+    return " ".join(prints)
 
 
-def states(bench: Bench, place: Path) -> dict[str, tuple[str, str]]:
+def states(
+    bench: Bench, place: Path, changes: dict[str, tuple[str, Change]] | None = None
+) -> dict[str, tuple[str, str]]:
     """What each change starts from, and what it ends with."""
     found = {}
-    for name, (target, change) in CHANGES.items():
+    for name, (target, change) in (CHANGES if changes is None else changes).items():
         here = place / name.replace(", ", "-")
         bench.copies(here)
         before = state_of(here / target)
@@ -140,4 +195,5 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(description=description)
     made.add_argument("-o", "--output", type=Path, help="JSON of the figures")
     made.add_argument("--seed", type=int, default=0)
+    made.add_argument("--staged", action="store_true", help="an encode in parts and in shards")
     return made

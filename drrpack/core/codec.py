@@ -106,7 +106,7 @@ class Codec:
         which is most of a small image where the stride is large."""
         rows, columns = self.top_shape(size)
         side = 2 * self.vqvae.config.stride
-        return _at_once((rows * side, columns * side))
+        return encoded_at_once((rows * side, columns * side))
 
     def _tensor(self, codes: Grid) -> Tensor:
         return torch.from_numpy(codes.astype(np.int64)).to(self.device)
@@ -166,7 +166,7 @@ def encode_images(
     out = Codes.empty(grid_shapes(height, width, stride)[0], count)
     with float_arithmetic(), torch.inference_mode():
         # floats, and so codes, may depend on the batch: by the size without padding, as ever
-        for part in batches(count, _at_once((height, width))):
+        for part in batches(count, encoded_at_once((height, width))):
             batch = pad(to_float(torch.from_numpy(images[part]).to(device)), stride)
             batch = batch.contiguous(memory_format=torch.channels_last)
             for grid, codes in zip(out.grids, network.encode(batch, choose), strict=True):
@@ -176,7 +176,7 @@ def encode_images(
     return out
 
 
-def _at_once(size: Sequence[int]) -> int:
+def encoded_at_once(size: Sequence[int]) -> int:
     """How many images of ``size`` (H, W) go through the VQ-VAE together."""
     return max(1, PIXELS_AT_ONCE // (size[0] * size[1]))
 

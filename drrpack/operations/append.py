@@ -138,7 +138,7 @@ def carry_out(reader: Reader, plan: AppendPlan, report: Report) -> Appended:
     classes, choice = _classes_and_raw(reader, plan)
     spool = Spool(options.memory.resolve().parent)
     codes = encode_pictures(plan.source, codec, spool, report)
-    raw = raw_exemplars(plan.source, choice, codes, codec.vqvae)
+    raw = raw_exemplars(plan.source, choice, codes, codec.vqvae, spool)
     content = _with_classes(reader, plan, classes, raw)
     kept = build_image(reader.path, _kept(reader, plan, content, codes, spool))
     outcome, smaller = Appended(options.memory, kept.length, None), kept

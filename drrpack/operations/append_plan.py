@@ -14,7 +14,7 @@ from drrpack.formats import container, memory, metadata
 from drrpack.formats.class_names import look
 from drrpack.formats.container import Reader
 from drrpack.formats.files.beside import CHECKPOINTS, beside
-from drrpack.formats.hdf5.limits import check_classes
+from drrpack.formats.hdf5.limits import check_classes, check_notes
 from drrpack.formats.recorded import recorded_reading
 from drrpack.formats.sources.labelling import Labelling
 from drrpack.formats.sources.reading import Reading
@@ -97,6 +97,8 @@ def _check(reader: Reader, source: Source, options: AppendOptions) -> None:
         )
     new = [name for name in source.classes if name not in known]
     check_classes(reader.path, [*reader.classes, *new])
+    rows = [*metadata.shared_sources(reader.metadata), {"classes": [*source.classes]}]
+    check_notes(reader.path, {**reader.metadata, "sources": rows})
     _refuse_twins(reader, new, source)
     if source.image_size != reader.image_size:
         sizes = ["{}x{}".format(*size) for size in (source.image_size, reader.image_size)]

@@ -19,6 +19,7 @@ from drrpack.formats.account import Stats
 from drrpack.formats.container import Memory
 from drrpack.formats.files.addresses import output_path
 from drrpack.formats.files.publish import replacing
+from drrpack.formats.files.spool import Spool
 from drrpack.formats.layout import Json
 from drrpack.formats.shards import replacing_shards, write_shards
 from drrpack.formats.sources.labelling import ClassesFrom, Labelling
@@ -245,10 +246,11 @@ def _encode(plan: EncodePlan, report: Report, processes: Ranks) -> Path:
             report(Step("figures", 0, 1))
             measured = {**_measured(plan, log, codec, codes), "entropy_bytes": sizes}
             notes = {**_origin(plan, log), "quality": quality, "figures": measured}
-            raw = raw_exemplars(source, _raw_choice(plan), work.by_class(codes), codec.vqvae)
+            by_class, spool = work.by_class(codes), Spool(plan.parts.parent)
+            raw = raw_exemplars(source, _raw_choice(plan), by_class, codec.vqvae, spool)
             models = stored(codec, options)
             content = Memory(source.image_size, [*source.classes], chunks, *models, notes, raw)
-            _write(options, content, work.by_class(codes))
+            _write(options, content, by_class)
             originals.remember(source)
             shutil.rmtree(plan.checkpoints, ignore_errors=True)
     return options.output

@@ -18,7 +18,7 @@ from drrpack.formats import container, metadata, shipped
 from drrpack.formats.account import entropy_model
 from drrpack.formats.container import Reader
 from drrpack.formats.files.beside import CHECKPOINTS, PARTS, beside
-from drrpack.formats.hdf5.limits import check_classes
+from drrpack.formats.hdf5.limits import check_classes, check_notes
 from drrpack.formats.layout import MAX_SIDE, Json
 from drrpack.formats.memory import load_codec
 from drrpack.formats.shards import check_shards
@@ -139,7 +139,16 @@ def plan_encode(options: EncodeOptions, processes: Ranks | None = None) -> Encod
     check_classes(options.output, list(source.classes))
     wanted = "file" if options.class_order is None else options.class_order
     order = tuple(order_classes(source.classes, wanted))
+    check_notes(options.output, _known_notes(options, source, order))
     return EncodePlan(source, options, taken, order, _fit_classes(source, options))
+
+
+def _known_notes(options: EncodeOptions, source: Source, order: Sequence[int]) -> Json:
+    """What will stand in the metadata of each file, as far as it grows with the classes."""
+    # of shards each has the names of its own classes, but the whole order
+    rows = [{"classes": [*source.classes]}] if options.shard_bytes is None else []
+    names = None if options.class_order is None else [source.classes[n] for n in order]
+    return {"sources": rows, **({} if names is None else {"class_order": names})}
 
 
 def _check_values(options: EncodeOptions) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from drrpack.core.codec import Codec
+from drrpack.core.codec import Codec, encoded_at_once
 from drrpack.core.codes import Codes
 from drrpack.core.lazily import Lazily
 from drrpack.core.progress import Step
@@ -17,6 +17,8 @@ from drrpack.formats.container import RawRecord
 from drrpack.formats.files.spool import Spool, StoredCodes
 from drrpack.formats.sources.source import Source
 from drrpack.trainers.incremental import exemplars
+
+PIXEL_BYTES = 16 << 20  # in memory while a class is encoded: 5,000 images of 32x32, 111 of 224x224
 
 
 @dataclass(frozen=True)
@@ -32,19 +34,33 @@ class RawChoice:
 def encode_pictures(
     source: Source, codec: Codec, spool: Spool, report: Callable[[Step], None]
 ) -> Sequence[Codes]:
-    """The codes of all classes; the pixels of one class at a time are in memory."""
+    """The codes of all classes; no more than `PIXEL_BYTES` of pixels are in memory."""
     kept, done, total = list[StoredCodes](), 0, sum(source.images_per_class)
-    for number, count in enumerate(source.images_per_class):
-        kept.append(spool.put_codes(codec.encode(source.load(number))))
-        done += count
-        report(Step("codes", done, total))
+    for number in range(len(source.classes)):
+        made = list[Codes]()
+        for rows in _rows(source, number):
+            made.append(codec.encode(source.load(number, rows=rows)))
+            done += len(made[-1])
+            report(Step("codes", done, total))
+        kept.append(spool.put_codes(Codes.concat(made)))
     return Lazily(len(kept), lambda number: kept[number].read())
 
 
+def _rows(source: Source, number: int) -> Iterator[slice]:
+    """A class in parts of `PIXEL_BYTES` at most, or of one batch; of whole batches, on which codes
+    may depend."""
+    height, width = source.image_size
+    batch = encoded_at_once(source.image_size)
+    size = batch * max(1, PIXEL_BYTES // (3 * height * width * batch))
+    for start in range(0, source.images_per_class[number], size):
+        yield slice(start, start + size)
+
+
 def raw_exemplars(
-    source: Source, choice: RawChoice, codes: Sequence[Codes], network: VQVAE
+    source: Source, choice: RawChoice, codes: Sequence[Codes], network: VQVAE, spool: Spool
 ) -> list[RawRecord]:
-    """The pictures that a file keeps as they are; ``codes`` are those of each class."""
+    """The pictures that a file keeps as they are, whose bytes go into ``spool``; ``codes`` are
+    those of each class."""
     records: list[RawRecord] = []
     if choice.per_class == 0:
         return records
@@ -52,5 +68,6 @@ def raw_exemplars(
         seed = choice.seed + of_file
         where = exemplars.choose(choice.select, codes[number], network, choice.per_class, seed)
         rows = np.sort(where)
-        records += raw.pack(of_file, rows.tolist(), source.load(number, rows=rows))
+        for record in raw.pack(of_file, rows.tolist(), source.load(number, rows=rows)):
+            records.append(replace(record, data=spool.put(bytes(record.data))))
     return records

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 
 import torch
@@ -170,8 +170,13 @@ def train(
     check_growth(growth, grow, kind, counts, budget_mb)
     if grow and processes.size > 1:
         raise OptionError("`grow=True`: a memory grows in one process; start it without torchrun")
+
+    def may(reader: Reader) -> bool:
+        """Asked once, where somebody sees it."""
+        return processes.from_first(lambda: trusted(reader, originals, trust))
+
     data = _open(
-        memory, classes, raw_test, how, originals, trust, place, tell, growth if grow else None
+        memory, classes, raw_test, how, originals, may, place, tell, growth if grow else None
     )
     settings = RunSettings(
         method=kind,
@@ -244,7 +249,7 @@ def _open(
     test: Given | None,
     how: Opening,
     source: Given | None,
-    trust: Trust,
+    may: Callable[[Reader], bool],
     device: torch.device,
     tell: Report,
     growth: Growth | None,
@@ -252,10 +257,10 @@ def _open(
     """The chosen classes of a file, and their raw images."""
     with Reader(memory) as reader:
         chosen = chosen_classes(reader.classes, classes, tell)
-        may = trusted(reader, source, trust)
+        trust = may(reader)
     kind = MemoryData if growth is None else GrownMemory
     data = kind(
-        memory, numbers=chosen, test=test, source=source, trusted=may, device=device, how=how
+        memory, numbers=chosen, test=test, source=source, trusted=trust, device=device, how=how
     )
     if isinstance(data, GrownMemory) and growth is not None:
         data.growth = growth.key

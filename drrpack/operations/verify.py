@@ -16,7 +16,8 @@ from drrpack.formats.file_set import files_of, of_reader
 from drrpack.formats.layout import AnyPath, Json
 from drrpack.operations.progress import Report, heard
 
-CODES_BYTES = 2**20  # 6,500 images of 32x32: decoded side by side, which is what makes it fast
+# 105,000 images of 32x32, 2,100 of 224x224: as many streams as are decoded side by side, and more
+CODES_BYTES = 16 * 2**20
 
 Depth = Literal["quick", "sections", "full"]
 

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from tiny_memory import write_digits
+from tiny_memory import GOLDEN_CONTEXT, write_digits
 
-from drrpack.core.errors import CorruptError
+from drrpack.core.codec import Codec
+from drrpack.core.errors import CorruptError, OutputError
+from drrpack.formats import layout
 from drrpack.formats.container import Reader, write
+from drrpack.formats.hdf5.limits import OTHER_NOTES_BYTES
+from drrpack.formats.layout import dump_json
+from drrpack.formats.sources.source import Source
+from drrpack.formats.sources.splits import ALL, Split
 from drrpack.operations import append as appending
+from drrpack.operations import pictures
 from drrpack.operations.append import append
 from drrpack.operations.append_plan import AppendOptions, plan_append, suited
+from drrpack.operations.encode import encode
 from drrpack.trainers.fitting.loop import Budget
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -46,6 +55,52 @@ def test_what_cant_be_understood_counts_as_absent(own_drr: Path, more: Path) -> 
         reader.verify()
         assert len(reader.classes) == 20 and len(reader.raw_index) == 0
         assert [row["name"] for row in reader.metadata["sources"]] == [more.name]
+
+
+def test_a_large_class_is_encoded_in_parts_to_the_same_codes(
+    own_drr: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A codec may give other codes in other batches, so parts are of whole ones."""
+    digits = write_digits(tmp_path / "digits", train=30, test=1) / "train"
+    more = tmp_path / "more"
+    for digit in "27":
+        shutil.copytree(digits / digit, more / f"again {digit}")
+    monkeypatch.setattr("drrpack.core.codec.PIXELS_AT_ONCE", 8 * 32 * 32)
+    before, read = own_drr.read_bytes(), list[int]()
+    run(own_drr, more)
+    whole = own_drr.read_bytes()
+    own_drr.write_bytes(before)
+    honest = Source.load
+
+    def counted(self: Source, number: int, split: Split = "train", rows: Any = ALL) -> Any:
+        found = honest(self, number, split, rows)
+        read.append(len(found))
+        return found
+
+    monkeypatch.setattr(Source, "load", counted)
+    monkeypatch.setattr(pictures, "PIXEL_BYTES", 20 * 3 * 32 * 32)
+    run(own_drr, more)
+    assert read[:4] == [16, 14] * 2 and own_drr.read_bytes() == whole
+
+
+def test_names_that_leave_no_room_are_refused_before_the_work(
+    own_drr: Path, more: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Reader(own_drr) as reader:
+        known = len(dump_json(reader.metadata))
+    monkeypatch.setattr(layout, "MAX_JSON_BYTES", OTHER_NOTES_BYTES + known + 10)
+    monkeypatch.setattr(Codec, "encode", lambda *_: 1 / 0)
+    before = own_drr.read_bytes()
+    with pytest.raises(OutputError, match=r"mem.drr: can't be written: its metadata name .* there"):
+        run(own_drr, more)
+    assert own_drr.read_bytes() == before
+    names = [f"again{number}" for number in range(10)]
+    monkeypatch.setattr(layout, "MAX_JSON_BYTES", OTHER_NOTES_BYTES + len(dump_json({"": names})))
+    for way in ({}, {"class_order": names[::-1], "shard_mb": 10}):
+        with pytest.raises(OutputError, match="write several files of fewer classes"):
+            encode(more, tmp_path / "new.drr", codec=GOLDEN_CONTEXT, **way)  # type: ignore[arg-type]
+    with pytest.raises(ZeroDivisionError):
+        encode(more, tmp_path / "new.drr", codec=GOLDEN_CONTEXT, shard_mb=10)
 
 
 @pytest.mark.parametrize("raw", [{"per_class": "many"}, {"per_class": 2, "select": "best"}])

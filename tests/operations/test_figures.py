@@ -71,6 +71,22 @@ def test_references_are_those_of_all_codes_together() -> None:
     assert found["lzma"] == pytest.approx(8 * len(packed) / (300 * 20), rel=0.01)
 
 
+def test_lzma_packs_every_second_class_of_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    noise = [rng.integers(0, 512, (40, 4, 4)).astype(np.uint16) for _ in range(6)]
+    still = [np.full((40, 4, 4), 7, np.uint16) for _ in range(6)]
+    pairs = zip(noise, still, strict=True)
+    classes = [Codes(g[:, :2, :2], g) for pair in pairs for g in pair]  # in turns
+    every = figures.references(classes)
+    monkeypatch.setattr(figures, "LZMA_CODES", 12 * 40 * 20 - 1)
+    some = figures.references(classes)
+    for level in ("top", "bottom", "all"):
+        assert [some[level][name] for name in ("codes", "order0")] == [
+            every[level][name] for name in ("codes", "order0")
+        ]
+        assert every[level]["lzma"] < 7 < 9 < some[level]["lzma"], "noise alone"
+
+
 def test_psnr_by_hand() -> None:
     black = np.zeros((2, 4, 4, 3), np.uint8)
     assert figures.psnr_db(black, black + 255) == pytest.approx(0.0)

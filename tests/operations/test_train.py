@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from drrpack.operations.train import train
 from drrpack.trainers.incremental.methods import METHODS
 from drrpack.trainers.incremental.results import Result
 from drrpack.trainers.incremental.run_progress import RunProgress
+from drrpack.trainers.ranks import Ranks
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -159,6 +160,17 @@ def test_folders_that_a_file_names_are_asked_for(
         with pytest.raises(Opened):
             train(digits_drr, tmp_path / "run", trust=trust, **TINY)
     assert asked == [["somewhere"]] and given == [trusted, trusted]
+
+    class Second(Ranks):
+        """Of two processes, where the first one has been asked."""
+
+        def from_first(self, make: Callable[[], Any]) -> Any:
+            return trusted
+
+    monkeypatch.setattr(module, "ranks", lambda: Second(1, 2))
+    with pytest.raises(Opened):
+        train(digits_drr, tmp_path / "run", trust=answer, **TINY)
+    assert asked == [["somewhere"]] and given == [trusted] * 3
 
 
 def test_no_phases_are_a_base_of_all_classes(digits_drr: Path, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from drrpack.core.entropy.table import TableModel
 from drrpack.formats.container import Reader
 from drrpack.formats.sources.source import open_source
 from drrpack.operations.viewing import catalogue as catalogues
-from drrpack.operations.viewing import neighbours
+from drrpack.operations.viewing import code_store, neighbours
 from drrpack.operations.viewing.catalogue import Catalogue, Key
 from drrpack.operations.viewing.cost import cost_of
 from drrpack.operations.viewing.drawing import colours, png
@@ -132,6 +132,25 @@ def test_only_what_is_looked_at_is_decoded(memory: Path, monkeypatch: pytest.Mon
         found.reconstruction(found.place(image))
     assert [number for number in range(10) if found.store.has(number)] == [2]
     assert decoded == [[7], [7], [2]] and len(read(2)) == 30
+
+
+def test_codes_stay_up_to_a_bound(
+    memory: Path, dataset: DRRDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image_bytes = 2 * (4 * 4 + 8 * 8)
+    monkeypatch.setattr(code_store, "KEPT_BYTES", 100 * image_bytes)  # three classes of 30
+    found = Catalogue(memory, None, ignore)
+    for image in (0, 40, 80, 130, 3):
+        top, bottom = found.codes(found.place(image)).grids
+        expected = dataset.codes([image])
+        assert (top == expected[0].numpy()).all() and (bottom == expected[1].numpy()).all()
+        kept = sum(grid.nbytes for codes in found.store._codes.values() for grid in codes.grids)
+        assert kept <= 100 * image_bytes
+    assert found.store.has(0) and not found.store.has(1)
+    until(lambda: found.nearest(found.place(250), whole=True).complete)
+    few = found.nearest(found.place(250), whole=True)
+    assert few.classes_wanted == 3 and len(few.found) == 12
+    found.close()
 
 
 # --- what an image costs ---

@@ -7,7 +7,9 @@ from collections.abc import Iterable
 
 from drrpack.core.errors import OutputError
 from drrpack.formats import layout
-from drrpack.formats.layout import AnyPath, Memory
+from drrpack.formats.layout import AnyPath, Json, Memory
+
+OTHER_NOTES_BYTES = 1 << 15  # of metadata that are not known before the work: figures, the fit
 
 
 def check_memory(path: AnyPath, memory: Memory) -> None:
@@ -33,6 +35,24 @@ def check_classes(path: AnyPath, classes: list[str]) -> None:
     """
     for fault in _faults_of_classes(classes):
         raise OutputError(f"{path}: can't be written: {fault}")
+
+
+def check_notes(path: AnyPath, notes: Json) -> None:
+    """Refuse metadata that are too large, before there is anything to write.
+
+    ``notes`` are what is known of them by then: sources and class order, whose names of classes
+    take the most.
+
+    Raises:
+        OutputError: they leave too little room for the rest.
+    """
+    size, most = len(layout.dump_json(notes)), layout.MAX_JSON_BYTES - OTHER_NOTES_BYTES
+    if size > most:
+        raise OutputError(
+            f"{path}: can't be written: its metadata name the source and its classes in {size} "
+            f"bytes of JSON, and there is room for {most}; shorten the names of the classes, leave "
+            "out the class order, or write several files of fewer classes"
+        )
 
 
 def _faults_of_classes(classes: list[str]) -> Iterable[str]:

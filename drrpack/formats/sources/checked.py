@@ -28,7 +28,7 @@ from drrpack.formats.sources.splits import (
     Split,
     SplitData,
     shown,
-)
+)  # fmt: skip
 
 SHOWN_BAD = 5
 
@@ -38,15 +38,20 @@ class Stored:
     """One picture and where it is stored.
 
     Attributes:
-        path: its file; for a picture inside another file, the names of both, for messages.
+        where: the path of its file; for a picture inside another file, the names of both. As text,
+            which takes a third of the memory that a `Path` does.
         name: its path below the split, which goes into the digest of the source.
         place: its number in its storage. Pictures are read in this order; within a class it must
             be the order of `ClassPictures.pictures`.
     """
 
-    path: Path
+    where: str
     name: bytes
     place: int = 0
+
+    @property
+    def path(self) -> Path:
+        return Path(self.where)
 
 
 @dataclass(frozen=True)
@@ -234,15 +239,16 @@ def _checked(
     keep: Callable[[tuple[Split, int], Pixels], None] | None,
 ) -> Iterator[tuple[int, Checked | BadImage]]:  # fmt: skip
     """What becomes of each picture, with the number of its class."""
+    sizes: dict[tuple[int, int], tuple[int, int]] = {}  # of equal ones a single value is kept
     all_read = storage.read([one for one, _ in owned], reading)
     for (one, number), read in zip(owned, all_read, strict=True):
         if isinstance(read, BadImage):
             yield number, read
             continue
-        size = (read.pixels.shape[0], read.pixels.shape[1])
         if keep is not None:
             keep((split, number), read.pixels)
-        yield number, Checked(one, read.sha256, size, read.peak)
+        size = (read.pixels.shape[0], read.pixels.shape[1])
+        yield number, Checked(one, read.sha256, sizes.setdefault(size, size), read.peak)
 
 
 def _bad_message(bad: Sequence[BadImage], listing: Listing, storage: Storage) -> str:
@@ -259,12 +265,9 @@ def _bad_message(bad: Sequence[BadImage], listing: Listing, storage: Storage) ->
 
 
 def _refuse_emptied_classes(
-    listing: Listing,
-    checked: Mapping[Split, Sequence[Sequence[Checked]]],
-    classes: Sequence[str],
-    storage: Storage,
-    called: str,
-) -> None:
+    listing: Listing, checked: Mapping[Split, Sequence[Sequence[Checked]]],
+    classes: Sequence[str], storage: Storage, called: str,
+) -> None:  # fmt: skip
     for split, found_classes in listing.items():
         for found in found_classes:
             if not checked[split][classes.index(found.name)]:

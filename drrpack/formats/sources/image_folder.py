@@ -77,7 +77,7 @@ def open_files(
     stored = {
         split: [
             ClassPictures(
-                one.name, one.folder, tuple(Stored(f, one.relative(f)) for f in one.files)
+                one.name, one.folder, tuple(Stored(str(f), one.relative(f)) for f in one.files)
             )
             for one in found
         ]

@@ -113,7 +113,7 @@ def _list(
         of = numbers[split].tolist()
         stored = [
             Stored(
-                table.row(row), f"{classes[number]}/{shard_of[table.path]}/{row}".encode(),
+                str(table.row(row)), f"{classes[number]}/{shard_of[table.path]}/{row}".encode(),
                 next(places),
             )
             for (table, row), number in zip(found, of, strict=True)

@@ -58,7 +58,7 @@ class TarMembers:
         """Count one more picture, of the shard with this number in its split."""
         self.places.append((shard, member.offset, member.size))
         name = f"{class_name}/".encode() + os.fsencode(f"{number}/{member.name}")
-        return Stored(_inside(shard, member), name, len(self.places) - 1)
+        return Stored(str(_inside(shard, member)), name, len(self.places) - 1)
 
     def read(self, pictures: Sequence[Stored], reading: Reading) -> Iterator[Picture | BadImage]:
         for start in range(0, len(pictures), AT_ONCE):

@@ -178,13 +178,14 @@ class Catalogue:
         """The images whose codes are nearest by `neighbours.distances`, among those decoded so far.
 
         The rest of those that are wanted, the ``whole`` file or a sample of it, are decoded in the
-        background: ask again until the answer is complete.
+        background: ask again until the answer is complete. No more are wanted than stay in memory.
         """
         per_class = self.images_per_class
         if whole:
             wanted = [int(number) for number in np.flatnonzero(per_class)]
         else:
             wanted = neighbours.sampled_classes(per_class, place.number)
+        wanted = self.store.together(wanted, place.number)
         one = self.codes(place)
         self.store.fetch(wanted)
         here = [number for number in wanted if self.store.has(number)]

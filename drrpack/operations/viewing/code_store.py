@@ -1,9 +1,10 @@
-"""The codes of a file, class by class: decoded when somebody first asks for them, then kept."""
+"""The codes of a file, class by class: decoded when somebody asks, and kept up to a bound."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 
 import torch
@@ -11,22 +12,26 @@ import torch
 from drrpack.core.codec import Codec, Pixels
 from drrpack.core.codes import Codes
 from drrpack.core.errors import DrrError
+from drrpack.formats.account import stored_top_shape
 from drrpack.formats.container import Reader
 from drrpack.formats.memory import load_codec, read_codes
 
+KEPT_BYTES = 256 * 2**20  # 1,600,000 images of 32x32
 CLASSES_AT_ONCE = 4  # decoded side by side in the background: more are faster, and are seen later
 
 
 class CodeStore:
     """Codes of the classes of an open file. An image of 32x32 takes 160 bytes in memory.
 
-    Threads may share it. `of` decodes what is asked for now, `fetch` what will be of use later, in
-    a thread with a codec of its own, so that nobody who looks at a picture waits for it.
+    Classes stay until they take more than `KEPT_BYTES` together; then those that were used longest
+    ago go. Threads may share it. `of` decodes what is asked for now, `fetch` what will be of use
+    later, in a thread with a codec of its own, so that nobody who looks at a picture waits for it.
     """
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
-        self._codes: dict[int, Codes] = {}
+        self._codes = OrderedDict[int, Codes]()  # that used longest ago first
+        self._codes_lock = threading.Lock()
         self._codec_lock = threading.RLock()
         self._queue: dict[int, None] = {}  # classes to decode in the background, in order
         self._queue_lock = threading.Lock()
@@ -46,11 +51,45 @@ class CodeStore:
 
     def of(self, number: int) -> Codes:
         """The codes of a class, decoded now if need be; raises CorruptError."""
-        if number not in self._codes:
+        found = self._find(number)
+        if found is None:
             with self.using:
-                if number not in self._codes:
-                    self._codes |= read_codes(self._reader, self.codec, [number])
-        return self._codes[number]
+                found = self._find(number)
+                if found is None:
+                    found = read_codes(self._reader, self.codec, [number])[number]
+                    self._keep({number: found})
+        return found
+
+    def _find(self, number: int) -> Codes | None:
+        with self._codes_lock:
+            if number in self._codes:
+                self._codes.move_to_end(number)
+            return self._codes.get(number)
+
+    def _keep(self, found: Mapping[int, Codes]) -> None:
+        with self._codes_lock:
+            self._codes |= found
+            while len(self._codes) > 1 and self._bytes_of(self._codes) > KEPT_BYTES:
+                self._codes.popitem(last=False)
+
+    def _bytes_of(self, numbers: Iterable[int]) -> int:
+        rows, columns = self._top_shape
+        images = self._reader.images_per_class[[*numbers]]
+        return int(images.sum()) * 2 * 5 * rows * columns
+
+    @cached_property
+    def _top_shape(self) -> tuple[int, int]:
+        return stored_top_shape(self._reader)
+
+    def together(self, numbers: Sequence[int], first: int) -> list[int]:
+        """As many of some classes as are kept at the same time, in their order; ``first``, which is
+        one of them, in any case."""
+        chosen, left = {first}, KEPT_BYTES - self._bytes_of([first])
+        for number in numbers:
+            left -= self._bytes_of([number]) if number != first else 0
+            if left >= 0:
+                chosen.add(number)
+        return [number for number in numbers if number in chosen]
 
     def pixels(self, codes: Codes) -> Pixels:
         """The images of some codes, uint8 (n, H, W, 3)."""
@@ -85,7 +124,7 @@ class CodeStore:
         while batch := self._next_batch():
             try:
                 codec = codec or load_codec(self._reader, torch.device("cpu"))
-                self._codes |= read_codes(self._reader, codec, batch)
+                self._keep(read_codes(self._reader, codec, batch))
             except DrrError as error:
                 self._error = error
             except ValueError:  # the file was closed
@@ -94,8 +133,9 @@ class CodeStore:
     def _next_batch(self) -> list[int]:
         """Classes to decode next; none when the thread should end, and then it counts as ended."""
         with self._queue_lock:
-            self._queue = {n: None for n in self._queue if n not in self._codes}
-            batch = list(self._queue)[:CLASSES_AT_ONCE]
+            missing = [n for n in self._queue if n not in self._codes]
+            batch, rest = missing[:CLASSES_AT_ONCE], missing[CLASSES_AT_ONCE:]
+            self._queue = dict.fromkeys(rest)
             if self._closed or self._error is not None or not batch:
                 self._queue, self._worker, batch = {}, None, []
             return batch

@@ -141,11 +141,11 @@ def nearest_page(catalogue: Catalogue, place: Place, whole: bool) -> tuple[str, 
         )
         for near, distance in ((catalogue.place(one.image), one.distance) for one in found.found)
     )  # fmt: skip
-    content = f'{_searched(catalogue, place, found)}<ul class="grid">{items}</ul>'
+    content = f'{_searched(catalogue, place, found, whole)}<ul class="grid">{items}</ul>'
     return page(f"images nearest to image {place.image}", content), found.complete
 
 
-def _searched(catalogue: Catalogue, place: Place, found: Neighbours) -> str:
+def _searched(catalogue: Catalogue, place: Place, found: Neighbours, whole: bool) -> str:
     every = catalogue.images - 1
     classes = f"{found.classes_wanted:,} of {counted(len(catalogue.rows), 'class')}"
     among = (
@@ -156,7 +156,7 @@ def _searched(catalogue: Catalogue, place: Place, found: Neighbours) -> str:
     so_far = "" if found.complete else (
         f" <strong>So far {found.images:,} of them are decoded; the rest follows.</strong>"
     )  # fmt: skip
-    more = "" if found.images_wanted == every else (
+    more = "" if whole or found.images_wanted == every else (
         f"<p>{link(f'/image/{place.image}?among=file', f'Search all {every:,} images')}: this "
         "decodes the whole file, which can take minutes.</p>"
     )  # fmt: skip

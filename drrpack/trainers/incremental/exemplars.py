@@ -8,9 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drrpack.core.codes import Codes
+from drrpack.core.pixels import batches
 from drrpack.core.vqvae import VQVAE
 
 Selection = Literal["herding", "random"]
+CODES_AT_ONCE = 1 << 16  # whose vectors are in memory: 8 MiB of them, where each has 16 numbers
+
 SELECTIONS: tuple[Selection, ...] = ("herding", "random")
 
 
@@ -29,7 +32,10 @@ def features(codes: Codes, network: VQVAE) -> NDArray[np.float64]:
     means = []
     for grid, quantiser in levels:
         codebook = quantiser.codebook.cpu().double().numpy()
-        means.append(codebook[grid.reshape(len(grid), -1)].mean(1))
+        flat = grid.reshape(len(grid), -1)
+        # the vectors of all codes at once would take a hundred times what their means do
+        parts = batches(len(flat), max(1, CODES_AT_ONCE // flat.shape[1]))
+        means.append(np.concatenate([codebook[flat[part]].mean(1) for part in parts]))
     return np.concatenate(means, 1)
 
 

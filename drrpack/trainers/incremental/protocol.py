@@ -76,7 +76,6 @@ def check_runs(planned: Sequence[PlannedRun]) -> None:
             check_needs(one.settings.new_method(), one.contexts, one.through_codec, known)
 
 
-@own_settings()
 def carry_out_run(
     planned: PlannedRun, report: Report | None = None, processes: Ranks = ALONE
 ) -> Result:
@@ -88,22 +87,26 @@ def carry_out_run(
     Raises WriteError, OutputError where another process is at the run's folder, OptionError for a
     training that diverges, and MethodError for a method that breaks a rule of its interface.
     """
-    seen = [len(context.seen) for context in planned.contexts]
-    progress = Progress(report, seen, planned.settings.recipe.epochs)
     ours = open_run(planned.out, planned.described) if processes.first else nullcontext()
     with ours:
-        return _carry_out_phases(planned, progress, processes)
+        return carry_out_open_run(planned, report, processes)
 
 
-def _carry_out_phases(planned: PlannedRun, progress: Progress, processes: Ranks) -> Result:
+@own_settings()
+def carry_out_open_run(
+    planned: PlannedRun, report: Report | None = None, processes: Ranks = ALONE
+) -> Result:
+    """The same for a run whose folder is opened and locked already."""
+    seen = [len(context.seen) for context in planned.contexts]
+    progress = Progress(report, seen, planned.settings.recipe.epochs)
     method, on = planned.settings.new_method(), planned.settings.device
     how, records = planned.settings.test_augmentation, []
     for phase, (context, path) in enumerate(zip(planned.contexts, planned.paths, strict=True)):
         finished = _found(path, processes)
         carried_out = finished is None
         if finished is None:
-            report = progress.of_phase(phase)
-            context = replace(context, report=report, logs=[], processes=processes)
+            told = progress.of_phase(phase)
+            context = replace(context, report=told, logs=[], processes=processes)
             finished = carry_out(method, context, planned.through_codec, how)
             if processes.first:
                 save_phase(path, finished)

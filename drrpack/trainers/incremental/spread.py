@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from drrpack.core.settings import own_settings
-from drrpack.trainers.incremental.protocol import carry_out, carry_out_run
+from drrpack.trainers.incremental.protocol import carry_out, carry_out_open_run
 from drrpack.trainers.incremental.run_plan import PlannedRun
 from drrpack.trainers.incremental.rundir import load_phase, open_run, save_phase
 from drrpack.trainers.ranks import Ranks, shares
@@ -34,6 +35,8 @@ def spread(planned: Sequence[PlannedRun], processes: Ranks) -> None:
     What `worth_spreading` leaves out is not trained: the processes carry it out together
     afterwards.
 
+    The folders of all runs are locked meanwhile, by the first process.
+
     Raises what `carry_out_run` raises.
     """
     tasks = _tasks(planned)
@@ -41,14 +44,14 @@ def spread(planned: Sequence[PlannedRun], processes: Ranks) -> None:
     tasks = [tasks[number] for number in chosen]
     mine = shares([task.classes for task in tasks], processes.size)[processes.rank]
     processes.of_all(None)  # all have looked into the folders of the runs: they may change now
-    if processes.first:
-        for run in planned:
-            with open_run(run.out, run.described):
-                pass  # it says what its phases are of, before there is one
-    processes.of_all(None)
-    for number in mine:
-        tasks[number].train()
-    processes.of_all(None)
+    with ExitStack() as open_folders:
+        if processes.first:  # for all: nobody else may use these folders meanwhile
+            for run in planned:
+                open_folders.enter_context(open_run(run.out, run.described))
+        processes.of_all(None)
+        for number in mine:
+            tasks[number].train()
+        processes.of_all(None)
 
 
 def worth_spreading(sizes: Sequence[int], processes: int) -> list[int]:
@@ -71,7 +74,7 @@ def _tasks(planned: Sequence[PlannedRun]) -> list[_Task]:
         if not lacking:
             continue
         if run.settings.method.depends_on_history:
-            tasks[run.out] = _Task(sum(seen.values()), partial(carry_out_run, run))
+            tasks[run.out] = _Task(sum(seen.values()), partial(carry_out_open_run, run))
             continue
         for n in lacking:
             tasks.setdefault(run.paths[n], _Task(seen[n], partial(_train_phase, run, n)))

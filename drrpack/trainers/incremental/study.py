@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from drrpack.formats.files.publish import remove_leftovers
 from drrpack.trainers.incremental.methods import get_method
 from drrpack.trainers.incremental.phase_data import PhaseData
 from drrpack.trainers.incremental.protocol import carry_out_run, check_runs
@@ -86,6 +87,8 @@ def study(
         plan_run(data, job.settings, job.folder, resume=resume, checkpoints=shared) for job in jobs
     ]
     check_runs(planned)
+    if shared is not None and processes.first:
+        remove_leftovers(shared)  # of runs that were killed
     if ready is not None:
         ready(planned)
     if processes.size > 1:

@@ -132,12 +132,15 @@ def program(tmp_path: Path) -> Path:
 
 
 @pytest.mark.slow
-def test_two_processes_write_the_file_of_one(
-    digits_folder: Path, alone: Path, tmp_path: Path, program: Path
+@pytest.mark.parametrize("processes", [2, 4])
+def test_several_processes_write_the_file_of_one(
+    digits_folder: Path, alone: Path, tmp_path: Path, program: Path, processes: int
 ) -> None:
     output = tmp_path / "out" / "mem.drr"
     output.parent.mkdir()
-    run = by_torchrun(2, program, "encode", digits_folder, "-o", output, "--entropy", "adapted")
+    run = by_torchrun(
+        processes, program, "encode", digits_folder, "-o", output, "--entropy", "adapted"
+    )
     printed, errors = run.communicate(timeout=280)
     assert run.returncode == 0, errors
     assert output.read_bytes() == alone.read_bytes()
@@ -146,13 +149,16 @@ def test_two_processes_write_the_file_of_one(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("processes", [2, 4])
 def test_a_killed_process_ends_the_run_and_the_next_one_goes_on(
-    digits_folder: Path, alone: Path, tmp_path: Path, program: Path
+    digits_folder: Path, alone: Path, tmp_path: Path, program: Path, processes: int
 ) -> None:
     output = tmp_path / "out" / "mem.drr"
     output.parent.mkdir()
     parts = output.parent / ".mem.drr.parts"
-    run = by_torchrun(2, program, "encode", digits_folder, "-o", output, "--entropy", "adapted")
+    run = by_torchrun(
+        processes, program, "encode", digits_folder, "-o", output, "--entropy", "adapted"
+    )
     end = time.monotonic() + 200
     while len(list(parts.glob("codes-*"))) < 3 and time.monotonic() < end and run.poll() is None:
         time.sleep(0.02)

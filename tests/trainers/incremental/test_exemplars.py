@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from small_models import small_vqvae
 
 from drrpack.core.codes import Codes
+from drrpack.trainers.incremental import exemplars
 from drrpack.trainers.incremental.exemplars import choose, features, herd
 
 
@@ -51,6 +52,13 @@ def test_images_without_features_do_no_harm() -> None:
 def codes(images: int) -> Codes:
     rng = np.random.default_rng(0)
     return Codes.of(rng.integers(0, 32, (images, 2, 3)), rng.integers(0, 32, (images, 4, 6)))
+
+
+def test_features_are_the_same_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    network, some = small_vqvae(), codes(7)
+    whole = features(some, network)
+    monkeypatch.setattr(exemplars, "CODES_AT_ONCE", 2 * 24)  # two images
+    np.testing.assert_array_equal(features(some, network), whole)
 
 
 def test_features_are_mean_vectors_of_the_codes() -> None:

@@ -11,11 +11,12 @@ from typing import TypeVar
 import pytest
 from protocol_data import DigitsData, small_settings, without_times
 
-from drrpack.core.errors import OptionError
+from drrpack.core.errors import OptionError, OutputError
 from drrpack.trainers.incremental import protocol
 from drrpack.trainers.incremental import spread as spreading
 from drrpack.trainers.incremental.results import read_result
 from drrpack.trainers.incremental.run_plan import PlannedRun, plan_run
+from drrpack.trainers.incremental.rundir import open_run
 from drrpack.trainers.incremental.spread import spread
 from drrpack.trainers.incremental.study import plan, study
 from drrpack.trainers.ranks import Ranks, ranks, sharing
@@ -56,12 +57,12 @@ def test_results_are_those_of_one_process(
 
         monkeypatch.setattr(spreading, name, count)
 
-    counted("carry_out"), counted("carry_out_run")
+    counted("carry_out"), counted("carry_out_open_run")
     spread_out, alone_out = tmp_path / "spread", tmp_path / "alone"
     runs = planned_runs(spread_out, method)
     tasks = spreading._tasks(runs)  # all processes have looked before the first of them trains
     monkeypatch.setattr(spreading, "_tasks", lambda _: tasks)
-    for rank in (1, 0, 2):
+    for rank in (0, 2, 1):  # the first one says in the folders what they are of
         trained.append([])
         spread(runs, OneByOne(rank, 3))
     # ub: 4, 7 and 10 classes for two seeds; of er four runs, of drr as of ub
@@ -78,6 +79,29 @@ def test_results_are_those_of_one_process(
     spread_results = made(spread_out)
     monkeypatch.setattr(protocol, "carry_out", honest)
     assert spread_results == made(alone_out)
+
+
+@pytest.mark.parametrize("method", ["drr", "er"])
+def test_the_folders_are_locked_until_all_have_trained(
+    method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs, told = planned_runs(tmp_path, method), list[str]()
+    name = "carry_out" if method == "drr" else "carry_out_open_run"
+    honest = getattr(spreading, name)
+
+    def beside_another(*given: object) -> object:
+        for run in runs:
+            with pytest.raises(OutputError) as caught, open_run(run.out, run.described):
+                told.append("let in")
+            told.append(str(caught.value))
+        return honest(*given)
+
+    monkeypatch.setattr(spreading, name, beside_another)
+    spread(runs, OneByOne(0, 3))
+    assert told and all("another process is changing it" in text for text in told)
+    for run in runs:
+        with open_run(run.out, run.described):
+            pass
 
 
 def test_one_process_alone_has_no_others(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,6 +43,9 @@ def test_several_runs(tmp_path: Path) -> None:
 def test_phases_that_runs_have_in_common_are_trained_once(tmp_path: Path) -> None:
     jobs = jobs_of(tmp_path, "drr", [1, 2, 3], [0, 1], True)
     trained: list[int] = []  # classes of each training
+    left_behind = tmp_path / "phases" / ".drr-0123456789abcdef.tmp"  # by a run that was killed
+    left_behind.parent.mkdir()
+    left_behind.touch()
 
     def count(at: Any) -> None:
         if at.loss is not None and at.phase_fraction == 1:
@@ -60,6 +63,7 @@ def test_phases_that_runs_have_in_common_are_trained_once(tmp_path: Path) -> Non
         (method, phases, 2) for phases in (1, 2, 3) for method in ("drr", "ub")
     ]
     assert (tmp_path / "accuracy.png").stat().st_size > 1000
+    assert not left_behind.exists()
 
 
 def test_tensorboard_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
