@@ -64,8 +64,8 @@ def _by_parent(root: Path) -> list[ClassFiles]:
 def _walk(folder: Path, above: tuple[str, ...]) -> Iterator[tuple[Path, list[Path]]]:
     """Each folder from here downwards, with its pictures.
 
-    In a folder that has folders in it only files with a picture's ending count. Elsewhere every file
-    is listed, as in a class that is not nested.
+    In a folder that has folders in it only files with a picture's ending count. Elsewhere every
+    file is listed, as in a class that is not nested.
     """
     real = os.path.realpath(folder)
     if real in above or len(above) >= MAX_DEPTH:
