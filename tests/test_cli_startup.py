@@ -1,7 +1,8 @@
-"""The command line answers at once: help and version wait for no large library."""
+"""The command line answers at once: help, version and typos wait for no large library."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -26,11 +27,33 @@ def start(*arguments: str) -> tuple[str, set[str]]:
     return done.stdout, {line.split("|")[-1].strip().split(".")[0] for line in timed}
 
 
+@pytest.mark.parametrize(
+    ("typed", "hint"),
+    [
+        ("encdoe", "Did you mean 'encode'?"),
+        ("encode images -o m.drr --qualty 3", "--quality"),
+        ("encode images", "--output"),
+        ("stats", "Missing argument"),
+        ("train mem.drr --seed x", "Invalid value for '--seed'"),
+        ("preview mem.drr -o grid.png --rows 0", "--rows"),
+    ],
+)
+def test_a_typo_is_told_at_once(typed: str, hint: str) -> None:
+    command = [sys.executable, "-X", "importtime", "-m", "drrpack", *typed.split()]
+    environment = {**os.environ, "COLUMNS": "200"}
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment)
+    assert done.returncode == 2 and hint in done.stderr
+    timed = [line for line in done.stderr.splitlines() if line.startswith("import time:")]
+    imported = {line.split("|")[-1].strip().split(".")[0] for line in timed}
+    assert "typer" in imported and not imported & SLOW_TO_IMPORT
+
+
 COMMANDS = (
     "encode",
     "stats",
     "preview",
     "view",
+    "compare",
     "train",
     "report",
     "append",

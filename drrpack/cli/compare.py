@@ -80,6 +80,12 @@ def compare(
             help="Plot PSNR and accuracy over bytes into this .png.", parser=places.output
         ),
     ] = None,
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force", help="Overwrite the chart even if it is no earlier chart of drrpack."
+        ),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
     codec: Annotated[
         Path | None,
@@ -105,7 +111,7 @@ def compare(
     run(
         source, classes=classes, sample=sample, **pictures, train=train, epochs=epochs,
         width=width, seeds=seeds, train_at=_sizes(train_at), work=work, chart=chart,
-        codec=codec, device=device, report=_told(budget_mb, as_json),
+        force=force, codec=codec, device=device, report=_told(budget_mb, as_json),
     )  # fmt: skip
 
 

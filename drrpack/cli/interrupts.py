@@ -6,7 +6,8 @@ undoes unfinished work and ends the process. If the main thread is inside a call
 return, a second thread does this. If undoing hangs, a second signal ends the process.
 
 Finished work does not count as interrupted: if the command's output is in place, or the command has
-ended, the process ends with the corresponding exit code.
+ended, the process ends with the corresponding exit code. A command that serves until a signal comes
+ends with exit code 0.
 
 This module imports as little as possible. A signal that comes before `install`, while the
 interpreter starts, ends Python in its usual way, with a traceback.
@@ -43,6 +44,7 @@ class _Run:
         self.reader, self.writer = os.pipe()
         self.ending = False  # a signal has come, and the process is about to end
         self.exit_code: int | None = None  # of the command, once it has ended
+        self.farewell: str | None = None  # what it says once a signal is its usual end
         self.output: str | None = None
         # folders for finished parts, what continues them, and whether they are new
         self.kept: list[tuple[str, str, bool]] = []
@@ -100,6 +102,13 @@ def goes_on(folder: str | os.PathLike[str], how: str) -> None:
         _run.kept.append((os.fspath(folder), how, not os.path.lexists(folder)))
 
 
+def serves(farewell: str) -> None:
+    """Register that from now on a signal is the usual end of the command, and what it says then;
+    an empty text says nothing."""
+    if _run is not None:
+        _run.farewell = farewell
+
+
 def ended(exit_code: int) -> None:
     """Register that the command has ended, so that a signal can't change its exit code."""
     if _run is not None:
@@ -131,6 +140,10 @@ def _end(run: _Run) -> NoReturn:
     if run.exit_code is not None:
         os._exit(run.exit_code)
     undo_all()
+    if run.farewell is not None:
+        if run.farewell:
+            _tell(f"\n{run.farewell}" if os.isatty(2) else run.farewell)  # there ^C was echoed
+        os._exit(0)
     written = run.output is not None and [*map(_identity, run.files())] != run.output_before
     _tell(f"interrupted, after {run.output!a} had been written" if written else _broken_off(run))
     os._exit(0 if written else EXIT_CODE)

@@ -35,6 +35,13 @@ def report(
             parser=places.path_or_address,
         ),
     ] = None,
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force",
+            help="Overwrite the output even if it is no earlier page or chart of drrpack.",
+        ),
+    ] = False,
 ) -> Answer:
     """Show training runs on one HTML page: curves, tables, memory, classes and images."""
     from drrpack.cli import interrupts, screen
@@ -42,7 +49,7 @@ def report(
     from drrpack.operations.report import report as report_on
 
     interrupts.makes(output)
-    page = report_on(runs, output, memory=memory)
+    page = report_on(runs, output, memory=memory, force=force)
     for double in page.doubles:
         screen.warn(
             f"found {double.method}, {counted(double.phase_count, 'phase')}, seed {double.seed} "

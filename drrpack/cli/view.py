@@ -27,11 +27,13 @@ def view(
     browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
 ) -> None:
     """Browse classes, images and codes of a .drr file on a page of this machine."""
-    from drrpack.cli import screen
+    from drrpack.cli import interrupts, screen
     from drrpack.cli.telling import tell
+    from drrpack.cli.terminal import console
     from drrpack.operations.view import view as run
 
     with run(memory, source=source, port=port, report=tell) as page:
+        interrupts.serves("" if console.quiet else "stopped")
         screen.note(f"{memory}: {page.address} (Ctrl-C ends it)")
         if browser and _has_screen():
             import webbrowser

@@ -54,7 +54,7 @@ def _whole_numbers(found: NDArray[np.generic], indices: Indices) -> NDArray[np.o
 def one_number(index: SupportsIndex) -> int:
     """The index of a single item as Python's own number; raises TypeError for anything else."""
     try:
-        return operator.index(index)
+        return operator.index(_no_numpy_bool(index))
     except TypeError as error:
         raise TypeError(
             f"found an index of type {type(index).__name__}, expected one "
@@ -93,6 +93,13 @@ def whole_number(number: object) -> int | None:
     if isinstance(number, bool) or not isinstance(number, SupportsIndex):
         return None
     try:
-        return operator.index(number)
+        return operator.index(_no_numpy_bool(number))
     except TypeError:  # an array of several numbers says that it can be one
         return None
+
+
+def _no_numpy_bool(number: SupportsIndex) -> SupportsIndex:
+    """A number as it is; raises TypeError for numpy's booleans, which numpy 1 takes as numbers."""
+    if isinstance(number, np.bool_):
+        raise TypeError("found a boolean, expected a whole number")
+    return number

@@ -45,6 +45,7 @@ def compare(
     train_at: Sequence[float] = (),
     work: Pathlike | None = None,
     chart: Pathlike | None = None,
+    force: bool = False,
     codec: Pathlike | None = None,
     device: str = "auto",
     class_names: Sequence[str] | None = None,
@@ -71,7 +72,8 @@ def compare(
             classifiers to train for each format.
         train_at: also train at these sizes, in bytes an image.
         work: keep measured accuracies in this folder, and reuse those that it already has.
-        chart: plot PSNR and accuracy over bytes into this .png.
+        chart: plot PSNR and accuracy over bytes into this .png. An earlier chart is overwritten,
+            another file only with ``force``.
         codec: use the codec of this ``.drr`` file instead of the one that comes with drrpack.
         device: ``"auto"``, ``"cpu"`` or ``"cuda"``.
         class_names, test: names for the labels of a dataset, and a dataset that is its test split.
@@ -86,7 +88,7 @@ def compare(
     if sample is not None:
         at_least(1, sample=sample)
     if chart is not None:
-        charts.check(Path(chart))
+        charts.check(Path(chart), overwrite=force)
     place = choose_device(device)
     if not train:
         _check_unused(
@@ -110,7 +112,7 @@ def compare(
         comparison = with_accuracy(comparison, found, codecs, chosen, plan, report)
     report(comparison)
     if chart is not None:  # last: whoever hears of the figures has them should the disk be full
-        charts.draw(comparison, Path(chart))
+        charts.draw(comparison, Path(chart), overwrite=force)
     return comparison
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from drrpack.formats.files.addresses import output_path
+from drrpack.formats.files.own import check_own_output
 from drrpack.formats.layout import AnyPath
 from drrpack.trainers.incremental.grouping import without_doubles
 from drrpack.trainers.incremental.report import complete, find_results, write_report
@@ -28,6 +29,7 @@ def report(
     output: AnyPath = "report.html",
     *,
     memory: AnyPath | None = None,
+    force: bool = False,
 ) -> Reported:
     """Show training runs on one HTML page: curves, tables, memory, classes and images.
 
@@ -35,15 +37,19 @@ def report(
         runs: folders that `drrpack.train` made, folders of such folders, or result.json files.
         output: the page; a name that ends in .png gives only the curves.
         memory: also show images from this .drr file or address.
+        force: overwrite an existing file, whatever it is. An earlier page or chart of drrpack is
+            overwritten in any case.
 
     Raises:
         SourceError: a place holds no result, or a result can't be read.
         OptionError: the results can't share a table, or none is complete.
-        OutputError: the page can't be written.
+        OutputError: the page can't be written, or another file is there.
         FormatError: ``memory`` can't be read.
     """
     places = [Path(p) for p in ([runs] if isinstance(runs, str | Path) else list(runs))]  # type: ignore[arg-type]
-    path, (results, doubles) = output_path(output), without_doubles(find_results(places))
+    path = output_path(output)
+    check_own_output(path, overwrite=force)
+    results, doubles = without_doubles(find_results(places))
     if path.suffix.lower() == ".png":
         plot(complete(results), path)
     else:

@@ -136,9 +136,22 @@ def test_force_overwrites(drrpack: Command, source: Path, digits_drr: Path, tmp_
 
 
 def test_a_file_that_is_no_picture(drrpack: Command, source: Path, place: Path) -> None:
-    bad = source / "cat/notes.txt"
+    bad = source / "cat/0.zip"
     bad.write_text("not a picture")
     drrpack.refused("encode", source, "-o", place / "m.drr", naming=(bad, "--skip-bad"))
+
+
+def test_a_text_beside_pictures(
+    drrpack: Command, source: Path, digits_drr: Path, tmp_path: Path
+) -> None:
+    text, output = source / "cat/readme.txt", tmp_path / "mem.drr"
+    text.write_text("cats")
+    done = drrpack("encode", source, "-o", output, "--codec", digits_drr)
+    assert done.code == 0, done.errors
+    assert done.errors.count("left out") == 1 and f"warning: left out {text}" in done.errors
+    assert len(DRRDataset(output)) == 6
+    shown = drrpack("preview", output, "-o", tmp_path / "grid.png")
+    assert "originals (above)" in shown.output
 
 
 def test_a_truncated_picture(drrpack: Command, source: Path, place: Path) -> None:

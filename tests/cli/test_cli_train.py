@@ -136,7 +136,31 @@ def test_several_runs_and_their_page(drrpack: Command, digits_drr: Path, tmp_pat
     picture = tmp_path / "curves.png"
     assert drrpack("report", out, "-o", picture).code == 0
     assert picture.read_bytes().startswith(b"\x89PNG")
+    nowhere = tmp_path / "no" / "such"
+    words = (f"{nowhere / 'page.html'}: there is no folder {nowhere}", "create it first")
+    for run in (out, tmp_path / "absent"):  # said before anything is read
+        drrpack.refused("report", run, "-o", nowhere / "page.html", naming=words)
     drrpack.refused("report", tmp_path / "absent", naming=(tmp_path / "absent",))
+
+
+def test_a_page_replaces_an_earlier_one_alone(
+    drrpack: Command, digits_drr: Path, tmp_path: Path
+) -> None:
+    out, notes = tmp_path / "run", b"<html><title>my notes on drrpack report</title>"
+    options = ("--classes", "0:2", "--base", "1", "--phases", "1", "--no-ceiling", *TINY)
+    assert drrpack("train", digits_drr, "--out", out, *options).code == 0
+    for name in ("page.html", "curves.png"):
+        page = tmp_path / name
+        assert drrpack("report", out, "-o", page).code == 0
+        written = page.stat().st_mtime_ns
+        assert drrpack("report", out, "-o", page).code == 0, "its own is made anew"
+        assert page.stat().st_mtime_ns > written
+        page.write_bytes(notes)
+        drrpack.refused("report", out, "-o", page, naming=(page, "exists already", "--force"))
+        assert page.read_bytes() == notes
+        assert drrpack("report", out, "-o", page, "--force").code == 0
+        assert page.read_bytes() != notes
+    assert drrpack("report", out, "-o", out / "accuracy.png").code == 0, "as `train` left it"
 
 
 def test_half_of_the_memory(drrpack: Command, digits_drr: Path, tmp_path: Path) -> None:

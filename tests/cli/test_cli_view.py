@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import pty
 import re
 import signal
 import socket
 import subprocess
 import sys
+import time
 import webbrowser
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,12 +49,65 @@ def test_a_signal_ends_it(digits_drr: Path, number: signal.Signals) -> None:
         assert ask(address).status == 200
         waiting = socket.create_connection(("127.0.0.1", int(address.split(":")[2][:-1])))
         child.send_signal(number)
-        assert child.wait(30) == 130
-        assert child.stderr is not None and child.stderr.read() == "interrupted\n"
+        assert child.wait(30) == 0, "a signal is its usual end"
+        assert child.stderr is not None and child.stderr.read() == "stopped\n"
         assert child.stdout is not None and child.stdout.read() == ""
         waiting.close()
         with pytest.raises(ConnectionRefusedError):
             ask(address)
+
+
+ON_THE_TERMINAL = """
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # Ctrl-C there goes to this process
+os.execv(sys.executable, [sys.executable, "-m", "drrpack", *sys.argv[1:]])
+"""
+
+
+def test_on_a_terminal_its_last_word_has_a_line_of_its_own(digits_drr: Path) -> None:
+    leader, screen = pty.openpty()  # which echoes Ctrl-C as ^C, without a line's end
+    command = [sys.executable, "-c", ON_THE_TERMINAL, "view", str(digits_drr), "--port", "0"]
+    child = subprocess.Popen(
+        [*command, "--no-browser"], stdin=screen, stdout=screen, stderr=screen,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "300"}, start_new_session=True,
+    )  # fmt: skip
+    os.close(screen)
+    shown = b""
+    while b"Ctrl-C ends it" not in shown:
+        shown += os.read(leader, 1024)
+    os.write(leader, b"\x03")
+    assert child.wait(30) == 0
+    while b"stopped" not in shown:
+        shown += os.read(leader, 1024)
+    os.close(leader)
+    assert shown.splitlines()[-2:] == [b"^C", b"stopped"]
+
+
+def test_quiet_says_nothing_at_the_end(digits_drr: Path, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "drrpack", "view", str(digits_drr), "--quiet"]
+    options = ["--port", str(port), "--no-browser"]
+    told = tmp_path / "told"
+    with told.open("wb") as file, subprocess.Popen(
+        [*command, *options], stdout=file, stderr=file,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    ) as child:  # fmt: skip
+        address = f"http://127.0.0.1:{port}/"
+        while not answers(address):
+            assert child.poll() is None, told.read_text()
+            time.sleep(0.1)
+        time.sleep(0.5)  # it says that it serves just after it does
+        child.send_signal(signal.SIGINT)
+        assert child.wait(30) == 0
+    assert told.read_bytes() == b""
+
+
+def answers(address: str) -> bool:
+    try:
+        return ask(address).status == 200
+    except ConnectionRefusedError:
+        return False
 
 
 def test_what_it_refuses(drrpack: Command, digits_drr: Path, tmp_path: Path) -> None:

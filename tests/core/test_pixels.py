@@ -92,7 +92,7 @@ def test_the_bytes_of_the_float_decoder_do_depend_on_it() -> None:
     top, bottom = random_codes(64, (2, 2))
     whole = float_pixels(network, top, bottom)
     alone = torch.cat([float_pixels(network, top[i : i + 1], bottom[i : i + 1]) for i in range(64)])
-    with torch.backends.mkldnn.flags(enabled=False, allow_tf32=None):  # type: ignore[arg-type]
+    with convolutions_run(mkldnn=False):
         other = float_pixels(network, top, bottom)
     assert not (torch.equal(whole, alone) and torch.equal(whole, other))
 

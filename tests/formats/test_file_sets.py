@@ -26,6 +26,7 @@ from drrpack.formats.file_set import files_of
 pytestmark = [
     pytest.mark.usefixtures("one_thread"),
     pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:This DataLoader will create"),  # more workers than cores
 ]
 
 Build = Callable[..., Path]

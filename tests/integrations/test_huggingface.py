@@ -62,7 +62,8 @@ def test_labelled_serves_replay(digits_drr: Path) -> None:
 def test_columns_and_splits() -> None:
     data = made()
     assert (labelled(data).image, labelled(data).label) == ("picture", "kind")
-    twice = data.add_column("second", data["kind"][:], feature=data.features["kind"])
+    twice = data.add_column("second", data["kind"][:])
+    twice = twice.cast_column("second", data.features["kind"])
     with pytest.raises(OptionError, match="found 2 columns with the feature ClassLabel"):
         labelled(twice)
     assert labelled(twice, label="second").label == "second"

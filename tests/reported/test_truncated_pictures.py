@@ -19,7 +19,7 @@ def spoiled(root: Path) -> list[Path]:
     cut = [save(root / "cat" / f"cut.{kind}", 7) for kind in ("png", "jpg", "webp")]
     for path in cut:
         path.write_bytes(path.read_bytes()[:-40])
-    texts = {"page.jpg": b"%PDF-1.7 not a picture", "empty.png": b"", "notes.txt": b"cats"}
+    texts = {"page.jpg": b"%PDF-1.7 not a picture", "empty.png": b"", "archive.zip": b"cats"}
     for name, content in texts.items():
         (root / "dog" / name).write_bytes(content)
     return [*cut, *(root / "dog" / name for name in texts)]

@@ -102,5 +102,9 @@ def _check_space(path: AnyPath, folder: Path, need_bytes: int) -> None:
 def reason(error: OSError | ValueError) -> str:
     """A sentence that says what went wrong and what to do."""
     number = getattr(error, "errno", None)
+    if isinstance(error, FileNotFoundError) and isinstance(error.filename, str | bytes):
+        folder = Path(os.fsdecode(error.filename)).parent
+        if not folder.is_dir():
+            return f"there is no folder {folder}; create it first"
     text = getattr(error, "strerror", None) or error
     return _REASONS.get(number or 0, f"{text}; choose another place")

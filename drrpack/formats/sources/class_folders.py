@@ -17,6 +17,12 @@ TRAIN_NAME = "train"
 TEST_NAME = "test"
 VAL_NAMES = ("val", "valid", "validation")  # the test split where there is no test
 IGNORED_NAMES = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx"})
+# Of texts, lists and annotations, which many data sets keep beside their pictures. Archives and
+# files of arrays are not among them: they may hold pictures that are missed later.
+TEXT_EXTENSIONS = frozenset((
+    ".txt", ".md", ".rst", ".json", ".jsonl", ".csv", ".tsv", ".xml", ".yaml", ".yml", ".toml",
+    ".ini", ".html", ".htm", ".pdf", ".log", ".py", ".ipynb", ".url", ".md5", ".sha256",
+))  # fmt: skip
 
 _TEST_EXPECTED = f"{TEST_NAME}/ (or {'/, '.join(VAL_NAMES)}/)"
 EXPECTED = "expected one folder of pictures for each class, like cat/0001.png"
@@ -175,12 +181,17 @@ def _list_files(folder: Path) -> tuple[Path, ...]:
                 "`classes_from='parent'`, or, where the source is divided, name its parts "
                 f"{TRAIN_NAME}/ and {_TEST_EXPECTED}"
             )
-    if not entries:
+    refuse_empty(folder, entries)
+    return tuple(entries)
+
+
+def refuse_empty(folder: Path, files: Sequence[Path]) -> None:
+    """Raise SourceError for a class without files."""
+    if not files:
         raise SourceError(
             f"{shown(folder)}: found no pictures in this class; expected at least one: remove the "
             "folder, or put its pictures there"
         )
-    return tuple(entries)
 
 
 def visible(folder: Path) -> list[Path]:
@@ -219,6 +230,11 @@ def _folders(entries: Sequence[Path]) -> list[Path]:
 def looks_picture(entry: Path) -> bool:
     """Whether a name says that it is a picture's; lists and read-me files do no harm."""
     return entry.suffix.lower() in EXTENSIONS
+
+
+def looks_text(entry: Path) -> bool:
+    """Whether a name says that a file is no picture, and is left out of its class."""
+    return entry.suffix.lower() in TEXT_EXTENSIONS
 
 
 def class_name(folder: Path) -> str:

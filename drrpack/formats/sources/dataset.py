@@ -137,7 +137,8 @@ def _pair(item: object, where: str) -> tuple[object, int]:
         raise SourceError(f"{where}: found {found}; expected a pair (image, label)")
     image, label = item
     try:
-        number = -1 if isinstance(label, bool) else operator.index(label)
+        is_bool = isinstance(label, bool | np.bool_)  # numpy 1 takes its own as numbers
+        number = -1 if is_bool else operator.index(label)
     except TypeError:
         number = -1
     if number < 0:
@@ -151,10 +152,11 @@ def _pair(item: object, where: str) -> tuple[object, int]:
 def pixels_of(image: object, where: str, reading: Reading) -> tuple[Pixels, float | None]:
     """An image as (H, W, 3) uint8 RGB, and its largest value where it has more than 8 bits; raises
     SourceError for anything but what is `EXPECTED`."""
-    picture = image if isinstance(image, Image.Image) else Image.fromarray(_array(image, where))
-    if 0 in picture.size:
-        width, height = picture.size
+    known = image if isinstance(image, Image.Image) else _array(image, where)
+    width, height = known.size if isinstance(known, Image.Image) else known.shape[1::-1]
+    if 0 in (width, height):  # of which older Pillows make no image
         raise SourceError(f"{where}: found an image of {width} x {height}; expected pixels")
+    picture = known if isinstance(known, Image.Image) else Image.fromarray(known)
     try:
         rgb, peak = to_rgb(picture, samples_of(picture), reading)
     except NotReadable as error:

@@ -14,6 +14,8 @@ from drrpack.formats.sources.class_folders import (
     find_splits,
     left_out,
     list_splits,
+    looks_text,
+    refuse_empty,
 )
 from drrpack.formats.sources.labelling import Labelling
 from drrpack.formats.sources.nested_folders import list_nested
@@ -54,9 +56,10 @@ class ImageFolder:
         path = path_of(given)
         assert path is not None
         root = checked_folder(path)
-        listing = _list(root, how.labelling)
+        listing, texts = _without_texts(_list(root, how.labelling), how.splits)
         opened = open_files(listing, how, shown(root), DIVIDED)
-        remarks = (*left_out(root, find_splits(root), opened.classes), *opened.remarks)
+        of_folders = left_out(root, find_splits(root), opened.classes)
+        remarks = (*of_folders, *_told(texts), *opened.remarks)
         return replace(opened, remarks=remarks, root=root, name=shown(root.name))
 
     def files(self, root: Path, labelling: Labelling) -> Files:
@@ -68,6 +71,36 @@ def _list(root: Path, labelling: Labelling) -> dict[Split, tuple[ClassFiles, ...
     if classes_from is None:
         return list_splits(find_splits(root))
     return list_splits(find_splits(root), partial(list_nested, classes_from=classes_from))
+
+
+def _without_texts(
+    listing: Mapping[Split, Sequence[ClassFiles]], wanted: Sequence[Split]
+) -> tuple[dict[Split, list[ClassFiles]], list[Path]]:
+    """The classes without files that are no pictures by their names, and these in wanted splits.
+
+    `listed_files` has them too: by all of its files a folder is known again.
+    """
+    kept = dict[Split, list[ClassFiles]]()
+    texts = list[Path]()
+    for split, classes in listing.items():
+        kept[split] = []
+        for one in classes:
+            pictures = tuple(file for file in one.files if not looks_text(file))
+            texts += filter(looks_text, one.files if split in wanted else ())
+            refuse_empty(one.folder, pictures)
+            kept[split].append(replace(one, files=pictures))
+    return kept, texts
+
+
+def _told(texts: Sequence[Path]) -> Iterator[str]:
+    """One sentence for all of them."""
+    if len(texts) == 1:
+        yield f"left out {shown(texts[0])}, which is no picture by its name"
+    elif texts:
+        yield (
+            f"left out {len(texts)} files that are no pictures by their names; the first of them "
+            f"is {shown(texts[0])}"
+        )
 
 
 def open_files(

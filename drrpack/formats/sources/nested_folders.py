@@ -14,6 +14,7 @@ from drrpack.formats.sources.class_folders import (
     class_folders,
     class_name,
     looks_picture,
+    looks_text,
     visible,
 )
 from drrpack.formats.sources.labelling import ClassesFrom
@@ -51,7 +52,7 @@ def _by_parent(root: Path) -> list[ClassFiles]:
     by_name: dict[str, list[Path]] = defaultdict(list)
     for top in class_folders(root):
         for folder, files in _walk(top, ()):
-            if files:
+            if not all(map(looks_text, files)):
                 by_name[_composed(folder)] += files
     if not by_name:
         raise SourceError(
@@ -63,8 +64,8 @@ def _by_parent(root: Path) -> list[ClassFiles]:
 def _walk(folder: Path, above: tuple[str, ...]) -> Iterator[tuple[Path, list[Path]]]:
     """Each folder from here downwards, with its pictures.
 
-    In a folder that has folders in it only files with a picture's ending count: read-me files lie
-    there too. Elsewhere every file counts, as in a class that is not nested.
+    In a folder that has folders in it only files with a picture's ending count. Elsewhere every
+    file is listed, as in a class that is not nested.
     """
     real = os.path.realpath(folder)
     if real in above or len(above) >= MAX_DEPTH:

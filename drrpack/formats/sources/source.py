@@ -162,7 +162,8 @@ def open_source(
 
     ``brightness.to_rgb`` converts grey, palette, 16-bit and CMYK pictures to RGB. Transparency is
     dropped, not blended. EXIF's orientation is applied. Only the first of several frames is used.
-    Hidden files are ignored.
+    Hidden files are ignored; texts and lists in class folders (``class_folders.TEXT_EXTENSIONS``)
+    are left out and told of in ``remarks``.
 
     Args:
         size: bring every picture to size x size: the shorter side to ``size`` by Pillow's

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from drrpack.core.errors import OptionError
-from drrpack.formats.container import check_output
+from drrpack.formats.files.own import PNG_TEXT, check_own_output
 from drrpack.formats.files.publish import write_atomic
 from drrpack.trainers.comparison import peers
 from drrpack.trainers.comparison.compare import Choice, Comparison
@@ -18,20 +18,21 @@ if TYPE_CHECKING:
 MEASURES = {"psnr_db": "PSNR (dB)", "accuracy": "accuracy on raw test images (%)"}
 
 
-def check(path: Path) -> None:
+def check(path: Path, *, overwrite: bool = False) -> None:
     """Find out before anything is measured whether `draw` will be able to draw into ``path``.
 
     Raises:
-        OptionError: its name does not end in .png. OutputError: no file can be written there.
+        OptionError: its name does not end in .png. OutputError: no file can be written there, or
+            one is there that drrpack has not made, and ``overwrite`` is not set.
     """
-    check_output(path, overwrite=True)
+    check_own_output(path, overwrite=overwrite)
     if path.suffix.lower() != ".png":
         raise OptionError(
             f"`chart={str(path)!r}`: a chart is a PNG; end its name in .png", option="chart"
         )
 
 
-def draw(comparison: Comparison, path: Path) -> None:
+def draw(comparison: Comparison, path: Path, *, overwrite: bool = False) -> None:
     """PSNR and, where there is any, accuracy over bytes an image, all told, as a PNG.
 
     Each curve names what its encoder was told, each point its quality, and a line below them the
@@ -40,7 +41,7 @@ def draw(comparison: Comparison, path: Path) -> None:
     Raises:
         OptionError, OutputError: as `check`.
     """
-    check(path)
+    check(path, overwrite=overwrite)
     from matplotlib.figure import Figure  # not pyplot: no screen, no global state
 
     lossy = [choice for choice in comparison.choices if choice.psnr_db is not None]
@@ -50,7 +51,7 @@ def draw(comparison: Comparison, path: Path) -> None:
     for axes, name in zip(panes, shown, strict=True):
         _draw_measure(axes, comparison, lossy, name)
     figure.supxlabel(_made_by(), fontsize=7)
-    text = {"Description": json.dumps(comparison.to_json())}
+    text = {**PNG_TEXT, "Description": json.dumps(comparison.to_json())}
     write_atomic(path, lambda file: figure.savefig(file, format="png", dpi=150, metadata=text))
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from drrpack.core.errors import OptionError
 from drrpack.core.wording import counted
+from drrpack.formats.files.own import PNG_TEXT
 from drrpack.formats.files.publish import write_atomic
 from drrpack.formats.layout import Json
 from drrpack.trainers.incremental.grouping import Group, differing, grouped
@@ -94,7 +95,7 @@ def plot(results: Iterable[Result], path: Path) -> None:
     axes.set(xlabel="classes seen", ylabel="accuracy on raw test images (%)")
     axes.grid(alpha=0.3)
     figure.legend(loc="outside lower center", ncols=2)  # beside the curves it would hide some
-    write_atomic(path, lambda file: figure.savefig(file, format="png", dpi=150))
+    write_atomic(path, lambda file: figure.savefig(file, format="png", dpi=150, metadata=PNG_TEXT))
 
 
 def _label(group: Group, columns: Sequence[str]) -> str:

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from drrpack.core.errors import OutputError
+from drrpack.core.errors import OutputError, WriteError
 from drrpack.formats.files import places
 from drrpack.formats.files.places import check_output, make_folder, reason
+from drrpack.formats.files.publish import write_atomic
 
 
 @pytest.mark.parametrize(
@@ -36,6 +37,14 @@ from drrpack.formats.files.places import check_output, make_folder, reason
 def test_reasons(code: int, fix: str, wrong: str) -> None:
     words = reason(OSError(code, os.strerror(code)))
     assert fix in words and wrong not in words
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    folder = tmp_path / "no" / "such"
+    with pytest.raises(WriteError, match=f"there is no folder {folder}; create it first"):
+        write_atomic(folder / "page.html", lambda file: file.write(b""))
+    gone = FileNotFoundError(errno.ENOENT, "No such file or directory", str(tmp_path / "gone"))
+    assert str(tmp_path) not in reason(gone), "that folder is there"
 
 
 def test_any_other_reason_is_the_systems_own() -> None:

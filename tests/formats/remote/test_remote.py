@@ -121,6 +121,7 @@ def test_only_the_classes_asked_for_are_fetched(server: Server, own_drr: Path) -
     assert 0 <= rest < 65536, "class 8 is not touched"
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # more workers than cores
 @pytest.mark.parametrize(("context", "workers"), [("fork", 2), ("spawn", 1)])
 def test_workers_fetch_for_themselves(bitswap_drr: Path, context: str, workers: int) -> None:
     expected = DRRDataset(bitswap_drr).to_numpy()[0]

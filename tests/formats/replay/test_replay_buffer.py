@@ -497,6 +497,7 @@ def test_threads(digits: tuple[Pixels, NDArray[np.int64]]) -> None:
     assert len(buffer) == (5_000 - 10 * CLASS) // SMALL_IMAGE
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # more workers than cores
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_loader(workers: int, digits: tuple[Pixels, NDArray[np.int64]]) -> None:
     buffer = small(policy="ring")

@@ -17,6 +17,7 @@ from picture_files import (
     write_tiff_of_12_bits,
 )
 from picture_folders import noise, refused, save
+from PIL import __version__ as PILLOW
 
 from drrpack.formats.sources.source import open_source
 
@@ -179,9 +180,15 @@ def test_grey_of_16_bits_with_alpha(tmp_path: Path) -> None:
 
 
 def test_grey_under_its_alpha(tmp_path: Path) -> None:
-    """Of what has been multiplied by alpha, alpha is divided out before it is dropped."""
+    """Of what has been multiplied by alpha, alpha is divided out before it is dropped.
+
+    Pillow reads such a TIFF from 13.0 on. With an older one it is refused, not read wrongly.
+    """
     values = np.array([[[50, 100], [100, 255]]], np.uint8)
     write_tiff(tmp_path / "c" / "0.tif", values, extra=[1])
+    if int(PILLOW.partition(".")[0]) < 13:
+        refused(tmp_path, "0.tif: is no picture of a known format")
+        return
     np.testing.assert_array_equal(grey(tmp_path), [[50 * 255 // 100, 100]])
 
 

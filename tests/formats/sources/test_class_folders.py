@@ -151,6 +151,41 @@ def test_what_is_no_folder_does_no_harm(folder: Path) -> None:
     assert open_source(folder).classes == ("cat", "dog")
 
 
+def test_texts_in_a_class_are_left_out(folder: Path) -> None:
+    clean = open_source(folder)
+    texts = [folder / "cat" / "labels.CSV", folder / "dog" / "readme.txt"]
+    texts[0].write_text("0.png,cat")
+    (remark,) = open_source(folder).remarks
+    assert remark == f"left out {texts[0]}, which is no picture by its name"
+    texts[1].symlink_to(folder / "gone")
+    found = open_source(folder)
+    assert found.images_per_class == (2, 2) and found.bad == ()
+    assert found.digest() == clean.digest()
+    (remark,) = found.remarks
+    assert remark.startswith("left out 2 files ") and remark.endswith(f"is {texts[0]}")
+    assert found.holds(texts[0]), "no output may overwrite it"
+
+
+def test_texts_of_a_split_that_is_not_read(tmp_path: Path, folder: Path) -> None:
+    shutil.copytree(folder, tmp_path / "both" / "train")
+    shutil.copytree(folder, tmp_path / "both" / "test")
+    (tmp_path / "both" / "test" / "cat" / "boxes.xml").touch()
+    assert open_source(tmp_path / "both", splits=["train"]).remarks == ()
+    assert len(open_source(tmp_path / "both").remarks) == 1
+
+
+def test_a_class_of_texts_alone(folder: Path) -> None:
+    (folder / "eel").mkdir()
+    (folder / "eel" / "readme.md").write_text("no pictures yet")
+    refused(folder, str(folder / "eel"), "found no pictures in this class", "remove the folder")
+
+
+@pytest.mark.parametrize("name", ["2.png", "2.zip", "2", "2.npy"])
+def test_what_may_hold_pictures_is_still_an_error(folder: Path, name: str) -> None:
+    (folder / "cat" / name).write_text("no picture")
+    refused(folder, str(folder / "cat" / name), "1 of 5 files", "`skip_bad=True`")
+
+
 def test_mixed_sizes(folder: Path) -> None:
     save(folder / "dog" / "2.png", noise(9, 30, 3))
     first, other = folder / "cat" / "0.png", folder / "dog" / "2.png"

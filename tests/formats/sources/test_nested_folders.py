@@ -55,6 +55,17 @@ def test_the_last_folder(nested: Path) -> None:
 
 
 @pytest.mark.parametrize("choice", [TOP, PARENT])
+def test_texts_beside_pictures_and_alone(nested: Path, choice: Labelling) -> None:
+    before = counts(open_source(nested, labelling=choice))
+    (nested / "cat" / "wild" / "boxes.json").write_text("[]")
+    (nested / "dog" / "docs").mkdir()
+    (nested / "dog" / "docs" / "licence.txt").write_text("free")
+    found = open_source(nested, labelling=choice)
+    assert counts(found) == before, "a folder of texts is no class"
+    assert str(nested / "cat" / "wild" / "boxes.json") in found.remarks[0]
+
+
+@pytest.mark.parametrize("choice", [TOP, PARENT])
 def test_a_folder_that_is_not_nested_reads_as_ever(tmp_path: Path, choice: Labelling) -> None:
     for name in ("cat/1.png", "cat/0.png", "dog/0.png"):
         save(tmp_path / name, noise(8, 8, 3))

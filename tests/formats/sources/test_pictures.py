@@ -266,7 +266,7 @@ def test_a_bomb(folder: Path, monkeypatch: pytest.MonkeyPatch, limit: int) -> No
 
 def test_all_bad_files_are_counted(folder: Path) -> None:
     for i in range(8):
-        no_picture(folder / "dog" / f"bad{i}.txt")
+        no_picture(folder / "dog" / f"bad{i}.png")
     message = refused(folder, "found 8 of 12 files", "and 3 more")
     assert message.count("is no picture") == checked.SHOWN_BAD
     assert len(open_source(folder, skip_bad=True).bad) == 8

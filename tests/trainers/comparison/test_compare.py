@@ -385,8 +385,11 @@ def test_places_where_no_chart_can_be(tmp_path: Path) -> None:
         assert str(place) in str(caught.value)
     with pytest.raises(OptionError, match="a chart is a PNG"):
         compare_chart.check(tmp_path / "chart.txt")
-    (tmp_path / "chart.png").touch()
-    compare_chart.check(tmp_path / "chart.png")
+    photo = tmp_path / "photo.png"
+    Image.new("RGB", (4, 4)).save(photo)
+    with pytest.raises(OutputError, match="no page or chart of drrpack; say `force=True`"):
+        compare_chart.check(photo)
+    compare_chart.check(photo, overwrite=True)
 
 
 def test_the_chart_tells_what_made_each_curve(compared: Comparison, tmp_path: Path) -> None:
@@ -394,6 +397,7 @@ def test_the_chart_tells_what_made_each_curve(compared: Comparison, tmp_path: Pa
     wanted = {"WebP (method 6)", "JPEG (4:2:0)", "JPEG-sheet (4:2:0, optimize)", "DRR (bitswap)"}
     assert wanted <= labels and ("AVIF (4:2:0, speed 4)" in labels) == ("AVIF" in peers.available())
     compare_chart.draw(compared, tmp_path / "chart.png")
+    compare_chart.check(tmp_path / "chart.png")  # drawn anew without being asked
     with Image.open(tmp_path / "chart.png") as picture:
         assert json.loads(picture.info["Description"]) == json.loads(json.dumps(compared.to_json()))
 
