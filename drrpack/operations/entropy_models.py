@@ -39,39 +39,38 @@ def with_adapted(
     It is left out if there are fewer than ``least`` codes, or no context model. Several
     ``processes`` have the same one. It takes the place of one that was adapted to other codes.
     """
-    total = sum(part.flat.size for part in codes)
     found = [codec for codec in codecs if isinstance(codec.entropy, ContextModel)]
-    if not found or not total or total < least:
+    sizes = [part.top.size + part.bottom.size for part in codes]
+    if not found or not any(sizes) or sum(sizes) < least:
         return [*codecs]
-    codec, size = found[0], codecs[0].entropy.codebook_size
-
-    def fitted() -> Section:
-        assert isinstance(codec.entropy, ContextModel)
-        tables, sections = tables_of_all(codes, size), list[Section]()
-        images = [len(part) for part in codes]
-        sample = choice.spread(codes, max(1, CODES * sum(images) // _bottom_codes(codes)))
-        sizes = list[int]()
-        for alone in (False, True) if total < MANY_CODES else (False,):
-            tick = None if report is None else _telling(report)
-            model = adapt(codec.entropy, sample, tables, offsets_alone=alone, tick=tick)
-            sections.append(pack_entropy(model, codec.layouts))
-            some = choice.spread([sample], COMPARED)
-            streams = choice.stream_bytes(replace(codec, entropy=model), some, images)
-            sizes.append(len(sections[-1].data) + streams)
-        return sections[sizes.index(min(sizes))]
-
-    model = unpack_entropy(processes.from_first(fitted))[0]
+    section = processes.from_first(lambda: _adapted(found[0], codes, sum(sizes), report))
+    entropy = unpack_entropy(section)[0].on(found[0].device, found[0].pixels.carrier)
     others = [codec for codec in codecs if codec.entropy.kind != AdaptedModel.kind]
-    entropy = model.on(codec.device, codec.pixels.carrier)
-    return [*others, replace(codec, entropy=entropy)]
+    return [*others, replace(found[0], entropy=entropy)]
 
 
-def _bottom_codes(codes: Sequence[Codes]) -> int:
-    return sum(part.bottom.size for part in codes)
+def _adapted(codec: Codec, codes: Sequence[Codes], total: int, report: Report | None) -> Section:
+    """The smaller of two adapted models: with a correction of the last two layers, or of one."""
+    assert isinstance(codec.entropy, ContextModel)
+    images = [len(part) for part in codes]
+    bottom_codes = total * 4 // 5 // sum(images)  # of an image
+    sample = choice.spread(codes, max(1, CODES // max(1, bottom_codes)))
+    compared = choice.spread([sample], COMPARED)
+    tables = tables_of_all(codes, codec.entropy.codebook_size)
+    ways = (False, True) if total < MANY_CODES else (False,)
+    sections, sizes = list[Section](), list[int]()
+    for number, alone in enumerate(ways):
+        tick = None if report is None else _telling(report, number, len(ways))
+        model = adapt(codec.entropy, sample, tables, offsets_alone=alone, tick=tick)
+        sections.append(pack_entropy(model, codec.layouts))
+        ready = replace(codec, entropy=model.on(codec.device, codec.pixels.carrier))
+        streams = choice.stream_bytes(ready, compared, images)
+        sizes.append(len(sections[-1].data) + streams)
+    return sections[sizes.index(min(sizes))]
 
 
-def _telling(report: Report) -> Callable[[float], None]:
-    return lambda done: report(Step("adapting", round(100 * done), 100))
+def _telling(report: Report, number: int, count: int) -> Callable[[float], None]:
+    return lambda done: report(Step("adapting", round(100 * (number + done) / count), 100))
 
 
 def with_table(codecs: Sequence[Codec], codes: Sequence[Codes]) -> list[Codec]:
