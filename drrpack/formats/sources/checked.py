@@ -28,7 +28,7 @@ from drrpack.formats.sources.splits import (
     Split,
     SplitData,
     shown,
-)  # fmt: skip
+)
 
 SHOWN_BAD = 5
 
@@ -38,8 +38,7 @@ class Stored:
     """One picture and where it is stored.
 
     Attributes:
-        where: the path of its file; for a picture inside another file, the names of both. As text,
-            which takes a third of the memory that a `Path` does.
+        where: its file, or a file and the picture inside it; text, as a `Path` takes more memory.
         name: its path below the split, which goes into the digest of the source.
         place: its number in its storage. Pictures are read in this order; within a class it must
             be the order of `ClassPictures.pictures`.
@@ -240,8 +239,8 @@ def _checked(
 ) -> Iterator[tuple[int, Checked | BadImage]]:  # fmt: skip
     """What becomes of each picture, with the number of its class."""
     sizes: dict[tuple[int, int], tuple[int, int]] = {}  # of equal ones a single value is kept
-    all_read = storage.read([one for one, _ in owned], reading)
-    for (one, number), read in zip(owned, all_read, strict=True):
+    pictures = [one for one, _ in owned]
+    for (one, number), read in zip(owned, storage.read(pictures, reading), strict=True):
         if isinstance(read, BadImage):
             yield number, read
             continue
@@ -255,8 +254,7 @@ def _bad_message(bad: Sequence[BadImage], listing: Listing, storage: Storage) ->
     total = sum(len(found.pictures) for classes in listing.values() for found in classes)
     what = "files" if storage.files is None else "pictures"
     lines = [f"{shown(image.path)}: {image.reason}" for image in bad[:SHOWN_BAD]]
-    if len(bad) > SHOWN_BAD:
-        lines.append(f"and {len(bad) - SHOWN_BAD} more")
+    lines += [f"and {len(bad) - SHOWN_BAD} more"] if len(bad) > SHOWN_BAD else []
     return (
         "\n".join(lines) + f"\nfound {len(bad)} of {total} {what} that can't be read; expected "
         f"pictures ({', '.join(FORMATS)}): remove or replace them, or leave them out with "
