@@ -30,7 +30,7 @@ def outcome_of_bytes(damaged: bytes | bytearray, folder: Path) -> str:
 @pytest.mark.parametrize("step", [pytest.param(1, marks=pytest.mark.slow), 5])
 def test_no_flipped_bit_goes_unnoticed(small: Path, step: int) -> None:
     """Of every byte, or of every fifth."""
-    status, output, messages = run_child("flip", small, str(step))
+    status, output, messages = run_child("flip", small, str(step), timeout=250)
     assert status == 0, messages
     errors, same, wrong = map(int, output.split())
     assert wrong == 0
