@@ -268,6 +268,12 @@ def test_what_a_file_survives() -> None:
     }
     assert killed[1] == f"{kills['runs']:,} runs"
     assert f"the old file {ends[': old']} times, the new one {ends[': new']}" in killed[2]
+    staged = results("failures-staged")
+    disk = staged["full disk"]
+    cells = row("docs/results.md", "every such call of an encode in parts")
+    assert cells[1] == f"{staged['failed calls in all']} calls, {sum(disk.values())} disks"
+    assert f"{disk['refused']} disks refused, {disk['written']} written" in cells[2]
+    assert not staged["faults"]
     staged = results("kills-staged")
     ends = {
         end: sum(n for k, n in staged["outcomes"].items() if k.endswith(end))
