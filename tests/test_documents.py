@@ -126,6 +126,24 @@ CIFAR100_STUDY = sorted((RESULTS / "cifar100-study").glob("*/result.json"))
 H100_STUDY = sorted((RESULTS / "h100-cifar100-study").glob("*/result.json"))
 
 
+@pytest.mark.parametrize("folder", results("strange")["folders"])
+def test_images_of_other_kinds(folder: str) -> None:
+    found = results("strange")["folders"][folder]
+    thin, simpler = found["files"]["thin"], found["simpler_bits_per_code"]["all"]
+    (cells,) = [one for one in rows(section("docs/rate.md", KINDS)) if f"(`{folder}`)" in one[0]]
+    bits = thin["bits_with_model"], simpler["table"], simpler["lzma"]
+    sizes = thin["bytes_per_image"], found["files"]["default"]["bytes_per_image"]
+    assert cells[1] == f"{found['images']:,}" and cells[3] == thin["entropy_model"]
+    assert [cells[2], *cells[4:6]] == [f"{value:.2f}" for value in bits]
+    jpeg = found["rivals"]["JPEG"]["bytes_per_image"]
+    assert cells[6:] == [f"{value:.1f}" for value in (*sizes, jpeg)]
+    assert found["files"]["default"]["entropy_model"] == "table" and bits[0] < bits[1]
+    assert (bits[0] < bits[2]) == (folder != "turning")
+
+
+KINDS = "Images of other kinds"
+
+
 def methods(study: list[Path]) -> list[str]:
     return sorted({path.parent.name.split("-5ph")[0] for path in study})
 
