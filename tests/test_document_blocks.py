@@ -169,7 +169,7 @@ def check_served(arguments: list[str]) -> None:
         assert run.stdout is not None
         printed = run.stdout.readline()
         run.send_signal(signal.SIGINT)
-        assert run.wait(60) == 130 and "http://127.0.0.1:" in printed
+        assert run.wait(60) == 0 and "http://127.0.0.1:" in printed
 
 
 def smaller(arguments: list[str]) -> list[str]:
