@@ -104,13 +104,13 @@ class _Handler(BaseHTTPRequestHandler):
         body = reply.body if reply.stop is None else reply.body[: reply.stop]
         for at in range(0, len(body), BLOCK):
             time.sleep(reply.pause)
+            with served.lock:  # before the client has the last byte, and looks
+                served.sent += len(body[at : at + BLOCK])
             try:
                 self.wfile.write(body[at : at + BLOCK])
             except OSError:  # the client has hung up
                 self.close_connection = True
                 return
-            with served.lock:
-                served.sent += len(body[at : at + BLOCK])
         if len(body) != length:
             self.close_connection = True
 
