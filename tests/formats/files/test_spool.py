@@ -65,5 +65,5 @@ def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(os, "pwrite", full)
     with pytest.raises(WriteError, match=f"{tmp_path}: can't be written: the disk is full"):
         spool.put(b"data")
-    with pytest.raises(WriteError, match="there is no folder .*missing; create it first"):
+    with pytest.raises(WriteError, match=r"there is no folder .*missing; create it first"):
         Spool(tmp_path / "missing")
