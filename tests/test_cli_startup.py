@@ -30,7 +30,7 @@ def start(*arguments: str) -> tuple[str, set[str]]:
 @pytest.mark.parametrize(
     ("typed", "hint"),
     [
-        ("encdoe", "Did you mean 'encode'?"),
+        ("encdoe", "No such command 'encdoe'"),
         ("encode images -o m.drr --qualty 3", "--quality"),
         ("encode images", "--output"),
         ("stats", "Missing argument"),

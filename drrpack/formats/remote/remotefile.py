@@ -206,9 +206,15 @@ def _connect(address: str) -> Connection:
         raise ReadError(f"{shown(address)}: can't be reached: {words}") from (
             None if has_secrets(address) else error
         )
-    if "https" in system.protocol:
+    if _is_web(system):
         return HttpConnection(system, inside)
     return AnySystemConnection(system, inside)
+
+
+def _is_web(system: object) -> bool:
+    """Whether a file system of fsspec is that for ``https://``, whose class has no name for its
+    protocols in earlier versions; it is not imported for other addresses, which need no aiohttp."""
+    return any(each.__module__ == "fsspec.implementations.http" for each in type(system).__mro__)
 
 
 _pid = os.getpid()
