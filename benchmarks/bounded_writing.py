@@ -16,13 +16,12 @@ import argparse
 import json
 import os
 import shutil
-import sys
 import tempfile
-import time
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from child import measured
 from made_by import made_by
 
 TIMES = (1, 4, 16)
@@ -69,7 +68,7 @@ def measure(source: Path, place: Path, times: int, codec: list[str | Path]) -> d
     rows["verify --full"] = drrpack("verify", memory, "--full")
     rows["export to .npz"] = drrpack("export", memory, arrays)
     arrays.unlink()
-    rows["epoch"] = measured(READING, memory, "--task", "epoch")
+    rows["epoch"] = measured(READING, memory, "--task", "epoch", quiet=True)
     drrpack("encode", place / "other", "-o", other, *codec)
     rows["append"] = drrpack("append", memory, place / "new", "--keep-entropy-model")
     rows["merge"] = drrpack("merge", memory, other, "-o", place / "both.drr")
@@ -93,26 +92,7 @@ def repeat(source: Path, output: Path, endings: list[str]) -> int:
 
 
 def drrpack(*arguments: str | Path) -> dict[str, float]:
-    return measured("-m", "drrpack", *arguments)
-
-
-def measured(*arguments: str | Path) -> dict[str, float]:
-    """Run Python; its peak in megabytes, and its seconds by the clock and of the CPU."""
-    start = time.monotonic()
-    child = os.posix_spawn(
-        sys.executable,
-        [sys.executable, *map(str, arguments)],
-        os.environ,
-        file_actions=[(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)],
-    )
-    _, status, used = os.wait4(child, 0)
-    if os.waitstatus_to_exitcode(status) != 0:
-        raise SystemExit(f"{' '.join(map(str, arguments))} failed")
-    return {
-        "peak_mb": round(used.ru_maxrss * 1024 / 1e6, 1),
-        "seconds": round(time.monotonic() - start, 1),
-        "cpu_seconds": round(used.ru_utime + used.ru_stime, 1),
-    }
+    return measured("-m", "drrpack", *arguments, quiet=True)
 
 
 def growth(found: dict[str, dict[str, Any]]) -> dict[str, float]:

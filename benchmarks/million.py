@@ -18,12 +18,10 @@ from __future__ import annotations
 import argparse
 import io
 import json
-import os
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
+from child import measured
 from PIL import Image
 
 TIMES = 20
@@ -54,15 +52,15 @@ def main() -> None:
     if given.table is not None:
         codec = ["--codec", str(given.work / "codec.drr")]
         write_codec(given.table, given.work / "codec.drr")
-    drrpack = [sys.executable, "-m", "drrpack"]
+    drrpack = ["-m", "drrpack"]
     steps = {
         "encode": [*drrpack, "encode", str(table), "-o", str(memory), *codec],
         "verify --full": [*drrpack, "verify", str(memory), "--full"],
-        "epoch": [sys.executable, __file__, str(given.folder), str(memory), "--read", "-o", "-"],
+        "epoch": [__file__, str(given.folder), str(memory), "--read", "-o", "-"],
     }
     for name, command in steps.items():
         if name not in found:
-            found[name] = measured(command)
+            found[name] = measured(*command)
             save(given.output, found)
     found["file_bytes"] = memory.stat().st_size
     save(given.output, found)
@@ -118,23 +116,6 @@ def ppm(path: Path) -> bytes:
     out = io.BytesIO()
     Image.open(path).convert("RGB").save(out, "PPM")
     return out.getvalue()
-
-
-def measured(command: list[str]) -> dict[str, float]:
-    """Run a command; its peak in megabytes, and its seconds by the clock and of the CPU.
-
-    CPU seconds are those of its own children as well; the peak is that of the largest of them.
-    """
-    start = time.monotonic()
-    child = os.posix_spawn(command[0], command, os.environ)
-    _, status, used = os.wait4(child, 0)
-    if os.waitstatus_to_exitcode(status) != 0:
-        raise SystemExit(f"{' '.join(command)} failed")
-    return {
-        "peak_mb": round(used.ru_maxrss * 1024 / 1e6, 1),
-        "seconds": round(time.monotonic() - start, 1),
-        "cpu_seconds": round(used.ru_utime + used.ru_stime, 1),
-    }
 
 
 def read(path: Path) -> None:

@@ -40,19 +40,24 @@ def with_adapted(
     ``processes`` have the same one. It takes the place of one that was adapted to other codes.
     """
     found = [codec for codec in codecs if isinstance(codec.entropy, ContextModel)]
-    sizes = [part.top.size + part.bottom.size for part in codes]
-    if not found or not any(sizes) or sum(sizes) < least:
+    sizes = [(len(part), part.top.size + part.bottom.size) for part in codes]
+    images, total = [count for count, _ in sizes], sum(size for _, size in sizes)
+    if not found or not total or total < least:
         return [*codecs]
-    section = processes.from_first(lambda: _adapted(found[0], codes, sum(sizes), report))
+    section = processes.from_first(lambda: _adapted(found[0], codes, images, total, report))
     entropy = unpack_entropy(section)[0].on(found[0].device, found[0].pixels.carrier)
     others = [codec for codec in codecs if codec.entropy.kind != AdaptedModel.kind]
     return [*others, replace(found[0], entropy=entropy)]
 
 
-def _adapted(codec: Codec, codes: Sequence[Codes], total: int, report: Report | None) -> Section:
-    """The smaller of two adapted models: with a correction of the last two layers, or of one."""
+def _adapted(
+    codec: Codec, codes: Sequence[Codes], images: Sequence[int], total: int, report: Report | None
+) -> Section:
+    """The smaller of two adapted models: with a correction of the last two layers, or of one.
+
+    ``images`` are those of each part of ``codes``, which are ``total`` together.
+    """
     assert isinstance(codec.entropy, ContextModel)
-    images = [len(part) for part in codes]
     bottom_codes = total * 4 // 5 // sum(images)  # of an image
     sample = choice.spread(codes, max(1, CODES // max(1, bottom_codes)))
     compared = choice.spread([sample], COMPARED)
