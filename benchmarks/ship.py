@@ -3,6 +3,7 @@
     python benchmarks/ship.py SOURCE --minutes 60 -o drrpack/data --figures FILE.json
     python benchmarks/ship.py SOURCE --codec START.drr ...    # go on from another codec
     python benchmarks/ship.py SOURCE --decoder ...    # the decoder alone, of those that come along
+    python benchmarks/ship.py SOURCE --bitswap ...    # Bit-Swap alone, beside those that come along
 
 They are fitted on the first half of the classes; figures are of the other half. An interrupted fit
 goes on when the same command is given again. The first file holds the VQ-VAE and the context model,
@@ -16,6 +17,7 @@ import json
 import shutil
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,17 +26,21 @@ import torch
 
 from drrpack.core.codec import Codec, with_quality
 from drrpack.core.codes import Codes
+from drrpack.core.rdoq import DEFAULT_QUALITY
 from drrpack.core.section import Section
 from drrpack.formats import memory, shipped
 from drrpack.formats.container import Memory, write
 from drrpack.formats.sources.source import Source
 from drrpack.operations.encode_codecs import obtain_codecs
-from drrpack.operations.encode_plan import EncodeOptions, Fit, plan_encode
+from drrpack.operations.encode_plan import EncodeOptions, EncodePlan, Fit, plan_encode
 from drrpack.operations.progress import Event
 from drrpack.trainers.comparison.compare import QUALITIES
 from drrpack.trainers.comparison.quality import psnr_db, ssim
 from drrpack.trainers.fitting.choice import bits_of_codes
+from drrpack.trainers.fitting.entropy import fit_beside
 from drrpack.trainers.fitting.loop import Budget, FitProgress
+from drrpack.trainers.fitting.plan import FitPlan
+from drrpack.trainers.fitting.presets import OWN
 from drrpack.trainers.versions import versions
 
 EACH = 40  # images of each class that figures are of
@@ -46,22 +52,39 @@ def main() -> None:
     parser.add_argument("source", type=Path)
     parser.add_argument("--codec", type=Path)
     parser.add_argument("--decoder", action="store_true")
+    parser.add_argument("--bitswap", action="store_true")
     parser.add_argument("--minutes", type=float, required=True)
     parser.add_argument("--name", default="photos")
     parser.add_argument("--figures", type=Path, required=True)
     parser.add_argument("-o", "--output", type=Path, required=True)
     given = parser.parse_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    fit: Fit = "decoder" if given.decoder else "finetune" if given.codec else "scratch"
+    fit: Fit = "finetune" if given.codec or given.bitswap else "scratch"
+    fit = "decoder" if given.decoder else fit
     plan = plan_encode(
         EncodeOptions(
             given.source, given.output / given.name, device, Budget(minutes=given.minutes),
             codec=given.codec, fit=fit, force=True,
         )
     )  # fmt: skip
-    codecs, log = obtain_codecs(plan, _print, every=True)
+    if given.bitswap:
+        codecs, log = with_bitswap(plan)
+    else:
+        codecs, log = obtain_codecs(plan, _print, every=True)
     publish(codecs, log, plan.source, plan.fit_classes, given.output / given.name, given.figures)
     shutil.rmtree(plan.checkpoints)
+
+
+def with_bitswap(plan: EncodePlan) -> tuple[list[Codec], Json]:
+    """The shipped codec with the context model, and the same with a Bit-Swap that is fitted on the
+    codes that it chooses; one that is shipped is fitted further. The log is of Bit-Swap alone."""
+    taken, budget = plan.taken.codecs, plan.options.budget
+    (codec,) = with_quality([c for c in taken if c.entropy.kind == "context"], DEFAULT_QUALITY)
+    (config,) = [config for config in OWN.entropy if config.kind == "bitswap"]
+    images = np.concatenate([plan.source.load(number) for number in plan.fitted])
+    fit_plan = FitPlan(budget, plan.options.device, start=taken, checkpoints=plan.checkpoints)
+    model, log = fit_beside(codec, config, images, fit_plan, _print)
+    return [codec, replace(codec, entropy=model)], log
 
 
 def publish(

@@ -16,10 +16,12 @@ from torch import Tensor
 from drrpack.core import ans
 from drrpack.core.codes import LEVELS, Codes, Levels
 from drrpack.core.dense import IntLinear
-from drrpack.core.entropy.bitswap import BitSwapConfig, BitSwapLevel
+from drrpack.core.entropy.bitswap import BitSwapConfig
 from drrpack.core.entropy.context import ContextConfig
-from drrpack.core.entropy.phased import LevelNetwork, PhasedConfig, PhasedNetwork
-from drrpack.core.entropy.phased_section import PhasedModel
+from drrpack.core.entropy.latents import LastLatent
+from drrpack.core.entropy.network_model import NetworkModel
+from drrpack.core.entropy.networks import BothLevels, LevelParts, NetworkConfig
+from drrpack.core.entropy.phased_bitswap import PhasedBitSwapConfig
 from drrpack.core.exact import IntConv2d, IntConvTranspose2d
 from drrpack.core.freezing import freeze, int_layers
 from drrpack.core.frequencies import Frequencies, frequency_table, frequency_tables, tables_to_bytes
@@ -31,7 +33,7 @@ from drrpack.core.vqvae import freeze as freeze_vqvae
 Grid = NDArray[np.int64]
 T = TypeVar("T")
 
-SMALL = BitSwapConfig(
+SMALL = PhasedBitSwapConfig(
     codebook_size=32,
     latents=3,
     top_channels=2,
@@ -41,8 +43,13 @@ SMALL = BitSwapConfig(
     latent_width=8,
 )
 
+LATENTS = BitSwapConfig(
+    codebook_size=32, latents=3, same_grid=1, channels=2, embedding=8, width=8, latent_width=8,
+    prediction_width=8, weight_bits=6,
+)  # fmt: skip
 
-def without_latents(config: BitSwapConfig, **changes: int) -> ContextConfig:
+
+def without_latents(config: PhasedBitSwapConfig, **changes: int) -> ContextConfig:
     """The context model of the same sizes."""
     return ContextConfig(**{**asdict(config), "latents": 0, **changes})
 
@@ -82,8 +89,8 @@ def filled_message(
 
 
 def small_network(
-    seed: int = 0, config: PhasedConfig = SMALL, carrier: torch.dtype = torch.float32
-) -> PhasedNetwork:
+    seed: int = 0, config: NetworkConfig = SMALL, carrier: torch.dtype = torch.float32
+) -> BothLevels:
     """A frozen network whose weights are random, and large enough to matter in every output."""
     torch.manual_seed(seed)
     network = config.network()
@@ -92,19 +99,19 @@ def small_network(
             if isinstance(module, IntConv2d):
                 module.bias.normal_(std=0.3)
         for model in (network.top, network.bottom):
-            if isinstance(model, BitSwapLevel):
+            if isinstance(model, LastLatent):
                 model.last.normal_(std=0.5)
     freeze(network, carrier)
     return network
 
 
-def small_model(codes: Codes, config: PhasedConfig = SMALL) -> PhasedModel:
+def small_model(codes: Codes, config: NetworkConfig = SMALL) -> NetworkModel:
     """The entropy model of a `small_network`, with the tables of some codes."""
     return small_network(config=config).model(frequency_tables(codes, config.codebook_size))
 
 
 def first_version(
-    network: PhasedNetwork, tables: Levels[Frequencies], layouts: Levels[StreamLayout]
+    network: BothLevels, tables: Levels[Frequencies], layouts: Levels[StreamLayout]
 ) -> Section:
     """Version 1.0 of an entropy model, which drrpack reads and no longer writes."""
     parts = []
@@ -140,7 +147,7 @@ def structured_codes(
 
 
 def level_of(
-    model: LevelNetwork, codes: list[Grid], plain: int, group: int = 2, lanes: int = 4
+    model: LevelParts, codes: list[Grid], plain: int, group: int = 2, lanes: int = 4
 ) -> Level:
     """A level whose table comes from the codes themselves."""
     table = frequency_table(np.concatenate(codes), model.config.codebook_size)

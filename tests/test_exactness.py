@@ -27,8 +27,9 @@ from drrpack.core.ans import Words
 from drrpack.core.codes import Levels
 from drrpack.core.entropy.bitswap import BitSwapConfig
 from drrpack.core.entropy.context import ContextConfig
-from drrpack.core.entropy.phased import PhasedNetwork
-from drrpack.core.entropy.phased_section import PhasedModel
+from drrpack.core.entropy.network_model import NetworkModel
+from drrpack.core.entropy.networks import BothLevels, NetworkConfig
+from drrpack.core.entropy.phased_bitswap import PhasedBitSwapConfig
 from drrpack.core.entropy.sections import pack_entropy, unpack_entropy
 from drrpack.core.errors import CorruptError
 from drrpack.core.exact import IntConv2d, exact_arithmetic
@@ -43,12 +44,16 @@ GROUPS = (1, 7, 16)  # images of a class in one step; with all classes 20, 140 a
 LANES = 8
 PLAIN = {  # images, enough for the first group
     ("top", 1): 9, ("top", 7): 33, ("top", 16): 72,
-    ("bottom", 1): 3, ("bottom", 7): 9, ("bottom", 16): 21,
+    ("bottom", 1): 6, ("bottom", 7): 24, ("bottom", 16): 54,
 }  # fmt: skip
 SHAPES = {"top": (4, 4), "bottom": (8, 8)}
-# A level by Bit-Swap, and by its context alone: one kind of network with latents or without.
-NAMES = ["top", "bottom", "context top", "context bottom"]
-CONFIGS = {"bitswap": BitSwapConfig(), "context": ContextConfig(weight_bits=6)}
+# A level by latents and neighbours, by neighbours alone, and by latents alone.
+NAMES = ["top", "bottom", "context top", "context bottom", "latents top", "latents bottom"]
+CONFIGS: dict[str, NetworkConfig] = {
+    "both": PhasedBitSwapConfig(),
+    "context": ContextConfig(weight_bits=6),
+    "latents": BitSwapConfig(),
+}
 
 
 @dataclass(frozen=True)
@@ -62,37 +67,37 @@ class Case:
     tops: list[Grid] | None
     layout: StreamLayout
 
-    def level(self, network: PhasedNetwork) -> Level:
+    def level(self, network: BothLevels) -> Level:
         model = getattr(network, self.name)
         table = frequency_table(np.concatenate(self.codes), model.config.codebook_size)
         return Level(model, table, self.layout)
 
-    def network(self, carrier: torch.dtype = torch.float32) -> PhasedNetwork:
+    def network(self, carrier: torch.dtype = torch.float32) -> BothLevels:
         return network_of(carrier, self.kind)
 
-    def encode(self, network: PhasedNetwork) -> list[Words]:
+    def encode(self, network: BothLevels) -> list[Words]:
         return streams.encode(self.level(network), self.codes, self.tops)
 
     def decode(
-        self, network: PhasedNetwork, coded: list[Words], only: slice = slice(None)
+        self, network: BothLevels, coded: list[Words], only: slice = slice(None)
     ) -> list[Grid]:
         counts = [len(c) for c in self.codes[only]]
         tops = None if self.tops is None else self.tops[only]
         return streams.decode(self.level(network), coded[only], counts, SHAPES[self.name], tops)
 
-    def check(self, network: PhasedNetwork, coded: list[Words], only: slice = slice(None)) -> None:
+    def check(self, network: BothLevels, coded: list[Words], only: slice = slice(None)) -> None:
         found = self.decode(network, coded, only)
         for a, b in zip(found, self.codes[only], strict=True):
             np.testing.assert_array_equal(a, b)
 
 
 @lru_cache(maxsize=32)
-def network_of(carrier: torch.dtype = torch.float32, kind: str = "bitswap") -> PhasedNetwork:
+def network_of(carrier: torch.dtype = torch.float32, kind: str = "both") -> BothLevels:
     return small_network(config=CONFIGS[kind], carrier=carrier)
 
 
 def case_of(where: str, group: int) -> Case:
-    kind, name = "context" if "context" in where else "bitswap", where.split()[-1]
+    kind, name = " ".join(["both", where]).split()[-2:]
     plain = PLAIN[name, group]
     images = max(plain + group, IMAGES // CLASSES)
     counts = [images + index % 3 for index in range(CLASSES)]
@@ -183,7 +188,7 @@ def test_coding_does_not_depend_on_what_the_process_has_set(
     stored = pack_entropy(model, Levels(level.layout, level.layout))
     with SETTINGS[setting](), convolutions_run():
         again, _ = unpack_entropy(stored)
-        assert isinstance(again, PhasedModel)
+        assert isinstance(again, NetworkModel)
         network = again.network
         case.check(network, coded)
         words = case.encode(network)
@@ -279,14 +284,14 @@ def ordinary(layer: IntConv2d, x: Tensor) -> Tensor:
 
 
 @pytest.fixture
-def floats(monkeypatch: pytest.MonkeyPatch) -> Iterator[PhasedNetwork]:
-    network = small_network(config=BitSwapConfig())
+def floats(monkeypatch: pytest.MonkeyPatch) -> Iterator[BothLevels]:
+    network = small_network(config=PhasedBitSwapConfig())
     freeze(network)
     monkeypatch.setattr(IntConv2d, "forward", ordinary)  # IntLinear inherits it
     yield network
 
 
-def lost(case: Case, network: PhasedNetwork, coded: list[Words], only: slice = slice(None)) -> bool:
+def lost(case: Case, network: BothLevels, coded: list[Words], only: slice = slice(None)) -> bool:
     try:
         case.check(network, coded, only)
     except (CorruptError, AssertionError):
@@ -295,7 +300,7 @@ def lost(case: Case, network: PhasedNetwork, coded: list[Words], only: slice = s
 
 
 @pytest.mark.parametrize("name", ["top", "bottom"])
-def test_ordinary_floats_lose_the_codes(name: str, floats: PhasedNetwork) -> None:
+def test_ordinary_floats_lose_the_codes(name: str, floats: BothLevels) -> None:
     case = case_of(name, 7)
     with convolutions_run():
         coded = case.encode(floats)
@@ -308,7 +313,7 @@ def test_ordinary_floats_lose_the_codes(name: str, floats: PhasedNetwork) -> Non
     assert any(outcomes)
 
 
-def frequencies(network: PhasedNetwork, batch: int) -> Tensor:
+def frequencies(network: BothLevels, batch: int) -> Tensor:
     """Of some codes in a late phase of 256 images, in batches of ``batch``."""
     codes = torch.from_numpy(structured_codes([256], (4, 4), 512)[0])
     model = network.top
@@ -333,7 +338,7 @@ def test_the_probabilities_are_equal_in_any_batch() -> None:
         assert torch.equal(frequencies(network_of(), 256), whole)
 
 
-def test_the_probabilities_of_ordinary_floats_are_not(floats: PhasedNetwork) -> None:
+def test_the_probabilities_of_ordinary_floats_are_not(floats: BothLevels) -> None:
     with convolutions_run():
         whole = frequencies(floats, 256)
         one_by_one = frequencies(floats, 1)

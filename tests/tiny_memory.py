@@ -16,6 +16,7 @@ from PIL import Image
 from small_models import SMALL_VQVAE
 
 from drrpack.core.entropy.bitswap import BitSwapConfig
+from drrpack.core.entropy.context import ContextConfig
 from drrpack.core.families import FAMILIES, Family
 from drrpack.operations import encode as encoding
 from drrpack.operations import encode_codecs
@@ -27,14 +28,10 @@ GOLDEN_BITSWAP = Path(__file__).parent / "golden" / "bitswap.drr"
 GOLDEN_CONTEXT = GOLDEN_BITSWAP.with_name("context.drr")
 TRAIN, TEST, SIDE = 30, 8, 32  # pictures of each digit, and pixels
 TINY_BITSWAP = BitSwapConfig(
-    codebook_size=32,
-    latents=3,
-    top_channels=1,
-    bottom_channels=1,
-    embedding=8,
-    width=8,
-    latent_width=8,
-)
+    codebook_size=32, latents=3, same_grid=1, channels=1, embedding=8, width=8, latent_width=8,
+    prediction_width=16,
+)  # fmt: skip
+TINY_CONTEXT = ContextConfig(codebook_size=32, embedding=8, width=8)
 # A stream of 30 images must have images that Bit-Swap codes: few lanes are soon paid for. A larger
 # group means fewer calls of the networks, which is what tests wait for.
 TINY_WIDTHS = ((4, 2),)  # images of a group, lanes

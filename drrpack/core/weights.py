@@ -35,7 +35,9 @@ DEPTH_LIMIT = 64
 # Weights that are all alike take next to no bytes, so bytes bound nothing. The paper's VQ-VAE has
 # 1.4 million.
 WEIGHTS_MAX = 1 << 23
-DEPTHS = ("latents", "blocks", "residual_blocks", "weight_bits", "codebook_bits", "stride")
+DEPTHS = (
+    "latents", "same_grid", "blocks", "residual_blocks", "weight_bits", "codebook_bits", "stride",
+)  # fmt: skip
 MAY_BE_ZERO = ("latents", "weight_bits", "codebook_bits")
 
 T = TypeVar("T")

@@ -21,6 +21,7 @@ from drrpack.formats.hdf5.build import section_digest
 from drrpack.formats.layout import AnyPath
 
 FOLDER = Path(str(files("drrpack"))) / "data"
+EARLIER = "earlier"  # a folder in that one: models that files may name, and none is made with
 VERSION = "shipped"
 
 
@@ -138,9 +139,9 @@ def _pairs(folder: Path) -> tuple[tuple[Section, Section], ...]:
 
 @lru_cache(maxsize=4)
 def _shipped(folder: Path) -> dict[str, Section]:
-    """The models of all ``.drr`` files in a folder, by their `key`."""
+    """The models of all ``.drr`` files in a folder, and of earlier versions, by their `key`."""
     found = {}
-    for path in sorted(folder.glob("*.drr")):
+    for path in (*sorted(folder.glob("*.drr")), *sorted((folder / EARLIER).glob("*.drr"))):
         with Reader(path) as reader:
             for section in (reader.vqvae, reader.entropy_model):
                 if section.version != VERSION:  # one names what another holds

@@ -20,14 +20,14 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from process_settings import SETTINGS
-from small_models import CONTEXT, SMALL, small_model, small_vqvae, structured_codes
+from small_models import CONTEXT, LATENTS, SMALL, small_model, small_vqvae, structured_codes
 from torch import nn
 
 from drrpack.core import packing, probability
 from drrpack.core.codec import Codec, assemble, finish, with_quality
 from drrpack.core.codes import Codes, Levels
-from drrpack.core.entropy.phased import PhasedConfig
-from drrpack.core.entropy.phased_section import PhasedModel
+from drrpack.core.entropy.network_model import NetworkModel
+from drrpack.core.entropy.networks import NetworkConfig
 from drrpack.core.entropy.sections import pack_entropy, unpack_entropy
 from drrpack.core.exact import exact_arithmetic
 from drrpack.core.rdoq import DEFAULT_QUALITY
@@ -130,26 +130,26 @@ def made_up() -> Codes:
 
 
 @lru_cache(maxsize=2)
-def stored(config: PhasedConfig) -> tuple[Section, Section]:
+def stored(config: NetworkConfig) -> tuple[Section, Section]:
     """Small models as a file holds them."""
     codec = finish(small_vqvae(), small_model(made_up(), config), made_up(), CPU)
     return pack_vqvae(codec.vqvae, codec.pixels.bits), pack_entropy(codec.entropy, LAYOUTS)
 
 
-def loaded(config: PhasedConfig) -> Codec:
+def loaded(config: NetworkConfig) -> Codec:
     packing._unpack.cache_clear()  # what was unpacked within another setting
     vqvae, entropy = stored(config)
     return assemble(*unpack_vqvae(vqvae), *unpack_entropy(entropy), CPU)
 
 
 @lru_cache(maxsize=2)
-def small_outcome(config: PhasedConfig) -> Outcome:
+def small_outcome(config: NetworkConfig) -> Outcome:
     return outcome(loaded(config), made_up())
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
-@pytest.mark.parametrize("config", [SMALL, CONTEXT], ids=["bitswap", "context"])
-def test_small_models(config: PhasedConfig, setting: str) -> None:
+@pytest.mark.parametrize("config", [SMALL, CONTEXT, LATENTS], ids=["first", "context", "bitswap"])
+def test_small_models(config: NetworkConfig, setting: str) -> None:
     expected = small_outcome(config)
     with SETTINGS[setting]():
         assert outcome(loaded(config), made_up()) == expected
@@ -167,7 +167,7 @@ def finished_outcome() -> Outcome:
     return outcome(finish(*fitted_parts()), made_up())
 
 
-def fitted_parts() -> tuple[VQVAE, PhasedModel, Codes, torch.device]:
+def fitted_parts() -> tuple[VQVAE, NetworkModel, Codes, torch.device]:
     return small_vqvae(), small_model(made_up(), CONTEXT), made_up(), CPU
 
 
@@ -182,7 +182,7 @@ def test_what_is_finished_after_a_fit(setting: str) -> None:
 def test_a_network_loaded_in_inference_mode_can_be_fitted_further() -> None:
     with torch.inference_mode():
         model, _ = unpack_entropy(stored(CONTEXT)[1])
-    assert isinstance(model, PhasedModel)
+    assert isinstance(model, NetworkModel)
     assert not any(one.is_inference() for one in model.network.parameters())
 
 

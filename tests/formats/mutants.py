@@ -44,8 +44,9 @@ from drrpack.core.codec import Codec
 from drrpack.core.codes import Codes, Levels
 from drrpack.core.entropy.bitswap import BitSwapConfig
 from drrpack.core.entropy.context import ContextModel
-from drrpack.core.entropy.phased import PhasedConfig
-from drrpack.core.entropy.phased_section import PhasedModel
+from drrpack.core.entropy.network_model import NetworkModel
+from drrpack.core.entropy.networks import NetworkConfig
+from drrpack.core.entropy.phased_bitswap import PhasedBitSwapConfig
 from drrpack.core.errors import DrrError
 from drrpack.core.frequencies import frequency_tables
 from drrpack.core.section import Section
@@ -95,18 +96,23 @@ class Seedling:
             )
 
 
-TINY_BITSWAP = BitSwapConfig(
+TINY_BITSWAP = PhasedBitSwapConfig(
     codebook_size=8, latents=2, top_channels=1, bottom_channels=1, embedding=4, width=4,
     latent_width=4, prediction_width=4, blocks=1,
+)  # fmt: skip
+TINY_LATENTS = BitSwapConfig(
+    codebook_size=8, latents=2, same_grid=1, channels=1, embedding=4, width=4, latent_width=4,
+    prediction_width=4, blocks=1, weight_bits=6,
 )  # fmt: skip
 TINY_CONTEXT = without_latents(TINY_BITSWAP, weight_bits=6)
 TINY_VQVAE = VQVAEConfig(channels=4, residual_channels=2, embedding=4, codebook_size=8)
 
 
 def seedlings(place: Path) -> list[Seedling]:
-    """Sound files with every kind of models, in the folder ``place``: Bit-Swap, context alone, the
-    first version of both sections, and a context model that is adapted."""
-    kinds = {"bitswap": TINY_BITSWAP, "context": TINY_CONTEXT, "first": TINY_BITSWAP}
+    """Sound files with every kind of models, in the folder ``place``: both forms of Bit-Swap,
+    context alone, the first version of both sections, and a context model that is adapted."""
+    kinds: dict[str, NetworkConfig] = {"bitswap": TINY_BITSWAP, "context": TINY_CONTEXT}
+    kinds |= {"latents": TINY_LATENTS, "first": TINY_BITSWAP}
     for name, config in kinds.items():
         write_tiny(place / f"{name}.drr", config, first=name == "first")
     write_adapted(place / "adapted.drr", place / "context.drr")
@@ -159,7 +165,7 @@ def smooth(seed: int, count: int, side: int) -> np.ndarray:
     return np.stack([np.asarray(each) for each in large])
 
 
-def write_tiny(path: Path, config: PhasedConfig = TINY_BITSWAP, first: bool = False) -> None:
+def write_tiny(path: Path, config: NetworkConfig = TINY_BITSWAP, first: bool = False) -> None:
     """A sound file of the smallest networks there can be: 3 classes of 3 to 18 images of 8x8, with
     the first version of the models or today's."""
     vqvae = replace(TINY_VQVAE, weight_bits=0, codebook_bits=0) if first else TINY_VQVAE
@@ -173,7 +179,7 @@ def write_tiny(path: Path, config: PhasedConfig = TINY_BITSWAP, first: bool = Fa
     memory = memory_of(codec, codes, images, ["cat", "Füchse", "狐"])
     if first:
         layouts = memory.entropy_model.config["streams"]
-        assert isinstance(codec.entropy, PhasedModel)
+        assert isinstance(codec.entropy, NetworkModel)
         model = first_version(
             codec.entropy.network,
             codec.entropy.tables,

@@ -25,13 +25,20 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parent / "formats")]
 
 from drr_files import seal  # noqa: E402
-from mutants import CPU, TINY_BITSWAP, TINY_CONTEXT, TINY_VQVAE, memory_of  # noqa: E402
+from mutants import (  # noqa: E402
+    CPU,
+    TINY_BITSWAP,
+    TINY_CONTEXT,
+    TINY_LATENTS,
+    TINY_VQVAE,
+    memory_of,
+)
 
 from drrpack import DRRDataset, DrrError  # noqa: E402
 from drrpack.core.codes import Codes  # noqa: E402
 from drrpack.core.entropy.context import ContextModel  # noqa: E402
 from drrpack.core.entropy.model import EntropyModel  # noqa: E402
-from drrpack.core.entropy.phased import PhasedConfig  # noqa: E402
+from drrpack.core.entropy.networks import NetworkConfig  # noqa: E402
 from drrpack.core.entropy.table import TableModel  # noqa: E402
 from drrpack.core.frequencies import frequency_tables  # noqa: E402
 from drrpack.core.vqvae import VQVAEConfig  # noqa: E402
@@ -76,7 +83,7 @@ def main() -> None:
     (HERE / "golden.json").write_text(json.dumps(expected, indent=1) + "\n")
 
 
-def write_digits(path: Path, config: PhasedConfig, encoder: bool, vqvae: VQVAEConfig) -> None:
+def write_digits(path: Path, config: NetworkConfig, encoder: bool, vqvae: VQVAEConfig) -> None:
     """All digits, by networks of a few kilobytes that were fitted on them for a moment."""
     torch.set_num_threads(1)
     images = digits()
@@ -89,10 +96,11 @@ def write_digits(path: Path, config: PhasedConfig, encoder: bool, vqvae: VQVAECo
     write(path, memory)
 
 
-# models of version 2.0: Bit-Swap, context alone, and context alone with no encoder; and a VQ-VAE of
-# version 3.0, which has another stride
-MODELS: dict[str, tuple[PhasedConfig, bool, VQVAEConfig]] = {
+# models of version 2.0: Bit-Swap, context alone, and context alone with no encoder; Bit-Swap of
+# version 3.0; and a VQ-VAE of version 3.0, which has another stride
+MODELS: dict[str, tuple[NetworkConfig, bool, VQVAEConfig]] = {
     "bitswap": (TINY_BITSWAP, True, TINY_VQVAE),
+    "bitswap-3": (TINY_LATENTS, True, TINY_VQVAE),
     "context": (TINY_CONTEXT, True, TINY_VQVAE),
     "decoder": (TINY_CONTEXT, False, TINY_VQVAE),
     "stride": (TINY_CONTEXT, True, replace(TINY_VQVAE, stride=8)),

@@ -16,7 +16,7 @@ from torch import nn
 
 from drrpack.core import packing, weights
 from drrpack.core.codes import LEVELS
-from drrpack.core.entropy.bitswap import BitSwapConfig
+from drrpack.core.entropy.phased_bitswap import PhasedBitSwapConfig
 from drrpack.core.entropy.sections import unpack_entropy
 from drrpack.core.errors import CorruptError
 from drrpack.core.section import Section
@@ -52,11 +52,11 @@ def alike(make: Callable[[], nn.Module]) -> bytes:
 @pytest.mark.parametrize(
     "config",
     [
-        BitSwapConfig(prediction_width=4096, embedding=4096, blocks=8),
-        BitSwapConfig(codebook_size=4096, prediction_width=2048),  # small, with large tables
+        PhasedBitSwapConfig(prediction_width=4096, embedding=4096, blocks=8),
+        PhasedBitSwapConfig(codebook_size=4096, prediction_width=2048),  # small, with large tables
     ],
 )
-def test_entropy_models(monkeypatch: pytest.MonkeyPatch, config: BitSwapConfig) -> None:
+def test_entropy_models(monkeypatch: pytest.MonkeyPatch, config: PhasedBitSwapConfig) -> None:
     streams = {name: {"plain_images": 1, "group": 1, "lanes": 1} for name in LEVELS}
     made = Allocations(monkeypatch)
     model = Section("2.0", {**asdict(config), "streams": streams}, alike(config.network))

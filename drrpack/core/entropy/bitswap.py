@@ -1,65 +1,88 @@
 """Bit-Swap: grids of codes <-> bits (Kingma, Abbeel, Ho, ICML 2019; paper section 4, appendix B).
 
-Each level of codes has its own chain of latents ``z[0] ... z[7]``. The model generates downwards,
-``p(z[7]) p(z[6] | z[7]) ... p(codes | z[0])``, and infers upwards, ``q(z[0] | codes)
-q(z[1] | z[0]) ...``. Bit-Swap goes up that chain. It pops each latent with q before it pushes the
-variable below with p, so it never borrows the bits of more than one latent.
+Each level of codes has its own chain of latents ``z[0] ... z[7]``, on coarser and coarser grids.
+The model generates downwards, ``p(z[7]) p(z[6] | z[7]) ... p(codes | z[0])``, and infers upwards,
+``q(z[0] | codes) q(z[1] | z[0]) ...``. Bit-Swap goes up that chain. It pops each latent with q
+before it pushes the variable below with p, so it never borrows the bits of more than one latent.
 
-This differs from the reference in four ways: codes are categories and not ordered numbers; they
-are coded in phases, each conditioned on earlier phases; the bottom level is conditioned on the top
-level, which is decoded first; and every network is exact in integers (`drrpack.core.exact`).
+Codes see no neighbours: all that is common to them goes through the latents. This differs from the
+reference in four ways: codes are categories and not ordered numbers; the bottom level is
+conditioned on the top level, which is decoded first; a network between two latents says what
+differs from the latent that it is given; and every network is exact in integers.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import ClassVar
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from drrpack.core import ans
-from drrpack.core.entropy.combine import Symbols, bits_back
-from drrpack.core.entropy.likelihood import LATENT_BITS, Block
-from drrpack.core.entropy.model import register
-from drrpack.core.entropy.phased import LevelNetwork, PhasedConfig, PhasedNetwork
-from drrpack.core.entropy.phased_section import PhasedModel
-from drrpack.core.exact import WEIGHT_MAX, IntConv2d, relu, round_half_up
-from drrpack.core.frequencies import Tables
-from drrpack.core.probability import (
-    BIN_MAX,
-    BIN_MIN,
-    MEAN_UNIT,
-    PRECISION,
-    SCALE_COUNT,
-    SCALE_STEP,
-    SCALE_ZERO,
-    Logistic,
+from drrpack.core.codes import Levels
+from drrpack.core.dense import IntLinear
+from drrpack.core.entropy.combine import Symbols, in_turn
+from drrpack.core.entropy.latents import (
+    LATENT_BITS,
+    MEAN_MAX,
+    MEAN_MIN,
+    LastLatent,
+    LatentNetwork,
+    Moments,
+    chain,
+    log2_mass,
+    logistic,
+    moments_layer,
+    sample,
+    split_moments,
 )
+from drrpack.core.entropy.model import register
+from drrpack.core.entropy.network_model import NetworkModel
+from drrpack.core.entropy.networks import (
+    Block,
+    BothLevels,
+    LevelParts,
+    NetworkConfig,
+    bits_of,
+    categorical,
+)
+from drrpack.core.exact import WEIGHT_MAX, IntConv2d, relu
+from drrpack.core.frequencies import Tables
+from drrpack.core.probability import BIN_MIN, MEAN_UNIT
 
-PARAMETER_BITS = 6  # a network's 1.0 moves a mean by eight bins: the unit of MEAN_UNIT
-# Where the scales start, as indices into the table. Equal ones let the chain start at no cost, and
-# grow as it helps; the first latent starts informative, or the model learns to do without it.
-FIRST_POSTERIOR_SCALE = 23  # 2 bins
-START_SCALE = 35  # 4.6 bins
+# Where the scales start, as indices into the table. Latents start as noisy copies of the latent
+# below, and the first one knows much of the codes, or the model learns to do without it.
+FIRST_POSTERIOR_SCALE = 20  # 1.6 bins
+BETWEEN_SCALE = 29  # 3 bins
+# At first a fit from random weights counts little of what latents take. Otherwise they give up
+# what they know before the likelihood has learned to use it.
+WARM_UP = 0.15  # of the budget
+WARM_UP_FROM = 0.03
+Shape = tuple[int, int]
+
+CODED_AT_ONCE = 1024  # codes of a stream, in whole rows: bounds memory
+COUNTED = 64  # codes of an image that one step of a fit looks at
 
 
 @dataclass(frozen=True)
-class BitSwapConfig(PhasedConfig):
-    """Sizes of Bit-Swap. One megabyte and a half in all; the paper's takes 13.4 MiB."""
+class BitSwapConfig(NetworkConfig):
+    """Sizes of Bit-Swap."""
 
     kind: ClassVar[str] = "bitswap"
 
     latents: int = 8  # the paper's
+    same_grid: int = 2  # latents in a row on one grid; the next has half its sides, rounded up
+    channels: int = 4  # of each latent
+    latent_width: int = 32  # networks between two latents
+    prediction_width: int = 64  # the likelihood
+    blocks: int = 2  # residual blocks of the likelihood
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         if not self.latents:
             raise ValueError("found Bit-Swap without latents, expected 1 at least")
 
@@ -67,150 +90,182 @@ class BitSwapConfig(PhasedConfig):
         return BitSwapNetwork(self)
 
 
-class _Network(nn.Module):
-    """Integers (B, inputs, H, W), and a context beside them, to integers (B, outputs, H, W)."""
+class LatentLikelihood(nn.Module):
+    """Vectors of codes (B * H * W, embedding), from the first latent (B, channels, H, W)."""
 
-    def __init__(self, enter: IntConv2d, width: int, context: int, leave: IntConv2d) -> None:
+    def __init__(self, config: BitSwapConfig, context: int) -> None:
         super().__init__()
-        self.enter, self.leave = enter, leave
+        width = config.prediction_width
+        self.enter = IntConv2d(config.channels, width, in_max=-BIN_MIN, in_bits=LATENT_BITS)
         self.context = IntConv2d(context, width, 1) if context else None
-        self.block = Block(width)
+        self.blocks = nn.ModuleList(Block(width) for _ in range(config.blocks))
+        self.leave = IntLinear(width, config.embedding, low=-WEIGHT_MAX, high=WEIGHT_MAX)
 
-    def forward(self, x: Tensor, context: Tensor | None) -> Tensor:
-        hidden = self.enter(x)
+    def forward(self, z: Tensor, context: Tensor | None) -> Tensor:
+        hidden = self.enter(z)
         if self.context is not None:
             hidden = hidden + self.context(context)
-        out: Tensor = self.leave(relu(self.block(hidden)))
+        for block in self.blocks:
+            hidden = block(hidden)
+        out: Tensor = self.leave(relu(hidden).permute(0, 2, 3, 1).flatten(0, 2))
         return out
 
 
-class BitSwapLevel(LevelNetwork):
-    """One level: the likelihood of its codes, and a chain of latents above it."""
+class BitSwapLevel(LastLatent, LevelParts):
+    """One level: a chain of latents, and the likelihood of codes given the first of them."""
 
-    def add_latents(self, context: int) -> int:
-        config = self.config
-        self.channels = config.bottom_channels if self.conditioned else config.top_channels
-        pairs = range(config.latents - 1)
-        self.infer = nn.ModuleList(self._between_latents(context) for _ in pairs)
-        self.infer.insert(0, self._first_posterior(context))
-        self.generate = nn.ModuleList(self._between_latents(context) for _ in pairs)
-        # of p over the last latent
-        self.last = nn.Parameter(torch.zeros(2 * self.channels, dtype=torch.float32))
-        return self.channels
+    def __init__(self, config: BitSwapConfig, conditioned: bool) -> None:
+        super().__init__(config, conditioned)
+        self.config, self.channels = config, config.channels
+        self.halved = [index // config.same_grid for index in range(config.latents)]  # how often
+        context = config.width if conditioned else 0
+        self.infer = nn.ModuleList([self._first_posterior(context)])
+        self.generate = nn.ModuleList()
+        for below, above in pairwise(self.halved):
+            self.infer.append(self._between(4 if above > below else 1, context))
+            self.generate.append(self._between(1, context))
+        self.last = nn.Parameter(torch.zeros(2 * config.channels, dtype=torch.float32))
+        self.likelihood = LatentLikelihood(config, context)
+        self.output = self.make_output()
 
-    def _moments(self, width: int, gain: float = 0.1) -> IntConv2d:
-        outputs = 2 * self.channels
-        return IntConv2d(width, outputs, low=-512, high=511, out_bits=PARAMETER_BITS, gain=gain)
-
-    def _first_posterior(self, context: int) -> _Network:
+    def _first_posterior(self, context: int) -> LatentNetwork:
         width = self.config.width
         enter = IntConv2d(self.config.embedding, width, in_max=WEIGHT_MAX)
-        return _Network(enter, width, context, self._moments(width, gain=1.0))
+        return LatentNetwork(enter, width, context, moments_layer(width, self.channels, gain=1.0))
 
-    def _between_latents(self, context: int) -> _Network:
+    def _between(self, places: int, context: int) -> LatentNetwork:
+        """A network that sees so many places of a latent at each of its own."""
         width = self.config.latent_width
-        enter = IntConv2d(self.channels, width, in_max=-BIN_MIN, in_bits=LATENT_BITS)
-        return _Network(enter, width, context, self._moments(width))
+        enter = IntConv2d(places * self.channels, width, in_max=-BIN_MIN, in_bits=LATENT_BITS)
+        return LatentNetwork(enter, width, context, moments_layer(width, self.channels))
 
     # the distributions
 
-    def posterior(self, index: int, below: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
+    def contexts(self, above: Tensor | None) -> list[Tensor | None]:
+        """What is known of the top, on the grid of each latent."""
+        found = [self.of_top(above)]
+        for _ in range(self.halved[-1]):
+            finer = found[-1]
+            found.append(None if finer is None else F.max_pool2d(finer, 2, ceil_mode=True))
+        return [found[times] for times in self.halved]
+
+    def posterior(self, index: int, below: Tensor, context: Tensor | None) -> Moments:
         """Mean and scale of q for latent ``index``; ``below`` are the codes for index 0."""
         if index == 0:
             raw = self.infer[0](self.embedding(below), context)
-            return self._split(raw, FIRST_POSTERIOR_SCALE)
-        return self._split(self.infer[index](below, context), START_SCALE)
+            return split_moments(raw, FIRST_POSTERIOR_SCALE)
+        if self.halved[index] == self.halved[index - 1]:
+            copied, seen = below * MEAN_UNIT, below
+        else:
+            seen = _folded(below)
+            copied = seen.view(len(seen), self.channels, 4, *seen.shape[2:]).sum(2) * (
+                MEAN_UNIT // 4
+            )
+        return _moved(copied, split_moments(self.infer[index](seen, context), BETWEEN_SCALE))
 
-    def generated(self, index: int, above: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Mean and scale of p for latent ``index``, given the latent above it."""
-        return self._split(self.generate[index](above, context), START_SCALE)
+    def generated(self, index: int, above: Tensor, context: Tensor | None, like: Shape) -> Moments:
+        """Mean and scale of p for latent ``index`` of the grid ``like``, given the one above it."""
+        if self.halved[index + 1] > self.halved[index]:
+            above = F.interpolate(above, scale_factor=2, mode="nearest")[..., : like[0], : like[1]]
+        raw = self.generate[index](above, context)
+        return _moved(above * MEAN_UNIT, split_moments(raw, BETWEEN_SCALE))
 
-    def prior(self, shape: torch.Size) -> tuple[Tensor, Tensor]:
-        """Mean and scale of p for the last latent, of ``shape`` (B, channels, H, W)."""
-        whole = self._last_rounded()[None, :, None, None].expand(shape[0], -1, *shape[2:])
-        return self._split(whole, START_SCALE)
-
-    def _split(self, raw: Tensor, start: int) -> tuple[Tensor, Tensor]:
-        """Means in eighths of a bin, and indices into the table of scales."""
-        mean, scale = raw[:, : self.channels], raw[:, self.channels :]
-        return mean, (round_half_up(scale / 4) + start).clamp(0, SCALE_COUNT - 1)
-
-    def _last_rounded(self) -> Tensor:
-        return round_half_up(self.last * 2.0**PARAMETER_BITS).clamp(-512, 511)
-
-    @property
-    def last_size(self) -> int:
-        return self.last.numel()
-
-    def last_integers(self) -> NDArray[np.int64]:
-        """The parameters of p over the last latent, (2 * channels,): means, then scales."""
-        return self._last_rounded().detach().to(torch.int64).cpu().numpy()
-
-    def load_last(self, values: NDArray[np.integer]) -> None:
-        """The inverse of `last_integers`."""
-        with torch.no_grad():
-            self.last.copy_(torch.from_numpy(values.astype(np.float32)) * 2.0**-PARAMETER_BITS)
+    def grids_of_latents(self, shape: Shape) -> list[Shape]:
+        """The grid of each latent, for codes of ``shape`` (H, W)."""
+        sides = [tuple(-(-side // 2**times) for side in shape) for times in self.halved]
+        return [(height, width) for height, width in sides]
 
     # the loss: expected bits
 
     def expected_bits(
         self, codes: Tensor, above: Tensor | None, generator: torch.Generator
     ) -> Tensor:
-        """One sample of the bits (B,) that Bit-Swap needs for codes (B, H, W): the negative ELBO.
+        """One sample of the bits (B,) that codes (B, H, W) take: the negative ELBO."""
+        of_codes, of_latents = self.parts_of_bits(codes, above, generator)
+        return of_codes + of_latents
 
-        The latents are rounded to the very bins that are coded.
-        """
-        context = self.of_top(above)
-        latents, latent_bits = self._sampled(codes, context, generator)
+    def loss(
+        self, codes: Tensor, above: Tensor | None, generator: torch.Generator, fraction: float
+    ) -> Tensor:
+        of_codes, of_latents = self.parts_of_bits(codes, above, generator)
+        counted = WARM_UP_FROM + (1 - WARM_UP_FROM) * fraction / WARM_UP
+        return of_codes + min(1.0, counted) * of_latents
+
+    def parts_of_bits(
+        self, codes: Tensor, above: Tensor | None, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """The bits of codes given their first latent, and of the latents less those that they give
+        back: one sample of each, (B,)."""
+        contexts, latents = self.contexts(above), list[Tensor]()
+        bits = codes.new_zeros(len(codes), dtype=torch.float32)
+        for index, context in enumerate(contexts):
+            moments = self.posterior(index, latents[-1] if index else codes, context)
+            latents.append(sample(*moments, generator))
+            bits = bits + log2_mass(latents[-1], *moments)
         for index, (latent, upper) in enumerate(pairwise(latents)):
-            moments = self.generated(index, upper, context)
-            latent_bits = latent_bits - _log2_mass(latent, *moments)
-        latent_bits = latent_bits - _log2_mass(latents[-1], *self.prior(latents[-1].shape))
-        return self.code_bits(codes, latents[0], context, generator) + latent_bits
+            grid = (latent.shape[2], latent.shape[3])
+            moments = self.generated(index, upper, contexts[index], grid)
+            bits = bits - log2_mass(latent, *moments)
+        bits = bits - log2_mass(latents[-1], *self.prior(latents[-1].shape))
+        return self.code_bits(codes, latents[0], contexts[0], generator), bits
 
-    def _sampled(
-        self, codes: Tensor, context: Tensor | None, generator: torch.Generator
-    ) -> tuple[list[Tensor], Tensor]:
-        """A chain of latents drawn from q, and the log2 of their mass (B,)."""
-        latents, mass = list[Tensor](), codes.new_zeros(len(codes), dtype=torch.float32)
-        for index in range(self.config.latents):
-            mean, scale = self.posterior(index, latents[-1] if index else codes, context)
-            latents.append(_sample(mean, scale, generator))
-            mass = mass + _log2_mass(latents[-1], mean, scale)
-        return latents, mass
+    def code_bits(
+        self, codes: Tensor, latent: Tensor, context: Tensor | None, generator: torch.Generator
+    ) -> Tensor:
+        """Bits (B,) of the codes given the first latent: right on average.
+
+        Of large grids one code in several counts, and stands for those between.
+        """
+        apart = max(1, codes[0].numel() // COUNTED)
+        first = int(torch.randint(apart, (), generator=generator))
+        vectors = self.likelihood(latent, context).view(len(codes), codes[0].numel(), -1)
+        some, wanted = vectors[:, first::apart], codes.flatten(1)[:, first::apart]
+        spent = bits_of(self.output(some.flatten(0, 1)), wanted.flatten())
+        return apart * spent.view(len(codes), -1).sum(1)
 
     # the coder: bits back, latent after latent
 
     def coder(self, shape: tuple[int, int, int, int], above: Tensor | None) -> ans.Codec[Symbols]:
-        """Bit-Swap for codes of ``shape`` (streams, images, H, W), after equations 9 to 11 there.
-
-        p(z[i]) is bits back with z[i + 1], up to the last latent, and p(codes) with z[0].
-        """
+        """Bit-Swap for codes of ``shape`` (streams, images, H, W)."""
         streams, images, height, width = shape
-        chain = torch.Size((streams * images, self.channels, height, width))
-        context = self.of_top(above)
+        grids = self.grids_of_latents((height, width))
+        shapes = [torch.Size((streams * images, self.channels, *grid)) for grid in grids]
+        contexts = self.contexts(above)
 
         def q(index: int) -> Callable[[Symbols], ans.Codec[Symbols]]:
             def given(below: Symbols) -> ans.Codec[Symbols]:
-                x = self._latent(below, chain) if index else self.grids(below)
-                return _logistic(*self.posterior(index, x, context), streams)
+                x = self._latent(below, shapes[index - 1]) if index else self.grids(below)
+                return logistic(*self.posterior(index, x, contexts[index]), streams)
 
             return given
 
         def p(index: int) -> Callable[[Symbols], ans.Codec[Symbols]]:
             def given(above: Symbols) -> ans.Codec[Symbols]:
-                z = self._latent(above, chain)
-                return _logistic(*self.generated(index, z, context), streams)
+                z = self._latent(above, shapes[index + 1])
+                moments = self.generated(index, z, contexts[index], grids[index])
+                return logistic(*moments, streams)
 
             return given
 
         def p_codes(z: Symbols) -> ans.Codec[Symbols]:
-            return self.code_coder(shape, self._latent(z, chain), context)
+            vectors = self.likelihood(self._latent(z, shapes[0]), contexts[0])
+            return self._code_coder(shape, vectors)
 
-        prior = _logistic(*self.prior(chain), streams)
-        for index in range(self.config.latents - 1, 0, -1):
-            prior = bits_back(posterior=q(index), likelihood=p(index - 1), prior=prior)
-        return bits_back(posterior=q(0), likelihood=p_codes, prior=prior)
+        prior = logistic(*self.prior(shapes[-1]), streams)
+        return chain(self.config.latents, q, p, p_codes, prior)
+
+    def _code_coder(self, shape: tuple[int, int, int, int], vectors: Tensor) -> ans.Codec[Symbols]:
+        """The codec of codes by their predicted vectors (streams * images * H * W, embedding)."""
+        streams, images, height, width = shape
+        of_rows = vectors.view(streams, images, height, width, -1)
+        rows = max(1, CODED_AT_ONCE // (images * width))
+        starts = range(0, height, rows)
+
+        def given(number: int, _: Symbols) -> ans.Codec[Symbols]:
+            some = of_rows[:, :, starts[number] : starts[number] + rows].flatten(0, 3)
+            return categorical(self.output(some).view(streams, -1, self.config.codebook_size))
+
+        return in_turn(shape, [partial(_rows, start, rows) for start in starts], given)
 
     def _latent(self, z: Symbols, shape: torch.Size) -> Tensor:
         """Bins (streams, n) as the networks take them."""
@@ -219,10 +274,34 @@ class BitSwapLevel(LevelNetwork):
         return torch.from_numpy(z).view(shape).to(self.device, table.dtype)
 
 
-class BitSwapNetwork(PhasedNetwork):
-    """The networks of both levels, with latents."""
+def _rows(start: int, count: int, grids: Symbols) -> Symbols:
+    return grids[..., start : start + count, :]
 
-    level = BitSwapLevel
+
+def _folded(z: Tensor) -> Tensor:
+    """Latents (B, C, H, W) on a grid of half the sides, rounded up: (B, C * 4, H / 2, W / 2);
+    zeros lie outside of the grid."""
+    height, width = z.shape[2:]
+    return F.pixel_unshuffle(F.pad(z, (0, width % 2, 0, height % 2)), 2)
+
+
+def _moved(mean: Tensor, by: Moments) -> Moments:
+    return (mean + by[0]).clamp(MEAN_MIN, MEAN_MAX), by[1]
+
+
+class BitSwapNetwork(BothLevels):
+    """The networks of both levels."""
+
+    config: BitSwapConfig
+    top: BitSwapLevel
+    bottom: BitSwapLevel
+
+    def make_level(self, conditioned: bool) -> BitSwapLevel:
+        return BitSwapLevel(self.config, conditioned)
+
+    @property
+    def levels(self) -> Levels[BitSwapLevel]:
+        return Levels(self.top, self.bottom)
 
     def model(self, tables: Tables) -> BitSwap:
         return BitSwap(self, tables)
@@ -230,37 +309,9 @@ class BitSwapNetwork(PhasedNetwork):
 
 @register
 @dataclass(frozen=True)
-class BitSwap(PhasedModel):
-    """Codes by latents and by their neighbours."""
+class BitSwap(NetworkModel):
+    """Codes by latents alone."""
 
     kind: ClassVar[str] = "bitswap"
-    config_type: ClassVar[type[PhasedConfig]] = BitSwapConfig
-
-
-def _bins(mean: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
-    return mean / MEAN_UNIT, torch.exp2((scale - SCALE_ZERO) / SCALE_STEP)
-
-
-def _sample(mean: Tensor, scale: Tensor, generator: torch.Generator) -> Tensor:
-    centre, spread = _bins(mean, scale)
-    uniform = torch.rand(mean.shape, dtype=torch.float32, generator=generator)
-    uniform = uniform.clamp(1e-6, 1 - 1e-6).to(mean.device)
-    return round_half_up(centre + spread * torch.logit(uniform)).clamp(BIN_MIN, BIN_MAX)
-
-
-def _log2_mass(z: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
-    """Sum over each image of log2 of the logistic's mass in the bins ``z``."""
-    centre, spread = _bins(mean, scale)
-    upper, lower = (z + 0.5 - centre) / spread, (z - 0.5 - centre) / spread
-    below, above = F.logsigmoid(upper), F.logsigmoid(-lower)
-    inside = below + above + torch.log(-torch.expm1(-1 / spread))
-    # the outermost bins hold the tails
-    mass = torch.where(z <= BIN_MIN, below, torch.where(z >= BIN_MAX, above, inside))
-    return mass.flatten(1).sum(1) / math.log(2)
-
-
-def _logistic(mean: Tensor, scale: Tensor, streams: int) -> ans.Codec[Symbols]:
-    """Latents (streams, n), of which each has a mean and a scale."""
-    rows = (x.reshape(streams, -1).to(torch.int64).cpu().numpy() for x in (mean, scale))
-    logistic = Logistic(*rows)
-    return ans.intervals(logistic.count, PRECISION, logistic.interval, logistic.find)
+    versions: ClassVar[tuple[str, ...]] = ("3.0",)
+    config_type: ClassVar[type[NetworkConfig]] = BitSwapConfig

@@ -17,8 +17,9 @@ from torch import Tensor
 
 from drrpack.core.codes import LevelName
 from drrpack.core.entropy.model import Prices, Round, register
+from drrpack.core.entropy.network_model import NetworkModel
+from drrpack.core.entropy.networks import NetworkConfig
 from drrpack.core.entropy.phased import LevelNetwork, PhasedConfig, PhasedNetwork
-from drrpack.core.entropy.phased_section import PhasedModel
 from drrpack.core.frequencies import Tables
 from drrpack.core.probability import LOGIT_BITS
 
@@ -47,11 +48,14 @@ class ContextNetwork(PhasedNetwork):
 
 @register
 @dataclass(frozen=True)
-class ContextModel(PhasedModel):
+class ContextModel(NetworkModel):
     """Codes by their neighbours."""
 
     kind: ClassVar[str] = "context"
-    config_type: ClassVar[type[PhasedConfig]] = ContextConfig
+    versions: ClassVar[tuple[str, ...]] = ("1.0", "2.0")
+    config_type: ClassVar[type[NetworkConfig]] = ContextConfig
+
+    network: PhasedNetwork
 
     @property
     def prices(self) -> Prices:

@@ -7,52 +7,37 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from drrpack.core.dense import IntEmbedding, IntLinear
-from drrpack.core.exact import WEIGHT_BITS_MAX, WEIGHT_MAX, IntConv2d, relu
+from drrpack.core.entropy.latents import LATENT_BITS
+from drrpack.core.entropy.networks import NetworkConfig
+from drrpack.core.exact import WEIGHT_MAX, relu
 from drrpack.core.phases import SIDES
 from drrpack.core.probability import BIN_MIN
 
-LATENT_BITS = 3  # eight bins of a latent are 1.0 to the networks
 KNOWN_REACH = 2  # codes on each side that a prediction looks at
 
 
 @dataclass(frozen=True)
-class NetworkSizes:
+class NetworkSizes(NetworkConfig):
     """Sizes of the networks of both levels, as sections of version 2.0 hold them.
 
     The context model has no latents, and what is said of them below means nothing to it.
     """
 
-    codebook_size: int = 512
     latents: int = 0
     top_cell: int = 4  # side of the cells of `drrpack.core.phases`
     bottom_cell: int = 4
     top_channels: int = 4  # of each latent, on the grid of the codes
     bottom_channels: int = 2
-    embedding: int = 64
-    width: int = 64  # networks next to the codes
     latent_width: int = 16  # networks between two latents
     prediction_width: int = 128  # the likelihood, which looks at a window around each code
     blocks: int = 2  # residual blocks of the likelihood
-    weight_bits: int = WEIGHT_BITS_MAX  # weights are multiples of 2**-weight_bits at finest
 
     def __post_init__(self) -> None:
         for name in ("top_cell", "bottom_cell"):
             if getattr(self, name) not in SIDES:
                 raise ValueError(f"{name} is {getattr(self, name)}, and can be one of {SIDES}")
-
-
-class Block(nn.Module):
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.first = IntConv2d(width, width, low=0, high=255)
-        self.second = IntConv2d(width, width, gain=0.3)
-
-    def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = x + self.second(self.first(relu(x)))
-        return out
 
 
 @dataclass(frozen=True)
@@ -119,19 +104,3 @@ class Likelihood(nn.Module):
         for first, second in zip(self.first, self.second, strict=True):
             hidden = hidden + second(first(relu(hidden)))
         return relu(hidden)
-
-
-class TopContext(nn.Module):
-    """What the bottom level knows of the top: codes (B, H, W) to integers (B, C, 2H, 2W)."""
-
-    def __init__(self, config: NetworkSizes) -> None:
-        super().__init__()
-        self.embedding = IntEmbedding(config.codebook_size, config.embedding)
-        self.enter = IntConv2d(config.embedding, config.width, in_max=WEIGHT_MAX)
-        self.block = Block(config.width)
-        self.leave = IntConv2d(config.width, config.width, low=0, high=255)
-
-    def forward(self, top: Tensor) -> Tensor:
-        coarse = relu(self.block(self.enter(self.embedding(top))))
-        out: Tensor = self.leave(F.interpolate(coarse, scale_factor=2, mode="nearest"))
-        return out

@@ -123,15 +123,15 @@ def register(model: type[Model]) -> type[Model]:
 def kind_of(section: Section) -> str:
     """The kind of a stored entropy model, known or not.
 
-    Sections name it from version 3.0 on; those that do not are Bit-Swap where they have latents,
-    and the context model where they have none.
+    Sections name it from version 3.0 on; those before are Bit-Swap where they have latents, and
+    the context model where they have none.
 
     Raises:
         CorruptError: the config's ``kind`` is no text.
     """
-    kind = None if section.major in ("1", "2") else section.config.get("kind")
-    if kind is None:
+    if section.major in ("1", "2"):
         return "bitswap" if section.config.get("latents") else "context"
+    kind = section.config.get("kind")
     if not isinstance(kind, str):
         raise CorruptError(f"an entropy model is of kind {kind!r}, expected its name")
     return kind

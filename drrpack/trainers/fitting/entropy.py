@@ -10,18 +10,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from drrpack.core.codec import Pixels, encode_images
+from drrpack.core.codec import Codec, Pixels, encode_images
 from drrpack.core.codes import LEVELS, Codes
+from drrpack.core.entropy.bitswap import BitSwapConfig
 from drrpack.core.entropy.context import ContextNetwork, ContextPrices
 from drrpack.core.entropy.model import EntropyModel
-from drrpack.core.entropy.phased import PhasedConfig, PhasedNetwork
-from drrpack.core.entropy.phased_section import PhasedModel
+from drrpack.core.entropy.network_model import NetworkModel
+from drrpack.core.entropy.networks import BothLevels, NetworkConfig
 from drrpack.core.freezing import freeze, move, thaw
 from drrpack.core.frequencies import frequency_tables
 from drrpack.core.rdoq import BEST, thrift
 from drrpack.core.settings import float_arithmetic, seeded
 from drrpack.core.vqvae import VQVAE, Choose, grid_shapes
-from drrpack.trainers.fitting.level import TUNING_RATE, LevelFit
+from drrpack.trainers.fitting.level import TUNING, LevelFit, Start
 from drrpack.trainers.fitting.loop import Report, fit
 from drrpack.trainers.fitting.narrow import narrow_entropy
 from drrpack.trainers.fitting.plan import FitPlan, Log
@@ -56,12 +57,12 @@ def fit_entropy(vqvae: VQVAE, images: Pixels, plan: FitPlan, report: Report | No
     """
     height, width = images.shape[1:3]
     top_shape = grid_shapes(height, width, vqvae.config.stride)[0]
-    known, made, log = _known(plan), list[PhasedNetwork](), Log()
+    known, made, log = _known(plan), list[BothLevels](), Log()
     seen, views = _codes(vqvae, images, plan, None)
     for config in plan.entropy:
-        network, rate = _begin(config, vqvae, seen, plan, known)
+        network, start = _begin(config, vqvae, seen, plan, known)
         share = NEXT_SHARE if made else FIRST_SHARE
-        log |= _fit_levels(config.kind, network, views, top_shape, plan, share, report, rate)
+        log |= _fit_levels(config.kind, network, views, top_shape, plan, share, report, start)
         if isinstance(network, ContextNetwork) and plan.quality < BEST:
             move(network, plan.device)
             choose = thrift(ContextPrices(network), plan.quality)
@@ -69,7 +70,7 @@ def fit_entropy(vqvae: VQVAE, images: Pixels, plan: FitPlan, report: Report | No
             move(network, "cpu")
             thaw(network)
             log |= _fit_levels(
-                "thrifty", network, views, top_shape, plan, THRIFTY_SHARE, report, TUNING_RATE
+                "thrifty", network, views, top_shape, plan, THRIFTY_SHARE, report, TUNING
             )
         known.insert(0, network)
         made.append(network)
@@ -85,25 +86,37 @@ def tune_entropy(
     Its tables become those of the codes. Networks are fitted further on them, where it has any.
     """
     log, tables = Log(), frequency_tables(codes, model.codebook_size)
-    if isinstance(model, PhasedModel):
+    if isinstance(model, NetworkModel):
         network = deepcopy(model.network)
         move(network, "cpu")
         thaw(network)
         data, top_shape = codes.flat.astype(np.int64), codes.top_shape
-        log = _fit_levels(model.kind, network, data, top_shape, plan, 1.0, report, TUNING_RATE)
+        log = _fit_levels(model.kind, network, data, top_shape, plan, 1.0, report, TUNING)
         return network.model(tables), log  # of an adapted one a whole one
     return model.with_tables(tables), log
 
 
-def _known(plan: FitPlan) -> list[PhasedNetwork]:
+@float_arithmetic()
+def fit_beside(
+    codec: Codec, config: NetworkConfig, images: Pixels, plan: FitPlan, report: Report | None = None
+) -> tuple[EntropyModel, Log]:
+    """Another entropy model for the codes that ``codec`` chooses for images uint8 (N, H, W, 3), and
+    a log. It begins with a model of the plan's ``start`` where one has its sizes."""
+    seen, views = _codes(codec.vqvae, images, plan, codec.choose)
+    network, start = _begin(config, codec.vqvae, seen, plan, _known(plan))
+    log = _fit_levels(config.kind, network, views, seen.top_shape, plan, 1.0, report, start)
+    return _model(network, seen), log
+
+
+def _known(plan: FitPlan) -> list[BothLevels]:
     """The networks that a fit may begin with, as narrow as the plan's."""
     width = min([config.embedding for config in plan.entropy], default=0)
     models = [codec.entropy for codec in plan.start]
-    networks = [model.network for model in models if isinstance(model, PhasedModel)]
+    networks = [model.network for model in models if isinstance(model, NetworkModel)]
     return [n if n.config.embedding <= width else narrow_entropy(n, width) for n in networks]
 
 
-def _model(network: PhasedNetwork, codes: Codes) -> EntropyModel:
+def _model(network: BothLevels, codes: Codes) -> EntropyModel:
     return network.model(frequency_tables(codes, network.config.codebook_size))
 
 
@@ -128,9 +141,9 @@ def _codes(
 
 
 def _begin(
-    config: PhasedConfig, vqvae: VQVAE, seen: Codes, plan: FitPlan, known: Sequence[PhasedNetwork]
-) -> tuple[PhasedNetwork, float]:
-    """A network to fit and the learning rate that suits it: it begins with what is ``known``, or at
+    config: NetworkConfig, vqvae: VQVAE, seen: Codes, plan: FitPlan, known: Sequence[BothLevels]
+) -> tuple[BothLevels, Start]:
+    """A network to fit and how to fit it: it begins with what is ``known``, or at
     least with the geometry of the codebooks."""
     config = replace(config, codebook_size=vqvae.config.codebook_size)
     with seeded(plan.seed):
@@ -138,35 +151,40 @@ def _begin(
     for other in known:
         if replace(other.config, weight_bits=config.weight_bits) == config:
             network.load_state_dict(other.state_dict())
-            return network, TUNING_RATE
+            return network, TUNING
     network.start_from(
         (vqvae.top.codebook.cpu(), vqvae.bottom.codebook.cpu()),
         (_frequency(seen.top, config), _frequency(seen.bottom, config)),
     )
-    begun = any(network.start_likelihood_from(other) for other in known)
-    return network, TUNING_RATE if begun else plan.preset.entropy_rate
+    if any(network.start_likelihood_from(other) for other in known):
+        return network, TUNING
+    latents = isinstance(config, BitSwapConfig)
+    rate = plan.preset.latents_rate if latents else plan.preset.entropy_rate
+    return network, Start(rate, random=True)
 
 
 def _fit_levels(
     name: str,
-    network: PhasedNetwork,
+    network: BothLevels,
     data: NDArray[np.int64],
     top_shape: tuple[int, int],
     plan: FitPlan,
     share: float,
     report: Report | None,
-    rate: float,
+    start: Start,
 ) -> Log:
     """Fit one level after the other for a share of a budget in minutes; freeze both."""
     log = Log()
+    latents = isinstance(network.config, BitSwapConfig)
+    batch = plan.sizes.latents_batch if latents else plan.sizes.entropy_batch
     for level in LEVELS:
         task = LevelFit(
-            f"{name} {level}", network.levels[level], top_shape, plan.device, rate,
+            f"{name} {level}", network.levels[level], top_shape, plan.device, start,
             plan.preset.constant,
         )  # fmt: skip
         log[f"{name}_{level}"] = fit(
             task, torch.from_numpy(data), plan.budget.share(share * LEVEL_SHARES[level]),
-            batch_size=min(plan.sizes.entropy_batch, len(data)), seed=plan.seed,
+            batch_size=min(batch, len(data)), seed=plan.seed,
             fingerprint=plan.fingerprint(network.config, data),
             checkpoint=plan.checkpoint(f"{name}-{level}.pt"), report=report,
             processes=plan.processes,
@@ -176,5 +194,5 @@ def _fit_levels(
     return log
 
 
-def _frequency(codes: NDArray[np.uint16], config: PhasedConfig) -> torch.Tensor:
+def _frequency(codes: NDArray[np.uint16], config: NetworkConfig) -> torch.Tensor:
     return torch.from_numpy(np.bincount(codes.reshape(-1), minlength=config.codebook_size)).float()

@@ -5,13 +5,23 @@ Paper section 6.1 and appendix B.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
-from drrpack.core.entropy.phased import LevelNetwork
+from drrpack.core.entropy.networks import LevelParts
 from drrpack.trainers.fitting.loop import NetworkTask
 
-TUNING_RATE = 1e-3  # of a model that is fitted already
+
+class Start(NamedTuple):
+    """What a fit begins with: the peak of its learning rate, and whether the weights are random."""
+
+    rate: float
+    random: bool
+
+
+TUNING = Start(1e-3, random=False)  # of a model that is fitted already
 CLIP = 200.0  # the norm of the gradients
 
 
@@ -24,23 +34,28 @@ class LevelFit(NetworkTask):
     def __init__(
         self,
         stage: str,
-        network: LevelNetwork,
+        network: LevelParts,
         top_shape: tuple[int, int],
         device: torch.device,
-        peak: float,
+        start: Start,
         constant: bool = False,
     ) -> None:
         self.network = network.to(device).train()
-        super().__init__(
-            self.network, torch.optim.Adam(network.parameters(), lr=peak), peak, constant
-        )
+        adam = torch.optim.Adam(network.parameters(), lr=start.rate)
+        super().__init__(self.network, adam, start.rate, constant)
+        self.random = start.random
         self.stage, self.top_shape, self.device = stage, top_shape, device
 
     def step(self, batch: Tensor, fraction: float, generator: torch.Generator) -> dict[str, float]:
         self.set_learning_rate(fraction)
         codes, above = self._codes(self.share.own(batch).to(self.device))
         # shares draw the same, for a model that draws for each of its codes: no mean is moved by it
-        loss = self.network.expected_bits(codes, above, generator).mean()
+        of_images = (
+            self.network.loss(codes, above, generator, fraction)
+            if self.random
+            else self.network.expected_bits(codes, above, generator)
+        )
+        loss = of_images.mean()
         self.descend(loss, len(batch), CLIP)
         bits = self.share.mean(loss, len(batch)).item()
         return {"loss": bits, "bits_per_code": bits / codes[0].numel()}

@@ -14,7 +14,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from drrpack.core.entropy.phased import PhasedNetwork
+from drrpack.core.entropy.networks import BothLevels
 from drrpack.core.settings import unfilled
 from drrpack.core.vqvae import VQVAE
 
@@ -45,7 +45,7 @@ def narrow_vqvae(network: VQVAE, embedding: int) -> VQVAE:
     return made
 
 
-def narrow_entropy(network: PhasedNetwork, embedding: int) -> PhasedNetwork:
+def narrow_entropy(network: BothLevels, embedding: int) -> BothLevels:
     """An entropy model whose codes go in and come out as vectors of ``embedding`` dimensions."""
     state = {name: tensor.float() for name, tensor in network.state_dict().items()}
     for level in ("top.", "bottom."):

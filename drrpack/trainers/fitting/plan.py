@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from drrpack.core.codec import Codec
-from drrpack.core.entropy.phased import PhasedConfig
+from drrpack.core.entropy.networks import NetworkConfig
 from drrpack.core.families import DEFAULT, FAMILIES
 from drrpack.core.rdoq import DEFAULT_QUALITY
 from drrpack.core.vqvae import VQVAEConfig
@@ -31,6 +31,7 @@ class FitSizes:
     features_width: int = 16  # a sixteenth of ResNet-18's work; its activations are all that counts
     vqvae_batch: int = 128
     entropy_batch: int = 64  # many small steps: after as many images it was ahead of 256
+    latents_batch: int = 128  # of models with latents, whose gradients are noisier
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class FitPlan:
     device: torch.device
     seed: int = 0
     vqvae: VQVAEConfig = FAMILIES[DEFAULT].vqvae
-    entropy: Sequence[PhasedConfig] = OWN.entropy
+    entropy: Sequence[NetworkConfig] = OWN.entropy
     preset: Preset = OWN  # how to fit these networks
     quality: int = DEFAULT_QUALITY  # that codes are chosen with, where there is a context model
     start: Sequence[Codec] = ()  # of one VQ-VAE; the fit goes on from there

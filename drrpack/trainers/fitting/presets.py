@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 from drrpack.core.entropy.bitswap import BitSwapConfig
 from drrpack.core.entropy.context import ContextConfig
-from drrpack.core.entropy.phased import PhasedConfig
+from drrpack.core.entropy.networks import NetworkConfig
 from drrpack.core.vqvae import VQVAEConfig
 
 # Smaller than the paper's: what is finer or wider saves less than it takes (docs/rate.md).
 EMBEDDING = 16
 WEIGHT_BITS = 5
-ENTROPY_MODELS: tuple[PhasedConfig, ...] = (
+ENTROPY_MODELS: tuple[NetworkConfig, ...] = (
     ContextConfig(embedding=EMBEDDING, weight_bits=WEIGHT_BITS),
     BitSwapConfig(embedding=EMBEDDING, weight_bits=WEIGHT_BITS),
 )
@@ -25,7 +25,8 @@ class Preset:
     Attributes:
         vqvae: sizes of the VQ-VAE; None for those of the family.
         entropy: the entropy models to choose from.
-        vqvae_rate, entropy_rate: learning rates of Adam, or their peaks.
+        vqvae_rate, entropy_rate, latents_rate: learning rates of Adam, or their peaks; the last is
+            of entropy models with latents.
         constant: the learning rates stay; otherwise they rise and fall over the budget, and
             gradients are clipped.
         averages: codebooks are moving averages of the vectors that chose them; otherwise equation 3
@@ -37,9 +38,10 @@ class Preset:
 
     name: str
     vqvae: VQVAEConfig | None = None
-    entropy: tuple[PhasedConfig, ...] = ENTROPY_MODELS
+    entropy: tuple[NetworkConfig, ...] = ENTROPY_MODELS
     vqvae_rate: float = 8e-4  # the paper's 3e-4 is for 1400 epochs; a budget wants a schedule
     entropy_rate: float = 3e-3
+    latents_rate: float = 6e-3
     constant: bool = False
     averages: bool = True
     perceptual: bool = True
@@ -48,14 +50,15 @@ class Preset:
 
 
 OWN = Preset("drrpack")
-# Sections 3.1 and 6.1 of the paper. With cells of one code, codes depend on latents alone. Weights
-# are stored in half precision. The paper fits the VQ-VAE for 1400 epochs.
+# Sections 3.1 and 6.1 of the paper. Weights are stored in half precision. The paper fits
+# the VQ-VAE for 1400 epochs.
 PAPER = Preset(
     "paper",
     vqvae=VQVAEConfig(embedding=64, weight_bits=0, codebook_bits=0),
-    entropy=(BitSwapConfig(top_cell=1, bottom_cell=1),),
+    entropy=(BitSwapConfig(),),
     vqvae_rate=3e-4,
     entropy_rate=2e-3,
+    latents_rate=2e-3,
     constant=True,
     averages=False,
     perceptual=False,

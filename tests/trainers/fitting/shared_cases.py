@@ -20,7 +20,7 @@ from drrpack.core.vqvae import VQVAE
 from drrpack.trainers.fitting import loop
 from drrpack.trainers.fitting.decoder import DecoderFit
 from drrpack.trainers.fitting.features import FeatureFit
-from drrpack.trainers.fitting.level import LevelFit
+from drrpack.trainers.fitting.level import TUNING, LevelFit
 from drrpack.trainers.fitting.loop import Budget, NetworkTask, fit
 from drrpack.trainers.fitting.presets import PAPER
 from drrpack.trainers.fitting.vqvae import VQVAEFit
@@ -52,7 +52,7 @@ def task(name: str) -> tuple[NetworkTask, torch.Tensor]:
         if name == "level":
             network = CONTEXT.network().levels["bottom"]
             flat = torch.from_numpy(CODES.flat.astype("int64"))
-            return LevelFit("level", network, CODES.top_shape, CPU, 1e-3), flat
+            return LevelFit("level", network, CODES.top_shape, CPU, TUNING), flat
         if name == "codebooks by gradients":
             return VQVAEFit(vqvae(), CPU, fitted=True, preset=PAPER), IMAGES
         return VQVAEFit(vqvae(), CPU, fitted=name == "fitted vqvae"), IMAGES

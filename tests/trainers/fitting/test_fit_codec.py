@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from small_models import SMALL_VQVAE, without_latents
-from tiny_memory import TINY_BITSWAP, TINY_PLAN, TINY_WIDTHS
+from small_models import SMALL_VQVAE
+from tiny_memory import TINY_BITSWAP, TINY_CONTEXT, TINY_PLAN, TINY_WIDTHS
 
 from drrpack.core.codec import Codec, lay_out
 from drrpack.formats import memory
@@ -123,7 +123,7 @@ def test_checkpoints_are_of_these_data_and_this_network(
 
 
 def test_two_entropy_models_share_a_vqvae(images: NDArray[np.uint8]) -> None:
-    plan = replace(plan_of(), entropy=(without_latents(TINY_BITSWAP), TINY_BITSWAP))
+    plan = replace(plan_of(), entropy=(TINY_CONTEXT, TINY_BITSWAP))
     (context, bitswap), log = fit_codec(images, plan)
     codes = [context.encode(images)]
     for codec in (context, bitswap):
@@ -133,15 +133,10 @@ def test_two_entropy_models_share_a_vqvae(images: NDArray[np.uint8]) -> None:
     stages = ("context", "thrifty", "bitswap")
     levels = [f"{stage}_{level}" for stage in stages for level in ("top", "bottom")]
     assert list(log) == ["vqvae", *levels, "decoder"]
-    first, second = (
-        codec.entropy.network.top.likelihood.leave.weight for codec in (context, bitswap)
-    )
-    near = (first - second).norm() / first.norm()
-    assert 0 < near < 0.1, "the second begins with what the first has learned"
 
 
 def test_the_best_quality_is_not_fitted_to_thrift(images: NDArray[np.uint8]) -> None:
-    context = without_latents(TINY_BITSWAP)
+    context = TINY_CONTEXT
     _, log = fit_codec(images, replace(plan_of(), entropy=(context,), quality=100))
     assert list(log) == ["vqvae", "context_top", "context_bottom"]
 

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from small_models import without_latents
-from tiny_memory import TINY_BITSWAP, TINY_PLAN
+from tiny_memory import TINY_CONTEXT, TINY_PLAN
 
 from drrpack.core.codec import Codec, with_quality
 from drrpack.core.vqvae import grid_bits, rounded
@@ -36,7 +35,7 @@ def images(digits_folder: Path) -> NDArray[np.uint8]:
 @pytest.fixture(scope="module")
 def start(images: NDArray[np.uint8]) -> list[Codec]:
     """A codec whose decoder has seen the nearest codes alone."""
-    context = without_latents(TINY_BITSWAP)
+    context = TINY_CONTEXT
     plan = TINY_PLAN(Budget(epochs=20), torch.device("cpu"), quality=100, entropy=(context,))
     return fit_codec(images, plan)[0]
 

@@ -6,11 +6,12 @@ from dataclasses import replace
 
 import pytest
 import torch
-from small_models import CONTEXT, SMALL, SMALL_VQVAE, small_vqvae
+from small_models import CONTEXT, LATENTS, SMALL, SMALL_VQVAE, small_vqvae
 from torch import Tensor
 
 from drrpack.core.entropy.bitswap import BitSwapLevel
-from drrpack.core.entropy.phased import PhasedConfig, PhasedNetwork
+from drrpack.core.entropy.networks import BothLevels, NetworkConfig
+from drrpack.core.entropy.phased_bitswap import PhasedBitSwapLevel
 from drrpack.core.vqvae import VQVAE
 from drrpack.trainers.fitting.narrow import narrow_entropy, narrow_vqvae
 
@@ -62,8 +63,8 @@ def test_what_is_lost_is_small_where_dimensions_matter_little() -> None:
     assert 0 < error < 0.01 * expected.var()
 
 
-@pytest.mark.parametrize("config", [SMALL, CONTEXT], ids=["bitswap", "context"])
-def test_an_entropy_model_predicts_as_before(config: PhasedConfig) -> None:
+@pytest.mark.parametrize("config", [SMALL, CONTEXT, LATENTS], ids=["first", "context", "bitswap"])
+def test_an_entropy_model_predicts_as_before(config: NetworkConfig) -> None:
     """But for rounding: logits are in sixteenths of a bit."""
     torch.manual_seed(3)
     wide = config.network()
@@ -85,12 +86,16 @@ def test_an_entropy_model_predicts_as_before(config: PhasedConfig) -> None:
 
 
 @torch.no_grad()
-def logits(network: PhasedNetwork, name: str, codes: Tensor, above: Tensor | None) -> Tensor:
-    """Of the last phase, which sees all others."""
+def logits(network: BothLevels, name: str, codes: Tensor, above: Tensor | None) -> Tensor:
+    """Of the last phase, which sees all others, or of all codes where latents tell all."""
     level = getattr(network, name)
     latent = None
     context = None if level.context is None else level.context(above)
     if isinstance(level, BitSwapLevel):
+        latent, _ = level.posterior(0, codes, context)
+        found: Tensor = level.output(level.likelihood(latent.div(8).round(), context))
+        return found
+    if isinstance(level, PhasedBitSwapLevel):
         latent, _ = level.posterior(0, codes, context)
     out: Tensor = level.logits(level.places(len(level.phases) - 1, codes, latent, context))
     return out

@@ -104,7 +104,7 @@ def test_only_the_own_preset_has_moving_averages() -> None:
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     vqvae = replace(SMALL_VQVAE, weight_bits=0, codebook_bits=0)
-    entropy = (replace(TINY_BITSWAP, top_cell=1, bottom_cell=1),)
+    entropy = (TINY_BITSWAP,)
     tiny = replace(PAPER, vqvae=vqvae, entropy=entropy)
     monkeypatch.setitem(presets.PRESETS, "paper", tiny)
 
@@ -118,7 +118,7 @@ def test_a_file_by_the_paper(small: None, tmp_path: Path) -> None:
             "vqvae", "bitswap_top", "bitswap_bottom",
         }  # fmt: skip
         assert reader.metadata["quality"] == 100, "the nearest codes"
-        assert reader.entropy_model.config["top_cell"] == 1
+        assert reader.entropy_model.config["same_grid"] == TINY_BITSWAP.same_grid
     again = encode_tiny(source, tmp_path / "again.drr", codec=made)
     one, other = DRRDataset(made), DRRDataset(again)
     everything = np.arange(len(one))

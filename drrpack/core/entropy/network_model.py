@@ -1,7 +1,7 @@
-"""Bit-Swap and the context model as values and as sections of a file.
+"""Entropy models that are networks, as values and as sections of a file.
 
-Both are stored in the same way and differ in their number of latents. ``docs/format.md`` specifies
-versions 1.0 and 2.0.
+Sizes are the config; all integers of all layers are the data. ``docs/format.md`` specifies the
+versions: from 2.0 on integers are packed, and 3.0 has the same of other networks.
 """
 
 from __future__ import annotations
@@ -17,9 +17,8 @@ from numpy.typing import NDArray
 from drrpack.core import packing
 from drrpack.core.codes import Levels
 from drrpack.core.dense import IntEmbedding
-from drrpack.core.entropy.likelihood import KNOWN_REACH
 from drrpack.core.entropy.model import Prices
-from drrpack.core.entropy.phased import LevelNetwork, PhasedConfig, PhasedNetwork
+from drrpack.core.entropy.networks import BothLevels, LevelParts, NetworkConfig
 from drrpack.core.errors import CorruptError
 from drrpack.core.exact import WEIGHT_BITS_MAX, Arrays
 from drrpack.core.freezing import freeze, int_layers, move
@@ -28,18 +27,18 @@ from drrpack.core.section import Json
 from drrpack.core.settings import own_settings, skeleton
 from drrpack.core.weights import Blob, check_count, sizes_from, wrong_size
 
-KNOWN_TABLES_MAX = 1 << 26  # numbers that a frozen model makes of its weights, to look up
+TABLE_MAX = 1 << 26  # numbers that a frozen model makes of its weights, to look up
 
 
 @dataclass(frozen=True)
-class PhasedModel:
+class NetworkModel:
     """Frozen networks, and the tables of the images that start a stream."""
 
     kind: ClassVar[str]
-    versions: ClassVar[tuple[str, ...]] = ("1.0", "2.0")
-    config_type: ClassVar[type[PhasedConfig]]
+    versions: ClassVar[tuple[str, ...]]
+    config_type: ClassVar[type[NetworkConfig]]
 
-    network: PhasedNetwork
+    network: BothLevels
     tables: Tables
 
     @property
@@ -47,7 +46,7 @@ class PhasedModel:
         return self.network.config.codebook_size
 
     @property
-    def levels(self) -> Levels[LevelNetwork]:
+    def levels(self) -> Levels[LevelParts]:
         return self.network.levels
 
     @property
@@ -89,7 +88,11 @@ class PhasedModel:
         old = version.startswith("1.")
         before: Json = {"weight_bits": WEIGHT_BITS_MAX} if old else {}
         sizes = sizes_from(cls.config_type, {**config, **before})
-        _check_known_tables(sizes)
+        if sizes.table_size > TABLE_MAX:
+            raise CorruptError(
+                f"an entropy model's config asks for tables of {sizes.table_size} numbers, "
+                f"expected {TABLE_MAX} at most"
+            )
         network = skeleton(sizes.network)
         check_count(network)
         integers = (_read_1 if old else _read_2)(network, data)
@@ -110,7 +113,7 @@ class _Integers(NamedTuple):
     tables: Tables
 
 
-def _read_1(network: PhasedNetwork, data: bytes) -> _Integers:
+def _read_1(network: BothLevels, data: bytes) -> _Integers:
     """Version 1.0: int8 weights, int32 biases, int8 shifts of each layer; priors; tables."""
     layers, lasts = int_layers(network).values(), _last_sizes(network)
     tables_size = 4 * network.config.codebook_size
@@ -131,7 +134,7 @@ def _read_1(network: PhasedNetwork, data: bytes) -> _Integers:
     return _Integers(found, last, tables)
 
 
-def _read_2(network: PhasedNetwork, data: bytes) -> _Integers:
+def _read_2(network: BothLevels, data: bytes) -> _Integers:
     """Version 2.0: the tables, then everything else packed."""
     layers, lasts = int_layers(network).values(), _last_sizes(network)
     tables_size = 4 * network.config.codebook_size
@@ -152,23 +155,14 @@ def _read_2(network: PhasedNetwork, data: bytes) -> _Integers:
     return _Integers(found, np.split(last, lasts[:1]), tables)
 
 
-def _both(network: PhasedNetwork) -> tuple[LevelNetwork, LevelNetwork]:
+def _both(network: BothLevels) -> tuple[LevelParts, LevelParts]:
     return network.top, network.bottom
 
 
-def _last_sizes(network: PhasedNetwork) -> list[int]:
+def _last_sizes(network: BothLevels) -> list[int]:
     """How many parameters the p over the last latent has at each level."""
     return [level.last_size for level in _both(network)]
 
 
 def _joined(arrays: Sequence[NDArray[np.integer]]) -> NDArray[np.int64]:
     return np.concatenate([array.reshape(-1) for array in arrays]).astype(np.int64)
-
-
-def _check_known_tables(sizes: PhasedConfig) -> None:
-    count = (2 * KNOWN_REACH + 1) ** 2 * sizes.codebook_size * sizes.prediction_width
-    if count > KNOWN_TABLES_MAX:
-        raise CorruptError(
-            f"an entropy model's config asks for tables of {count} numbers, expected "
-            f"{KNOWN_TABLES_MAX} at most"
-        )
