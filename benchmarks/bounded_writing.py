@@ -36,6 +36,7 @@ def main() -> None:
     parser.add_argument("--times", type=int, nargs="+", default=TIMES)
     parser.add_argument("--codec", type=Path, help="of this file, not the one that comes along")
     parser.add_argument("--encode-alone", action="store_true", help="the others stay in the output")
+    parser.add_argument("--reading", action="store_true", help="encode, verify and export alone")
     parser.add_argument("-o", "--output", type=Path, required=True)
     given = parser.parse_args()
     codec = [] if given.codec is None else ["--codec", given.codec]
@@ -50,7 +51,7 @@ def main() -> None:
                 row = drrpack("encode", here / "all", "-o", here / "all.drr", *codec)
                 found[str(times)]["encode"] = row
             else:
-                found[str(times)] = measure(given.folder, here, times, codec)
+                found[str(times)] = measure(given.folder, here, times, codec, given.reading)
             rows = {"times": found, "peak, largest over smallest": growth(found)}
             rows["CPU seconds for a thousand further images"] = slopes(found)
             given.output.write_text(json.dumps({**rows, **made_by()}, indent=1) + "\n")
@@ -58,7 +59,9 @@ def main() -> None:
     print(given.output.read_text())
 
 
-def measure(source: Path, place: Path, times: int, codec: list[str | Path]) -> dict[str, Any]:
+def measure(
+    source: Path, place: Path, times: int, codec: list[str | Path], reading: bool
+) -> dict[str, Any]:
     """The figures of one size."""
     images = repeat(source, place / "all", endings(times))
     repeat(source, place / "new", ["-new"])
@@ -68,6 +71,8 @@ def measure(source: Path, place: Path, times: int, codec: list[str | Path]) -> d
     rows["verify --full"] = drrpack("verify", memory, "--full")
     rows["export to .npz"] = drrpack("export", memory, arrays)
     arrays.unlink()
+    if reading:
+        return rows
     rows["epoch"] = measured(READING, memory, "--task", "epoch", quiet=True)
     drrpack("encode", place / "other", "-o", other, *codec)
     rows["append"] = drrpack("append", memory, place / "new", "--keep-entropy-model")

@@ -17,6 +17,7 @@ import copy
 import json
 import time
 from collections.abc import Callable, Iterable
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -89,11 +90,10 @@ def ways(memory: Path, names: list[str], new: TensorDataset) -> dict[str, Feed]:
     else:
         of_hub = to_hf(first).with_format("numpy")
         found["datasets: to_hf, concatenated"] = lambda net: fit(net, concatenated(of_hub[:], new))
-    try:
-        import lightning.pytorch  # noqa: F401
-    except ImportError:
-        return found
-    found["lightning: DRRDataModule"] = lambda net: by_lightning(net, first, new)
+    if find_spec("lightning"):
+        found["lightning: DRRDataModule"] = lambda net: by_lightning(net, first, new)
+    if find_spec("avalanche"):
+        found["avalanche: DRRStoragePolicy"] = lambda net: by_avalanche(net, memory, names)
     return found
 
 
@@ -140,6 +140,33 @@ def by_lightning(net: nn.Module, past: drrpack.DRRDataset, new: TensorDataset) -
     trainer.fit(Learner(), datamodule=DRRDataModule(past, new, batch_size=BATCH, label_offset=0))
 
 
+def by_avalanche(net: nn.Module, memory: Path, names: list[str]) -> None:
+    """The second experience, whose images are reconstructions as well, beside a buffer of the
+    first."""
+    from avalanche.training.plugins import ReplayPlugin
+    from avalanche.training.supervised import Naive
+
+    from drrpack.integrations.avalanche import DRRStoragePolicy, avalanche_benchmark
+
+    class Scaled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = net
+
+        def forward(self, images: Tensor) -> Tensor:
+            return logits(self.net, images * 255)
+
+    first, second = avalanche_benchmark(memory, 2, classes=names).train_stream
+    buffer = DRRStoragePolicy(memory, classes=names)
+    buffer.post_adapt(None, first)
+    half = BATCH // 2
+    plugin = ReplayPlugin(buffer.max_size, half, half, storage_policy=buffer)
+    Naive(
+        model=Scaled(), optimizer=optimiser(net), criterion=nn.CrossEntropyLoss(),
+        train_mb_size=half, train_epochs=EPOCHS, plugins=[plugin], evaluator=None,
+    ).train(second)  # fmt: skip
+
+
 # --- a training loop as anybody writes it ---
 
 
@@ -156,8 +183,13 @@ def optimiser(net: nn.Module) -> torch.optim.Optimizer:
 
 
 def loss(net: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+    return F.cross_entropy(logits(net, images), labels)
+
+
+def logits(net: nn.Module, images: Tensor) -> Tensor:
     flipped = torch.where(torch.rand(len(images), 1, 1, 1) < 0.5, images, images.flip(3))
-    return F.cross_entropy(net(flipped.float() / 127.5 - 1), labels)
+    out: Tensor = net(flipped.float() / 127.5 - 1)
+    return out
 
 
 def fit(net: nn.Module, batches: Batches) -> None:

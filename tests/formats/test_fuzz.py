@@ -85,7 +85,7 @@ def test_what_sound_files_take(tiny: Path, tmp_path: Path) -> None:
     """All of them are decoded for it, and none needs more than what its mutants are allowed."""
     seeds = seedlings(tmp_path)
     costs = sound_costs(seeds, tmp_path / "sound.drr")
-    assert [*costs] == ["bitswap.drr", "context.drr", "first.drr", "adapted.drr"]
+    assert [*costs] == ["bitswap.drr", "context.drr", "latents.drr", "first.drr", "adapted.drr"]
     assert all(0.1 * len(s.image) < costs[s.name].traced < MEMORY_SLACK for s in seeds)
 
 

@@ -192,3 +192,16 @@ def test_thin_and_whole_files_of_one_codec_merge(
     verify(both, "full")
     np.testing.assert_array_equal(pixels(both), np.concatenate([pixels(thin), pixels(whole)]))
     assert size_of(both, "vqvae") < 300
+
+
+def test_models_of_earlier_versions_stay_readable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thin file may name one; no new file is made with it."""
+    monkeypatch.setattr(shipped, "FOLDER", Path(shipped.__file__).parents[1] / "data")
+    earlier = sorted((shipped.FOLDER / shipped.EARLIER).glob("*.drr"))
+    assert earlier and not set(earlier) & set(shipped.paths())
+    for path in earlier:
+        with Reader(path) as reader:
+            section = reader.entropy_model
+        named = shipped.thin(section)
+        assert not named.data and shipped.whole(named, path) == section
+        assert shipped.key(section) not in {shipped.key(model) for _, model in shipped.pairs()}

@@ -25,16 +25,17 @@ from torch.nn import functional as F
 
 from drrpack.core import ans
 from drrpack.core.codes import Levels
-from drrpack.core.dense import IntLinear
 from drrpack.core.entropy.combine import Symbols, in_turn
 from drrpack.core.entropy.latents import (
     LATENT_BITS,
     MEAN_MAX,
     MEAN_MIN,
     LastLatent,
+    LatentLikelihood,
     LatentNetwork,
     Moments,
     chain,
+    folded,
     log2_mass,
     logistic,
     moments_layer,
@@ -44,14 +45,13 @@ from drrpack.core.entropy.latents import (
 from drrpack.core.entropy.model import register
 from drrpack.core.entropy.network_model import NetworkModel
 from drrpack.core.entropy.networks import (
-    Block,
     BothLevels,
     LevelParts,
     NetworkConfig,
     bits_of,
     categorical,
 )
-from drrpack.core.exact import WEIGHT_MAX, IntConv2d, relu
+from drrpack.core.exact import WEIGHT_MAX, IntConv2d
 from drrpack.core.frequencies import Tables
 from drrpack.core.probability import BIN_MIN, MEAN_UNIT
 
@@ -90,27 +90,6 @@ class BitSwapConfig(NetworkConfig):
         return BitSwapNetwork(self)
 
 
-class LatentLikelihood(nn.Module):
-    """Vectors of codes (B * H * W, embedding), from the first latent (B, channels, H, W)."""
-
-    def __init__(self, config: BitSwapConfig, context: int) -> None:
-        super().__init__()
-        width = config.prediction_width
-        self.enter = IntConv2d(config.channels, width, in_max=-BIN_MIN, in_bits=LATENT_BITS)
-        self.context = IntConv2d(context, width, 1) if context else None
-        self.blocks = nn.ModuleList(Block(width) for _ in range(config.blocks))
-        self.leave = IntLinear(width, config.embedding, low=-WEIGHT_MAX, high=WEIGHT_MAX)
-
-    def forward(self, z: Tensor, context: Tensor | None) -> Tensor:
-        hidden = self.enter(z)
-        if self.context is not None:
-            hidden = hidden + self.context(context)
-        for block in self.blocks:
-            hidden = block(hidden)
-        out: Tensor = self.leave(relu(hidden).permute(0, 2, 3, 1).flatten(0, 2))
-        return out
-
-
 class BitSwapLevel(LastLatent, LevelParts):
     """One level: a chain of latents, and the likelihood of codes given the first of them."""
 
@@ -125,7 +104,8 @@ class BitSwapLevel(LastLatent, LevelParts):
             self.infer.append(self._between(4 if above > below else 1, context))
             self.generate.append(self._between(1, context))
         self.last = nn.Parameter(torch.zeros(2 * config.channels, dtype=torch.float32))
-        self.likelihood = LatentLikelihood(config, context)
+        sizes = (config.prediction_width, config.blocks, context, config.embedding)
+        self.likelihood = LatentLikelihood(config.channels, *sizes)
         self.output = self.make_output()
 
     def _first_posterior(self, context: int) -> LatentNetwork:
@@ -157,7 +137,7 @@ class BitSwapLevel(LastLatent, LevelParts):
         if self.halved[index] == self.halved[index - 1]:
             copied, seen = below * MEAN_UNIT, below
         else:
-            seen = _folded(below)
+            seen = folded(below)
             copied = seen.view(len(seen), self.channels, 4, *seen.shape[2:]).sum(2) * (
                 MEAN_UNIT // 4
             )
@@ -276,13 +256,6 @@ class BitSwapLevel(LastLatent, LevelParts):
 
 def _rows(start: int, count: int, grids: Symbols) -> Symbols:
     return grids[..., start : start + count, :]
-
-
-def _folded(z: Tensor) -> Tensor:
-    """Latents (B, C, H, W) on a grid of half the sides, rounded up: (B, C * 4, H / 2, W / 2);
-    zeros lie outside of the grid."""
-    height, width = z.shape[2:]
-    return F.pixel_unshuffle(F.pad(z, (0, width % 2, 0, height % 2)), 2)
 
 
 def _moved(mean: Tensor, by: Moments) -> Moments:

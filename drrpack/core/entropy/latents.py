@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from drrpack.core import ans
+from drrpack.core.dense import IntLinear
 from drrpack.core.entropy.combine import Symbols, bits_back
 from drrpack.core.entropy.networks import Block
-from drrpack.core.exact import IntConv2d, relu, round_half_up
+from drrpack.core.exact import WEIGHT_MAX, IntConv2d, relu, round_half_up
 from drrpack.core.probability import (
     BIN_MAX,
     BIN_MIN,
@@ -65,6 +66,28 @@ class LatentNetwork(nn.Module):
         return out
 
 
+class LatentLikelihood(nn.Module):
+    """Vectors of codes (B * H * W, embedding), from the first latent (B, channels, H, W)."""
+
+    def __init__(
+        self, channels: int, width: int, blocks: int, context: int, embedding: int
+    ) -> None:
+        super().__init__()
+        self.enter = IntConv2d(channels, width, in_max=-BIN_MIN, in_bits=LATENT_BITS)
+        self.context = IntConv2d(context, width, 1) if context else None
+        self.blocks = nn.ModuleList(Block(width) for _ in range(blocks))
+        self.leave = IntLinear(width, embedding, low=-WEIGHT_MAX, high=WEIGHT_MAX)
+
+    def forward(self, z: Tensor, context: Tensor | None) -> Tensor:
+        hidden = self.enter(z)
+        if self.context is not None:
+            hidden = hidden + self.context(context)
+        for block in self.blocks:
+            hidden = block(hidden)
+        out: Tensor = self.leave(relu(hidden).permute(0, 2, 3, 1).flatten(0, 2))
+        return out
+
+
 class LastLatent:
     """The parameters of p over the last latent of a chain, which are those of no layer."""
 
@@ -91,6 +114,13 @@ class LastLatent:
         """The inverse of `last_integers`."""
         with torch.no_grad():
             self.last.copy_(torch.from_numpy(values.astype(np.float32)) * 2.0**-PARAMETER_BITS)
+
+
+def folded(z: Tensor) -> Tensor:
+    """Latents (B, C, H, W) on a grid of half the sides, rounded up: (B, C * 4, H / 2, W / 2);
+    zeros lie outside of the grid."""
+    height, width = z.shape[2:]
+    return F.pixel_unshuffle(F.pad(z, (0, width % 2, 0, height % 2)), 2)
 
 
 # --- the loss -------------------------------------------------------------------------------------

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
-from small_models import CONTEXT, small_model, structured_codes
-from tiny_memory import TINY_PLAN
+from small_models import CONTEXT, small_model, small_vqvae, structured_codes
+from tiny_memory import TINY_BITSWAP, TINY_PLAN, TINY_WIDTHS
 
+from drrpack.core.codec import finish, lay_out, with_quality
 from drrpack.core.codes import Codes
 from drrpack.core.entropy.model import EntropyModel
 from drrpack.core.entropy.table import TableModel
 from drrpack.core.frequencies import frequency_table
-from drrpack.trainers.fitting.entropy import tune_entropy
+from drrpack.trainers.fitting.entropy import fit_beside, tune_entropy
 from drrpack.trainers.fitting.loop import Budget
 from drrpack.trainers.fitting.plan import FitSizes
 
@@ -48,6 +51,23 @@ def test_networks_learn_other_codes_on_a_copy() -> None:
         np.testing.assert_array_equal(model.tables[level], frequency_table(before[level], 32))
     for name, tensor in model.network.state_dict().items():
         assert torch.equal(tensor, kept[name]), name
+
+
+def test_another_model_for_the_same_codes() -> None:
+    """For the codes that a codec chooses itself, and further from what a start has learned."""
+    images = np.random.default_rng(0).integers(0, 256, (24, 32, 32, 3), dtype=np.uint8)
+    entropy = small_model(made_up(0), CONTEXT)
+    codec = finish(small_vqvae(), entropy, made_up(0), CPU)
+    (codec,) = with_quality([codec], 75)
+    plan = TINY_PLAN(Budget(epochs=6), CPU)
+    first, log = fit_beside(codec, TINY_BITSWAP, images, plan)
+    assert list(log) == ["bitswap_top", "bitswap_bottom"]
+    beside, codes = replace(codec, entropy=first), [codec.encode(images)]
+    lay_out(beside, codes, TINY_WIDTHS)  # decodes it, and compares
+    start = replace(plan, budget=Budget(epochs=1), start=[beside])
+    further, _ = fit_beside(codec, TINY_BITSWAP, images, start)
+    anew, _ = fit_beside(codec, TINY_BITSWAP, images, replace(start, start=()))
+    assert bits(further, codes[0]) < 0.98 * bits(anew, codes[0])
 
 
 def test_a_table_becomes_that_of_the_codes() -> None:
