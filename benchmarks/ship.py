@@ -38,7 +38,7 @@ from drrpack.trainers.comparison.compare import QUALITIES
 from drrpack.trainers.comparison.quality import psnr_db, ssim
 from drrpack.trainers.fitting.choice import bits_of_codes
 from drrpack.trainers.fitting.entropy import fit_beside
-from drrpack.trainers.fitting.loop import Budget, FitProgress
+from drrpack.trainers.fitting.loop import Budget, FitProgress, checkpoint_folder
 from drrpack.trainers.fitting.plan import FitPlan
 from drrpack.trainers.fitting.presets import OWN
 from drrpack.trainers.versions import versions
@@ -68,33 +68,38 @@ def main() -> None:
         )
     )  # fmt: skip
     if given.bitswap:
-        codecs, log = with_bitswap(plan)
+        codecs, networks = with_bitswap(plan)
+        log = {"classes": plan.fit_classes, "device": device.type, "networks": networks}
     else:
         codecs, log = obtain_codecs(plan, _print, every=True)
-    publish(codecs, log, plan.source, plan.fit_classes, given.output / given.name, given.figures)
+    place = given.output / given.name
+    publish(codecs, log, plan.source, plan.fit_classes, place, given.figures, given.bitswap)
     shutil.rmtree(plan.checkpoints)
 
 
 def with_bitswap(plan: EncodePlan) -> tuple[list[Codec], Json]:
     """The shipped codec with the context model, and the same with a Bit-Swap that is fitted on the
-    codes that it chooses; one that is shipped is fitted further. The log is of Bit-Swap alone."""
+    codes that it chooses; one that is shipped is fitted further. The log is of its networks."""
     taken, budget = plan.taken.codecs, plan.options.budget
     (codec,) = with_quality([c for c in taken if c.entropy.kind == "context"], DEFAULT_QUALITY)
     (config,) = [config for config in OWN.entropy if config.kind == "bitswap"]
     images = np.concatenate([plan.source.load(number) for number in plan.fitted])
     fit_plan = FitPlan(budget, plan.options.device, start=taken, checkpoints=plan.checkpoints)
-    model, log = fit_beside(codec, config, images, fit_plan, _print)
+    with checkpoint_folder(plan.checkpoints):
+        model, log = fit_beside(codec, config, images, fit_plan, _print)
     return [codec, replace(codec, entropy=model)], log
 
 
 def publish(
-    codecs: list[Codec], log: Json, source: Source, fit_classes: int, place: Path, report: Path
-) -> None:
-    """Write the files ``place``-KIND.drr, the context model's first, and the figures."""
+    codecs: list[Codec], log: Json, source: Source, fit_classes: int, place: Path, report: Path,
+    second: bool,
+) -> None:  # fmt: skip
+    """Write the files ``place``-KIND.drr, the context model's first, and the figures; or the
+    ``second`` file alone."""
     codecs = sorted(codecs, key=lambda codec: codec.entropy.kind != "context")
     found = {
         "fit": log,
-        "bytes": _write(place, codecs, source, log),
+        "bytes": _write(place, codecs, source, log, second),
         **{f"quality {q}": figures(source, fit_classes, codecs, q) for q in QUALITIES},
         "versions": versions(),
     }
@@ -119,7 +124,7 @@ def figures(source: Source, fit_classes: int, codecs: list[Codec], quality: int)
     return out
 
 
-def _write(place: Path, codecs: list[Codec], source: Source, log: Json) -> Json:
+def _write(place: Path, codecs: list[Codec], source: Source, log: Json, second: bool) -> Json:
     sizes = {}
     for number, codec in enumerate(codecs):
         vqvae, entropy_model = memory.sections(codec)
@@ -127,6 +132,8 @@ def _write(place: Path, codecs: list[Codec], source: Source, log: Json) -> Json:
         sizes[kind] = {"vqvae": len(vqvae.data), "entropy_model": len(entropy_model.data)}
         if number:  # the first file has it
             vqvae = Section(shipped.VERSION, {"sha256": shipped.key(vqvae)}, b"")
+        if second and not number:
+            continue
         bare = Memory(source.image_size, [place.name], [], vqvae, entropy_model, {"fit": log})
         sizes[kind]["file"] = write(
             place.with_name(f"{place.name}-{kind}.drr"), bare, overwrite=True

@@ -18,7 +18,7 @@ from drrpack.core.codes import LEVELS, Codes, Levels
 from drrpack.core.dense import IntLinear
 from drrpack.core.entropy.bitswap import BitSwapConfig
 from drrpack.core.entropy.context import ContextConfig
-from drrpack.core.entropy.latents import LastLatent
+from drrpack.core.entropy.latents import LatentChain
 from drrpack.core.entropy.network_model import NetworkModel
 from drrpack.core.entropy.networks import BothLevels, LevelParts, NetworkConfig
 from drrpack.core.entropy.phased_bitswap import PhasedBitSwapConfig
@@ -99,7 +99,7 @@ def small_network(
             if isinstance(module, IntConv2d):
                 module.bias.normal_(std=0.3)
         for model in (network.top, network.bottom):
-            if isinstance(model, LastLatent):
+            if isinstance(model, LatentChain):
                 model.last.normal_(std=0.5)
     freeze(network, carrier)
     return network

@@ -92,6 +92,8 @@ class IntEmbedding(nn.Module):
                 f"an embedding has shape {tuple(table.shape)} where "
                 f"{tuple(self.weight.shape)} was expected"
             )
+        if table.abs().max() > WEIGHT_MAX:
+            raise ExactnessError(f"an embedding is outside -{WEIGHT_MAX} to {WEIGHT_MAX}")
         self.frozen = table
         with torch.no_grad():
             self.weight.copy_(table * 2.0**-ACTIVATION_BITS)

@@ -421,3 +421,19 @@ def test_flipped_bits_never_give_another_kind_of_error(kind: str) -> None:
         except DrrError:
             continue
         assert isinstance(found, tuple)
+
+
+@pytest.mark.parametrize("beyond", [128, -128, 3000])
+def test_embeddings_beyond_the_bound_are_refused(beyond: int) -> None:
+    """The bound of the sums rests on 127, and packed integers may be larger."""
+    layer = IntEmbedding(4, 2)
+    table = np.full((4, 2), 127, np.int16)
+    layer.load_arrays({"weight": table})
+    table[3, 1] = beyond
+    with pytest.raises(ExactnessError, match="an embedding is outside"):
+        layer.load_arrays({"weight": table})
+
+
+def test_latents_of_many_channels_are_refused() -> None:
+    config, blob = made("bitswap 3.0")
+    refused("bitswap 3.0", {**config, "channels": 65}, blob)

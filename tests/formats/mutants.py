@@ -96,7 +96,7 @@ class Seedling:
             )
 
 
-TINY_BITSWAP = PhasedBitSwapConfig(
+TINY_FIRST = PhasedBitSwapConfig(
     codebook_size=8, latents=2, top_channels=1, bottom_channels=1, embedding=4, width=4,
     latent_width=4, prediction_width=4, blocks=1,
 )  # fmt: skip
@@ -104,15 +104,15 @@ TINY_LATENTS = BitSwapConfig(
     codebook_size=8, latents=2, same_grid=1, channels=1, embedding=4, width=4, latent_width=4,
     prediction_width=4, blocks=1, weight_bits=6,
 )  # fmt: skip
-TINY_CONTEXT = without_latents(TINY_BITSWAP, weight_bits=6)
+TINY_CONTEXT = without_latents(TINY_FIRST, weight_bits=6)
 TINY_VQVAE = VQVAEConfig(channels=4, residual_channels=2, embedding=4, codebook_size=8)
 
 
 def seedlings(place: Path) -> list[Seedling]:
     """Sound files with every kind of models, in the folder ``place``: both forms of Bit-Swap,
     context alone, the first version of both sections, and a context model that is adapted."""
-    kinds: dict[str, NetworkConfig] = {"bitswap": TINY_BITSWAP, "context": TINY_CONTEXT}
-    kinds |= {"latents": TINY_LATENTS, "first": TINY_BITSWAP}
+    kinds: dict[str, NetworkConfig] = {"bitswap": TINY_FIRST, "context": TINY_CONTEXT}
+    kinds |= {"latents": TINY_LATENTS, "first": TINY_FIRST}
     for name, config in kinds.items():
         write_tiny(place / f"{name}.drr", config, first=name == "first")
     write_adapted(place / "adapted.drr", place / "context.drr")
@@ -165,7 +165,7 @@ def smooth(seed: int, count: int, side: int) -> np.ndarray:
     return np.stack([np.asarray(each) for each in large])
 
 
-def write_tiny(path: Path, config: NetworkConfig = TINY_BITSWAP, first: bool = False) -> None:
+def write_tiny(path: Path, config: NetworkConfig = TINY_FIRST, first: bool = False) -> None:
     """A sound file of the smallest networks there can be: 3 classes of 3 to 18 images of 8x8, with
     the first version of the models or today's."""
     vqvae = replace(TINY_VQVAE, weight_bits=0, codebook_bits=0) if first else TINY_VQVAE

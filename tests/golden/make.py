@@ -27,8 +27,8 @@ sys.path[:0] = [str(HERE.parent), str(HERE.parent / "formats")]
 from drr_files import seal  # noqa: E402
 from mutants import (  # noqa: E402
     CPU,
-    TINY_BITSWAP,
     TINY_CONTEXT,
+    TINY_FIRST,
     TINY_LATENTS,
     TINY_VQVAE,
     memory_of,
@@ -99,7 +99,7 @@ def write_digits(path: Path, config: NetworkConfig, encoder: bool, vqvae: VQVAEC
 # models of version 2.0: Bit-Swap, context alone, and context alone with no encoder; Bit-Swap of
 # version 3.0; and a VQ-VAE of version 3.0, which has another stride
 MODELS: dict[str, tuple[NetworkConfig, bool, VQVAEConfig]] = {
-    "bitswap": (TINY_BITSWAP, True, TINY_VQVAE),
+    "bitswap": (TINY_FIRST, True, TINY_VQVAE),
     "bitswap-3": (TINY_LATENTS, True, TINY_VQVAE),
     "context": (TINY_CONTEXT, True, TINY_VQVAE),
     "decoder": (TINY_CONTEXT, False, TINY_VQVAE),

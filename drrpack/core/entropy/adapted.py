@@ -20,7 +20,7 @@ from drrpack.core import packing
 from drrpack.core.codes import LEVELS, Levels
 from drrpack.core.entropy.context import ContextModel
 from drrpack.core.entropy.model import register
-from drrpack.core.entropy.phased import LevelNetwork, PhasedNetwork
+from drrpack.core.entropy.phased import PhasedLevel, PhasedNetwork
 from drrpack.core.errors import CorruptError
 from drrpack.core.exact import Arrays
 from drrpack.core.freezing import freeze
@@ -168,7 +168,7 @@ def _unpacked(network: PhasedNetwork, data: bytes) -> tuple[Corrections, Levels[
     return Levels(*(correction for correction, _ in both)), Levels(*(steps for _, steps in both))
 
 
-def _shapes(level: LevelNetwork) -> list[tuple[int, ...]]:
+def _shapes(level: PhasedLevel) -> list[tuple[int, ...]]:
     codes, leave = (level.output.bias.numel(),), level.likelihood.leave
     outputs = (leave.bias.numel(),)
     return [codes, codes, tuple(leave.weight.shape), outputs, outputs, outputs]

@@ -30,7 +30,7 @@ from drrpack.core.entropy.latents import (
     LATENT_BITS,
     MEAN_MAX,
     MEAN_MIN,
-    LastLatent,
+    LatentChain,
     LatentLikelihood,
     LatentNetwork,
     Moments,
@@ -45,13 +45,14 @@ from drrpack.core.entropy.latents import (
 from drrpack.core.entropy.model import register
 from drrpack.core.entropy.network_model import NetworkModel
 from drrpack.core.entropy.networks import (
+    COUNTED,
     BothLevels,
     LevelParts,
     NetworkConfig,
     bits_of,
     categorical,
 )
-from drrpack.core.exact import WEIGHT_MAX, IntConv2d
+from drrpack.core.exact import IntConv2d
 from drrpack.core.frequencies import Tables
 from drrpack.core.probability import BIN_MIN, MEAN_UNIT
 
@@ -63,10 +64,11 @@ BETWEEN_SCALE = 29  # 3 bins
 # what they know before the likelihood has learned to use it.
 WARM_UP = 0.15  # of the budget
 WARM_UP_FROM = 0.03
-Shape = tuple[int, int]
+# Codes of a stream that are coded at once, in whole rows: bounds memory. docs/format.md fixes it.
+CODED_AT_ONCE = 128
+LATENT_CHANNELS_MAX = 64
 
-CODED_AT_ONCE = 1024  # codes of a stream, in whole rows: bounds memory
-COUNTED = 64  # codes of an image that one step of a fit looks at
+Shape = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -85,12 +87,16 @@ class BitSwapConfig(NetworkConfig):
     def __post_init__(self) -> None:
         if not self.latents:
             raise ValueError("found Bit-Swap without latents, expected 1 at least")
+        if self.channels > LATENT_CHANNELS_MAX:
+            raise ValueError(
+                f"found latents of {self.channels} channels, expected {LATENT_CHANNELS_MAX} at most"
+            )
 
     def network(self) -> BitSwapNetwork:
         return BitSwapNetwork(self)
 
 
-class BitSwapLevel(LastLatent, LevelParts):
+class BitSwapLevel(LatentChain, LevelParts):
     """One level: a chain of latents, and the likelihood of codes given the first of them."""
 
     def __init__(self, config: BitSwapConfig, conditioned: bool) -> None:
@@ -98,7 +104,7 @@ class BitSwapLevel(LastLatent, LevelParts):
         self.config, self.channels = config, config.channels
         self.halved = [index // config.same_grid for index in range(config.latents)]  # how often
         context = config.width if conditioned else 0
-        self.infer = nn.ModuleList([self._first_posterior(context)])
+        self.infer = nn.ModuleList([self.first_posterior(context)])
         self.generate = nn.ModuleList()
         for below, above in pairwise(self.halved):
             self.infer.append(self._between(4 if above > below else 1, context))
@@ -107,11 +113,6 @@ class BitSwapLevel(LastLatent, LevelParts):
         sizes = (config.prediction_width, config.blocks, context, config.embedding)
         self.likelihood = LatentLikelihood(config.channels, *sizes)
         self.output = self.make_output()
-
-    def _first_posterior(self, context: int) -> LatentNetwork:
-        width = self.config.width
-        enter = IntConv2d(self.config.embedding, width, in_max=WEIGHT_MAX)
-        return LatentNetwork(enter, width, context, moments_layer(width, self.channels, gain=1.0))
 
     def _between(self, places: int, context: int) -> LatentNetwork:
         """A network that sees so many places of a latent at each of its own."""
@@ -166,10 +167,10 @@ class BitSwapLevel(LastLatent, LevelParts):
 
     def loss(
         self, codes: Tensor, above: Tensor | None, generator: torch.Generator, fraction: float
-    ) -> Tensor:
+    ) -> tuple[Tensor, Tensor]:
         of_codes, of_latents = self.parts_of_bits(codes, above, generator)
-        counted = WARM_UP_FROM + (1 - WARM_UP_FROM) * fraction / WARM_UP
-        return of_codes + min(1.0, counted) * of_latents
+        counted = min(1.0, WARM_UP_FROM + (1 - WARM_UP_FROM) * fraction / WARM_UP)
+        return of_codes + counted * of_latents, of_codes + of_latents
 
     def parts_of_bits(
         self, codes: Tensor, above: Tensor | None, generator: torch.Generator
@@ -214,21 +215,21 @@ class BitSwapLevel(LastLatent, LevelParts):
 
         def q(index: int) -> Callable[[Symbols], ans.Codec[Symbols]]:
             def given(below: Symbols) -> ans.Codec[Symbols]:
-                x = self._latent(below, shapes[index - 1]) if index else self.grids(below)
+                x = self.latent(below, shapes[index - 1]) if index else self.grids(below)
                 return logistic(*self.posterior(index, x, contexts[index]), streams)
 
             return given
 
         def p(index: int) -> Callable[[Symbols], ans.Codec[Symbols]]:
             def given(above: Symbols) -> ans.Codec[Symbols]:
-                z = self._latent(above, shapes[index + 1])
+                z = self.latent(above, shapes[index + 1])
                 moments = self.generated(index, z, contexts[index], grids[index])
                 return logistic(*moments, streams)
 
             return given
 
         def p_codes(z: Symbols) -> ans.Codec[Symbols]:
-            vectors = self.likelihood(self._latent(z, shapes[0]), contexts[0])
+            vectors = self.likelihood(self.latent(z, shapes[0]), contexts[0])
             return self._code_coder(shape, vectors)
 
         prior = logistic(*self.prior(shapes[-1]), streams)
@@ -246,12 +247,6 @@ class BitSwapLevel(LastLatent, LevelParts):
             return categorical(self.output(some).view(streams, -1, self.config.codebook_size))
 
         return in_turn(shape, [partial(_rows, start, rows) for start in starts], given)
-
-    def _latent(self, z: Symbols, shape: torch.Size) -> Tensor:
-        """Bins (streams, n) as the networks take them."""
-        table = self.embedding.frozen
-        assert table is not None, "freeze the networks before coding with them"
-        return torch.from_numpy(z).view(shape).to(self.device, table.dtype)
 
 
 def _rows(start: int, count: int, grids: Symbols) -> Symbols:

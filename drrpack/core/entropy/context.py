@@ -19,7 +19,7 @@ from drrpack.core.codes import LevelName
 from drrpack.core.entropy.model import Prices, Round, register
 from drrpack.core.entropy.network_model import NetworkModel
 from drrpack.core.entropy.networks import NetworkConfig
-from drrpack.core.entropy.phased import LevelNetwork, PhasedConfig, PhasedNetwork
+from drrpack.core.entropy.phased import PhasedConfig, PhasedLevel, PhasedNetwork
 from drrpack.core.frequencies import Tables
 from drrpack.core.probability import LOGIT_BITS
 
@@ -79,7 +79,7 @@ class ContextPrices:
             yield Round(part, partial(_bits, model, number, context))
 
 
-def _bits(model: LevelNetwork, number: int, context: Tensor | None, codes: Tensor) -> Tensor:
+def _bits(model: PhasedLevel, number: int, context: Tensor | None, codes: Tensor) -> Tensor:
     """What each code would take at each place of a phase: (N, codebook_size)."""
     logits = model.logits(model.places(number, codes, None, context)).float()
     nats = torch.log_softmax(logits * (math.log(2) / 2**LOGIT_BITS), dim=1)

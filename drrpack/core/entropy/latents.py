@@ -1,4 +1,4 @@
-"""Latents are integers under discretised logistics; this is what both forms of Bit-Swap share."""
+"""Latents are integers under discretised logistics; Bit-Swap's networks and codecs of them."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from drrpack.core import ans
-from drrpack.core.dense import IntLinear
+from drrpack.core.dense import IntEmbedding, IntLinear
 from drrpack.core.entropy.combine import Symbols, bits_back
-from drrpack.core.entropy.networks import Block
+from drrpack.core.entropy.networks import Block, NetworkConfig
 from drrpack.core.exact import WEIGHT_MAX, IntConv2d, relu, round_half_up
 from drrpack.core.probability import (
     BIN_MAX,
@@ -88,11 +88,26 @@ class LatentLikelihood(nn.Module):
         return out
 
 
-class LastLatent:
-    """The parameters of p over the last latent of a chain, which are those of no layer."""
+class LatentChain:
+    """What levels with a chain of latents have in common, whatever the grids of these."""
 
+    sizes: NetworkConfig
+    embedding: IntEmbedding
+    device: torch.device
     channels: int
     last: nn.Parameter  # (2 * channels,): means, then scales
+
+    def first_posterior(self, context: int) -> LatentNetwork:
+        """A network for q of the first latent, from embedded codes."""
+        width = self.sizes.width
+        enter = IntConv2d(self.sizes.embedding, width, in_max=WEIGHT_MAX)
+        return LatentNetwork(enter, width, context, moments_layer(width, self.channels, gain=1.0))
+
+    def latent(self, z: Symbols, shape: torch.Size) -> Tensor:
+        """Bins (streams, n) as the networks take them."""
+        table = self.embedding.frozen
+        assert table is not None, "freeze the networks before coding with them"
+        return torch.from_numpy(z).view(shape).to(self.device, table.dtype)
 
     def prior(self, shape: torch.Size) -> Moments:
         """Mean and scale of p for the last latent, of ``shape`` (B, channels, H, W)."""

@@ -19,7 +19,7 @@ KNOWN_REACH = 2  # codes on each side that a prediction looks at
 
 
 @dataclass(frozen=True)
-class NetworkSizes(NetworkConfig):
+class LikelihoodSizes(NetworkConfig):
     """Sizes of the networks of both levels, as sections of version 2.0 hold them.
 
     The context model has no latents, and what is said of them below means nothing to it.
@@ -71,7 +71,7 @@ class Likelihood(nn.Module):
     grid is coded. ``channels`` are those of the latent beside the codes, 0 where there is none.
     """
 
-    def __init__(self, config: NetworkSizes, channels: int, phases: int, context: int) -> None:
+    def __init__(self, config: LikelihoodSizes, channels: int, phases: int, context: int) -> None:
         super().__init__()
         width, limit = config.prediction_width, WEIGHT_MAX
         window = (2 * KNOWN_REACH + 1) ** 2

@@ -79,7 +79,7 @@ class NetworkModel:
     @classmethod
     @own_settings()
     def unpack(cls, version: str, config: Json, data: bytes) -> Self:
-        """The inverse of `pack`, of either version.
+        """The inverse of `pack`, of any version.
 
         Raises:
             CorruptError: the config is not one of ours, or the weights are of another network.
@@ -135,7 +135,7 @@ def _read_1(network: BothLevels, data: bytes) -> _Integers:
 
 
 def _read_2(network: BothLevels, data: bytes) -> _Integers:
-    """Version 2.0: the tables, then everything else packed."""
+    """Versions 2.0 and 3.0: the tables, then everything else packed."""
     layers, lasts = int_layers(network).values(), _last_sizes(network)
     tables_size = 4 * network.config.codebook_size
     if len(data) < tables_size:

@@ -27,6 +27,8 @@ from drrpack.core.freezing import int_layers
 from drrpack.core.frequencies import Tables
 from drrpack.core.probability import LOGIT_BITS, PRECISION, Categorical
 
+COUNTED = 64  # codes of an image that one step of a fit looks at: all those of a small image
+
 
 @dataclass(frozen=True)
 class NetworkConfig(ABC):
@@ -128,9 +130,11 @@ class LevelParts(nn.Module, ABC):
 
     def loss(
         self, codes: Tensor, above: Tensor | None, generator: torch.Generator, fraction: float
-    ) -> Tensor:
-        """What a fit from random weights minimises after a ``fraction`` of its budget: (B,)."""
-        return self.expected_bits(codes, above, generator)
+    ) -> tuple[Tensor, Tensor]:
+        """What a fit from random weights minimises after a ``fraction`` of its budget, and the bits
+        as `expected_bits` counts them: (B,) each."""
+        bits = self.expected_bits(codes, above, generator)
+        return bits, bits
 
     # the coder
 

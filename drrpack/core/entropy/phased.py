@@ -17,8 +17,9 @@ from torch import Tensor
 from drrpack.core import ans
 from drrpack.core.codes import Levels
 from drrpack.core.entropy.combine import Symbols, in_turn
-from drrpack.core.entropy.likelihood import KNOWN_REACH, Likelihood, NetworkSizes, Places
+from drrpack.core.entropy.likelihood import KNOWN_REACH, Likelihood, LikelihoodSizes, Places
 from drrpack.core.entropy.networks import (
+    COUNTED,
     BothLevels,
     LevelParts,
     bits_of,
@@ -26,11 +27,9 @@ from drrpack.core.entropy.networks import (
 )
 from drrpack.core.phases import Phases
 
-COUNTED = 64  # codes of an image that one step of a fit looks at: all those of a small image
-
 
 @dataclass(frozen=True)
-class PhasedConfig(NetworkSizes):
+class PhasedConfig(LikelihoodSizes):
     """What fixes the networks of a kind."""
 
     @abstractmethod
@@ -42,7 +41,7 @@ class PhasedConfig(NetworkSizes):
         return (2 * KNOWN_REACH + 1) ** 2 * self.codebook_size * self.prediction_width
 
 
-class LevelNetwork(LevelParts):
+class PhasedLevel(LevelParts):
     """The likelihood of one level of codes."""
 
     def __init__(self, config: PhasedConfig, conditioned: bool) -> None:
@@ -167,17 +166,17 @@ class LevelNetwork(LevelParts):
 class PhasedNetwork(BothLevels):
     """The networks of both levels."""
 
-    level: type[LevelNetwork] = LevelNetwork
+    level: type[PhasedLevel] = PhasedLevel
 
     config: PhasedConfig
-    top: LevelNetwork
-    bottom: LevelNetwork
+    top: PhasedLevel
+    bottom: PhasedLevel
 
-    def make_level(self, conditioned: bool) -> LevelNetwork:
+    def make_level(self, conditioned: bool) -> PhasedLevel:
         return self.level(self.config, conditioned)
 
     @property
-    def levels(self) -> Levels[LevelNetwork]:
+    def levels(self) -> Levels[PhasedLevel]:
         return Levels(self.top, self.bottom)
 
     def start_likelihood_from(self, other: BothLevels) -> bool:

@@ -20,7 +20,7 @@ from drrpack.core.entropy.combine import Symbols
 from drrpack.core.entropy.latents import (
     LATENT_BITS,
     START_SCALE,
-    LastLatent,
+    LatentChain,
     LatentNetwork,
     Moments,
     chain,
@@ -33,8 +33,8 @@ from drrpack.core.entropy.latents import (
 from drrpack.core.entropy.model import register
 from drrpack.core.entropy.network_model import NetworkModel
 from drrpack.core.entropy.networks import NetworkConfig
-from drrpack.core.entropy.phased import LevelNetwork, PhasedConfig, PhasedNetwork
-from drrpack.core.exact import WEIGHT_MAX, IntConv2d
+from drrpack.core.entropy.phased import PhasedConfig, PhasedLevel, PhasedNetwork
+from drrpack.core.exact import IntConv2d
 from drrpack.core.frequencies import Tables
 from drrpack.core.probability import BIN_MIN
 
@@ -60,7 +60,7 @@ class PhasedBitSwapConfig(PhasedConfig):
         return PhasedBitSwapNetwork(self)
 
 
-class PhasedBitSwapLevel(LastLatent, LevelNetwork):
+class PhasedBitSwapLevel(LatentChain, PhasedLevel):
     """One level: the likelihood of its codes, and a chain of latents above it."""
 
     def add_latents(self, context: int) -> int:
@@ -68,16 +68,11 @@ class PhasedBitSwapLevel(LastLatent, LevelNetwork):
         self.channels = config.bottom_channels if self.conditioned else config.top_channels
         pairs = range(config.latents - 1)
         self.infer = nn.ModuleList(self._between_latents(context) for _ in pairs)
-        self.infer.insert(0, self._first_posterior(context))
+        self.infer.insert(0, self.first_posterior(context))
         self.generate = nn.ModuleList(self._between_latents(context) for _ in pairs)
         # of p over the last latent
         self.last = nn.Parameter(torch.zeros(2 * self.channels, dtype=torch.float32))
         return self.channels
-
-    def _first_posterior(self, context: int) -> LatentNetwork:
-        width = self.config.width
-        enter = IntConv2d(self.config.embedding, width, in_max=WEIGHT_MAX)
-        return LatentNetwork(enter, width, context, moments_layer(width, self.channels, gain=1.0))
 
     def _between_latents(self, context: int) -> LatentNetwork:
         width = self.config.latent_width
@@ -135,29 +130,23 @@ class PhasedBitSwapLevel(LastLatent, LevelNetwork):
 
         def q(index: int) -> Callable[[Symbols], ans.Codec[Symbols]]:
             def given(below: Symbols) -> ans.Codec[Symbols]:
-                x = self._latent(below, chain_shape) if index else self.grids(below)
+                x = self.latent(below, chain_shape) if index else self.grids(below)
                 return logistic(*self.posterior(index, x, context), streams)
 
             return given
 
         def p(index: int) -> Callable[[Symbols], ans.Codec[Symbols]]:
             def given(above: Symbols) -> ans.Codec[Symbols]:
-                z = self._latent(above, chain_shape)
+                z = self.latent(above, chain_shape)
                 return logistic(*self.generated(index, z, context), streams)
 
             return given
 
         def p_codes(z: Symbols) -> ans.Codec[Symbols]:
-            return self.code_coder(shape, self._latent(z, chain_shape), context)
+            return self.code_coder(shape, self.latent(z, chain_shape), context)
 
         prior = logistic(*self.prior(chain_shape), streams)
         return chain(self.config.latents, q, p, p_codes, prior)
-
-    def _latent(self, z: Symbols, shape: torch.Size) -> Tensor:
-        """Bins (streams, n) as the networks take them."""
-        table = self.embedding.frozen
-        assert table is not None, "freeze the networks before coding with them"
-        return torch.from_numpy(z).view(shape).to(self.device, table.dtype)
 
 
 class PhasedBitSwapNetwork(PhasedNetwork):

@@ -31,7 +31,7 @@ from drrpack.trainers.learning import augment
 # Of a budget in minutes.
 FIRST_SHARE = 0.2  # the first model, on the nearest codes
 THRIFTY_SHARE = 0.15  # the same on the codes that are chosen by it
-NEXT_SHARE = 0.1  # a model that begins with what the first has learned
+NEXT_SHARE = 0.1  # a model beside the first
 LEVEL_SHARES = {"top": 0.45, "bottom": 0.55}  # of an entropy model
 
 

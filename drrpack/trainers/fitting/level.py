@@ -50,15 +50,11 @@ class LevelFit(NetworkTask):
         self.set_learning_rate(fraction)
         codes, above = self._codes(self.share.own(batch).to(self.device))
         # shares draw the same, for a model that draws for each of its codes: no mean is moved by it
-        of_images = (
-            self.network.loss(codes, above, generator, fraction)
-            if self.random
-            else self.network.expected_bits(codes, above, generator)
-        )
-        loss = of_images.mean()
+        passed = fraction if self.random else 1.0
+        loss, spent = (x.mean() for x in self.network.loss(codes, above, generator, passed))
         self.descend(loss, len(batch), CLIP)
-        bits = self.share.mean(loss, len(batch)).item()
-        return {"loss": bits, "bits_per_code": bits / codes[0].numel()}
+        minimised, bits = (self.share.mean(x, len(batch)).item() for x in (loss, spent))
+        return {"loss": minimised, "bits_per_code": bits / codes[0].numel()}
 
     def _codes(self, batch: Tensor) -> tuple[Tensor, Tensor | None]:
         top, bottom = split_levels(batch, self.top_shape)

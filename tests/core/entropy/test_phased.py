@@ -12,7 +12,7 @@ from small_models import CONTEXT, small_network, structured_codes
 
 from drrpack.core.entropy.likelihood import Places
 from drrpack.core.entropy.networks import BothLevels
-from drrpack.core.entropy.phased import LevelNetwork
+from drrpack.core.entropy.phased import PhasedLevel
 from drrpack.core.exact import exact_arithmetic
 from drrpack.core.freezing import thaw
 from drrpack.core.phases import SIDES
@@ -82,7 +82,7 @@ def test_phases_side_by_side_are_phases_one_by_one(level: str) -> None:
 @pytest.mark.parametrize("side", SIDES)
 def test_counting_some_images_is_right_on_average(side: int) -> None:
     torch.manual_seed(0)
-    model = LevelNetwork(replace(CONTEXT, top_cell=side), conditioned=False)
+    model = PhasedLevel(replace(CONTEXT, top_cell=side), conditioned=False)
     codes = torch.from_numpy(structured_codes([24], (8, 8), 32)[0])
     noise = torch.Generator()
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from small_models import SMALL_VQVAE
+from small_models import CONTEXT, LATENTS, SMALL, SMALL_VQVAE
 from tiny_memory import TINY_BITSWAP, TINY_CONTEXT, TINY_PLAN, TINY_WIDTHS
 
 from drrpack.core.codec import Codec, lay_out
@@ -133,6 +133,16 @@ def test_two_entropy_models_share_a_vqvae(images: NDArray[np.uint8]) -> None:
     stages = ("context", "thrifty", "bitswap")
     levels = [f"{stage}_{level}" for stage in stages for level in ("top", "bottom")]
     assert list(log) == ["vqvae", *levels, "decoder"]
+
+
+def test_a_context_model_begins_with_the_likelihood_of_the_first_bitswap() -> None:
+    torch.manual_seed(0)
+    earlier, context = SMALL.network(), CONTEXT.network()
+    assert context.start_likelihood_from(earlier)
+    for name, tensor in context.state_dict().items():
+        assert torch.equal(tensor, earlier.state_dict()[name]), name
+    assert not context.start_likelihood_from(LATENTS.network())
+    assert not replace(CONTEXT, width=16).network().start_likelihood_from(earlier)
 
 
 def test_the_best_quality_is_not_fitted_to_thrift(images: NDArray[np.uint8]) -> None:
