@@ -270,6 +270,29 @@ def test_the_integrations_on_cifar100() -> None:
         assert cells[1:] == [f"{figure:.1f} %" for figure in shown]
 
 
+def test_what_latents_carry() -> None:
+    found = results("latents")
+    part = "What latents carry"
+    rows_of = {
+        "order-0 entropy": "order-0",
+        "Bit-Swap": "Bit-Swap",
+        "of these, codes": "codes given their own latents",
+        "codes given the latents of another": "codes given another image's",
+        "the context model": "context",
+    }
+    for label, name in rows_of.items():
+        shown = [f"{found['bits a code'][level][name]:.3f}" for level in ("top", "bottom")]
+        assert row("docs/rate.md", label, below=part)[1:] == shown
+    text = section("docs/rate.md", part)
+    for bits in found["bits a code"].values():
+        assert f"{100 * (1 - bits['Bit-Swap'] / bits['order-0']):.1f}" in text
+        assert f"{100 * (1 - bits['context'] / bits['order-0']):.1f}" in text
+    for kind in ("context", "bitswap"):
+        coding = found["coding"]["images a CPU second"][kind]
+        assert f"{coding['bits a code']:.2f}" in text
+        assert f"{coding['coded']:,}" in text and f"{coding['decoded']:,}" in text
+
+
 def test_what_a_file_survives() -> None:
     failures, kills, damage = (results(f"faults-{n}") for n in ("failures", "kills", "damage"))
     assert row("docs/results.md", "every write")[1] == f"{failures['failed calls in all']} calls"
