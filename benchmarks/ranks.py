@@ -37,8 +37,6 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--ranks", type=int, nargs="+", default=RANKS)
-    parser.add_argument("--without-kill", action="store_true")
     parser.add_argument("-o", "--output", type=Path, required=True)
     given = parser.parse_args()
     from made_by import made_by
@@ -46,11 +44,10 @@ def main() -> None:
     found: dict[str, Any] = {"ranks": {}}
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
-        for count in given.ranks:
+        for count in RANKS:
             found["ranks"][count] = measured(given.folder, place / f"{count}.drr", count)
             save(given.output, {**found, **made_by()})
-        if not given.without_kill:
-            found["killed"] = killed(given.folder, place / "killed.drr", given.ranks[-1])
+        found["killed"] = killed(given.folder, place / "killed.drr", RANKS[-1])
         found["equal files"] = len({digest(path) for path in place.glob("*.drr")}) == 1
     save(given.output, {**found, **made_by()})
     print(given.output.read_text())

@@ -59,8 +59,8 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True)
     given = parser.parse_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    fit: Fit = "finetune" if given.codec or given.bitswap else "scratch"
-    fit = "decoder" if given.decoder else fit
+    further = given.codec or given.bitswap
+    fit: Fit = "decoder" if given.decoder else "finetune" if further else "scratch"
     plan = plan_encode(
         EncodeOptions(
             given.source, given.output / given.name, device, Budget(minutes=given.minutes),

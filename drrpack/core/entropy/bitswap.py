@@ -13,7 +13,6 @@ differs from the latent that it is given; and every network is exact in integers
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -25,34 +24,28 @@ from torch.nn import functional as F
 
 from drrpack.core import ans
 from drrpack.core.codes import Levels
+from drrpack.core.dense import IntLinear
 from drrpack.core.entropy.combine import Symbols, in_turn
 from drrpack.core.entropy.latents import (
     LATENT_BITS,
     MEAN_MAX,
     MEAN_MIN,
     LatentChain,
-    LatentLikelihood,
-    LatentNetwork,
     Moments,
-    chain,
-    folded,
-    log2_mass,
-    logistic,
-    moments_layer,
-    sample,
+    Shape,
     split_moments,
 )
 from drrpack.core.entropy.model import register
 from drrpack.core.entropy.network_model import NetworkModel
 from drrpack.core.entropy.networks import (
     COUNTED,
+    Block,
     BothLevels,
-    LevelParts,
     NetworkConfig,
     bits_of,
     categorical,
 )
-from drrpack.core.exact import IntConv2d
+from drrpack.core.exact import WEIGHT_MAX, IntConv2d, relu
 from drrpack.core.frequencies import Tables
 from drrpack.core.probability import BIN_MIN, MEAN_UNIT
 
@@ -67,8 +60,6 @@ WARM_UP_FROM = 0.03
 # Codes of a stream that are coded at once, in whole rows: bounds memory. docs/format.md fixes it.
 CODED_AT_ONCE = 128
 LATENT_CHANNELS_MAX = 64
-
-Shape = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -96,29 +87,47 @@ class BitSwapConfig(NetworkConfig):
         return BitSwapNetwork(self)
 
 
-class BitSwapLevel(LatentChain, LevelParts):
+class LatentLikelihood(nn.Module):
+    """Vectors of codes (B * H * W, embedding), from the first latent (B, channels, H, W)."""
+
+    def __init__(
+        self, channels: int, width: int, blocks: int, context: int, embedding: int
+    ) -> None:
+        super().__init__()
+        self.enter = IntConv2d(channels, width, in_max=-BIN_MIN, in_bits=LATENT_BITS)
+        self.context = IntConv2d(context, width, 1) if context else None
+        self.blocks = nn.ModuleList(Block(width) for _ in range(blocks))
+        self.leave = IntLinear(width, embedding, low=-WEIGHT_MAX, high=WEIGHT_MAX)
+
+    def forward(self, z: Tensor, context: Tensor | None) -> Tensor:
+        hidden = self.enter(z)
+        if self.context is not None:
+            hidden = hidden + self.context(context)
+        for block in self.blocks:
+            hidden = block(hidden)
+        out: Tensor = self.leave(relu(hidden).permute(0, 2, 3, 1).flatten(0, 2))
+        return out
+
+
+class BitSwapLevel(LatentChain):
     """One level: a chain of latents, and the likelihood of codes given the first of them."""
+
+    config: BitSwapConfig
 
     def __init__(self, config: BitSwapConfig, conditioned: bool) -> None:
         super().__init__(config, conditioned)
-        self.config, self.channels = config, config.channels
+        self.channels = config.channels
         self.halved = [index // config.same_grid for index in range(config.latents)]  # how often
-        context = config.width if conditioned else 0
+        context, between = config.width if conditioned else 0, config.latent_width
         self.infer = nn.ModuleList([self.first_posterior(context)])
         self.generate = nn.ModuleList()
         for below, above in pairwise(self.halved):
-            self.infer.append(self._between(4 if above > below else 1, context))
-            self.generate.append(self._between(1, context))
+            self.infer.append(self.between(between, context, 4 if above > below else 1))
+            self.generate.append(self.between(between, context))
         self.last = nn.Parameter(torch.zeros(2 * config.channels, dtype=torch.float32))
         sizes = (config.prediction_width, config.blocks, context, config.embedding)
         self.likelihood = LatentLikelihood(config.channels, *sizes)
         self.output = self.make_output()
-
-    def _between(self, places: int, context: int) -> LatentNetwork:
-        """A network that sees so many places of a latent at each of its own."""
-        width = self.config.latent_width
-        enter = IntConv2d(places * self.channels, width, in_max=-BIN_MIN, in_bits=LATENT_BITS)
-        return LatentNetwork(enter, width, context, moments_layer(width, self.channels))
 
     # the distributions
 
@@ -138,7 +147,7 @@ class BitSwapLevel(LatentChain, LevelParts):
         if self.halved[index] == self.halved[index - 1]:
             copied, seen = below * MEAN_UNIT, below
         else:
-            seen = folded(below)
+            seen = _folded(below)
             copied = seen.view(len(seen), self.channels, 4, *seen.shape[2:]).sum(2) * (
                 MEAN_UNIT // 4
             )
@@ -158,37 +167,12 @@ class BitSwapLevel(LatentChain, LevelParts):
 
     # the loss: expected bits
 
-    def expected_bits(
-        self, codes: Tensor, above: Tensor | None, generator: torch.Generator
-    ) -> Tensor:
-        """One sample of the bits (B,) that codes (B, H, W) take: the negative ELBO."""
-        of_codes, of_latents = self.parts_of_bits(codes, above, generator)
-        return of_codes + of_latents
-
     def loss(
         self, codes: Tensor, above: Tensor | None, generator: torch.Generator, fraction: float
     ) -> tuple[Tensor, Tensor]:
         of_codes, of_latents = self.parts_of_bits(codes, above, generator)
         counted = min(1.0, WARM_UP_FROM + (1 - WARM_UP_FROM) * fraction / WARM_UP)
         return of_codes + counted * of_latents, of_codes + of_latents
-
-    def parts_of_bits(
-        self, codes: Tensor, above: Tensor | None, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor]:
-        """The bits of codes given their first latent, and of the latents less those that they give
-        back: one sample of each, (B,)."""
-        contexts, latents = self.contexts(above), list[Tensor]()
-        bits = codes.new_zeros(len(codes), dtype=torch.float32)
-        for index, context in enumerate(contexts):
-            moments = self.posterior(index, latents[-1] if index else codes, context)
-            latents.append(sample(*moments, generator))
-            bits = bits + log2_mass(latents[-1], *moments)
-        for index, (latent, upper) in enumerate(pairwise(latents)):
-            grid = (latent.shape[2], latent.shape[3])
-            moments = self.generated(index, upper, contexts[index], grid)
-            bits = bits - log2_mass(latent, *moments)
-        bits = bits - log2_mass(latents[-1], *self.prior(latents[-1].shape))
-        return self.code_bits(codes, latents[0], contexts[0], generator), bits
 
     def code_bits(
         self, codes: Tensor, latent: Tensor, context: Tensor | None, generator: torch.Generator
@@ -204,41 +188,13 @@ class BitSwapLevel(LatentChain, LevelParts):
         spent = bits_of(self.output(some.flatten(0, 1)), wanted.flatten())
         return apart * spent.view(len(codes), -1).sum(1)
 
-    # the coder: bits back, latent after latent
+    # the coder
 
-    def coder(self, shape: tuple[int, int, int, int], above: Tensor | None) -> ans.Codec[Symbols]:
-        """Bit-Swap for codes of ``shape`` (streams, images, H, W)."""
+    def code_coder(
+        self, shape: tuple[int, int, int, int], latent: Tensor, context: Tensor | None
+    ) -> ans.Codec[Symbols]:
         streams, images, height, width = shape
-        grids = self.grids_of_latents((height, width))
-        shapes = [torch.Size((streams * images, self.channels, *grid)) for grid in grids]
-        contexts = self.contexts(above)
-
-        def q(index: int) -> Callable[[Symbols], ans.Codec[Symbols]]:
-            def given(below: Symbols) -> ans.Codec[Symbols]:
-                x = self.latent(below, shapes[index - 1]) if index else self.grids(below)
-                return logistic(*self.posterior(index, x, contexts[index]), streams)
-
-            return given
-
-        def p(index: int) -> Callable[[Symbols], ans.Codec[Symbols]]:
-            def given(above: Symbols) -> ans.Codec[Symbols]:
-                z = self.latent(above, shapes[index + 1])
-                moments = self.generated(index, z, contexts[index], grids[index])
-                return logistic(*moments, streams)
-
-            return given
-
-        def p_codes(z: Symbols) -> ans.Codec[Symbols]:
-            vectors = self.likelihood(self.latent(z, shapes[0]), contexts[0])
-            return self._code_coder(shape, vectors)
-
-        prior = logistic(*self.prior(shapes[-1]), streams)
-        return chain(self.config.latents, q, p, p_codes, prior)
-
-    def _code_coder(self, shape: tuple[int, int, int, int], vectors: Tensor) -> ans.Codec[Symbols]:
-        """The codec of codes by their predicted vectors (streams * images * H * W, embedding)."""
-        streams, images, height, width = shape
-        of_rows = vectors.view(streams, images, height, width, -1)
+        of_rows = self.likelihood(latent, context).view(streams, images, height, width, -1)
         rows = max(1, CODED_AT_ONCE // (images * width))
         starts = range(0, height, rows)
 
@@ -251,6 +207,13 @@ class BitSwapLevel(LatentChain, LevelParts):
 
 def _rows(start: int, count: int, grids: Symbols) -> Symbols:
     return grids[..., start : start + count, :]
+
+
+def _folded(z: Tensor) -> Tensor:
+    """Latents (B, C, H, W) on a grid of half the sides, rounded up: (B, C * 4, H / 2, W / 2);
+    zeros lie outside of the grid."""
+    height, width = z.shape[2:]
+    return F.pixel_unshuffle(F.pad(z, (0, width % 2, 0, height % 2)), 2)
 
 
 def _moved(mean: Tensor, by: Moments) -> Moments:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -12,9 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from drrpack.core import ans
-from drrpack.core.dense import IntEmbedding, IntLinear
 from drrpack.core.entropy.combine import Symbols, bits_back
-from drrpack.core.entropy.networks import Block, NetworkConfig
+from drrpack.core.entropy.networks import Block, LevelParts
 from drrpack.core.exact import WEIGHT_MAX, IntConv2d, relu, round_half_up
 from drrpack.core.probability import (
     BIN_MAX,
@@ -32,6 +33,7 @@ PARAMETER_BITS = 6  # a network's 1.0 moves a mean by eight bins: the unit of ME
 MEAN_MIN, MEAN_MAX = -512, 511  # in eighths of a bin; what networks give is clamped to it
 START_SCALE = 35  # 4.6 bins, an index into the table of scales
 
+Shape = tuple[int, int]
 Moments = tuple[Tensor, Tensor]  # means in eighths of a bin, and indices into the table of scales
 
 
@@ -64,78 +66,6 @@ class LatentNetwork(nn.Module):
             hidden = hidden + self.context(context)
         out: Tensor = self.leave(relu(self.block(hidden)))
         return out
-
-
-class LatentLikelihood(nn.Module):
-    """Vectors of codes (B * H * W, embedding), from the first latent (B, channels, H, W)."""
-
-    def __init__(
-        self, channels: int, width: int, blocks: int, context: int, embedding: int
-    ) -> None:
-        super().__init__()
-        self.enter = IntConv2d(channels, width, in_max=-BIN_MIN, in_bits=LATENT_BITS)
-        self.context = IntConv2d(context, width, 1) if context else None
-        self.blocks = nn.ModuleList(Block(width) for _ in range(blocks))
-        self.leave = IntLinear(width, embedding, low=-WEIGHT_MAX, high=WEIGHT_MAX)
-
-    def forward(self, z: Tensor, context: Tensor | None) -> Tensor:
-        hidden = self.enter(z)
-        if self.context is not None:
-            hidden = hidden + self.context(context)
-        for block in self.blocks:
-            hidden = block(hidden)
-        out: Tensor = self.leave(relu(hidden).permute(0, 2, 3, 1).flatten(0, 2))
-        return out
-
-
-class LatentChain:
-    """What levels with a chain of latents have in common, whatever the grids of these."""
-
-    sizes: NetworkConfig
-    embedding: IntEmbedding
-    device: torch.device
-    channels: int
-    last: nn.Parameter  # (2 * channels,): means, then scales
-
-    def first_posterior(self, context: int) -> LatentNetwork:
-        """A network for q of the first latent, from embedded codes."""
-        width = self.sizes.width
-        enter = IntConv2d(self.sizes.embedding, width, in_max=WEIGHT_MAX)
-        return LatentNetwork(enter, width, context, moments_layer(width, self.channels, gain=1.0))
-
-    def latent(self, z: Symbols, shape: torch.Size) -> Tensor:
-        """Bins (streams, n) as the networks take them."""
-        table = self.embedding.frozen
-        assert table is not None, "freeze the networks before coding with them"
-        return torch.from_numpy(z).view(shape).to(self.device, table.dtype)
-
-    def prior(self, shape: torch.Size) -> Moments:
-        """Mean and scale of p for the last latent, of ``shape`` (B, channels, H, W)."""
-        whole = self._last_rounded()[None, :, None, None].expand(shape[0], -1, *shape[2:])
-        return split_moments(whole, START_SCALE)
-
-    def _last_rounded(self) -> Tensor:
-        return round_half_up(self.last * 2.0**PARAMETER_BITS).clamp(MEAN_MIN, MEAN_MAX)
-
-    @property
-    def last_size(self) -> int:
-        return self.last.numel()
-
-    def last_integers(self) -> NDArray[np.int64]:
-        """The parameters of p over the last latent, (2 * channels,): means, then scales."""
-        return self._last_rounded().detach().to(torch.int64).cpu().numpy()
-
-    def load_last(self, values: NDArray[np.integer]) -> None:
-        """The inverse of `last_integers`."""
-        with torch.no_grad():
-            self.last.copy_(torch.from_numpy(values.astype(np.float32)) * 2.0**-PARAMETER_BITS)
-
-
-def folded(z: Tensor) -> Tensor:
-    """Latents (B, C, H, W) on a grid of half the sides, rounded up: (B, C * 4, H / 2, W / 2);
-    zeros lie outside of the grid."""
-    height, width = z.shape[2:]
-    return F.pixel_unshuffle(F.pad(z, (0, width % 2, 0, height % 2)), 2)
 
 
 # --- the loss -------------------------------------------------------------------------------------
@@ -174,23 +104,146 @@ def logistic(mean: Tensor, scale: Tensor, streams: int) -> ans.Codec[Symbols]:
     return ans.intervals(found.count, PRECISION, found.interval, found.find)
 
 
-def chain(
-    count: int,
-    q: Callable[[int], Callable[[Symbols], ans.Codec[Symbols]]],
-    p: Callable[[int], Callable[[Symbols], ans.Codec[Symbols]]],
-    codes: Callable[[Symbols], ans.Codec[Symbols]],
-    prior: ans.Codec[Symbols],
-) -> ans.Codec[Symbols]:
-    """Bit-Swap with ``count`` latents, after equations 9 to 11 of the paper.
+# --- a level with a chain of latents --------------------------------------------------------------
 
-    p(z[i]) is bits back with z[i + 1], up to the last latent, and p(codes) with z[0].
 
-    Args:
-        q: for i the codec of z[i], given what is below it: z[i - 1], or the codes.
-        p: for i the codec of z[i], given z[i + 1].
-        codes: the codec of the codes, given z[0].
-        prior: that of the last latent.
-    """
-    for index in range(count - 1, 0, -1):
-        prior = bits_back(posterior=q(index), likelihood=p(index - 1), prior=prior)
-    return bits_back(posterior=q(0), likelihood=codes, prior=prior)
+class LatentChain(LevelParts):
+    """A level whose codes are coded by Bit-Swap, whatever the grids of its latents."""
+
+    channels: int
+    infer: nn.ModuleList  # q of each latent
+    generate: nn.ModuleList  # p of each but the last
+    last: nn.Parameter  # of p over the last latent, (2 * channels,): means, then scales
+
+    def first_posterior(self, context: int) -> LatentNetwork:
+        """A network for q of the first latent, from embedded codes."""
+        width = self.config.width
+        enter = IntConv2d(self.config.embedding, width, in_max=WEIGHT_MAX)
+        return LatentNetwork(enter, width, context, moments_layer(width, self.channels, gain=1.0))
+
+    def between(self, width: int, context: int, places: int = 1) -> LatentNetwork:
+        """A network that sees so many places of another latent at each of its own."""
+        enter = IntConv2d(places * self.channels, width, in_max=-BIN_MIN, in_bits=LATENT_BITS)
+        return LatentNetwork(enter, width, context, moments_layer(width, self.channels))
+
+    # the distributions
+
+    @abstractmethod
+    def contexts(self, above: Tensor | None) -> list[Tensor | None]:
+        """What is known of the top, on the grid of each latent."""
+
+    @abstractmethod
+    def grids_of_latents(self, shape: Shape) -> list[Shape]:
+        """The grid of each latent, for codes of ``shape`` (H, W)."""
+
+    @abstractmethod
+    def posterior(self, index: int, below: Tensor, context: Tensor | None) -> Moments:
+        """Mean and scale of q for latent ``index``; ``below`` are the codes for index 0."""
+
+    @abstractmethod
+    def generated(self, index: int, above: Tensor, context: Tensor | None, like: Shape) -> Moments:
+        """Mean and scale of p for latent ``index`` of the grid ``like``, given the one above it."""
+
+    def prior(self, shape: torch.Size) -> Moments:
+        """Mean and scale of p for the last latent, of ``shape`` (B, channels, H, W)."""
+        whole = self._last_rounded()[None, :, None, None].expand(shape[0], -1, *shape[2:])
+        return split_moments(whole, START_SCALE)
+
+    # the loss: expected bits
+
+    @abstractmethod
+    def code_bits(
+        self, codes: Tensor, latent: Tensor, context: Tensor | None, generator: torch.Generator
+    ) -> Tensor:
+        """Bits (B,) of the codes given the first latent: right on average."""
+
+    def expected_bits(
+        self, codes: Tensor, above: Tensor | None, generator: torch.Generator
+    ) -> Tensor:
+        """One sample of the bits (B,) that codes (B, H, W) take: the negative ELBO."""
+        of_codes, of_latents = self.parts_of_bits(codes, above, generator)
+        return of_codes + of_latents
+
+    def parts_of_bits(
+        self, codes: Tensor, above: Tensor | None, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """The bits of codes given their first latent, and of the latents less those that they give
+        back: one sample of each, (B,). Latents are rounded to the very bins that are coded."""
+        contexts, latents = self.contexts(above), list[Tensor]()
+        bits = codes.new_zeros(len(codes), dtype=torch.float32)
+        for index, context in enumerate(contexts):
+            moments = self.posterior(index, latents[-1] if index else codes, context)
+            latents.append(sample(*moments, generator))
+            bits = bits + log2_mass(latents[-1], *moments)
+        for index, (latent, upper) in enumerate(pairwise(latents)):
+            grid = (latent.shape[2], latent.shape[3])
+            moments = self.generated(index, upper, contexts[index], grid)
+            bits = bits - log2_mass(latent, *moments)
+        bits = bits - log2_mass(latents[-1], *self.prior(latents[-1].shape))
+        return self.code_bits(codes, latents[0], contexts[0], generator), bits
+
+    # the coder: bits back, latent after latent
+
+    @abstractmethod
+    def code_coder(
+        self, shape: tuple[int, int, int, int], latent: Tensor, context: Tensor | None
+    ) -> ans.Codec[Symbols]:
+        """The codec of codes given the first latent."""
+
+    def coder(self, shape: tuple[int, int, int, int], above: Tensor | None) -> ans.Codec[Symbols]:
+        """Bit-Swap for codes of ``shape`` (streams, images, H, W), after equations 9 to 11 of the
+        paper.
+
+        p(z[i]) is bits back with z[i + 1], up to the last latent, and p(codes) with z[0].
+        """
+        streams, images, height, width = shape
+        grids = self.grids_of_latents((height, width))
+        shapes = [torch.Size((streams * images, self.channels, *grid)) for grid in grids]
+        contexts = self.contexts(above)
+
+        def q(index: int) -> Callable[[Symbols], ans.Codec[Symbols]]:
+            def given(below: Symbols) -> ans.Codec[Symbols]:
+                x = self._latent(below, shapes[index - 1]) if index else self.grids(below)
+                return logistic(*self.posterior(index, x, contexts[index]), streams)
+
+            return given
+
+        def p(index: int) -> Callable[[Symbols], ans.Codec[Symbols]]:
+            def given(above: Symbols) -> ans.Codec[Symbols]:
+                z = self._latent(above, shapes[index + 1])
+                moments = self.generated(index, z, contexts[index], grids[index])
+                return logistic(*moments, streams)
+
+            return given
+
+        def p_codes(z: Symbols) -> ans.Codec[Symbols]:
+            return self.code_coder(shape, self._latent(z, shapes[0]), contexts[0])
+
+        prior = logistic(*self.prior(shapes[-1]), streams)
+        for index in range(len(grids) - 1, 0, -1):
+            prior = bits_back(posterior=q(index), likelihood=p(index - 1), prior=prior)
+        return bits_back(posterior=q(0), likelihood=p_codes, prior=prior)
+
+    def _latent(self, z: Symbols, shape: torch.Size) -> Tensor:
+        """Bins (streams, n) as the networks take them."""
+        table = self.embedding.frozen
+        assert table is not None, "freeze the networks before coding with them"
+        return torch.from_numpy(z).view(shape).to(self.device, table.dtype)
+
+    # parameters of p over the last latent
+
+    def _last_rounded(self) -> Tensor:
+        return round_half_up(self.last * 2.0**PARAMETER_BITS).clamp(MEAN_MIN, MEAN_MAX)
+
+    @property
+    def last_size(self) -> int:
+        return self.last.numel()
+
+    def last_integers(self) -> NDArray[np.int64]:
+        """The parameters of p over the last latent, (2 * channels,): means, then scales."""
+        return self._last_rounded().detach().to(torch.int64).cpu().numpy()
+
+    def load_last(self, values: NDArray[np.integer]) -> None:
+        """The inverse of `last_integers`."""
+        with torch.no_grad():
+            self.last.copy_(torch.from_numpy(values.astype(np.float32)) * 2.0**-PARAMETER_BITS)

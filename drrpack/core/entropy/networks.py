@@ -85,18 +85,19 @@ class LevelParts(nn.Module, ABC):
         conditioned: whether the top level is known: this is the bottom then.
     """
 
+    config: NetworkConfig
     output: IntLinear  # made by `make_output` after all other layers: this order is that of storing
 
     def __init__(self, config: NetworkConfig, conditioned: bool) -> None:
         super().__init__()
-        self.sizes, self.conditioned = config, conditioned
+        self.config, self.conditioned = config, conditioned
         self.context = TopContext(config) if conditioned else None
         self.embedding = IntEmbedding(config.codebook_size, config.embedding)
 
     def make_output(self) -> IntLinear:
         """Predicted vectors (N, embedding) to logits (N, codebook_size), in sixteenths of a bit."""
         return IntLinear(
-            self.sizes.embedding, self.sizes.codebook_size,
+            self.config.embedding, self.config.codebook_size,
             in_max=WEIGHT_MAX, low=-512, high=511, out_bits=LOGIT_BITS, gain=0.3,
         )  # fmt: skip
 
@@ -107,7 +108,7 @@ class LevelParts(nn.Module, ABC):
         times a predicted one: near codes are alike from the first step, the latents find a use at
         once, and a short fit is no worse than a table. ``frequency`` is (K,), of any scale.
         """
-        dim = self.sizes.embedding
+        dim = self.config.embedding
         centred = codebook - codebook.mean(0)
         _, _, axes = torch.linalg.svd(centred, full_matrices=False)
         vectors = centred @ axes[:dim].t()

@@ -44,9 +44,10 @@ class PhasedConfig(LikelihoodSizes):
 class PhasedLevel(LevelParts):
     """The likelihood of one level of codes."""
 
+    config: PhasedConfig
+
     def __init__(self, config: PhasedConfig, conditioned: bool) -> None:
         super().__init__(config, conditioned)
-        self.config = config
         self.phases = Phases(config.bottom_cell if conditioned else config.top_cell)
         context = config.width if conditioned else 0
         channels = self.add_latents(context)
