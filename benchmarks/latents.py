@@ -28,6 +28,7 @@ from drrpack.core.codec import Codec, lay_out
 from drrpack.core.codes import LEVELS, Codes, LevelName
 from drrpack.core.entropy.bitswap import BitSwapLevel
 from drrpack.core.entropy.latents import sample
+from drrpack.core.families import SMALL
 from drrpack.core.frequencies import frequency_tables
 from drrpack.formats import shipped
 from drrpack.formats.container import Reader
@@ -64,7 +65,7 @@ def main() -> None:
 
 def shipped_codecs() -> list[Codec]:
     codecs = []
-    for path in shipped.paths():
+    for path in shipped.paths(SMALL):
         with Reader(path) as reader:
             codecs.append(load_codec(reader, CPU))
     return codecs

@@ -34,7 +34,7 @@ from drrpack.formats.sources.source import Source
 from drrpack.operations.encode_codecs import obtain_codecs
 from drrpack.operations.encode_plan import EncodeOptions, EncodePlan, Fit, plan_encode
 from drrpack.operations.progress import Event
-from drrpack.trainers.comparison.compare import QUALITIES
+from drrpack.trainers.comparison.memories import QUALITIES
 from drrpack.trainers.comparison.quality import psnr_db, ssim
 from drrpack.trainers.fitting.choice import bits_of_codes
 from drrpack.trainers.fitting.entropy import fit_beside
@@ -53,6 +53,9 @@ def main() -> None:
     parser.add_argument("--codec", type=Path)
     parser.add_argument("--decoder", action="store_true")
     parser.add_argument("--bitswap", action="store_true")
+    parser.add_argument("--family", help="that a fit from scratch begins with; default: small")
+    parser.add_argument("--entropy", default="auto", help="fit this kind of entropy model alone")
+    parser.add_argument("--classes", type=int, help="fit on the first so many; default: half")
     parser.add_argument("--minutes", type=float, required=True)
     parser.add_argument("--name", default="photos")
     parser.add_argument("--figures", type=Path, required=True)
@@ -64,7 +67,8 @@ def main() -> None:
     plan = plan_encode(
         EncodeOptions(
             given.source, given.output / given.name, device, Budget(minutes=given.minutes),
-            codec=given.codec, fit=fit, force=True,
+            codec=given.codec, fit=fit, family=given.family, entropy=given.entropy,
+            fit_classes=given.classes, force=True,
         )
     )  # fmt: skip
     if given.bitswap:

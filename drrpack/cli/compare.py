@@ -90,8 +90,15 @@ def compare(
     codec: Annotated[
         Path | None,
         typer.Option(
-            help="Use the codec of this .drr file instead of the one that comes with drrpack.",
+            help="Use the codec of this .drr file instead of one that comes with drrpack.",
             parser=places.path,
+        ),
+    ] = None,
+    family: Annotated[
+        str | None,
+        typer.Option(
+            help="Use this codec of those that come with drrpack: small or medium. Default: by the "
+            "size of the images."
         ),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
@@ -111,7 +118,7 @@ def compare(
     run(
         source, classes=classes, sample=sample, **pictures, train=train, epochs=epochs,
         width=width, seeds=seeds, train_at=_sizes(train_at), work=work, chart=chart,
-        force=force, codec=codec, device=device, report=_told(budget_mb, as_json),
+        force=force, codec=codec, family=family, device=device, report=_told(budget_mb, as_json),
     )  # fmt: skip
 
 
@@ -122,7 +129,7 @@ def _told(budget_mb: float | None, as_json: bool) -> Report:
     from drrpack.cli.terminal import note
     from drrpack.core.progress import Notice, Step
     from drrpack.operations.progress import Event
-    from drrpack.trainers.comparison.compare import Comparison
+    from drrpack.trainers.comparison.choices import Comparison
 
     def report(event: Event) -> None:
         match event:

@@ -52,7 +52,7 @@ def encode(
     codec: Annotated[
         Path | None,
         typer.Option(
-            help="Use the codec of this .drr file instead of the one that comes with drrpack.",
+            help="Use the codec of this .drr file instead of one that comes with drrpack.",
             parser=places.path,
         ),
     ] = None,
@@ -72,8 +72,9 @@ def encode(
     family: Annotated[
         str | None,
         typer.Option(
-            help="What --fit begins with: small, meant for images of up to 48 pixels a side, or "
-            "medium, for up to 128: larger patches, a quarter of the codes. Default: small."
+            help="The codec to use, or what --fit begins with: small, meant for images of up to 48 "
+            "pixels a side, or medium, for larger ones: larger patches, a quarter of the codes. "
+            "Default: by the size of the images."
         ),
     ] = None,
     preset: Annotated[

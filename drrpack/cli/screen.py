@@ -14,7 +14,7 @@ from drrpack.cli.terminal import note as note
 from drrpack.cli.terminal import show_table, shown
 from drrpack.cli.terminal import warn as warn
 from drrpack.core.wording import counted
-from drrpack.trainers.comparison.compare import Comparison
+from drrpack.trainers.comparison.choices import Comparison
 from drrpack.trainers.comparison.verdict import in_words, within
 
 if TYPE_CHECKING:

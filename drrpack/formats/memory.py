@@ -18,7 +18,7 @@ from drrpack.core.weights import pack_vqvae, unpack_vqvae
 from drrpack.formats import shipped
 from drrpack.formats.container import Chunk, Reader
 from drrpack.formats.encoder import decoder_alone, of_quality, with_encoder
-from drrpack.formats.layout import check_expansion
+from drrpack.formats.layout import check_expansion, dump_json
 
 __all__ = ["chunk", "decoder_alone", "load_codec", "read_chunks", "read_codes", "sections"]
 
@@ -35,6 +35,11 @@ def sections(codec: Codec) -> tuple[Section, Section]:
 def entropy_section(codec: Codec) -> Section:
     """The second of these alone; to pack the VQ-VAE takes most of the time."""
     return pack_entropy(codec.entropy, codec.layouts)
+
+
+def model_bytes(model: Section) -> int:
+    """What a model takes in a file, its config included."""
+    return len(model.data) + len(dump_json(model.config))
 
 
 def chunk(class_index: int, made: ClassStreams) -> Chunk:

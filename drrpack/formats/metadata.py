@@ -124,6 +124,13 @@ def fitted_on(log: Json, digest: str, classes: Sequence[str]) -> list[int]:
     return [number for number, name in enumerate(classes) if name in names]
 
 
+def without_figures(log: Json) -> Json:
+    """What a codec was fitted on, and began with, by the log of its fit: the figures of its
+    networks, three kilobytes, stay with the codec that comes with drrpack."""
+    told = {name: value for name, value in log.items() if name != "networks"}
+    return {**told, "before": without_figures(part(log, "before"))} if "before" in log else told
+
+
 def class_order(metadata: Json, classes: Sequence[str]) -> list[int]:
     """Numbers of the file's classes in the order in which they are to be learned.
 

@@ -15,7 +15,9 @@ from pathlib import Path
 from drrpack.core.entropy import adapted
 from drrpack.core.entropy.sections import KIND, STREAMS
 from drrpack.core.errors import CorruptError, DrrError, OptionError, VersionError
+from drrpack.core.families import FAMILIES, Family, for_size, get_family
 from drrpack.core.section import Json, Section
+from drrpack.core.weights import stored_stride
 from drrpack.formats.container import Reader
 from drrpack.formats.hdf5.build import section_digest
 from drrpack.formats.layout import AnyPath
@@ -106,16 +108,45 @@ def key(section: Section) -> str:
     return section_digest(section.version, text, section.data)
 
 
-def paths() -> list[Path]:
-    """The files whose codecs come with drrpack: one VQ-VAE, each with its own entropy model.
+def paths(family: Family | None = None) -> list[Path]:
+    """The files whose codecs come with drrpack, or those of a family: one VQ-VAE, and each file has
+    its own entropy model.
 
     Raises:
-        DrrError: there is none.
+        DrrError: there is none at all. OptionError: there is none of the family.
     """
     found = sorted(FOLDER.glob("*.drr"))
     if not found:
         raise DrrError(f"{FOLDER}: the codecs that come with drrpack are not there; reinstall it")
-    return found
+    if family is None:
+        return found
+    of_it = [path for path, (vqvae, _) in zip(found, pairs(), strict=True) if _is_of(vqvae, family)]
+    if not of_it:
+        raise OptionError(
+            f"`family={family.name!r}`: no codec of this family comes with drrpack; fit one with "
+            "`fit='scratch'`, or leave the option out",
+            option="family",
+        )
+    return of_it
+
+
+def paths_for(size: tuple[int, int], family: str | None = None) -> list[Path]:
+    """Those of the family of this name, or of the one that is meant for images of ``size`` (H, W).
+
+    Raises:
+        DrrError, OptionError: as `paths`; or the name is not known.
+    """
+    return paths(get_family(family) if family else _family_for(size))
+
+
+def _family_for(size: tuple[int, int]) -> Family:
+    paths()  # or an error
+    known = [f for f in FAMILIES.values() if any(_is_of(vqvae, f) for vqvae, _ in pairs())]
+    return for_size(size, known)
+
+
+def _is_of(vqvae: Section, family: Family) -> bool:
+    return stored_stride(vqvae) == family.vqvae.stride
 
 
 def pairs() -> list[tuple[Section, Section]]:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from math import inf
 from pathlib import Path
 
 import torch
 
 from drrpack.core.codec import Codec
+from drrpack.core.codes import Codes
 from drrpack.core.device import choose_device
+from drrpack.core.entropy.adapted import AdaptedModel
+from drrpack.core.entropy.model import EntropyModel
 from drrpack.core.errors import OptionError
 from drrpack.formats import shipped
 from drrpack.formats.container import Reader
@@ -17,12 +21,14 @@ from drrpack.formats.files.places import make_folder
 from drrpack.formats.memory import load_codec
 from drrpack.formats.sources.labelling import ClassesFrom, Labelling
 from drrpack.formats.sources.source import Given, LabelledDataset, open_source
+from drrpack.operations.entropy_models import with_adapted, with_table
 from drrpack.operations.preparing import Classes, Pathlike, at_least, chosen_classes, tell_of
 from drrpack.operations.progress import Report, heard
 from drrpack.trainers.comparison import chart as charts
 from drrpack.trainers.comparison import compare as measuring
 from drrpack.trainers.comparison.accuracy import TrainPlan, tested_images, with_accuracy
-from drrpack.trainers.comparison.compare import Comparison
+from drrpack.trainers.comparison.choices import Comparison
+from drrpack.trainers.comparison.memories import MadeOf
 
 
 def compare(
@@ -47,6 +53,7 @@ def compare(
     chart: Pathlike | None = None,
     force: bool = False,
     codec: Pathlike | None = None,
+    family: str | None = None,
     device: str = "auto",
     class_names: Sequence[str] | None = None,
     test: LabelledDataset | None = None,
@@ -74,7 +81,9 @@ def compare(
         work: keep measured accuracies in this folder, and reuse those that it already has.
         chart: plot PSNR and accuracy over bytes into this .png. An earlier chart is overwritten,
             another file only with ``force``.
-        codec: use the codec of this ``.drr`` file instead of the one that comes with drrpack.
+        codec: use the codec of this ``.drr`` file instead of one that comes with drrpack.
+        family: use the codec of this family that comes with drrpack, such as ``"small"``, instead
+            of the one that is meant for images of this size.
         device: ``"auto"``, ``"cpu"`` or ``"cuda"``.
         class_names, test: names for the labels of a dataset, and a dataset that is its test split.
         report: called with a `Step` for each format that is measured, and with the comparison
@@ -105,9 +114,10 @@ def compare(
     chosen = chosen_classes(found.classes, classes, report)
     if train:
         tested_images(found, chosen)  # what can't be learned is refused before it is measured
-    codecs = _codecs(codec, place)
+    codecs = _codecs(found.image_size, codec, family, place)
     count = measuring.default_sample(found.image_size) if sample is None else sample
-    comparison = measuring.compare(found, codecs, chosen, count, report, plan.sizes)
+    made_of = _as_encode_makes() if codec is None else _nothing_more
+    comparison = measuring.compare(found, codecs, chosen, count, report, plan.sizes, made_of)
     if train:
         comparison = with_accuracy(comparison, found, codecs, chosen, plan, report)
     report(comparison)
@@ -142,10 +152,37 @@ def _check_unused(**given: object) -> None:
             )
 
 
-def _codecs(path: Pathlike | None, device: torch.device) -> list[Codec]:
-    """The codecs of one VQ-VAE to compare, each with its own entropy model."""
+def _as_encode_makes() -> MadeOf:
+    """What adds the entropy models that `drrpack.encode` makes of codes."""
+    adapted = list[EntropyModel]()
+
+    def made_of(codecs: Sequence[Codec], codes: Codes) -> Sequence[Codec]:
+        if not adapted:  # it takes seconds, and fits the codes of other qualities almost as well
+            found = with_adapted(codecs, [codes])
+            adapted.extend(c.entropy for c in found if isinstance(c.entropy, AdaptedModel))
+        more = [replace(codecs[0], entropy=model) for model in adapted]
+        return with_table([*codecs, *more], [codes])
+
+    return made_of
+
+
+def _nothing_more(codecs: Sequence[Codec], codes: Codes) -> Sequence[Codec]:
+    """For a codec that is given: its own entropy model is meant."""
+    return codecs
+
+
+def _codecs(
+    size: tuple[int, int], path: Pathlike | None, family: str | None, device: torch.device
+) -> list[Codec]:
+    """The codecs of one VQ-VAE to compare, each with its own entropy model: those of the file
+    ``path``, or else of a family, or else for images of ``size``."""
+    if path is not None and family is not None:
+        raise OptionError(
+            "`family` has no meaning beside `codec`, whose family is fixed; leave one of them out",
+            option="family",
+        )
     codecs = []
-    for file in shipped.paths() if path is None else [Path(path)]:
+    for file in shipped.paths_for(size, family) if path is None else [Path(path)]:
         with Reader(file) as reader:
             codecs.append(load_codec(reader, device, encoder=True))
     return codecs

@@ -15,7 +15,6 @@ from drrpack.core.entropy.adapted import AdaptedModel
 from drrpack.core.entropy.sections import unpack_entropy
 from drrpack.core.entropy.table import TableModel
 from drrpack.core.errors import OptionError
-from drrpack.core.families import DEFAULT, FAMILIES
 from drrpack.core.frequencies import tables_to_bytes
 from drrpack.core.progress import Step
 from drrpack.core.rdoq import BEST, DEFAULT_QUALITY
@@ -56,9 +55,9 @@ def obtain_codecs(
     images, labels = images[seen], labels[seen]
     fit_plan = FitPlan(
         options.budget, options.device, options.seed, start=taken, checkpoints=plan.checkpoints,
-        quality=_fitted_quality(taken, options), vqvae=FAMILIES[options.family or DEFAULT].vqvae,
-        processes=processes,
+        quality=_fitted_quality(taken, options), vqvae=plan.family.vqvae, processes=processes,
     )  # fmt: skip
+    fit_plan = fit_plan.in_batches(plan.family.batch)
     fit_plan = fit_plan if options.preset is None else fit_plan.by(PRESETS[options.preset])
     of_kind = [c for c in fit_plan.entropy if options.entropy in ("auto", c.kind)]
     choosing = [c for c in of_kind if c.kind == "context"]

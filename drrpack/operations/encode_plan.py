@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
@@ -12,7 +12,7 @@ import torch
 
 from drrpack.core.codec import Codec
 from drrpack.core.errors import OptionError, OutputError, SourceError
-from drrpack.core.families import DEFAULT, FAMILIES
+from drrpack.core.families import DEFAULT, FAMILIES, Family, for_size, get_family
 from drrpack.core.rdoq import BEST
 from drrpack.formats import container, metadata, shipped
 from drrpack.formats.account import entropy_model
@@ -52,7 +52,7 @@ class EncodeOptions:
     fit_classes: int | None = None  # the first so many; default half of them, the paper's protocol
     codec: Path | None = None  # take this file's codec instead of the one that comes with drrpack
     fit: Fit = "no"  # or fit one from scratch, the one taken further, or its decoder alone
-    family: str | None = None  # that is fitted from scratch; None: the default
+    family: str | None = None  # of the codec that is fitted or comes along; None: by image size
     preset: str | None = None  # the networks of a fit from scratch, and its way; None: drrpack's
     entropy: Entropy = "auto"
     quality: int | None = None  # 0 to 100; None: that of ``codec``, or 75 where codes can be chosen
@@ -86,6 +86,7 @@ class EncodePlan:
     source: Source
     options: EncodeOptions
     taken: Taken
+    family: Family  # that a fit from scratch begins with
     class_order: tuple[int, ...]  # numbers of all classes, as they are to be learned
     fit_classes: int  # the first so many of them; 0 where a codec is taken over
 
@@ -119,8 +120,6 @@ def plan_encode(options: EncodeOptions, processes: Ranks | None = None) -> Encod
     _check_values(options)
     check = container.check_output if options.shard_bytes is None else check_shards
     check(options.output, overwrite=options.force)
-    taken = take_codecs(options)
-    _check_entropy(options, taken)
     opening = Opening(
         options.reading, options.skip_bad, class_names=options.class_names, test=options.test,
         labelling=options.labelling, sharing=processes or Ranks(),
@@ -136,11 +135,15 @@ def plan_encode(options: EncodeOptions, processes: Ranks | None = None) -> Encod
             f"{options.output}: the source {source.place} is read from this file; expected "
             "another one to write: name a new file"
         )
+    taken = take_codecs(options, source.image_size)
+    _check_entropy(options, taken)
     check_classes(options.output, list(source.classes))
     wanted = "file" if options.class_order is None else options.class_order
     order = tuple(order_classes(source.classes, wanted))
     check_notes(options.output, _known_notes(options, source, order))
-    return EncodePlan(source, options, taken, order, _fit_classes(source, options))
+    size = source.image_size
+    family = get_family(options.family) if options.family else for_size(size, FAMILIES.values())
+    return EncodePlan(source, options, taken, family, order, _fit_classes(source, options))
 
 
 def _known_notes(options: EncodeOptions, source: Source, order: Sequence[int]) -> Json:
@@ -167,25 +170,13 @@ def _check_values(options: EncodeOptions) -> None:
             raise OptionError(f"`{name}={value!r}`: say one of {', '.join(known)}", option=name)
     if options.quality is not None and not 0 <= options.quality <= BEST:
         raise OptionError(f"`quality={options.quality}`: say 0 to {BEST}", option="quality")
-    _check_known("family", options.family, FAMILIES, options)
-    _check_known("preset", options.preset, PRESETS, options)
-    _check_together(options)
-
-
-def _check_known(
-    name: str, value: str | None, known: Collection[str], options: EncodeOptions
-) -> None:
-    """Raise OptionError for an unknown name, or one without a fit from scratch."""
-    if value is None:
-        return
-    if value not in known:
-        raise OptionError(f"`{name}={value!r}`: say one of {', '.join(known)}", option=name)
-    if options.fit != "scratch":
+    if options.preset is not None and options.preset not in PRESETS:
         raise OptionError(
-            f"`{name}` has no meaning unless a codec is fitted from scratch, as one that is taken "
-            f"has its networks already; say `fit='scratch'`, or leave it out",
-            option=name,
+            f"`preset={options.preset!r}`: say one of {', '.join(PRESETS)}", option="preset"
         )
+    if options.family is not None:
+        get_family(options.family)
+    _check_together(options)
 
 
 def _check_together(options: EncodeOptions) -> None:
@@ -201,6 +192,17 @@ def _check_together(options: EncodeOptions) -> None:
             "come with it; give one of the two options",
             option="thin",
         )
+    if options.preset is not None and options.fit != "scratch":
+        raise OptionError(
+            "`preset` has no meaning unless a codec is fitted from scratch, as one that is taken "
+            "has its networks already; say `fit='scratch'`, or leave it out",
+            option="preset",
+        )
+    if options.family is not None and options.codec is not None and options.fit != "scratch":
+        raise OptionError(
+            "`family` has no meaning beside `codec`, whose family is fixed; leave one of them out",
+            option="family",
+        )
     preset = PRESETS[options.preset] if options.preset is not None else OWN
     if preset.vqvae is not None and options.family not in (None, DEFAULT):
         raise OptionError(
@@ -215,8 +217,9 @@ def _check_together(options: EncodeOptions) -> None:
         )
 
 
-def take_codecs(options: EncodeOptions) -> Taken:
-    """Open each file whose codec is taken over or fitted further, once.
+def take_codecs(options: EncodeOptions, size: tuple[int, int]) -> Taken:
+    """Open each file whose codec is taken over or fitted further, once; of those that come with
+    drrpack the ones for images of ``size`` (H, W), unless the options name a family.
 
     Raises:
         FormatError: a file can't be read. OptionError: with ``thin``, its codec can't be left out.
@@ -224,13 +227,15 @@ def take_codecs(options: EncodeOptions) -> Taken:
     if options.fit == "scratch":
         return Taken()
     codecs, kinds, fit = list[Codec](), list[str](), Json()
-    for path in shipped.paths() if options.codec is None else [options.codec]:
+    for path in [options.codec] if options.codec else shipped.paths_for(size, options.family):
         with Reader(path) as reader:
             if options.thin:
                 shipped.thin(shipped.whole(reader.entropy_model, path))
             codecs.append(load_codec(reader, options.device, encoder=True))
             kinds.append(entropy_model(reader))
             fit = metadata.part(reader.metadata, "fit")
+    if options.codec is None:
+        fit = metadata.without_figures(fit)
     return Taken(tuple(codecs), tuple(kinds), fit)
 
 

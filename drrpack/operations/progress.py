@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from drrpack.operations.append_plan import AppendPlan
     from drrpack.operations.encode_plan import EncodePlan
-    from drrpack.trainers.comparison.compare import Comparison
+    from drrpack.trainers.comparison.choices import Comparison
     from drrpack.trainers.fitting.loop import FitProgress
     from drrpack.trainers.incremental.estimate import TimeEstimate
     from drrpack.trainers.incremental.results import CodecClasses

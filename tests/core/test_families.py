@@ -21,7 +21,7 @@ from drrpack.core.vqvae import VQVAEConfig, pad, to_float
 from drrpack.formats import memory
 from drrpack.formats.container import Reader
 from drrpack.operations.append import append
-from drrpack.operations.encode_plan import plan_encode
+from drrpack.operations.encode_plan import Fit, plan_encode
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -145,7 +145,7 @@ def test_a_program_that_knows_no_strides_refuses_it(
         DRRDataset(file).to_numpy()
 
 
-def test_the_default_is_what_every_size_had_before(pictures: Path, tmp_path: Path) -> None:
+def test_small_images_get_what_every_size_had_before(pictures: Path, tmp_path: Path) -> None:
     assert (families.DEFAULT, SMALL.vqvae.stride, MEDIUM.vqvae.stride) == ("small", 4, 8)
     assert SMALL.vqvae == VQVAEConfig(embedding=16, codebook_bits=7)
     made = encode_tiny(pictures, tmp_path / "default.drr")
@@ -165,8 +165,23 @@ def test_a_family_that_is_not_known_is_refused(pictures: Path, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("fit", ["no", "finetune", "decoder"])
-def test_a_codec_that_is_taken_is_of_a_family_already(
-    pictures: Path, tmp_path: Path, fit: str
-) -> None:
-    with pytest.raises(OptionError, match="`family` has no meaning unless"):
-        encode(pictures, tmp_path / "m.drr", fit=fit, family="medium")  # type: ignore[arg-type]
+def test_the_codec_of_a_file_is_of_a_family_already(file: Path, tmp_path: Path, fit: Fit) -> None:
+    with pytest.raises(OptionError, match="`family` has no meaning beside `codec`"):
+        encode("digits", tmp_path / "m.drr", fit=fit, family="medium", codec=file)
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "name"),
+    [(8, 8, "small"), (48, 48, "small"), (48, 49, "medium"), (128, 3, "medium"), (500, 8, "large")],
+)
+def test_the_longer_side_says_which_is_meant(height: int, width: int, name: str) -> None:
+    some = [replace(MEDIUM, name="large", largest_side=300), MEDIUM, SMALL]
+    assert families.for_size((height, width), some).name == name
+
+
+def test_a_fit_begins_with_the_one_that_is_meant(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    for side, name in ((48, "small"), (49, "medium")):
+        Image.new("RGB", (side, 20)).save(tmp_path / "a" / "one.png")
+        plan = plan_encode(options_for(tmp_path, tmp_path.parent / "m.drr", fit="scratch"))
+        assert plan.family.name == name

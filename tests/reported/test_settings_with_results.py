@@ -14,7 +14,7 @@ from PIL import Image
 from drrpack.formats.sources.source import open_source
 from drrpack.trainers.comparison import chart as compare_chart
 from drrpack.trainers.comparison import compare, peers
-from drrpack.trainers.comparison.compare import Choice, Comparison
+from drrpack.trainers.comparison.choices import Choice, Comparison
 
 
 def made(folder: Path) -> Comparison:

@@ -16,7 +16,7 @@ from PIL import Image
 from drrpack.formats.sources.source import Source, open_source
 from drrpack.trainers.comparison import accuracy as compare_accuracy
 from drrpack.trainers.comparison import compare, peers, verdict
-from drrpack.trainers.comparison.compare import Choice, Comparison
+from drrpack.trainers.comparison.choices import Choice, Comparison
 
 SHEETS = [name for name in ("JPEG-sheet", "WebP-sheet", "AVIF-sheet") if name in peers.available()]
 

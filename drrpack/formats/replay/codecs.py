@@ -10,6 +10,7 @@ from drrpack.core.codec import Codec, assemble, with_quality
 from drrpack.core.entropy.model import kind_of
 from drrpack.core.entropy.sections import unpack_entropy
 from drrpack.core.errors import DrrError, OptionError
+from drrpack.core.families import DEFAULT, get_family
 from drrpack.core.rdoq import BEST, DEFAULT_QUALITY
 from drrpack.core.section import Section
 from drrpack.core.weights import unpack_vqvae
@@ -17,17 +18,18 @@ from drrpack.formats import shipped
 from drrpack.formats.container import Reader
 from drrpack.formats.encoder import by_quality
 from drrpack.formats.indices import whole_number
-from drrpack.formats.layout import AnyPath, dump_json
-from drrpack.formats.memory import load_codec, sections
+from drrpack.formats.layout import AnyPath
+from drrpack.formats.memory import load_codec, model_bytes, sections
 
 
-def shipped_path() -> AnyPath:
-    """The file of the codec that comes with drrpack and has a context model, which chooses codes.
+def shipped_path(family: str = DEFAULT) -> AnyPath:
+    """The file of the codec of a family that comes with drrpack and has a context model, which
+    chooses codes.
 
     Raises:
-        DrrError: there is none.
+        DrrError: there is none. OptionError: the family is not known, or none of it is shipped.
     """
-    for path in shipped.paths():
+    for path in shipped.paths(get_family(family)):
         with Reader(path) as reader:
             if kind_of(shipped.whole(reader.entropy_model, path)) == "context":
                 return path
@@ -61,7 +63,7 @@ def codec_for(reader: Reader, device: torch.device, quality: int | None) -> Code
 
 def stored_bytes(codec: Codec) -> int:
     """What both models take in a file, their configs included."""
-    return sum(len(model.data) + len(dump_json(model.config)) for model in sections(codec))
+    return sum(model_bytes(model) for model in sections(codec))
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from drrpack.core.device import choose_device
 from drrpack.core.errors import OptionError, SourceError
+from drrpack.core.families import DEFAULT
 from drrpack.core.settings import own_settings
 from drrpack.formats import metadata
 from drrpack.formats.container import Reader, check_output, write
@@ -46,8 +47,10 @@ class ReplayBuffer(HeldImages):
     worker process does not see what is added later.
 
     Args:
-        codec: the ``.drr`` file whose codec to use, which must have its encoder; None for the codec
+        codec: the ``.drr`` file whose codec to use, which must have its encoder; None for a codec
             that comes with drrpack.
+        family: which of those: ``"small"``, meant for images of up to 48 pixels a side, or
+            ``"medium"`` for larger ones, of which a code stands for four times the pixels.
         budget_bytes: what `bytes` may come to.
         policy: ``"reservoir"``, ``"class-balanced"``, ``"ring"``, or a `Policy` of your own; see
             `drrpack.formats.replay.policies`.
@@ -69,6 +72,7 @@ class ReplayBuffer(HeldImages):
         budget_bytes: int | None = None,
         policy: str | Policy = "reservoir",
         *,
+        family: str = DEFAULT,
         quality: int | None = None,
         count_models: bool = False,
         seed: int = 0,
@@ -76,7 +80,7 @@ class ReplayBuffer(HeldImages):
     ) -> None:
         self.policy = policy_of(policy)
         self.device = choose_device(device)
-        with Reader(shipped_path() if codec is None else codec) as reader:
+        with Reader(shipped_path(family) if codec is None else codec) as reader:
             super().__init__(codec_for(reader, self.device, quality))
             self._path, self._fit = reader.path, metadata.part(reader.metadata, "fit")
         self.model_bytes = stored_bytes(self._codec)

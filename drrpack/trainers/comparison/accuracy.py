@@ -20,7 +20,8 @@ from drrpack.core.settings import own_settings
 from drrpack.formats.files.publish import write_atomic
 from drrpack.formats.sources.source import Source
 from drrpack.trainers.comparison import peers
-from drrpack.trainers.comparison.compare import WHOLE, Choice, Comparison, Report
+from drrpack.trainers.comparison.choices import WHOLE, Choice, Comparison
+from drrpack.trainers.comparison.compare import Report
 from drrpack.trainers.comparison.verdict import largest_within
 from drrpack.trainers.learning.classifier import train_classifier
 from drrpack.trainers.learning.recipes import Recipe, get_recipe

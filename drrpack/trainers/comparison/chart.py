@@ -10,7 +10,7 @@ from drrpack.core.errors import OptionError
 from drrpack.formats.files.own import PNG_TEXT, check_own_output
 from drrpack.formats.files.publish import write_atomic
 from drrpack.trainers.comparison import peers
-from drrpack.trainers.comparison.compare import Choice, Comparison
+from drrpack.trainers.comparison.choices import Choice, Comparison
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

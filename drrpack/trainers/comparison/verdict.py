@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from itertools import pairwise
 
-from drrpack.trainers.comparison.compare import Choice, Comparison
+from drrpack.trainers.comparison.choices import Choice, Comparison
 
 
 def equal_bytes(rivals: Sequence[Choice], psnr: float) -> float | None:

@@ -7,6 +7,8 @@ only on pixels but also on the features of a classifier: the perceptual loss of 
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -14,10 +16,20 @@ from torch.nn import functional as F
 from drrpack.trainers.fitting.loop import NetworkTask
 from drrpack.trainers.learning import augment
 from drrpack.trainers.learning.batches import normalise
-from drrpack.trainers.learning.resnet import ResNet18
+from drrpack.trainers.learning.resnet import ResNet18, ResNet18Large
 
 PEAK_LEARNING_RATE = 0.1
 LABEL_SMOOTHING = 0.1
+
+
+class ResNet18Medium(ResNet18):
+    """For images of 49 to 128 pixels: a stem with a stride, so that 64x64 cost what 32x32 do."""
+
+    stem_layer = (5, 2, 2)
+
+
+# The networks for images of up to so many pixels a side: stages see as many places at each size.
+NETWORKS = {48: ResNet18, 128: ResNet18Medium, math.inf: ResNet18Large}
 
 
 class Features(nn.Module):
@@ -29,10 +41,9 @@ class Features(nn.Module):
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Images (B, 3, H, W) in [-1, 1] to maps (B, C, h, w), each place of length one."""
-        network = self.network
-        x = F.relu(network.bn(network.stem(2 * images)))  # 2: the scale of `batches.normalise`
+        x = self.network.begun(2 * images)  # 2: the scale of `batches.normalise`
         maps = [x]
-        for index, block in enumerate(network.blocks):
+        for index, block in enumerate(self.network.blocks):
             x = block(x)
             if index % 2:
                 maps.append(x)
@@ -58,7 +69,8 @@ class FeatureFit(NetworkTask):
 
     def __init__(self, images: Tensor, labels: Tensor, device: torch.device, width: int) -> None:
         self.images, self.labels, self.device = images, labels, device
-        self.network = ResNet18(int(labels.max()) + 1, width).to(device)
+        network = next(one for side, one in NETWORKS.items() if max(images.shape[1:3]) <= side)
+        self.network = network(int(labels.max()) + 1, width).to(device)
         self.network.to(memory_format=torch.channels_last).train()
         optimiser = torch.optim.SGD(
             self.network.parameters(), PEAK_LEARNING_RATE, 0.9, weight_decay=5e-4, nesterov=True

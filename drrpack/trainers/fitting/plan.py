@@ -55,6 +55,11 @@ class FitPlan:
         vqvae = self.vqvae if preset.vqvae is None else preset.vqvae
         return replace(self, preset=preset, vqvae=vqvae, entropy=preset.entropy)
 
+    def in_batches(self, images: int) -> FitPlan:
+        """The same, where a step of the VQ-VAE takes at most so many images."""
+        batch = min(images, self.sizes.vqvae_batch)
+        return replace(self, sizes=replace(self.sizes, vqvae_batch=batch))
+
     def checkpoint(self, name: str) -> Path | None:
         """The file of that name among the checkpoints."""
         return None if self.checkpoints is None else self.checkpoints / name

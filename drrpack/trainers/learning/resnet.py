@@ -59,7 +59,8 @@ class ResNet(Network):
     """
 
     stages: ClassVar[tuple[int, ...]]  # blocks of each
-    large: ClassVar[bool] = False  # the stem of large images, which leaves a quarter of each side
+    stem_layer: ClassVar[tuple[int, int, int]] = (3, 1, 1)  # its kernel, stride and padding
+    large: ClassVar[bool] = False  # a max-pool after it, which halves each side once more
 
     def __init__(
         self,
@@ -72,7 +73,7 @@ class ResNet(Network):
     ) -> None:
         super().__init__()
         self.seen = classes if seen is None else seen
-        self.stem = Conv2d(3, width, *((7, 2, 3) if self.large else (3, 1, 1)), bias=False)
+        self.stem = Conv2d(3, width, *self.stem_layer, bias=False)
         self.bn = BatchNorm2d(width)
         blocks: list[nn.Module] = []
         inputs = width
@@ -149,6 +150,7 @@ class ResNet18Large(ResNet18):
     An image of 224x224 enters the stages as 56x56 and ends as 7x7 (He et al. 2016, section 4.1).
     """
 
+    stem_layer = (7, 2, 3)
     large = True
 
 

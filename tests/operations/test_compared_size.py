@@ -1,0 +1,29 @@
+"""What `compare` says of a memory is what `encode` makes: its bytes and its entropy model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import drrpack
+from drrpack.formats.account import entropy_model
+from drrpack.formats.container import Reader
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def test_a_memory_of_strange_images_takes_what_was_said(
+    digits_folder: Path, tmp_path: Path
+) -> None:
+    """Scans, for which a whole file holds a table, and a thin one an adapted model."""
+    compared = drrpack.compare(digits_folder)
+    for family, thin, kind in (("DRR", False, "table"), ("DRR thin", True, "adapted")):
+        file = tmp_path / f"{kind}.drr"
+        drrpack.encode(digits_folder, file, thin=thin)
+        (said,) = (c for c in compared.of(family) if c.options["quality"] == 75)
+        assert said.options["entropy_model"] == kind
+        with Reader(file) as reader:
+            assert entropy_model(reader) == kind
+        size = said.bytes_an_image(compared.images) * compared.images
+        assert size == pytest.approx(file.stat().st_size, rel=0.02)
