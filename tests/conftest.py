@@ -22,6 +22,10 @@ os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 import pytest
 import torch
 from command import Command
+from hypothesis import settings
+
+settings.register_profile("drrpack", deadline=None)  # that a machine is busy is no fault
+settings.load_profile("drrpack")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -24,6 +24,7 @@ from drrpack.core.exact import (
 class IntLinear(IntConv2d):
     """A dense layer of integers: (N, I) to (N, O); weights (O, I)."""
 
+    _by_transform = False
     _beside = (slice(None),)
     _by_output = (slice(None), None)
     _inside = (1,)

@@ -120,9 +120,14 @@ class IntConv2d(nn.Module):
         return self._rescaled(self._convolve(x, weight, bias), scale)
 
     def _rescaled(self, total: Tensor, scale: Tensor) -> Tensor:
-        if self.frozen is not None:
-            total = total.round()  # some GPU algorithms err by less than one half
-        return round_half_up(total * scale[self._beside]).clamp(self.low, self.high)
+        scale = scale[self._beside]
+        if torch.is_grad_enabled():
+            total = total if self.frozen is None else total.round()
+            return round_half_up(total * scale).clamp(self.low, self.high)
+        # The same in place: most of the time goes into passes over memory.
+        if self._by_transform:
+            total.round_()
+        return total.mul_(scale).add_(0.5).floor_().clamp_(self.low, self.high)
 
     def _convolve(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         return F.conv2d(x, weight, bias, padding=self.padding)
@@ -136,6 +141,7 @@ class IntConv2d(nn.Module):
         scale = torch.exp2(self.out_bits - self.in_bits - exponent)
         return weight.clamp(-WEIGHT_MAX, WEIGHT_MAX), bias, scale
 
+    _by_transform = True  # some GPU algorithms transform, and err by less than one half
     _beside: Index = (slice(None), None, None)  # one number a channel beside the sums
     _by_output: Index = (slice(None), None, None, None)  # and beside the weights
 

@@ -172,8 +172,8 @@ class _Block(nn.Module):
         self.conv1 = _conv(block.conv1, limit, hidden, residual, RESIDUAL_MAX)
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = x + self.conv1(self.conv3(relu(x)))
-        return out
+        out: Tensor = self.conv1(self.conv3(relu(x)))
+        return out.add_(x)
 
 
 def _conv(

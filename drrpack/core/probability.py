@@ -150,7 +150,7 @@ class Categorical:
         self._cumulative = torch.empty(flat.shape, dtype=torch.int32, device=logits.device)
         for start in range(0, len(flat), _ROWS):
             block = slice(start, start + _ROWS)
-            self._cumulative[block] = _cumulative_frequencies(flat[block])
+            _cumulative_frequencies(flat[block], self._cumulative[block])
         self._cumulative = self._cumulative.view(streams, count, size)
 
     def interval(self, codes: Int64, part: slice) -> tuple[U64, U64]:
@@ -170,24 +170,24 @@ class Categorical:
         return symbols
 
 
-_ROWS = 1024  # positions at a time: the float64 temporaries stay in the cache
+_ROWS = 512  # positions at a time: the float64 temporaries stay in the cache
 
 
-def _cumulative_frequencies(logits: Tensor) -> Tensor:
-    """Integer logits (N, K) to the ends (N, K) of each code's interval, int32.
+def _cumulative_frequencies(logits: Tensor, out: Tensor) -> None:
+    """Integer logits (N, K) to the ends (N, K) of each code's interval, int32, into ``out``.
 
     Sums of integers, which a GPU has in one order: those of floats it refuses to a process that
-    asks for deterministic algorithms.
+    asks for deterministic algorithms. Most of the time goes into passes over memory, so each works
+    in place, and `index_select` looks up three times as fast as brackets do.
     """
     table = torch.from_numpy(exp2_table()).to(logits.device)
-    distance = logits.amax(1, keepdim=True) - logits
-    weight = table[distance.clamp_max_(len(table) - 1).to(torch.int32)]  # (N, K)
+    distance = (logits.amax(1, keepdim=True) - logits).clamp_max_(len(table) - 1).to(torch.int32)
+    weight = table.index_select(0, distance.view(-1)).view(distance.shape)
     total = weight.sum(1, keepdim=True).to(torch.int64)
     scale = ((2**PRECISION - logits.shape[1]) << 24) // total
-    frequency = torch.floor(weight * (scale.double() * 2.0**-24)).add_(1)
-    cumulative = frequency.to(torch.int32).cumsum(1, dtype=torch.int32)
-    cumulative[:, -1] = 2**PRECISION
-    return cumulative
+    frequency = weight.mul_(scale.double() * 2.0**-24).floor_().add_(1).to(torch.int32)
+    torch.cumsum(frequency, 1, dtype=torch.int32, out=out)
+    out[:, -1] = 2**PRECISION
 
 
 def _uint64(x: Tensor) -> U64:
