@@ -73,8 +73,8 @@ def encode(
         str | None,
         typer.Option(
             help="The codec to use, or what --fit begins with: small, meant for images of up to 48 "
-            "pixels a side, or medium, for larger ones: larger patches, a quarter of the codes. "
-            "Default: by the size of the images."
+            "pixels a side, or medium, for up to 128 and for larger ones: larger patches, a "
+            "quarter of the codes. Default: by the size of the images."
         ),
     ] = None,
     preset: Annotated[

@@ -98,8 +98,8 @@ def train(
     network: Annotated[
         str,
         typer.Option(
-            help="resnet18; resnet18-large, with the strided stem of large images; or resnet32, "
-            "whose usual --width is 16."
+            help="resnet18; resnet18-medium or resnet18-large, with the strided stems of larger "
+            "images; or resnet32, whose usual --width is 16."
         ),
     ] = "resnet18",
     augmentation: Annotated[

@@ -112,8 +112,8 @@ def train(
             labels.
         recipe: ``"fast"``, or ``"paper"`` for 200 epochs.
         epochs, width: replace those of the recipe; 64 is the usual width of ResNet-18.
-        network: ``"resnet18"``, ``"resnet18-large"`` with the strided stem of large images, or
-            ``"resnet32"``, whose usual width is 16.
+        network: ``"resnet18"``, ``"resnet18-medium"`` or ``"resnet18-large"`` with the strided
+            stems of larger images, or ``"resnet32"``, whose usual width is 16.
         augmentation: of training images beside flips: ``"crop"`` as in the paper, or
             ``"autoaugment"``, ``"randaugment"`` or ``"trivialaugment"`` after the crop.
         seed, seeds: the first seed, and the number of seeds; each seed makes a run.

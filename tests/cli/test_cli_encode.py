@@ -19,7 +19,7 @@ from tiny_memory import tiny_networks
 
 from drrpack import DRRDataset
 from drrpack.cli.app import app
-from drrpack.core.families import DEFAULT, FAMILIES
+from drrpack.core.families import FAMILIES
 from drrpack.formats.container import Reader
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -372,4 +372,4 @@ def test_the_help_names_every_family_and_its_sizes() -> None:
     (option,) = (one for one in commands["encode"].params if one.name == "family")
     for family in FAMILIES.values():
         assert family.name in option.help and f" {family.largest_side}" in option.help
-    assert option.help.endswith(f"Default: {DEFAULT}.")
+    assert option.help.endswith("Default: by the size of the images.")

@@ -7,8 +7,6 @@ only on pixels but also on the features of a classifier: the perceptual loss of 
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -16,20 +14,10 @@ from torch.nn import functional as F
 from drrpack.trainers.fitting.loop import NetworkTask
 from drrpack.trainers.learning import augment
 from drrpack.trainers.learning.batches import normalise
-from drrpack.trainers.learning.resnet import ResNet18, ResNet18Large
+from drrpack.trainers.learning.resnet import ResNet18, resnet18_for
 
 PEAK_LEARNING_RATE = 0.1
 LABEL_SMOOTHING = 0.1
-
-
-class ResNet18Medium(ResNet18):
-    """For images of 49 to 128 pixels: a stem with a stride, so that 64x64 cost what 32x32 do."""
-
-    stem_layer = (5, 2, 2)
-
-
-# The networks for images of up to so many pixels a side: stages see as many places at each size.
-NETWORKS = {48: ResNet18, 128: ResNet18Medium, math.inf: ResNet18Large}
 
 
 class Features(nn.Module):
@@ -69,8 +57,8 @@ class FeatureFit(NetworkTask):
 
     def __init__(self, images: Tensor, labels: Tensor, device: torch.device, width: int) -> None:
         self.images, self.labels, self.device = images, labels, device
-        network = next(one for side, one in NETWORKS.items() if max(images.shape[1:3]) <= side)
-        self.network = network(int(labels.max()) + 1, width).to(device)
+        made = resnet18_for((images.shape[1], images.shape[2]))
+        self.network = made(int(labels.max()) + 1, width).to(device)
         self.network.to(memory_format=torch.channels_last).train()
         optimiser = torch.optim.SGD(
             self.network.parameters(), PEAK_LEARNING_RATE, 0.9, weight_decay=5e-4, nesterov=True

@@ -12,7 +12,7 @@ from drrpack.core.settings import own_settings
 from drrpack.trainers.learning.batches import normalise
 from drrpack.trainers.learning.network import AnyNetwork, Network, new_network, snapshot
 from drrpack.trainers.learning.recipes import Recipe
-from drrpack.trainers.learning.resnet import ResNet18
+from drrpack.trainers.learning.resnet import ResNet18, resnet18_for
 from drrpack.trainers.learning.training import autocast, reproducible, train_network
 from drrpack.trainers.learning.watch import TrainReport
 
@@ -88,8 +88,10 @@ def train_classifier(
     device: torch.device,
     report: TrainReport | None = None,
 ) -> NetworkClassifier[ResNet18]:
-    """A new ResNet-18 of ``recipe``'s width, trained with cross-entropy; see `train_network`."""
-    network = new_network(lambda: ResNet18(classes, recipe.width), seed)
+    """A new ResNet-18 of ``recipe``'s width, and for the size of the images (B, H, W, 3), trained
+    with cross-entropy; see `train_network`."""
+    kind = resnet18_for((images.shape[1], images.shape[2]))
+    network = new_network(lambda: kind(classes, recipe.width), seed)
     trained = train_network(
         network, images, labels, seen=seen, recipe=recipe, seed=seed, device=device, report=report
     )

@@ -10,7 +10,13 @@ import torch
 from torch import nn
 
 from drrpack.trainers.learning.expanding import ExpandingResNet
-from drrpack.trainers.learning.resnet import ResNet18, ResNet18Large, ResNet32
+from drrpack.trainers.learning.resnet import (
+    ResNet18,
+    ResNet18Large,
+    ResNet18Medium,
+    ResNet32,
+    resnet18_for,
+)
 
 
 def parameters(network: nn.Module) -> int:
@@ -63,6 +69,24 @@ def test_the_large_one_is_torchvisions_own() -> None:
         torch.testing.assert_close(network(x), reference.eval()(x), rtol=1e-4, atol=1e-4)
         assert [one.shape[2:] for one in network.maps(x)] == [(24, 16), (12, 8), (6, 4), (3, 2)]
         torch.testing.assert_close(network.pooled(network.maps(x)[-1]), network.features(x))
+
+
+@pytest.mark.parametrize(
+    ("size", "network", "side"),
+    [
+        ((32, 32), ResNet18, 32), ((48, 8), ResNet18, 48),
+        ((8, 49), ResNet18Medium, 32), ((128, 128), ResNet18Medium, 32),
+        ((129, 3), ResNet18Large, 16),
+    ],
+)  # fmt: skip
+def test_the_stem_is_for_the_size(
+    size: tuple[int, int], network: type[ResNet18], side: int
+) -> None:
+    """``side`` is what the stages see of 64x64 pixels, or of the 48x48 and 32x32 of a small one."""
+    assert resnet18_for(size) is network
+    pixels = side if network is ResNet18 else 64
+    maps = network(3, 2).eval().maps(torch.zeros(1, 3, pixels, pixels))
+    assert [one.shape[-1] for one in maps] == [side, side // 2, side // 4, side // 8]
 
 
 def test_a_large_network_that_grows_sees_what_it_saw() -> None:
