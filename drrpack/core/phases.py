@@ -27,6 +27,9 @@ class Phases:
     def __init__(self, side: int) -> None:
         self.side = side
         self.places = _places(side)  # (row, column) in the cell, for each phase
+        self._cell = np.empty((side, side), dtype=np.int64)  # the other way round
+        for number, place in enumerate(self.places):
+            self._cell[place] = number
 
     def __len__(self) -> int:
         return len(self.places)
@@ -39,11 +42,9 @@ class Phases:
 
     def grid(self, shape: Sequence[int], device: torch.device) -> Tensor:
         """The phase of each position of a grid (H, W), int64."""
-        cell = torch.zeros(self.side, self.side, dtype=torch.int64, device=device)
-        for number, (row, column) in enumerate(self.places):
-            cell[row, column] = number
         height, width = shape
-        return cell.repeat(-(-height // self.side), -(-width // self.side))[:height, :width]
+        cells = np.tile(self._cell, (-(-height // self.side), -(-width // self.side)))
+        return torch.from_numpy(cells[:height, :width]).to(device)
 
     def part(self, grid: Grid, number: int) -> Grid:
         """The positions of a phase in grids (..., H, W)."""
