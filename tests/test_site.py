@@ -54,7 +54,7 @@ def test_an_entry_has_help_and_default() -> None:
     text = reference("encode")
     assert "```{option} --output OUTPUT, -o OUTPUT\nThe .drr file to write. Required.\n```" in text
     assert "Random seed of initial weights, batches and noise. Default: `0`." in text
-    assert "What `--fit` begins with" in text and "drrpack encode SOURCE [OPTIONS]" in text
+    assert "or what `--fit` begins with" in text and "drrpack encode SOURCE [OPTIONS]" in text
 
 
 # --- the Python API ------------------------------------------------------------------------------

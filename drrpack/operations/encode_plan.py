@@ -120,6 +120,8 @@ def plan_encode(options: EncodeOptions, processes: Ranks | None = None) -> Encod
     _check_values(options)
     check = container.check_output if options.shard_bytes is None else check_shards
     check(options.output, overwrite=options.force)
+    named = _named_codecs(options)
+    taken = None if named is None else take_codecs(options, named)
     opening = Opening(
         options.reading, options.skip_bad, class_names=options.class_names, test=options.test,
         labelling=options.labelling, sharing=processes or Ranks(),
@@ -135,8 +137,8 @@ def plan_encode(options: EncodeOptions, processes: Ranks | None = None) -> Encod
             f"{options.output}: the source {source.place} is read from this file; expected "
             "another one to write: name a new file"
         )
-    taken = take_codecs(options, source.image_size)
-    _check_entropy(options, taken)
+    if taken is None:
+        taken = take_codecs(options, shipped.paths_for(source.image_size, options.family))
     check_classes(options.output, list(source.classes))
     wanted = "file" if options.class_order is None else options.class_order
     order = tuple(order_classes(source.classes, wanted))
@@ -217,17 +219,22 @@ def _check_together(options: EncodeOptions) -> None:
         )
 
 
-def take_codecs(options: EncodeOptions, size: tuple[int, int]) -> Taken:
-    """Open each file whose codec is taken over or fitted further, once; of those that come with
-    drrpack the ones for images of ``size`` (H, W), unless the options name a family.
+def _named_codecs(options: EncodeOptions) -> Sequence[Path] | None:
+    """The files of codecs that are known before any image is; None: their size decides."""
+    if options.fit == "scratch":
+        return []
+    return None if options.codec is None else [options.codec]
+
+
+def take_codecs(options: EncodeOptions, paths: Sequence[Path]) -> Taken:
+    """Open each file whose codec is taken over or fitted further, once.
 
     Raises:
-        FormatError: a file can't be read. OptionError: with ``thin``, its codec can't be left out.
+        FormatError: a file can't be read. OptionError: with ``thin``, its codec can't be left out;
+            or the entropy model that is asked for, or that chooses codes, is not there.
     """
-    if options.fit == "scratch":
-        return Taken()
     codecs, kinds, fit = list[Codec](), list[str](), Json()
-    for path in [options.codec] if options.codec else shipped.paths_for(size, options.family):
+    for path in paths:
         with Reader(path) as reader:
             if options.thin:
                 shipped.thin(shipped.whole(reader.entropy_model, path))
@@ -236,12 +243,13 @@ def take_codecs(options: EncodeOptions, size: tuple[int, int]) -> Taken:
             fit = metadata.part(reader.metadata, "fit")
     if options.codec is None:
         fit = metadata.without_figures(fit)
+    _check_entropy(options, kinds)
     return Taken(tuple(codecs), tuple(kinds), fit)
 
 
-def _check_entropy(options: EncodeOptions, taken: Taken) -> None:
+def _check_entropy(options: EncodeOptions, kinds: Sequence[str]) -> None:
     """Raise OptionError if the requested entropy model, or one that chooses codes, is missing."""
-    wanted, quality, kinds = options.entropy, options.quality, list(taken.kinds)
+    wanted, quality, kinds = options.entropy, options.quality, list(kinds)
     if options.fit in ("scratch", "finetune"):
         kinds = ["context", "bitswap"] if wanted == "auto" else [wanted]
     if options.preset is not None:
