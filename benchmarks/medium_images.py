@@ -59,9 +59,11 @@ def main() -> None:
         for name, folder in classes(part, given.checkouts):
             place = made / name
             place.mkdir(parents=True)
-            for number, picture in enumerate(pictures(folder)):
-                picture.save(place / f"{number:04}.png", compress_level=1)
-            print(f"{name}: {number + 1} images", flush=True)
+            count = 0
+            for picture in pictures(folder):
+                picture.save(place / f"{count:04}.png", compress_level=1)
+                count += 1
+            print(f"{name}: {count} images", flush=True)
     shutil.rmtree(given.output, ignore_errors=True)
     made.rename(given.output)
 

@@ -4,6 +4,7 @@
     python benchmarks/ship.py SOURCE --codec START.drr ...    # go on from another codec
     python benchmarks/ship.py SOURCE --decoder ...    # the decoder alone, of those that come along
     python benchmarks/ship.py SOURCE --bitswap ...    # Bit-Swap alone, beside those that come along
+    python benchmarks/ship.py SOURCE --family medium --name photos-medium ...    # for larger images
 
 They are fitted on the first half of the classes; figures are of the other half. An interrupted fit
 goes on when the same command is given again. The first file holds the VQ-VAE and the context model,
@@ -53,7 +54,7 @@ def main() -> None:
     parser.add_argument("--codec", type=Path)
     parser.add_argument("--decoder", action="store_true")
     parser.add_argument("--bitswap", action="store_true")
-    parser.add_argument("--family", help="that a fit from scratch begins with; default: small")
+    parser.add_argument("--family", help="that a fit from scratch begins with; default: by size")
     parser.add_argument("--entropy", default="auto", help="fit this kind of entropy model alone")
     parser.add_argument("--classes", type=int, help="fit on the first so many; default: half")
     parser.add_argument("--minutes", type=float, required=True)

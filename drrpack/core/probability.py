@@ -182,7 +182,7 @@ def _cumulative_frequencies(logits: Tensor, out: Tensor) -> None:
     """
     table = torch.from_numpy(exp2_table()).to(logits.device)
     distance = (logits.amax(1, keepdim=True) - logits).clamp_max_(len(table) - 1).to(torch.int32)
-    weight = table.index_select(0, distance.view(-1)).view(distance.shape)
+    weight = table.index_select(0, distance.flatten()).view(distance.shape)
     total = weight.sum(1, keepdim=True).to(torch.int64)
     scale = ((2**PRECISION - logits.shape[1]) << 24) // total
     frequency = weight.mul_(scale.double() * 2.0**-24).floor_().add_(1).to(torch.int32)

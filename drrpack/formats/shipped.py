@@ -15,9 +15,10 @@ from pathlib import Path
 from drrpack.core.entropy import adapted
 from drrpack.core.entropy.sections import KIND, STREAMS
 from drrpack.core.errors import CorruptError, DrrError, OptionError, VersionError
-from drrpack.core.families import FAMILIES, Family, for_size, get_family
+from drrpack.core.families import FAMILIES, Family, for_size
 from drrpack.core.section import Json, Section
 from drrpack.core.weights import stored_stride
+from drrpack.formats import metadata
 from drrpack.formats.container import Reader
 from drrpack.formats.hdf5.build import section_digest
 from drrpack.formats.layout import AnyPath
@@ -25,6 +26,18 @@ from drrpack.formats.layout import AnyPath
 FOLDER = Path(str(files("drrpack"))) / "data"
 EARLIER = "earlier"  # a folder in that one: models that files may name, and none is made with
 VERSION = "shipped"
+
+
+FAMILY_BESIDE_CODEC = (
+    "`family` has no meaning beside `codec`, whose family is fixed; leave one of them out"
+)
+
+
+def fit_of(reader: Reader) -> Json:
+    """How a file's codec was fitted, for the files that are made with it: of one that comes with
+    drrpack without the figures of its networks, which its own file has."""
+    log = metadata.part(reader.metadata, "fit")
+    return metadata.without_figures(log) if known(whole(reader.vqvae, reader.path)) else log
 
 
 def known(section: Section) -> bool:
@@ -120,29 +133,25 @@ def paths(family: Family | None = None) -> list[Path]:
         raise DrrError(f"{FOLDER}: the codecs that come with drrpack are not there; reinstall it")
     if family is None:
         return found
-    of_it = [path for path, (vqvae, _) in zip(found, pairs(), strict=True) if _is_of(vqvae, family)]
+    of_it = [path for path, vqvae, _ in _codecs(FOLDER) if _is_of(vqvae, family)]
     if not of_it:
         raise OptionError(
-            f"`family={family.name!r}`: no codec of this family comes with drrpack; fit one with "
-            "`fit='scratch'`, or leave the option out",
+            f"`family={family.name!r}`: no codec of this family comes with drrpack; leave the "
+            "option out, or give a `codec` that was fitted for it",
             option="family",
         )
     return of_it
 
 
-def paths_for(size: tuple[int, int], family: str | None = None) -> list[Path]:
-    """Those of the family of this name, or of the one that is meant for images of ``size`` (H, W).
+def paths_for(size: tuple[int, int]) -> list[Path]:
+    """Those of the family that is meant for images of ``size`` (H, W), of all that come along.
 
     Raises:
-        DrrError, OptionError: as `paths`; or the name is not known.
+        DrrError: no codec comes along.
     """
-    return paths(get_family(family) if family else _family_for(size))
-
-
-def _family_for(size: tuple[int, int]) -> Family:
-    paths()  # or an error
-    known = [f for f in FAMILIES.values() if any(_is_of(vqvae, f) for vqvae, _ in pairs())]
-    return for_size(size, known)
+    paths()  # or the error
+    there = [f for f in FAMILIES.values() if any(_is_of(vqvae, f) for vqvae, _ in pairs())]
+    return paths(for_size(size, there))
 
 
 def _is_of(vqvae: Section, family: Family) -> bool:
@@ -151,7 +160,7 @@ def _is_of(vqvae: Section, family: Family) -> bool:
 
 def pairs() -> list[tuple[Section, Section]]:
     """VQ-VAE and entropy model of each shipped codec, both whole."""
-    return list(_pairs(FOLDER))
+    return [(vqvae, entropy_model) for _, vqvae, entropy_model in _codecs(FOLDER)]
 
 
 def models() -> list[Section]:
@@ -160,11 +169,12 @@ def models() -> list[Section]:
 
 
 @lru_cache(maxsize=4)
-def _pairs(folder: Path) -> tuple[tuple[Section, Section], ...]:
+def _codecs(folder: Path) -> tuple[tuple[Path, Section, Section], ...]:
+    """The files of a folder, and both models of each, whole."""
     found = []
     for path in sorted(folder.glob("*.drr")):
         with Reader(path) as reader:
-            found.append((whole(reader.vqvae, path), whole(reader.entropy_model, path)))
+            found.append((path, whole(reader.vqvae, path), whole(reader.entropy_model, path)))
     return tuple(found)
 
 

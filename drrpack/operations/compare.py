@@ -15,6 +15,7 @@ from drrpack.core.device import choose_device
 from drrpack.core.entropy.adapted import AdaptedModel
 from drrpack.core.entropy.model import EntropyModel
 from drrpack.core.errors import OptionError
+from drrpack.core.families import get_family
 from drrpack.formats import shipped
 from drrpack.formats.container import Reader
 from drrpack.formats.files.places import make_folder
@@ -99,6 +100,7 @@ def compare(
     if chart is not None:
         charts.check(Path(chart), overwrite=force)
     place = choose_device(device)
+    named = None if codec is None and family is None else _named_codecs(codec, family)
     if not train:
         _check_unused(
             epochs=epochs, width=width, seeds=seeds, train_at=list(train_at) or None, work=work
@@ -114,7 +116,7 @@ def compare(
     chosen = chosen_classes(found.classes, classes, report)
     if train:
         tested_images(found, chosen)  # what can't be learned is refused before it is measured
-    codecs = _codecs(found.image_size, codec, family, place)
+    codecs = _loaded(named or shipped.paths_for(found.image_size), place)
     count = measuring.default_sample(found.image_size) if sample is None else sample
     made_of = _as_encode_makes() if codec is None else _nothing_more
     comparison = measuring.compare(found, codecs, chosen, count, report, plan.sizes, made_of)
@@ -156,9 +158,9 @@ def _as_encode_makes() -> MadeOf:
     """What adds the entropy models that `drrpack.encode` makes of codes."""
     adapted = list[EntropyModel]()
 
-    def made_of(codecs: Sequence[Codec], codes: Codes) -> Sequence[Codec]:
+    def made_of(codecs: Sequence[Codec], codes: Codes, counts: Sequence[int]) -> Sequence[Codec]:
         if not adapted:  # it takes seconds, and fits the codes of other qualities almost as well
-            found = with_adapted(codecs, [codes])
+            found = with_adapted(codecs, [codes], images=counts)
             adapted.extend(c.entropy for c in found if isinstance(c.entropy, AdaptedModel))
         more = [replace(codecs[0], entropy=model) for model in adapted]
         return with_table([*codecs, *more], [codes])
@@ -166,23 +168,25 @@ def _as_encode_makes() -> MadeOf:
     return made_of
 
 
-def _nothing_more(codecs: Sequence[Codec], codes: Codes) -> Sequence[Codec]:
+def _nothing_more(codecs: Sequence[Codec], codes: Codes, counts: Sequence[int]) -> Sequence[Codec]:
     """For a codec that is given: its own entropy model is meant."""
     return codecs
 
 
-def _codecs(
-    size: tuple[int, int], path: Pathlike | None, family: str | None, device: torch.device
-) -> list[Codec]:
-    """The codecs of one VQ-VAE to compare, each with its own entropy model: those of the file
-    ``path``, or else of a family, or else for images of ``size``."""
-    if path is not None and family is not None:
-        raise OptionError(
-            "`family` has no meaning beside `codec`, whose family is fixed; leave one of them out",
-            option="family",
-        )
+def _named_codecs(codec: Pathlike | None, family: str | None) -> list[Path]:
+    """The file ``codec``, or those of a family: what can be told before any image is read."""
+    if codec is None:
+        assert family is not None
+        return shipped.paths(get_family(family))
+    if family is not None:
+        raise OptionError(shipped.FAMILY_BESIDE_CODEC, option="family")
+    return [Path(codec)]
+
+
+def _loaded(paths: Sequence[Path], device: torch.device) -> list[Codec]:
+    """The codecs of one VQ-VAE to compare, each with its own entropy model."""
     codecs = []
-    for file in shipped.paths_for(size, family) if path is None else [Path(path)]:
-        with Reader(file) as reader:
+    for path in paths:
+        with Reader(path) as reader:
             codecs.append(load_codec(reader, device, encoder=True))
     return codecs

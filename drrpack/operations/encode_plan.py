@@ -14,7 +14,7 @@ from drrpack.core.codec import Codec
 from drrpack.core.errors import OptionError, OutputError, SourceError
 from drrpack.core.families import DEFAULT, FAMILIES, Family, for_size, get_family
 from drrpack.core.rdoq import BEST
-from drrpack.formats import container, metadata, shipped
+from drrpack.formats import container, shipped
 from drrpack.formats.account import entropy_model
 from drrpack.formats.container import Reader
 from drrpack.formats.files.beside import CHECKPOINTS, PARTS, beside
@@ -138,13 +138,12 @@ def plan_encode(options: EncodeOptions, processes: Ranks | None = None) -> Encod
             "another one to write: name a new file"
         )
     if taken is None:
-        taken = take_codecs(options, shipped.paths_for(source.image_size, options.family))
+        taken = take_codecs(options, shipped.paths_for(source.image_size))
     check_classes(options.output, list(source.classes))
     wanted = "file" if options.class_order is None else options.class_order
     order = tuple(order_classes(source.classes, wanted))
     check_notes(options.output, _known_notes(options, source, order))
-    size = source.image_size
-    family = get_family(options.family) if options.family else for_size(size, FAMILIES.values())
+    family = _fitted_family(options, source.image_size)
     return EncodePlan(source, options, taken, family, order, _fit_classes(source, options))
 
 
@@ -201,10 +200,7 @@ def _check_together(options: EncodeOptions) -> None:
             option="preset",
         )
     if options.family is not None and options.codec is not None and options.fit != "scratch":
-        raise OptionError(
-            "`family` has no meaning beside `codec`, whose family is fixed; leave one of them out",
-            option="family",
-        )
+        raise OptionError(shipped.FAMILY_BESIDE_CODEC, option="family")
     preset = PRESETS[options.preset] if options.preset is not None else OWN
     if preset.vqvae is not None and options.family not in (None, DEFAULT):
         raise OptionError(
@@ -219,11 +215,20 @@ def _check_together(options: EncodeOptions) -> None:
         )
 
 
+def _fitted_family(options: EncodeOptions, size: tuple[int, int]) -> Family:
+    """What a fit from scratch begins with; a preset's own VQ-VAE counts as that of `DEFAULT`."""
+    if options.preset is not None and PRESETS[options.preset].vqvae is not None:
+        return FAMILIES[DEFAULT]
+    return get_family(options.family) if options.family else for_size(size, FAMILIES.values())
+
+
 def _named_codecs(options: EncodeOptions) -> Sequence[Path] | None:
     """The files of codecs that are known before any image is; None: their size decides."""
     if options.fit == "scratch":
         return []
-    return None if options.codec is None else [options.codec]
+    if options.codec is not None:
+        return [options.codec]
+    return None if options.family is None else shipped.paths(get_family(options.family))
 
 
 def take_codecs(options: EncodeOptions, paths: Sequence[Path]) -> Taken:
@@ -240,9 +245,7 @@ def take_codecs(options: EncodeOptions, paths: Sequence[Path]) -> Taken:
                 shipped.thin(shipped.whole(reader.entropy_model, path))
             codecs.append(load_codec(reader, options.device, encoder=True))
             kinds.append(entropy_model(reader))
-            fit = metadata.part(reader.metadata, "fit")
-    if options.codec is None:
-        fit = metadata.without_figures(fit)
+            fit = shipped.fit_of(reader)
     _check_entropy(options, kinds)
     return Taken(tuple(codecs), tuple(kinds), fit)
 
@@ -274,7 +277,7 @@ def _place(options: EncodeOptions) -> str:
     """Where the codec comes from, as messages name it."""
     if options.preset is not None:
         return f"`preset={options.preset!r}`"
-    return str(options.codec or "the codec that comes with drrpack")
+    return str(options.codec or "the codec that comes with drrpack for images of this size")
 
 
 def _fit_classes(source: Source, options: EncodeOptions) -> int:

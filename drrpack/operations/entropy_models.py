@@ -32,16 +32,18 @@ MANY_CODES = 800_000  # four kilobytes are next to nothing beside so many
 
 def with_adapted(
     codecs: Sequence[Codec], codes: Sequence[Codes], processes: Ranks = ALONE,
-    report: Report | None = None, *, least: int = LEAST_CODES,
+    report: Report | None = None, *, least: int = LEAST_CODES, images: Sequence[int] | None = None,
 ) -> list[Codec]:  # fmt: skip
     """The codecs, and one whose context model is adapted to ``codes``, of which some are looked at.
 
     It is left out if there are fewer than ``least`` codes, or no context model. Several
     ``processes`` have the same one. It takes the place of one that was adapted to other codes.
+    ``images`` are those of each stream, where ``codes`` are those of some of them.
     """
     found = [codec for codec in codecs if isinstance(codec.entropy, ContextModel)]
-    sizes = [(len(part), part.top.size + part.bottom.size) for part in codes]
-    images, total = [count for count, _ in sizes], sum(size for _, size in sizes)
+    seen = sum(map(len, codes))
+    images = [len(part) for part in codes] if images is None else images
+    total = sum(part.flat.size for part in codes) * sum(images) // max(1, seen)
     if not found or not total or total < least:
         return [*codecs]
     section = processes.from_first(lambda: _adapted(found[0], codes, images, total, report))
@@ -55,7 +57,7 @@ def _adapted(
 ) -> Section:
     """The smaller of two adapted models: with a correction of the last two layers, or of one.
 
-    ``images`` are those of each part of ``codes``, which are ``total`` together.
+    ``images`` are those of each stream, which have ``total`` codes together.
     """
     assert isinstance(codec.entropy, ContextModel)
     bottom_codes = total * 4 // 5 // sum(images)  # of an image
@@ -115,7 +117,7 @@ def smallest(
 
     def model_bytes(codec: Codec) -> int:
         section = memory.entropy_section(codec)
-        return len((shipped.as_thin_as_can_be(section) if thin else section).data)
+        return memory.model_bytes(shipped.as_thin_as_can_be(section) if thin else section)
 
     images = [len(part) for part in codes]
     taken, sizes = choice.smallest(codecs, choice.spread(codes), images, model_bytes)

@@ -373,3 +373,5 @@ def test_the_help_names_every_family_and_its_sizes() -> None:
     for family in FAMILIES.values():
         assert family.name in option.help and f" {family.largest_side}" in option.help
     assert option.help.endswith("Default: by the size of the images.")
+    (option,) = (one for one in commands["compare"].params if one.name == "family")
+    assert all(name in option.help for name in FAMILIES)

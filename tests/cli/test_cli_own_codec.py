@@ -11,6 +11,7 @@ import torch
 from command import Command
 
 from drrpack import DRRDataset
+from drrpack.core.families import MEDIUM, SMALL, Family
 from drrpack.core.vqvae import freeze
 from drrpack.formats import shipped
 from drrpack.formats.container import Reader
@@ -123,16 +124,22 @@ def test_a_missing_codec_is_said(
     drrpack.refused("encode", few, "-o", output, naming=(tmp_path / "nothing", "reinstall"), code=1)
 
 
-def test_all_its_files_have_one_vqvae() -> None:
+@pytest.mark.parametrize(
+    ("family", "kinds"), [(SMALL, ["bitswap", "context"]), (MEDIUM, ["context"])]
+)
+def test_all_files_of_a_family_have_one_vqvae(family: Family, kinds: list[str]) -> None:
     codecs = []
-    for path in shipped.paths():
+    for path in shipped.paths(family):
         with Reader(path) as reader:
             verify(path, "full")
             codecs.append(load_codec(reader, CPU, encoder=True))
-    assert sorted(c.entropy.kind for c in codecs) == ["bitswap", "context"]
-    one, two = (freeze(codec.vqvae).state_dict() for codec in codecs)
-    assert all(torch.equal(one[name], two[name]) for name in one)
-    assert sum(section.config.get("encoder") is True for section in shipped.models()) == 1
+    assert sorted(c.entropy.kind for c in codecs) == kinds
+    one, *others = (freeze(codec.vqvae).state_dict() for codec in codecs)
+    assert all(torch.equal(one[name], other[name]) for other in others for name in one)
+
+
+def test_each_vqvae_comes_along_once() -> None:
+    assert sum(section.config.get("encoder") is True for section in shipped.models()) == 2
 
 
 def test_its_card_names_what_is_there() -> None:

@@ -197,6 +197,17 @@ def test_categorical_frequencies_are_the_softmax(spread: float) -> None:
     assert (bits - entropy).max() < 0.002
 
 
+def test_categorical_takes_logits_in_any_memory_layout() -> None:
+    logits = torch.randint(-200, 200, (1, 7, 16), generator=torch.Generator().manual_seed(3))
+    codes = np.arange(7)[None] % 16
+    for carrier in (torch.float32, torch.float64):
+        plain = logits.to(carrier)
+        turned = plain.transpose(1, 2).contiguous().transpose(1, 2)
+        assert not turned.is_contiguous()
+        expected, found = (Categorical(x).interval(codes, slice(None)) for x in (plain, turned))
+        np.testing.assert_array_equal(expected, found)
+
+
 def test_categorical_does_not_depend_on_carrier_or_company() -> None:
     logits = random_logits(4, 1500, 64, 50.0)
     whole = Categorical(logits)

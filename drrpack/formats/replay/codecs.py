@@ -22,13 +22,23 @@ from drrpack.formats.layout import AnyPath
 from drrpack.formats.memory import load_codec, model_bytes, sections
 
 
-def shipped_path(family: str = DEFAULT) -> AnyPath:
-    """The file of the codec of a family that comes with drrpack and has a context model, which
-    chooses codes.
+def path_of(codec: AnyPath | None, family: str | None) -> AnyPath:
+    """The file ``codec``, or that of the codec of a family that comes with drrpack.
 
     Raises:
-        DrrError: there is none. OptionError: the family is not known, or none of it is shipped.
+        DrrError: there is none. OptionError: both are given; the family is not known, or no codec
+            of it is shipped.
     """
+    if codec is None:
+        return shipped_path(family or DEFAULT)
+    if family is not None:
+        raise OptionError(shipped.FAMILY_BESIDE_CODEC, option="family")
+    return codec
+
+
+def shipped_path(family: str = DEFAULT) -> AnyPath:
+    """The file of the codec of a family that comes with drrpack and has a context model, which
+    chooses codes. Raises as `path_of`."""
     for path in shipped.paths(get_family(family)):
         with Reader(path) as reader:
             if kind_of(shipped.whole(reader.entropy_model, path)) == "context":

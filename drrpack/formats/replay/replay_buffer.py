@@ -12,14 +12,13 @@ from torch import Tensor
 
 from drrpack.core.device import choose_device
 from drrpack.core.errors import OptionError, SourceError
-from drrpack.core.families import DEFAULT
 from drrpack.core.settings import own_settings
-from drrpack.formats import metadata
+from drrpack.formats import shipped
 from drrpack.formats.container import Reader, check_output, write
 from drrpack.formats.files.publish import replacing
 from drrpack.formats.indices import whole_number
 from drrpack.formats.layout import AnyPath
-from drrpack.formats.replay.codecs import PackedCodec, codec_for, shipped_path, stored_bytes
+from drrpack.formats.replay.codecs import PackedCodec, codec_for, path_of, stored_bytes
 from drrpack.formats.replay.content import Content, capacity_of
 from drrpack.formats.replay.held_images import HeldImages
 from drrpack.formats.replay.incoming import checked_images, checked_labels
@@ -49,8 +48,8 @@ class ReplayBuffer(HeldImages):
     Args:
         codec: the ``.drr`` file whose codec to use, which must have its encoder; None for a codec
             that comes with drrpack.
-        family: which of those: ``"small"``, meant for images of up to 48 pixels a side, or
-            ``"medium"`` for larger ones, of which a code stands for four times the pixels.
+        family: which of those: ``"small"`` (the default), meant for images of up to 48 pixels a
+            side, or ``"medium"`` for larger ones, of which a code stands for four times the pixels.
         budget_bytes: what `bytes` may come to.
         policy: ``"reservoir"``, ``"class-balanced"``, ``"ring"``, or a `Policy` of your own; see
             `drrpack.formats.replay.policies`.
@@ -72,7 +71,7 @@ class ReplayBuffer(HeldImages):
         budget_bytes: int | None = None,
         policy: str | Policy = "reservoir",
         *,
-        family: str = DEFAULT,
+        family: str | None = None,
         quality: int | None = None,
         count_models: bool = False,
         seed: int = 0,
@@ -80,9 +79,9 @@ class ReplayBuffer(HeldImages):
     ) -> None:
         self.policy = policy_of(policy)
         self.device = choose_device(device)
-        with Reader(shipped_path(family) if codec is None else codec) as reader:
+        with Reader(path_of(codec, family)) as reader:
             super().__init__(codec_for(reader, self.device, quality))
-            self._path, self._fit = reader.path, metadata.part(reader.metadata, "fit")
+            self._path, self._fit = reader.path, shipped.fit_of(reader)
         self.model_bytes = stored_bytes(self._codec)
         self.count_models = bool(count_models)
         self.budget_bytes = self._checked_budget(budget_bytes)

@@ -25,7 +25,7 @@ from drrpack.trainers.comparison.compare import Report
 from drrpack.trainers.comparison.verdict import largest_within
 from drrpack.trainers.learning.classifier import train_classifier
 from drrpack.trainers.learning.recipes import Recipe, get_recipe
-from drrpack.trainers.learning.resnet import resnet18_for
+from drrpack.trainers.learning.resnet import ResNet18, resnet18_for
 
 CLASSES = 20  # a classifier of more tells no more, and takes longer
 Labelled = tuple[Pixels, NDArray[np.int64]]
@@ -186,8 +186,9 @@ def _trained(
 def _fingerprint(given: Labelled, tested: Labelled, recipe: Recipe, seed: int) -> str:
     """What an accuracy is of: these pixels and labels, this recipe and seed."""
     shape = given[0].shape
-    network = resnet18_for((shape[1], shape[2])).__name__
-    digest = sha256(f"{recipe} {seed} {shape} {network}".encode())
+    kind = resnet18_for((shape[1], shape[2]))
+    network = "" if kind is ResNet18 else f" {kind.__name__}"  # earlier ones are all of that
+    digest = sha256(f"{recipe} {seed} {shape}{network}".encode())
     for array in (*given, *tested):
         digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()[:32]

@@ -92,7 +92,7 @@ def compare(
     stages.begin(WHOLE)
     counts = [source.images_per_class[number] for number in classes]
     total = sum(counts)
-    made = memories(codecs, sample.images, counts, made_of or (lambda codecs, _: codecs))
+    made = memories(codecs, sample.images, counts, made_of or (lambda codecs, *_: codecs))
     targets = [made[0].bytes_an_image(total), *sizes]
     choices = [*_lossless(sample.images, stages)]
     for name in peers.available():

@@ -15,15 +15,15 @@ from drrpack.formats.memory import decoder_alone, entropy_section, model_bytes, 
 from drrpack.trainers.comparison.choices import WHOLE, Choice
 from drrpack.trainers.comparison.peers import Setting
 from drrpack.trainers.comparison.quality import psnr_db, ssim
-from drrpack.trainers.fitting.choice import expected_bytes, smallest
+from drrpack.trainers.fitting.choice import expected_bytes, stream_bytes
 
 QUALITIES = (100, 75, 50)
 # As `drrpack.encode` writes it: HDF5, digests, the seal and notes; see docs/format.md.
 CONTAINER_BYTES = 5100
 CLASS_BYTES = 65  # a row of the index, and its name in the file and in the notes
-# Codecs and codes that one of them made -> these codecs and others, whose entropy models are made
-# of these codes.
-MadeOf = Callable[[Sequence[Codec], Codes], Sequence[Codec]]
+# Codecs, codes that one of them made, and how many images each class has in all -> these codecs and
+# others, whose entropy models are made of these codes.
+MadeOf = Callable[[Sequence[Codec], Codes, Sequence[int]], Sequence[Codec]]
 
 
 def memories(
@@ -49,7 +49,10 @@ def _memory(
     start = time.perf_counter()
     codes = codecs[0].encode(images)
     choosing = time.perf_counter() - start
-    candidates = made_of(codecs, codes)
+    candidates = made_of(codecs, codes, counts)
+    payloads = [stream_bytes(codec, codes, counts) for codec in candidates]
+    decoded = codecs[0].decode(codes, images.shape[1:3])
+    judged = psnr_db(images, decoded), ssim(images, decoded)
     kinds = {
         WHOLE: _Kept(lambda vqvae: vqvae, lambda model: model),
         "DRR decoder-only": _Kept(decoder_alone, lambda model: model),
@@ -58,13 +61,12 @@ def _memory(
         kinds["DRR thin"] = _Kept(shipped.thin, shipped.as_thin_as_can_be)
     found, container = list[Choice](), CONTAINER_BYTES + len(counts) * CLASS_BYTES
     for name, kept in kinds.items():
-        codec, sizes = smallest(candidates, codes, counts, kept.model_bytes)
-        payload = sizes[codec.entropy.kind] - kept.model_bytes(codec)
+        sizes = [p + kept.model_bytes(c) for p, c in zip(payloads, candidates, strict=True)]
+        smallest = sizes.index(min(sizes))
+        codec, payload = candidates[smallest], payloads[smallest]
+        coding, decoding = _seconds(codec, codes, images.shape[1:3])
+        rates = len(images) / (choosing + coding), len(images) / decoding
         options: dict[str, Setting] = {"quality": quality, "entropy_model": codec.entropy.kind}
-        if not found:  # all kinds of files have the same pixels
-            coding, decoding, decoded = _timed(codec, codes, images.shape[1:3])
-            judged = psnr_db(images, decoded), ssim(images, decoded)
-            rates = len(images) / (choosing + coding), len(images) / decoding
         found.append(
             Choice(
                 name, f"q{quality}", payload / sum(counts), kept.bytes(codec) + container, *judged,
@@ -90,10 +92,10 @@ class _Kept:
         return model_bytes(self.vqvae(sections(codec)[0])) + self.model_bytes(codec)
 
 
-def _timed(codec: Codec, codes: Codes, size: tuple[int, int]) -> tuple[float, float, Pixels]:
-    """Seconds to price the codes and to decode them, and what they decode to."""
+def _seconds(codec: Codec, codes: Codes, size: tuple[int, ...]) -> tuple[float, float]:
+    """How long it takes to price the codes, as coding does, and to make pixels of them."""
     start = time.perf_counter()
     expected_bytes(codec, codes)
     priced = time.perf_counter()
-    decoded = codec.decode(codes, size)
-    return priced - start, time.perf_counter() - priced, decoded
+    codec.decode(codes, (size[0], size[1]))
+    return priced - start, time.perf_counter() - priced

@@ -21,6 +21,7 @@ from drrpack.trainers.fitting.loop import Report, fit
 from drrpack.trainers.fitting.narrow import narrow_vqvae
 from drrpack.trainers.fitting.plan import FitPlan, Log
 from drrpack.trainers.fitting.vqvae import VQVAEFit
+from drrpack.trainers.learning.resnet import ResNet18
 
 # Of a budget in minutes; entropy models get the rest.
 FEATURES_SHARE = 0.1
@@ -99,10 +100,16 @@ def _fit_features(
     log = fit(
         task, torch.arange(len(images)), plan.budget.share(share),
         batch_size=min(plan.sizes.features_batch, len(images)), seed=plan.seed,
-        fingerprint=plan.fingerprint(plan.sizes.features_width, images),
+        fingerprint=plan.fingerprint(_of_network(plan.sizes.features_width, task), images),
         checkpoint=plan.checkpoint("features.pt"), report=report, processes=plan.processes,
     )  # fmt: skip
     return task.finish(), {"features": log}
+
+
+def _of_network(width: int, task: FeatureFit) -> object:
+    """What a checkpoint of features is of; earlier ones are all of a ResNet-18 for small images."""
+    kind = type(task.network)
+    return width if kind is ResNet18 else (width, kind.__name__)
 
 
 def _fit_vqvae(
@@ -114,7 +121,7 @@ def _fit_vqvae(
     log = fit(
         task, torch.from_numpy(images), plan.budget.share(VQVAE_SHARE),
         batch_size=min(plan.sizes.vqvae_batch, len(images)), seed=plan.seed,
-        fingerprint=plan.fingerprint((network.config, features is None), images),
+        fingerprint=plan.fingerprint((network.config, features is None, *plan.batch), images),
         checkpoint=plan.checkpoint("vqvae.pt"), report=report, processes=plan.processes,
     )  # fmt: skip
     network = task.finish()
@@ -134,7 +141,9 @@ def _fit_decoder(
     log = fit(
         task, torch.arange(len(images)), plan.budget.share(share),
         batch_size=min(plan.sizes.vqvae_batch, len(images)), seed=plan.seed,
-        fingerprint=plan.fingerprint((vqvae.config, features is None, codes.digest), images),
+        fingerprint=plan.fingerprint(
+            (vqvae.config, features is None, codes.digest, *plan.batch), images
+        ),
         checkpoint=plan.checkpoint("decoder.pt"), report=report, processes=plan.processes,
     )  # fmt: skip
     return task.finish(), log

@@ -60,6 +60,12 @@ class FitPlan:
         batch = min(images, self.sizes.vqvae_batch)
         return replace(self, sizes=replace(self.sizes, vqvae_batch=batch))
 
+    @property
+    def batch(self) -> tuple[int, ...]:
+        """What a checkpoint of the VQ-VAE has to say of its batches: nothing of the usual ones."""
+        batch = self.sizes.vqvae_batch
+        return () if batch == FitSizes.vqvae_batch else (batch,)
+
     def checkpoint(self, name: str) -> Path | None:
         """The file of that name among the checkpoints."""
         return None if self.checkpoints is None else self.checkpoints / name
