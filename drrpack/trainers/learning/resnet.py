@@ -98,12 +98,14 @@ class ResNet(Network):
         return x.mean((2, 3))
 
     def begun(self, x: Tensor) -> Tensor:
-        """What the stem makes of (B, 3, H, W) float: (B, width, H, W), or with quarter sides."""
+        """What the stem makes of (B, 3, H, W) float: (B, width, H, W), or with half
+        or a quarter of the sides."""
         x = F.relu(self.bn(self.stem(x)))
         return F.max_pool2d(x, 3, 2, 1) if self.large else x
 
     def maps(self, x: Tensor) -> list[Tensor]:
-        """What each stage makes of (B, 3, H, W) float: (B, width << s, H >> s, W >> s) for stage s.
+        """What each stage makes of (B, 3, H, W) float: (B, width << s, h >> s, w >> s) for stage s,
+        of h x w places that the stem leaves.
 
         The last is taken before its ReLU; `pooled` makes features of it.
         """
