@@ -9,8 +9,15 @@ import pytest
 import drrpack
 from drrpack.formats.account import entropy_model
 from drrpack.formats.container import Reader
+from drrpack.trainers.comparison import peers
 
 pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.fixture(autouse=True)
+def alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Image files take most of the time, and tell nothing here."""
+    monkeypatch.setattr(peers, "available", list)
 
 
 def test_a_memory_of_strange_images_takes_what_was_said(
