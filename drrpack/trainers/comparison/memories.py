@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
+from typing import TypeVar
 
 from drrpack.core.codec import Codec, Pixels, prices_of, with_quality
 from drrpack.core.codes import Codes
@@ -15,7 +17,9 @@ from drrpack.formats.memory import decoder_alone, entropy_section, model_bytes, 
 from drrpack.trainers.comparison.choices import WHOLE, Choice
 from drrpack.trainers.comparison.peers import Setting
 from drrpack.trainers.comparison.quality import psnr_db, ssim
-from drrpack.trainers.fitting.choice import expected_bytes, stream_bytes
+from drrpack.trainers.fitting.choice import stream_bytes
+
+T = TypeVar("T")
 
 QUALITIES = (100, 75, 50)
 # As `drrpack.encode` writes it: HDF5, digests, the seal and notes; see docs/format.md.
@@ -46,56 +50,38 @@ def _memory(
 ) -> list[Choice]:
     """Files of so many images in each class, each kind of file with the entropy model that makes it
     the smallest."""
-    start = time.perf_counter()
-    codes = codecs[0].encode(images)
-    choosing = time.perf_counter() - start
-    candidates = made_of(codecs, codes, counts)
-    payloads = [stream_bytes(codec, codes, counts) for codec in candidates]
-    decoded = codecs[0].decode(codes, images.shape[1:3])
+    codes, choosing = _timed(lambda: codecs[0].encode(images))
+    decoded, decoding = _timed(lambda: codecs[0].decode(codes, images.shape[1:3]))
     judged = psnr_db(images, decoded), ssim(images, decoded)
-    kinds = {
-        WHOLE: _Kept(lambda vqvae: vqvae, lambda model: model),
-        "DRR decoder-only": _Kept(decoder_alone, lambda model: model),
+    candidates = [
+        (codec, *_timed(partial(stream_bytes, codec, codes, counts)))
+        for codec in made_of(codecs, codes, counts)
+    ]
+    vqvae = sections(codecs[0])[0]
+    kinds: dict[str, tuple[Section, Callable[[Section], Section]]] = {
+        WHOLE: (vqvae, lambda model: model),
+        "DRR decoder-only": (decoder_alone(vqvae), lambda model: model),
     }
-    if shipped.known(sections(codecs[0])[0]):  # what drrpack does not ship can't be left out
-        kinds["DRR thin"] = _Kept(shipped.thin, shipped.as_thin_as_can_be)
+    if shipped.known(vqvae):  # what drrpack does not ship can't be left out
+        kinds["DRR thin"] = shipped.thin(vqvae), shipped.as_thin_as_can_be
     found, container = list[Choice](), CONTAINER_BYTES + len(counts) * CLASS_BYTES
-    for name, kept in kinds.items():
-        sizes = [p + kept.model_bytes(c) for p, c in zip(payloads, candidates, strict=True)]
-        smallest = sizes.index(min(sizes))
-        codec, payload = candidates[smallest], payloads[smallest]
-        coding, decoding = _seconds(codec, codes, images.shape[1:3])
-        rates = len(images) / (choosing + coding), len(images) / decoding
+    for name, (kept_vqvae, kept) in kinds.items():
+        sizes = [model_bytes(kept(entropy_section(codec))) for codec, _, _ in candidates]
+        totals = [payload + size for (_, payload, _), size in zip(candidates, sizes, strict=True)]
+        smallest = totals.index(min(totals))
+        codec, payload, coding = candidates[smallest]
         options: dict[str, Setting] = {"quality": quality, "entropy_model": codec.entropy.kind}
         found.append(
             Choice(
-                name, f"q{quality}", payload / sum(counts), kept.bytes(codec) + container, *judged,
-                *rates, options=options,
+                name, f"q{quality}", payload / sum(counts),
+                model_bytes(kept_vqvae) + sizes[smallest] + container, *judged,
+                len(images) / (choosing + coding), len(images) / decoding, options=options,
             )
         )  # fmt: skip
     return found
 
 
-@dataclass(frozen=True)
-class _Kept:
-    """What a kind of file holds of a VQ-VAE and of an entropy model."""
-
-    vqvae: Callable[[Section], Section]
-    entropy_model: Callable[[Section], Section]
-
-    def model_bytes(self, codec: Codec) -> int:
-        """Those of the entropy model."""
-        return model_bytes(self.entropy_model(entropy_section(codec)))
-
-    def bytes(self, codec: Codec) -> int:
-        """Those of both."""
-        return model_bytes(self.vqvae(sections(codec)[0])) + self.model_bytes(codec)
-
-
-def _seconds(codec: Codec, codes: Codes, size: tuple[int, ...]) -> tuple[float, float]:
-    """How long it takes to price the codes, as coding does, and to make pixels of them."""
+def _timed(work: Callable[[], T]) -> tuple[T, float]:
+    """What ``work`` gives, and the seconds that it takes: to price codes takes what coding does."""
     start = time.perf_counter()
-    expected_bytes(codec, codes)
-    priced = time.perf_counter()
-    codec.decode(codes, (size[0], size[1]))
-    return priced - start, time.perf_counter() - priced
+    return work(), time.perf_counter() - start
