@@ -97,8 +97,8 @@ def compare(
     family: Annotated[
         str | None,
         typer.Option(
-            help="Use this codec of those that come with drrpack: small or medium. Default: by the "
-            "size of the images."
+            help="Use this codec of those that come with drrpack: small, medium or large. Default: "
+            "by the size of the images."
         ),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",

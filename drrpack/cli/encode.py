@@ -73,8 +73,9 @@ def encode(
         str | None,
         typer.Option(
             help="The codec to use, or what --fit begins with: small, meant for images of up to 48 "
-            "pixels a side, or medium, for up to 128 and for larger ones: larger patches, a "
-            "quarter of the codes. Default: by the size of the images."
+            "pixels a side, medium, for up to 128, or large, for up to 512 and for larger ones: "
+            "each has patches twice as large, so a quarter of the codes. Default: by the size of "
+            "the images."
         ),
     ] = None,
     preset: Annotated[

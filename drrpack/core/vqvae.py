@@ -41,6 +41,9 @@ class VQVAEConfig:
     weight_bits: int = 7
     codebook_bits: int = 8
     stride: int = STRIDE  # pixels for one bottom code, along each side; a top code has twice that
+    # After the first halving of an image's sides, each further one doubling them up to ``channels``;
+    # 0 is half of these. Most of the work on a large image is where its sides are long.
+    first_channels: int = 0
 
     def __post_init__(self) -> None:
         if bool(self.weight_bits) != bool(self.codebook_bits):
@@ -49,12 +52,22 @@ class VQVAEConfig:
             raise ValueError(f"a stride of {self.stride}, expected one of {STRIDES}")
         if self.stride != STRIDE and not self.weight_bits:  # the first version has no such stride
             raise ValueError(f"a stride of {self.stride} goes with weights on a grid alone")
+        if self.first_channels and not self.weight_bits:
+            raise ValueError("`first_channels` goes with weights on a grid alone")
+        if not 0 <= self.first_channels <= self.channels == self.widths[-1]:
+            raise ValueError(
+                f"{self.first_channels} channels after the first halving are {self.widths[-1]} "
+                f"after the last, expected {self.channels}"
+            )
 
     @property
     def widths(self) -> list[int]:
         """Channels of the image, and after each halving of its sides down to the bottom codes."""
         halvings = self.stride.bit_length() - 1
-        return [3, self.channels // 2, *[self.channels] * (halvings - 1)]
+        if not self.first_channels:
+            return [3, self.channels // 2, *[self.channels] * (halvings - 1)]
+        rising = (min(self.channels, self.first_channels << n) for n in range(1, halvings))
+        return [3, self.first_channels, *rising]
 
 
 # Whatever a process's default dtype is: see `drrpack.core.settings`.

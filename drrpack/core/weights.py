@@ -38,7 +38,7 @@ WEIGHTS_MAX = 1 << 23
 DEPTHS = (
     "latents", "same_grid", "blocks", "residual_blocks", "weight_bits", "codebook_bits", "stride",
 )  # fmt: skip
-MAY_BE_ZERO = ("latents", "weight_bits", "codebook_bits")
+MAY_BE_ZERO = ("latents", "weight_bits", "codebook_bits", "first_channels")
 
 T = TypeVar("T")
 Number = TypeVar("Number", bound=np.generic)
@@ -51,12 +51,15 @@ def pack_vqvae(network: VQVAE, bits: ActivationBits) -> Section:
     """A frozen VQ-VAE; the moving averages stay behind.
 
     Version 1.0 holds half-precision numbers, 2.0 the integers that `VQVAEConfig.weight_bits` makes
-    of them, and 3.0 those of another stride than 4.
+    of them, 3.0 those of another stride than 4, and 4.0 those of other channels after the first
+    halving than a half of all.
     """
     sizes = network.config
     config = {**asdict(sizes), "activation_bits": bits.to_json()}
     if sizes.stride == STRIDE:
         del config["stride"]
+    if not sizes.first_channels:
+        del config["first_channels"]
     tensors = _vqvae_tensors(network)
     if not sizes.weight_bits:
         del config["weight_bits"], config["codebook_bits"]
@@ -68,7 +71,7 @@ def pack_vqvae(network: VQVAE, bits: ActivationBits) -> Section:
         for name, tensor in on_grid.items()
     ]
     config["encoder"] = network.has_encoder
-    version = "2.0" if sizes.stride == STRIDE else "3.0"
+    version = "4.0" if sizes.first_channels else "2.0" if sizes.stride == STRIDE else "3.0"
     return Section(version, config, rest + packing.pack(integers))
 
 
@@ -82,7 +85,12 @@ def unpack_vqvae(model: Section) -> tuple[VQVAE, ActivationBits]:
     bits = parse(lambda: ActivationBits.from_json(model.config["activation_bits"]))
     first = {"weight_bits": 0, "codebook_bits": 0, "encoder": True}  # all that 1.0 knows
     config = {**model.config, **(first if model.version.startswith("1.") else {})}
-    sizes = sizes_from(VQVAEConfig, {**config, "stride": stored_stride(model)})
+    config["stride"] = stored_stride(model)
+    if model.major in ("1", "2", "3"):
+        config["first_channels"] = 0
+    elif config.get("first_channels") == 0:
+        raise CorruptError("a model's config says first_channels = 0, which is not valid")
+    sizes = sizes_from(VQVAEConfig, config)
     _check_bits(bits, sizes)
     encoder = config.get("encoder")
     if not isinstance(encoder, bool):

@@ -24,7 +24,7 @@ __all__ = ["chunk", "decoder_alone", "load_codec", "read_chunks", "read_codes", 
 
 Place: TypeAlias = tuple[Reader, int]  # a chunk: its file, and its row in the file's index
 
-VQVAE_VERSIONS = ("1.0", "2.0", "3.0")
+VQVAE_VERSIONS = ("1.0", "2.0", "3.0", "4.0")
 
 
 def sections(codec: Codec) -> tuple[Section, Section]:

@@ -56,9 +56,7 @@ def obtain_codecs(
     fit_plan = FitPlan(
         options.budget, options.device, options.seed, start=taken, checkpoints=plan.checkpoints,
         quality=_fitted_quality(taken, options), vqvae=plan.family.vqvae, processes=processes,
-    )  # fmt: skip
-    if options.fit == "scratch":
-        fit_plan = fit_plan.in_batches(plan.family.batch)
+    ).in_batches(plan.family.batch)  # fmt: skip
     fit_plan = fit_plan if options.preset is None else fit_plan.by(PRESETS[options.preset])
     of_kind = [c for c in fit_plan.entropy if options.entropy in ("auto", c.kind)]
     choosing = [c for c in of_kind if c.kind == "context"]

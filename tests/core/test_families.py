@@ -160,7 +160,7 @@ def test_a_name_belongs_to_one_family() -> None:
 
 
 def test_a_family_that_is_not_known_is_refused(pictures: Path, tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match="`family='huge'`: say one of small, medium, patches"):
+    with pytest.raises(OptionError, match="`family='huge'`: say one of small, medium, large, patches"):
         plan_encode(options_for(pictures, tmp_path / "m.drr", family="huge"))
 
 
@@ -181,7 +181,7 @@ def test_the_longer_side_says_which_is_meant(height: int, width: int, name: str)
 
 def test_a_fit_begins_with_the_one_that_is_meant(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
-    for side, name in ((48, "small"), (49, "medium")):
+    for side, name in ((48, "small"), (49, "medium"), (129, "large")):
         Image.new("RGB", (side, 20)).save(tmp_path / "a" / "one.png")
         plan = plan_encode(options_for(tmp_path, tmp_path.parent / "m.drr", fit="scratch"))
         assert plan.family.name == name

@@ -17,6 +17,7 @@ from drrpack.core.vqvae import VQVAE, VQVAEConfig
 
 CPU = torch.device("cpu")
 LARGER = replace(SMALL_VQVAE, stride=8)
+RISING = replace(SMALL_VQVAE, stride=16, first_channels=4)
 
 
 def random_codes(
@@ -41,8 +42,8 @@ def float_pixels(network: VQVAE, top: Tensor, bottom: Tensor) -> Tensor:
 @pytest.mark.parametrize("seed", [0, 1, 2])
 @pytest.mark.parametrize(
     "config",
-    [SMALL_VQVAE, VQVAEConfig(), LARGER, replace(SMALL_VQVAE, stride=16)],
-    ids=["small", "default", "stride 8", "stride 16"],
+    [SMALL_VQVAE, VQVAEConfig(), LARGER, replace(SMALL_VQVAE, stride=16), RISING],
+    ids=["small", "default", "stride 8", "stride 16", "rising"],
 )
 def test_pixels_are_close_to_the_float_decoders(seed: int, config: VQVAEConfig) -> None:
     network = small_vqvae(seed, config)
@@ -69,7 +70,9 @@ WAYS = [
 
 @pytest.mark.parametrize("carrier", [torch.float32, torch.float64])
 @pytest.mark.parametrize(
-    "config", [VQVAEConfig(codebook_size=32), LARGER], ids=["default", "stride 8"]
+    "config",
+    [VQVAEConfig(codebook_size=32), LARGER, RISING],
+    ids=["default", "stride 8", "rising"],
 )
 def test_bytes_do_not_depend_on_how_the_decoder_runs(
     config: VQVAEConfig, carrier: torch.dtype

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from small_models import SMALL_VQVAE
-from torch import Tensor
+from torch import Tensor, nn
 
 from drrpack.core.quantiser import Quantiser
 from drrpack.core.vqvae import VQVAE, grid_shapes, pad, perplexity, to_float
@@ -38,6 +38,7 @@ def test_the_network_has_the_papers_size() -> None:
         (8, (1, 17), (1, 2), (2, 4)),
         (8, (224, 224), (14, 14), (28, 28)),
         (16, (128, 33), (4, 2), (8, 4)),
+        (16, (224, 224), (7, 7), (14, 14)),
     ],
 )
 def test_shapes(
@@ -69,6 +70,31 @@ def test_a_code_sees_its_place(stride: int) -> None:
         assert float(seen.mean()) == pytest.approx((place + 0.5) * stride - 0.5)
 
 
+@pytest.mark.parametrize(
+    ("stride", "first", "widths"),
+    [
+        (4, 0, [3, 8, 16]), (8, 0, [3, 8, 16, 16]), (16, 0, [3, 8, 16, 16, 16]),
+        (16, 4, [3, 4, 8, 16, 16]), (16, 2, [3, 2, 4, 8, 16]), (8, 16, [3, 16, 16, 16]),
+        (16, 3, [3, 3, 6, 12, 16]),
+    ],
+)  # fmt: skip
+def test_channels_rise_as_sides_are_halved(stride: int, first: int, widths: list[int]) -> None:
+    config = replace(SMALL_VQVAE, stride=stride, first_channels=first)
+    assert config.widths == widths
+    network = VQVAE(config)
+    halvings = [m for m in network.encoder_bottom if isinstance(m, nn.Conv2d) and m.stride == (2, 2)]
+    assert [m.out_channels for m in halvings] == widths[1:]
+    doublings = network.decoder_layers.doublings
+    assert [m.in_channels for m in doublings] == widths[:0:-1]
+    assert doublings[-1].out_channels == 3
+
+
+@pytest.mark.parametrize(("stride", "first"), [(4, 4), (16, 1), (8, 32), (16, -1)])
+def test_channels_that_do_not_rise_to_all_are_refused(stride: int, first: int) -> None:
+    with pytest.raises(ValueError, match="channels after the first halving"):
+        replace(SMALL_VQVAE, stride=stride, first_channels=first)
+
+
 @pytest.mark.parametrize("stride", [0, 2, 3, 12, 32])
 def test_other_strides_are_refused(stride: int) -> None:
     with pytest.raises(ValueError, match=f"a stride of {stride}, expected one of"):
@@ -78,6 +104,8 @@ def test_other_strides_are_refused(stride: int) -> None:
 def test_larger_strides_are_stored_as_integers_alone() -> None:
     with pytest.raises(ValueError, match="a stride of 8 goes with weights on a grid"):
         replace(SMALL_VQVAE, stride=8, weight_bits=0, codebook_bits=0)
+    with pytest.raises(ValueError, match="`first_channels` goes with weights on a grid"):
+        replace(SMALL_VQVAE, first_channels=8, weight_bits=0, codebook_bits=0)
 
 
 def test_padding_repeats_the_edge() -> None:

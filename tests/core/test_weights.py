@@ -40,7 +40,11 @@ from drrpack.core.weights import pack_vqvae, stored_stride, unpack_vqvae
 
 BITS = ActivationBits(top=5, joined=5, residual=6, hidden=(6, 7), upsampled=(6,))
 LARGER = replace(SMALL_VQVAE, stride=8)
-LARGER_BITS = replace(BITS, upsampled=(6, 5))
+RISING = replace(SMALL_VQVAE, stride=16, first_channels=SMALL_VQVAE.channels // 4)
+BITS_OF = {
+    LARGER: replace(BITS, upsampled=(6, 5)),
+    RISING: replace(BITS, upsampled=(6, 5, 4)),
+}
 LAYOUTS = Levels(StreamLayout(31, 4, 16), StreamLayout(7))
 
 Config = dict[str, Any]
@@ -74,20 +78,23 @@ def packed_vqvae(config: VQVAEConfig = SMALL_VQVAE) -> Section:
 
 
 def bits_of(config: VQVAEConfig) -> ActivationBits:
-    return LARGER_BITS if config == LARGER else BITS
+    return BITS_OF.get(config, BITS)
 
 
 # --- round trips ---
 
 
 @pytest.mark.parametrize(
-    ("sizes", "version"), [(HALVES, "1.0"), (SMALL_VQVAE, "2.0"), (LARGER, "3.0")]
+    ("sizes", "version"),
+    [(HALVES, "1.0"), (SMALL_VQVAE, "2.0"), (LARGER, "3.0"), (RISING, "4.0")],
 )
 def test_a_vqvae_comes_back(sizes: VQVAEConfig, version: str) -> None:
     network = small_vqvae(config=sizes)
     model = packed_vqvae(sizes)
     assert model.version == version
-    assert model.config.get("stride") == (8 if sizes == LARGER else None)
+    assert model.config.get("stride", 4) == sizes.stride
+    assert model.config.get("first_channels", 0) == sizes.first_channels
+    assert ("stride" in model.config) == (sizes.stride != 4)
     again, bits = unpack_vqvae(model)
     assert bits == bits_of(sizes) and again.config == sizes
     assert stored_stride(model) == sizes.stride
@@ -175,6 +182,7 @@ KINDS: dict[str, tuple[Callable[[], Section], Unpack, Any]] = {
     "vqvae 1.0": (lambda: packed_vqvae(HALVES), unpack_vqvae, SMALL_VQVAE),
     "vqvae 2.0": (packed_vqvae, unpack_vqvae, SMALL_VQVAE),
     "vqvae 3.0": (lambda: packed_vqvae(LARGER), unpack_vqvae, LARGER),
+    "vqvae 4.0": (lambda: packed_vqvae(RISING), unpack_vqvae, RISING),
     "bitswap 1.0": (first_bitswap, unpack_entropy, SMALL),
     "bitswap 2.0": (packed, unpack_entropy, SMALL),
     "context 2.0": (lambda: packed(CONTEXT), unpack_entropy, CONTEXT),
@@ -214,8 +222,12 @@ def test_blobs_of_another_size_are_refused(kind: str) -> None:
 
 
 def sizes(kind: str) -> list[str]:
-    """The names of the numbers in a config; the first versions have no grids, nor a stride."""
-    absent = {"1.0": (*GRIDS, "stride"), "2.0": ("stride",)}.get(kind.split()[1], ())
+    """The names of the numbers in a config, which versions have more and more of."""
+    absent = {
+        "1.0": (*GRIDS, "stride", "first_channels"),
+        "2.0": ("stride", "first_channels"),
+        "3.0": ("first_channels",),
+    }.get(kind.split()[1], ())
     return [name for name in asdict(KINDS[kind][2]) if name not in absent]
 
 
@@ -345,6 +357,19 @@ def test_a_stride_has_no_meaning_in_the_first_versions(version: str) -> None:
     config, blob = made(f"vqvae {version}")
     again, _ = unpack_vqvae(Section(version, {**config, "stride": 8}, blob))
     assert again.config.stride == 4
+
+
+@pytest.mark.parametrize("version", ["1.0", "2.0", "3.0"])
+def test_channels_that_rise_have_no_meaning_in_earlier_versions(version: str) -> None:
+    config, blob = made(f"vqvae {version}")
+    again, _ = unpack_vqvae(Section(version, {**config, "first_channels": 2}, blob))
+    assert again.config.first_channels == 0
+
+
+@pytest.mark.parametrize("first", [1, 16])
+def test_channels_that_do_not_rise_to_all_are_refused(first: int) -> None:
+    config, blob = made("vqvae 4.0")
+    refused("vqvae 4.0", {**config, "first_channels": first, "stride": 4}, blob)
 
 
 @pytest.mark.parametrize("stride", [1, 12, 32, 64])

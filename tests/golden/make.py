@@ -97,13 +97,14 @@ def write_digits(path: Path, config: NetworkConfig, encoder: bool, vqvae: VQVAEC
 
 
 # models of version 2.0: Bit-Swap, context alone, and context alone with no encoder; Bit-Swap of
-# version 3.0; and a VQ-VAE of version 3.0, which has another stride
+# version 3.0; VQ-VAEs of version 3.0, which has another stride, and of 4.0, whose channels rise
 MODELS: dict[str, tuple[NetworkConfig, bool, VQVAEConfig]] = {
     "bitswap": (TINY_FIRST, True, TINY_VQVAE),
     "bitswap-3": (TINY_LATENTS, True, TINY_VQVAE),
     "context": (TINY_CONTEXT, True, TINY_VQVAE),
     "decoder": (TINY_CONTEXT, False, TINY_VQVAE),
     "stride": (TINY_CONTEXT, True, replace(TINY_VQVAE, stride=8)),
+    "rising": (TINY_CONTEXT, True, replace(TINY_VQVAE, stride=16, first_channels=2)),
 }
 
 

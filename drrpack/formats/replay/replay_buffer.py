@@ -49,7 +49,8 @@ class ReplayBuffer(HeldImages):
         codec: the ``.drr`` file whose codec to use, which must have its encoder; None for a codec
             that comes with drrpack.
         family: which of those: ``"small"`` (the default), meant for images of up to 48 pixels a
-            side, or ``"medium"`` for larger ones, of which a code stands for four times the pixels.
+            side, ``"medium"`` for up to 128, or ``"large"`` for larger ones; a code of each stands
+            for four times the pixels of the one before.
         budget_bytes: what `bytes` may come to.
         policy: ``"reservoir"``, ``"class-balanced"``, ``"ring"``, or a `Policy` of your own; see
             `drrpack.formats.replay.policies`.

@@ -1,12 +1,13 @@
-"""The photographs of 64x64 that the codec for medium sizes is fitted on, for `ship.py`.
+"""The photographs that the codecs for larger images are fitted on, for `ship.py`.
 
-    python benchmarks/medium_images.py CHECKOUTS OUT
+    python benchmarks/photographs.py CHECKOUTS OUT    # 64x64, of the codec for medium sizes
+    python benchmarks/photographs.py CHECKOUTS OUT --side 160 --largest 1.4    # of that for large ones
 
 CHECKOUTS holds the public repositories of `PARTS` by their own names, as `git clone` makes them.
 This writes OUT/fit-*/*.png, the classes to fit on, and OUT/unseen-*/*.png, a half of Caltech 101
 that no fit sees. Half of the pictures of a class are whole, as far as a square holds them; the
-others are crops of them at a scale between that and twice as large, since the codec is for sizes
-of up to 128. The same checkouts give the same pixels.
+others are crops of them at a scale between that and the largest, since a codec is for a range of
+sizes. The same checkouts give the same pixels.
 
 Left out are classes that Tiny-ImageNet has too, as the codec is judged on 20 classes of it.
 """
@@ -22,8 +23,6 @@ from pathlib import Path
 
 from PIL import Image, ImageOps
 
-SIDE = 64
-LARGEST = 2  # times that, in the crops
 EACH = 1000  # pictures of a class, at most
 
 
@@ -52,6 +51,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("checkouts", type=Path)
     parser.add_argument("output", type=Path)
+    parser.add_argument("--side", type=int, default=64)
+    parser.add_argument("--largest", type=float, default=2.0, help="scale of crops, times the side")
     given = parser.parse_args()
     made = given.output.with_name(f".{given.output.name}.part")
     shutil.rmtree(made, ignore_errors=True)
@@ -60,7 +61,7 @@ def main() -> None:
             place = made / name
             place.mkdir(parents=True)
             count = 0
-            for picture in pictures(folder):
+            for picture in pictures(folder, given.side, given.largest):
                 picture.save(place / f"{count:04}.png", compress_level=1)
                 count += 1
             print(f"{name}: {count} images", flush=True)
@@ -77,16 +78,16 @@ def classes(part: Part, checkouts: Path) -> Iterator[tuple[str, Path]]:
         yield f"{'unseen' if unseen else 'fit'}-{folder.name}", folder
 
 
-def pictures(folder: Path) -> Iterator[Image.Image]:
-    """The pictures of a class in RGB, whole and cropped in turn."""
+def pictures(folder: Path, side: int, largest: float) -> Iterator[Image.Image]:
+    """The pictures of a class in RGB as squares of ``side``, whole and cropped in turn."""
     drawn = random.Random(folder.name)
     for number, path in enumerate(sorted(folder.iterdir())[:EACH]):
         with Image.open(path) as picture:
             picture = picture.convert("RGB")
-        side = SIDE if number % 2 == 0 else round(SIDE * drawn.uniform(1, LARGEST))
-        square = ImageOps.fit(picture, (side, side), Image.Resampling.LANCZOS)
-        left, top = (drawn.randint(0, side - SIDE) for _ in "xy")
-        yield square.crop((left, top, left + SIDE, top + SIDE))
+        whole = side if number % 2 == 0 else round(side * drawn.uniform(1, largest))
+        square = ImageOps.fit(picture, (whole, whole), Image.Resampling.LANCZOS)
+        left, top = (drawn.randint(0, whole - side) for _ in "xy")
+        yield square.crop((left, top, left + side, top + side))
 
 
 if __name__ == "__main__":
