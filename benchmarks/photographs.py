@@ -1,7 +1,7 @@
 """The photographs that the codecs for larger images are fitted on, for `ship.py`.
 
     python benchmarks/photographs.py CHECKOUTS OUT    # 64x64, of the codec for medium sizes
-    python benchmarks/photographs.py CHECKOUTS OUT --side 160 --largest 1.4    # of that for large ones
+    python benchmarks/photographs.py CHECKOUTS OUT --side 160 --largest 1.4    # of large ones
 
 CHECKOUTS holds the public repositories of `PARTS` by their own names, as `git clone` makes them.
 This writes OUT/fit-*/*.png, the classes to fit on, and OUT/unseen-*/*.png, a half of Caltech 101

@@ -42,9 +42,7 @@ def register(family: Family) -> Family:
 SMALL = register(Family("small", 48, VQVAEConfig(embedding=16, codebook_bits=7, stride=4)))
 # An image of it takes four times the work of a small one: more steps in the same time.
 MEDIUM = register(Family("medium", 128, replace(SMALL.vqvae, stride=8), batch=64))
-LARGE = register(
-    Family("large", 512, replace(SMALL.vqvae, stride=16, first_channels=32), batch=32)
-)
+LARGE = register(Family("large", 512, replace(SMALL.vqvae, stride=16, first_channels=32), batch=32))
 DEFAULT = SMALL.name  # where no size is known
 
 

@@ -41,7 +41,7 @@ class VQVAEConfig:
     weight_bits: int = 7
     codebook_bits: int = 8
     stride: int = STRIDE  # pixels for one bottom code, along each side; a top code has twice that
-    # After the first halving of an image's sides, each further one doubling them up to ``channels``;
+    # After the first halving of an image's sides; each further one doubles them up to ``channels``.
     # 0 is half of these. Most of the work on a large image is where its sides are long.
     first_channels: int = 0
 

@@ -160,7 +160,9 @@ def test_a_name_belongs_to_one_family() -> None:
 
 
 def test_a_family_that_is_not_known_is_refused(pictures: Path, tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match="`family='huge'`: say one of small, medium, large, patches"):
+    with pytest.raises(
+        OptionError, match="`family='huge'`: say one of small, medium, large, patches"
+    ):
         plan_encode(options_for(pictures, tmp_path / "m.drr", family="huge"))
 
 

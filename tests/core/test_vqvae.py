@@ -82,7 +82,9 @@ def test_channels_rise_as_sides_are_halved(stride: int, first: int, widths: list
     config = replace(SMALL_VQVAE, stride=stride, first_channels=first)
     assert config.widths == widths
     network = VQVAE(config)
-    halvings = [m for m in network.encoder_bottom if isinstance(m, nn.Conv2d) and m.stride == (2, 2)]
+    halvings = [
+        m for m in network.encoder_bottom if isinstance(m, nn.Conv2d) and m.stride == (2, 2)
+    ]
     assert [m.out_channels for m in halvings] == widths[1:]
     doublings = network.decoder_layers.doublings
     assert [m.in_channels for m in doublings] == widths[:0:-1]
