@@ -1,7 +1,9 @@
-"""The photographs that the codecs for larger images are fitted on, for `ship.py`.
+"""The photographs that the codecs for larger images are fitted on, for `ship.py`, and others to
+judge them by.
 
     python benchmarks/photographs.py CHECKOUTS OUT    # 64x64, of the codec for medium sizes
     python benchmarks/photographs.py CHECKOUTS OUT --side 160 --largest 1.4    # of large ones
+    python benchmarks/photographs.py CHECKOUTS OUT --side 224 --judge    # for `drrpack compare`
 
 CHECKOUTS holds the public repositories of `PARTS` by their own names, as `git clone` makes them.
 This writes OUT/fit-*/*.png, the classes to fit on, and OUT/unseen-*/*.png, a half of Caltech 101
@@ -10,6 +12,9 @@ others are crops of them at a scale between that and the largest, since a codec 
 sizes. The same checkouts give the same pixels.
 
 Left out are classes that Tiny-ImageNet has too, as the codec is judged on 20 classes of it.
+
+With --judge it writes OUT/train/*/*.png and OUT/test/*/*.png: the classes of that half with 60
+pictures at least, whole pictures all, seven of ten to train on.
 """
 
 from __future__ import annotations
@@ -17,13 +22,15 @@ from __future__ import annotations
 import argparse
 import random
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image, ImageOps
 
+UNSEEN = "unseen-"  # begins the names of classes that no fit sees
 EACH = 1000  # pictures of a class, at most
+JUDGED = (60, 200)  # pictures of a class that others are judged by
 
 
 @dataclass(frozen=True)
@@ -53,20 +60,44 @@ def main() -> None:
     parser.add_argument("output", type=Path)
     parser.add_argument("--side", type=int, default=64)
     parser.add_argument("--largest", type=float, default=2.0, help="scale of crops, times the side")
+    parser.add_argument("--judge", action="store_true")
     given = parser.parse_args()
     made = given.output.with_name(f".{given.output.name}.part")
     shutil.rmtree(made, ignore_errors=True)
     for part in PARTS:
         for name, folder in classes(part, given.checkouts):
-            place = made / name
-            place.mkdir(parents=True)
-            count = 0
-            for picture in pictures(folder, given.side, given.largest):
-                picture.save(place / f"{count:04}.png", compress_level=1)
-                count += 1
+            if given.judge:
+                count = write_judged(made, name, folder, given.side)
+            else:
+                count = write(made / name, pictures(folder, given.side, given.largest))
             print(f"{name}: {count} images", flush=True)
     shutil.rmtree(given.output, ignore_errors=True)
     made.rename(given.output)
+
+
+def write(place: Path, squares: Iterable[Image.Image]) -> int:
+    """Write squares into a folder; returns how many they were."""
+    place.mkdir(parents=True)
+    count = 0
+    for count, square in enumerate(squares, 1):
+        square.save(place / f"{count - 1:04}.png", compress_level=1)
+    return count
+
+
+def write_judged(output: Path, name: str, folder: Path, side: int) -> int:
+    """Both splits of a class that no fit sees, if it is large enough; returns its pictures."""
+    least, most = JUDGED
+    paths = sorted(folder.iterdir())[:most]
+    if not name.startswith(UNSEEN) or len(paths) < least:
+        return 0
+    splits = {
+        "train": [path for number, path in enumerate(paths) if number % 10 < 7],
+        "test": [path for number, path in enumerate(paths) if number % 10 >= 7],
+    }
+    for split, chosen in splits.items():
+        place = output / split / name.removeprefix(UNSEEN)
+        write(place, (square(opened(path), side) for path in chosen))
+    return len(paths)
 
 
 def classes(part: Part, checkouts: Path) -> Iterator[tuple[str, Path]]:
@@ -75,19 +106,27 @@ def classes(part: Part, checkouts: Path) -> Iterator[tuple[str, Path]]:
     kept = sorted(path for path in root.iterdir() if path.name not in part.left_out)
     for number, folder in enumerate(kept):
         unseen = part.unseen_half and number % 2
-        yield f"{'unseen' if unseen else 'fit'}-{folder.name}", folder
+        yield (UNSEEN if unseen else "fit-") + folder.name, folder
 
 
 def pictures(folder: Path, side: int, largest: float) -> Iterator[Image.Image]:
     """The pictures of a class in RGB as squares of ``side``, whole and cropped in turn."""
     drawn = random.Random(folder.name)
     for number, path in enumerate(sorted(folder.iterdir())[:EACH]):
-        with Image.open(path) as picture:
-            picture = picture.convert("RGB")
         whole = side if number % 2 == 0 else round(side * drawn.uniform(1, largest))
-        square = ImageOps.fit(picture, (whole, whole), Image.Resampling.LANCZOS)
         left, top = (drawn.randint(0, whole - side) for _ in "xy")
-        yield square.crop((left, top, left + side, top + side))
+        yield square(opened(path), whole).crop((left, top, left + side, top + side))
+
+
+def opened(path: Path) -> Image.Image:
+    """A picture in RGB."""
+    with Image.open(path) as picture:
+        return picture.convert("RGB")
+
+
+def square(picture: Image.Image, side: int) -> Image.Image:
+    """The middle of a picture, as much of it as a square holds."""
+    return ImageOps.fit(picture, (side, side), Image.Resampling.LANCZOS)
 
 
 if __name__ == "__main__":
