@@ -11,14 +11,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
+from child import measured
 from made_by import made_by
 from PIL import Image
 from sklearn.datasets import load_sample_images
@@ -43,12 +40,13 @@ def main() -> None:
                 "stats": ["stats", memory],
                 "verify --full": ["verify", memory, "--full"],
                 "export": ["export", memory, Path(folder, f"out{count}")],
-                "compare": ["compare", source, "--sample", "25"],
+                "compare": ["compare", source, "--sample", 25],
             }
             if given.commands:
                 commands = {n: c for n, c in commands.items() if c[0] in given.commands}
             for name, arguments in commands.items():
-                row = {"command": name, "images": count, **run(arguments)}
+                used = measured("-m", "drrpack", *arguments, quiet=True)
+                row = {"command": name, "images": count, **used}
                 rows.append(row)
                 print(json.dumps(row), flush=True)
             rows[-len(commands)]["bytes_an_image"] = memory.stat().st_size / count
@@ -69,22 +67,6 @@ def write_crops(root: Path, count: int) -> None:
         if rng.random() < 0.5:
             crop = crop[:, ::-1]
         Image.fromarray(np.ascontiguousarray(crop)).save(place / f"{number:05}.jpg", quality=90)
-
-
-def run(arguments: list[object]) -> dict[str, float]:
-    """Peak megabytes, seconds, and seconds of CPU, of a command that succeeds."""
-    start = time.perf_counter()
-    command = [sys.executable, "-m", "drrpack", *map(str, arguments)]
-    child = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(child.pid, 0)
-    child.returncode = os.waitstatus_to_exitcode(status)
-    if child.returncode:
-        raise SystemExit(f"{' '.join(command)} ended with {child.returncode}")
-    return {
-        "peak_mb": usage.ru_maxrss / 1000,
-        "seconds": time.perf_counter() - start,
-        "cpu_seconds": usage.ru_utime + usage.ru_stime,
-    }
 
 
 if __name__ == "__main__":

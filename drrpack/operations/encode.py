@@ -124,9 +124,8 @@ def encode(
         fit: ``"scratch"`` fits a new codec, ``"finetune"`` continues to fit the existing codec, and
             ``"decoder"`` only its decoder. ``"no"`` uses the codec as it is.
         family: of the codec that is fitted from scratch or comes with drrpack: ``"small"``, meant
-            for images of up to 48 pixels a side, ``"medium"`` for up to 128, ``"large"`` for up to
-            512 and for larger ones, or another one of `drrpack.core.families`; by default the one
-            meant for this size.
+            for up to 48 pixels a side, ``"medium"`` for up to 128, ``"large"`` for more, or another
+            one of `drrpack.core.families`; by default the one meant for this size.
         class_order: the order in which the classes will be learned: a seed to shuffle by, a JSON
             file with all names, or all names; by default that of the source. The file records it,
             and `drrpack.train` takes it over. The numbers of the classes do not change.

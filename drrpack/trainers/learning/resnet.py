@@ -7,7 +7,6 @@ comments there), so it would change results; a test checks that both compute the
 
 from __future__ import annotations
 
-import math
 from itertools import accumulate
 from typing import ClassVar
 
@@ -15,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from drrpack.core.errors import OptionError
+from drrpack.core.families import LARGE, MEDIUM, SMALL, for_size
 from drrpack.trainers.learning.network import BatchNorm2d, Conv2d, Head, Linear, Network
 
 
@@ -174,13 +174,13 @@ NETWORKS: dict[str, type[ResNet]] = {
 }
 
 
-# The longest side of images up to which a network is meant: its stages see as many places of each.
-LONGEST_SIDES = {48: ResNet18, 128: ResNet18Medium, math.inf: ResNet18Large}
+# By the codec family for the same images: so the stages see about as many places of each.
+FOR_FAMILIES = {SMALL: ResNet18, MEDIUM: ResNet18Medium, LARGE: ResNet18Large}
 
 
 def resnet18_for(size: tuple[int, int]) -> type[ResNet18]:
     """The ResNet-18 meant for images of ``size`` (H, W)."""
-    return next(one for side, one in LONGEST_SIDES.items() if max(size) <= side)
+    return FOR_FAMILIES[for_size(size, FOR_FAMILIES)]
 
 
 def get_network(name: str) -> type[ResNet]:
