@@ -1,9 +1,9 @@
 """Streams: the codes of one class at one level as one ANS message, many streams side by side.
 
 The first images of a stream are *plain*: a fixed table codes them on one lane, until the stack has
-enough bits for bits-back. Then the message is widened to several lanes, and the entropy model codes
-groups of images. At the end the message is narrowed again. Because inference is exact, a stream
-that was written beside others can be read alone or beside any others.
+enough bits for bits-back and for the heads of further lanes. Then the message is widened to these,
+and the entropy model codes groups of images. At the end the message is narrowed again. Because
+inference is exact, a stream that was written beside others can be read alone or beside any others.
 """
 
 from __future__ import annotations
@@ -255,8 +255,9 @@ def _descend(message: Message, counts: NDArray[np.intp], step: Step) -> Message:
 
 # Groups of images and lanes to choose from, fast ones first: both want a longer start. A plain
 # image is a tenth larger than others, so a share of 0.05 costs half a percent; (1, 8) would save
-# that, and decodes a few classes alone ten times slower.
-WIDTHS = ((8, 64), (4, 32), (2, 16), (1, 8))
+# that, and decodes a few classes alone ten times slower. One lane wants no start but what latents
+# borrow: without latents not even the single image of a class is plain.
+WIDTHS = ((8, 64), (4, 32), (2, 16), (1, 8), (1, 1))
 PLAIN_SHARE = 0.05  # of a typical class
 
 

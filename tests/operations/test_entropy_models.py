@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import lzma
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -164,3 +165,21 @@ def test_a_file_outgrows_its_table(few: Path, photographs: Path, tmp_path: Path)
     assert path.stat().st_size == made.tuned_bytes
     assert model_of(path) == "context" and drrpack.verify(path, "full")
     np.testing.assert_array_equal(codes_of(path)[: len(before)], before)
+
+
+def test_a_single_photograph_of_a_class_is_coded_by_the_model(
+    photographs: Path, tmp_path: Path
+) -> None:
+    """Forty classes of one picture take little more than one class of the forty."""
+    pictures = sorted(photographs.glob("*/*.png"))[::3]
+    for number, picture in enumerate(pictures):
+        for folder in (tmp_path / "single" / f"{number:02}", tmp_path / "together" / "all"):
+            folder.mkdir(parents=True, exist_ok=True)
+            shutil.copy(picture, folder / f"{number:02}.png")
+    payload = {}
+    for name in ("single", "together"):
+        file = tmp_path / f"{name}.drr"
+        payload[name] = drrpack.encode(tmp_path / name, file, entropy="context").bytes.payload
+        drrpack.verify(file, "full")
+    assert len(pictures) == 40
+    assert payload["single"] < payload["together"] + 40 * 12  # the heads of two streams, in words
