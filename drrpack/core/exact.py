@@ -36,6 +36,7 @@ ACTIVATION_MAX = 255  # after a non-linearity: eight bits, without a sign
 ACTIVATION_BITS = 5  # an activation of 1.0 is the integer 32
 SIGNED_MAX = 511  # residual streams
 WEIGHT_BITS_MAX = 20  # fractional bits of a weight
+FEW_OUTPUTS = 16  # of a transposed convolution
 
 
 Arrays = dict[
@@ -228,17 +229,35 @@ class IntConvTranspose2d(IntConv2d):
         super().__init__(inputs, outputs, 4, **options)
         self.weight = nn.Parameter(self.weight.detach().transpose(0, 1).contiguous())
 
+    def freeze(self, carrier: torch.dtype = torch.float32) -> None:
+        super().freeze(carrier)
+        assert self.frozen is not None
+        weight, bias, scale = self.frozen
+        weight = weight.contiguous(memory_format=torch.channels_last)  # a tenth faster
+        self.frozen = (weight, bias, scale)
+
     def _convolve(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        return F.conv_transpose2d(x, weight, bias, stride=2, padding=1)
+        if weight.shape[1] > FEW_OUTPUTS:
+            return F.conv_transpose2d(x, weight, bias, stride=2, padding=1)
+        # Between four inputs lie four outputs, of a quarter of the taps each. For few channels
+        # that is twice as fast, and for many it is slower.
+        quarters = _quarters(weight).flip(4, 5).flatten(0, 2)  # (4 O, I, 2, 2)
+        between = F.conv2d(x, quarters, bias.repeat_interleave(4), padding=1)
+        return F.pixel_shuffle(between, 2)[:, :, 1:-1, 1:-1]
 
     def _magnitudes(self, weight: Tensor) -> Tensor:
         """Each output sees a quarter of the taps; the largest quarter bounds the channel."""
-        inputs, outputs = weight.shape[:2]
-        size = weight.detach().double().abs().reshape(inputs, outputs, 2, 2, 2, 2)
-        quarters = size.permute(1, 3, 5, 0, 2, 4).flatten(3).flatten(1, 2)  # (O, 4, taps)
-        best = quarters.sum(2).argmax(1)
+        quarters = _quarters(weight.detach().double().abs()).flatten(3).flatten(1, 2)
+        best = quarters.sum(2).argmax(1)  # of (O, 4, taps)
         chosen: Tensor = quarters[torch.arange(len(best), device=best.device), best]
         return chosen
+
+
+def _quarters(weight: Tensor) -> Tensor:
+    """Weights (I, O, 4, 4) by what sees them: (O, 2, 2, I, 2, 2) for outputs at odd and even rows
+    and columns."""
+    inputs, outputs = weight.shape[:2]
+    return weight.reshape(inputs, outputs, 2, 2, 2, 2).permute(1, 3, 5, 0, 2, 4)
 
 
 @contextmanager

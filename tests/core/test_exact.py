@@ -70,12 +70,13 @@ def layer_of(kind: str, spread: float, seed: int = 0, **options: Any) -> IntConv
         "3x3": lambda: IntConv2d(20, 12, **options),
         "1x1": lambda: IntConv2d(20, 12, 1, **options),
         "transposed": lambda: IntConvTranspose2d(20, 12, **options),
+        "transposed, many": lambda: IntConvTranspose2d(20, 24, **options),
         "dense": lambda: IntLinear(20, 12, **options),
     }[kind]()
     with torch.no_grad():
         made.weight.mul_(spread * torch.randn_like(made.weight).abs() ** 3)
         made.weight[torch.rand_like(made.weight) < 0.2] = 0.0
-        made.weight[(slice(None), 3) if kind == "transposed" else 3] = 0.0
+        made.weight[(slice(None), 3) if kind.startswith("transposed") else 3] = 0.0
         made.bias.normal_(std=spread)
     return made
 
@@ -89,7 +90,7 @@ def inputs(layer: IntConv2d, batch: int, seed: int = 0, low: int | None = None) 
     return x
 
 
-KINDS = ["3x3", "1x1", "transposed", "dense"]
+KINDS = ["3x3", "1x1", "transposed", "transposed, many", "dense"]
 SPREADS = [1e-4, 0.05, 1.0, 4.0]
 
 
