@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from drrpack.core.errors import ExactnessError
+from drrpack.core.int8 import Int8Convolution
 from drrpack.core.settings import own_settings, without_nnpack
 
 SUM_LIMIT = 2**23  # half of float32's exact range, so that rounding half up is exact as well
@@ -115,10 +116,22 @@ class IntConv2d(nn.Module):
         self.weight = nn.Parameter(noise(outputs, inputs, kernel, kernel, spread=spread))
         self.bias = nn.Parameter(torch.zeros(outputs, dtype=torch.float32))
         self.frozen: tuple[Tensor, Tensor, Tensor] | None = None
+        self.int8: Int8Convolution | None = None  # of the frozen weights
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.int8 is not None:
+            return self._narrowed(self.int8, x)
         weight, bias, scale = self.frozen or self.quantised()
         return self._rescaled(self._convolve(x, weight, bias), scale)
+
+    def _narrowed(self, int8: Int8Convolution, x: Tensor) -> Tensor:
+        """The output by ``int8``, as uint8 where it is an activation: a quarter of the memory."""
+        assert self.frozen is not None
+        _, bias, scale = self.frozen
+        each = int8.outputs // len(bias)
+        total = int8(x, bias.repeat_interleave(each))
+        out = self._rescaled(total, scale.repeat_interleave(each))
+        return out.to(torch.uint8) if (self.low, self.high) == (0, ACTIVATION_MAX) else out
 
     def _rescaled(self, total: Tensor, scale: Tensor) -> Tensor:
         scale = scale[self._beside]
@@ -132,6 +145,11 @@ class IntConv2d(nn.Module):
 
     def _convolve(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         return F.conv2d(x, weight, bias, padding=self.padding)
+
+    def use_int8(self) -> None:
+        """From now on the frozen weights are multiplied by `Int8Convolution`, on the CPU."""
+        assert self.frozen is not None, "freeze before"
+        self.int8 = Int8Convolution(self.frozen[0], self.padding, self.in_max < ACTIVATION_MAX)
 
     def quantised(self) -> tuple[Tensor, Tensor, Tensor]:
         """Integer weights and bias and the scale ``2**-shift``, as float tensors with gradients."""
@@ -237,13 +255,16 @@ class IntConvTranspose2d(IntConv2d):
         self.frozen = (weight, bias, scale)
 
     def _convolve(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        if weight.shape[1] > FEW_OUTPUTS:
+        if weight.shape[1] > FEW_OUTPUTS:  # for few, what follows is twice as fast
             return F.conv_transpose2d(x, weight, bias, stride=2, padding=1)
-        # Between four inputs lie four outputs, of a quarter of the taps each. For few channels
-        # that is twice as fast, and for many it is slower.
-        quarters = _quarters(weight).flip(4, 5).flatten(0, 2)  # (4 O, I, 2, 2)
-        between = F.conv2d(x, quarters, bias.repeat_interleave(4), padding=1)
-        return F.pixel_shuffle(between, 2)[:, :, 1:-1, 1:-1]
+        return _spread(F.conv2d(x, _between(weight), bias.repeat_interleave(4), padding=1))
+
+    def _narrowed(self, int8: Int8Convolution, x: Tensor) -> Tensor:
+        return _spread(super()._narrowed(int8, x))
+
+    def use_int8(self) -> None:
+        assert self.frozen is not None, "freeze before"
+        self.int8 = Int8Convolution(_between(self.frozen[0]), 1, self.in_max < ACTIVATION_MAX)
 
     def _magnitudes(self, weight: Tensor) -> Tensor:
         """Each output sees a quarter of the taps; the largest quarter bounds the channel."""
@@ -258,6 +279,16 @@ def _quarters(weight: Tensor) -> Tensor:
     and columns."""
     inputs, outputs = weight.shape[:2]
     return weight.reshape(inputs, outputs, 2, 2, 2, 2).permute(1, 3, 5, 0, 2, 4)
+
+
+def _between(weight: Tensor) -> Tensor:
+    """The weights of a convolution (4 O, I, 2, 2) for the four outputs between four inputs."""
+    return _quarters(weight).flip(4, 5).flatten(0, 2)
+
+
+def _spread(between: Tensor) -> Tensor:
+    """What the convolution of `_between` gives, (B, 4 O, H + 1, W + 1), as (B, O, 2 H, 2 W)."""
+    return F.pixel_shuffle(between, 2)[:, :, 1:-1, 1:-1]
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from drrpack.core import int8
 from drrpack.core.dense import IntEmbedding
 from drrpack.core.exact import IntConv2d
 
@@ -31,6 +32,15 @@ def thaw(network: nn.Module) -> None:
     network.float().train().requires_grad_(True)
 
 
+def use_int8(network: nn.Module) -> None:
+    """Let all convolutions of a frozen network on the CPU multiply integers of eight bits, where
+    this machine can."""
+    if int8.available():
+        for layer in network.modules():
+            if isinstance(layer, IntConv2d):
+                layer.use_int8()
+
+
 def move(network: nn.Module, device: torch.device | str) -> None:
     """Move a frozen network with its frozen tensors."""
     network.to(device)
@@ -40,3 +50,4 @@ def move(network: nn.Module, device: torch.device | str) -> None:
         elif layer.frozen is not None:
             weight, bias, scale = layer.frozen
             layer.frozen = (weight.to(device), bias.to(device), scale.to(device))
+            layer.int8 = None

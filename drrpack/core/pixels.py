@@ -23,7 +23,7 @@ from drrpack.core.exact import (
     relu,
     round_half_up,
 )
-from drrpack.core.freezing import freeze, move
+from drrpack.core.freezing import freeze, move, use_int8
 from drrpack.core.settings import float_arithmetic, skeleton
 from drrpack.core.vqvae import VQVAE, ResidualBlock
 
@@ -161,6 +161,8 @@ class PixelDecoder(nn.Module):
         self.top_table, self.bottom_table = (
             table.to(device) for table in (self.top_table, self.bottom_table)
         )
+        if device.type == "cpu" and self.carrier == torch.float32:
+            use_int8(self)
         return self
 
 

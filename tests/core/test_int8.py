@@ -1,0 +1,140 @@
+"""Eight-bit kernels give the integers that int64 gives, or they are not used."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from small_models import SMALL_VQVAE, small_vqvae
+
+from drrpack.core import int8
+from drrpack.core.exact import IntConv2d, exact_arithmetic
+from drrpack.core.int8 import Int8Convolution
+from drrpack.core.pixels import PixelDecoder, calibrate
+
+CPU = torch.device("cpu")
+needs_kernels = pytest.mark.skipif(
+    not int8.available(), reason="this processor or PyTorch has no exact eight-bit kernels"
+)
+
+
+@pytest.fixture
+def asked_anew() -> Iterator[None]:
+    int8.available.cache_clear()
+    yield
+    int8.available.cache_clear()
+
+
+def sums(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, padding: int) -> np.ndarray:
+    """The convolution in int64, tap by tap."""
+    x = np.pad(x.astype(np.int64), ((0, 0), (0, 0), (padding, padding), (padding, padding)))
+    side = weight.shape[2]
+    rows, columns = (length - side + 1 for length in x.shape[2:])
+    out = np.zeros((len(x), len(weight), rows, columns), dtype=np.int64) + bias[:, None, None]
+    for i in range(side):
+        for j in range(side):
+            part = x[:, :, i : i + rows, j : j + columns]
+            out += np.einsum("bihw,oi->bohw", part, weight[:, :, i, j].astype(np.int64))
+    return out
+
+
+@needs_kernels
+@given(
+    sizes=st.tuples(*(st.integers(1, high) for high in (5, 33, 33, 9, 9))),
+    window=st.sampled_from([(1, 0), (2, 1), (3, 1), (5, 2)]),
+    signed=st.booleans(), extreme=st.booleans(), seed=st.integers(0, 2**32 - 1),
+)  # fmt: skip
+def test_sums_are_those_of_int64(
+    sizes: tuple[int, ...], window: tuple[int, int], signed: bool, extreme: bool, seed: int
+) -> None:
+    (batch, inputs, outputs, height, width), (side, padding) = sizes, window
+    height, width = max(height, side), max(width, side)
+    rng = np.random.default_rng(seed)
+    lowest, highest = (-127, 127) if signed else (0, 255)
+    x = rng.integers(lowest, highest + 1, (batch, inputs, height, width))
+    weight = rng.integers(-128, 128, (outputs, inputs, side, side))
+    if extreme:
+        x, weight = np.where(x > 0, highest, lowest), np.where(weight > 0, 127, -128)
+    largest = int(np.abs(sums(np.abs(x), np.abs(weight), np.zeros(outputs), padding)).max())
+    bias = rng.integers(-1000, 1000, outputs)
+    if largest + 1000 >= 2**23:  # what no layer may have
+        return
+    kernel = Int8Convolution(torch.from_numpy(weight), padding, signed)
+    found = kernel(torch.from_numpy(x).float(), torch.from_numpy(bias).float())
+    np.testing.assert_array_equal(found.numpy(), sums(x, weight, bias, padding))
+
+
+def decoded(decoder: PixelDecoder) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(3)
+    top = torch.randint(32, (5, 3, 4), generator=generator)
+    bottom = torch.randint(32, (5, 6, 8), generator=generator)
+    with exact_arithmetic(CPU):
+        return decoder(top, bottom)
+
+
+def made(carrier: torch.dtype = torch.float32) -> PixelDecoder:
+    network = small_vqvae(config=SMALL_VQVAE)
+    codes = torch.arange(64).reshape(16, 2, 2) % 32
+    scales = calibrate(network, codes, codes.repeat_interleave(2, 1).repeat_interleave(2, 2))
+    return PixelDecoder(network, scales, carrier).move(CPU)
+
+
+@needs_kernels
+def test_pixels_are_the_same_with_and_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_it = made()
+    layers = [layer for layer in with_it.modules() if isinstance(layer, IntConv2d)]
+    assert layers and all(layer.int8 is not None for layer in layers)
+    monkeypatch.setattr(int8, "available", lambda: False)
+    for without in (made(), made(torch.float64)):
+        assert all(m.int8 is None for m in without.modules() if isinstance(m, IntConv2d))
+        assert torch.equal(decoded(with_it), decoded(without))
+
+
+@needs_kernels
+def test_copies_compute_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    decoder = made()
+    wanted = decoded(decoder)
+    for again in (copy.deepcopy(decoder), pickle.loads(pickle.dumps(decoder))):
+        assert again.out.int8 is not None and torch.equal(decoded(again), wanted)
+    stored = pickle.dumps(decoder)
+    monkeypatch.setattr(int8, "available", lambda: False)  # read on another machine
+    elsewhere = pickle.loads(stored)
+    assert elsewhere.out.int8 is None and torch.equal(decoded(elsewhere), wanted)
+
+
+@pytest.mark.usefixtures("asked_anew")
+def test_a_processor_without_the_instructions_does_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_vnni_supported", lambda: False, raising=False)
+    assert not int8.available()
+
+
+@pytest.mark.usefixtures("asked_anew")
+def test_a_pytorch_without_the_kernels_does_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_vnni_supported", lambda: True, raising=False)
+    monkeypatch.setattr(torch.ops, "onednn", None)
+    assert not int8.available()
+
+
+@pytest.mark.usefixtures("asked_anew")
+def test_kernels_that_saturate_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a processor without VNNI does: pairs of products in 16 bits."""
+
+    def saturating(self: Int8Convolution, x: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+        padding, total = self.window[1][0], 0.0
+        for pair in range(0, x.shape[1], 2):
+            two = slice(pair, pair + 2)
+            part = torch.nn.functional.conv2d(
+                x[:, two].double(), self.weight[:, two].double(), padding=padding
+            )
+            total = total + part.clamp(-(2**15), 2**15 - 1)
+        return (total + bias[:, None, None]).float()
+
+    monkeypatch.setattr(torch.cpu, "_is_vnni_supported", lambda: True, raising=False)
+    monkeypatch.setattr(Int8Convolution, "__call__", saturating)
+    assert not int8.available()
