@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -22,7 +23,7 @@ from process_settings import SETTINGS
 from small_models import Grid, convolutions_run, small_network, structured_codes
 from torch import Tensor
 
-from drrpack.core import streams
+from drrpack.core import int8, streams
 from drrpack.core.ans import Words
 from drrpack.core.codes import Levels
 from drrpack.core.entropy.bitswap import BitSwapConfig
@@ -33,7 +34,7 @@ from drrpack.core.entropy.phased_bitswap import PhasedBitSwapConfig
 from drrpack.core.entropy.sections import pack_entropy, unpack_entropy
 from drrpack.core.errors import CorruptError
 from drrpack.core.exact import IntConv2d, exact_arithmetic
-from drrpack.core.freezing import freeze, move
+from drrpack.core.freezing import freeze, move, use_int8
 from drrpack.core.frequencies import frequency_table
 from drrpack.core.probability import Categorical
 from drrpack.core.streams import Level, StreamLayout
@@ -203,6 +204,23 @@ def test_float64_reads_what_float32_wrote(
     case, coded = written
     with convolutions_run(**how):
         case.check(case.network(torch.float64), coded)
+
+
+@pytest.mark.skipif(not int8.available(), reason="no exact eight-bit kernels here")
+@pytest.mark.parametrize("least", [0, 256])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_eight_bit_kernels_read_and_write_the_same(
+    written: tuple[Case, list[Words]], threads: int, least: int
+) -> None:
+    case, coded = written
+    network = deepcopy(case.network())
+    use_int8(network, least)
+    with convolutions_run(threads=threads):
+        case.check(network, coded)
+        case.check(network, coded, slice(3, 4))  # alone
+        words = case.encode(network)
+    for a, b in zip(words, coded, strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 @pytest.mark.parametrize("name", NAMES)

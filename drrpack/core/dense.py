@@ -19,6 +19,7 @@ from drrpack.core.exact import (
     noise,
     round_half_up,
 )
+from drrpack.core.int8 import Int8Linear, Int8Product
 
 
 class IntLinear(IntConv2d):
@@ -35,6 +36,9 @@ class IntLinear(IntConv2d):
 
     def _convolve(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         return F.linear(x, weight, bias)
+
+    def _narrow(self, weight: Tensor, signed: bool) -> Int8Product:
+        return Int8Linear(weight, signed)
 
     def tables(self, embedding: Tensor) -> Tensor:
         """What each vector of an embedding (K, D) adds to the sums, where the input holds P of them

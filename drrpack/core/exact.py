@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from drrpack.core.errors import ExactnessError
-from drrpack.core.int8 import Int8Convolution
+from drrpack.core.int8 import Int8Convolution, Int8Product
 from drrpack.core.settings import own_settings, without_nnpack
 
 SUM_LIMIT = 2**23  # half of float32's exact range, so that rounding half up is exact as well
@@ -116,22 +116,24 @@ class IntConv2d(nn.Module):
         self.weight = nn.Parameter(noise(outputs, inputs, kernel, kernel, spread=spread))
         self.bias = nn.Parameter(torch.zeros(outputs, dtype=torch.float32))
         self.frozen: tuple[Tensor, Tensor, Tensor] | None = None
-        self.int8: Int8Convolution | None = None  # of the frozen weights
+        self.int8: Int8Product | None = None  # of the frozen weights
+        self.least, self.in_bytes = 0, False  # see `use_int8`
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.int8 is not None:
+        places = x.numel() // x.shape[1]
+        if self.int8 is not None and places >= self.least and not torch.is_grad_enabled():
             return self._narrowed(self.int8, x)
         weight, bias, scale = self.frozen or self.quantised()
         return self._rescaled(self._convolve(x, weight, bias), scale)
 
-    def _narrowed(self, int8: Int8Convolution, x: Tensor) -> Tensor:
-        """The output by ``int8``, as uint8 where it is an activation: a quarter of the memory."""
+    def _narrowed(self, int8: Int8Product, x: Tensor) -> Tensor:
+        """The output by ``int8``."""
         assert self.frozen is not None
         _, bias, scale = self.frozen
         each = int8.outputs // len(bias)
         total = int8(x, bias.repeat_interleave(each))
         out = self._rescaled(total, scale.repeat_interleave(each))
-        return out.to(torch.uint8) if (self.low, self.high) == (0, ACTIVATION_MAX) else out
+        return out.to(torch.uint8) if self.in_bytes else out
 
     def _rescaled(self, total: Tensor, scale: Tensor) -> Tensor:
         scale = scale[self._beside]
@@ -146,10 +148,20 @@ class IntConv2d(nn.Module):
     def _convolve(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         return F.conv2d(x, weight, bias, padding=self.padding)
 
-    def use_int8(self) -> None:
-        """From now on the frozen weights are multiplied by `Int8Convolution`, on the CPU."""
+    def use_int8(self, least: int = 0, in_bytes: bool = False) -> None:
+        """From now on the frozen weights are multiplied by `drrpack.core.int8`, on the CPU.
+
+        Only where inputs have ``least`` places, over all images: for few the kernels are no
+        faster. With ``in_bytes`` activations come out as uint8, a quarter of the memory; all
+        layers behind must take them so.
+        """
         assert self.frozen is not None, "freeze before"
-        self.int8 = Int8Convolution(self.frozen[0], self.padding, self.in_max < ACTIVATION_MAX)
+        self.int8 = self._narrow(self.frozen[0], self.in_max < ACTIVATION_MAX)
+        self.least = least
+        self.in_bytes = in_bytes and (self.low, self.high) == (0, ACTIVATION_MAX)
+
+    def _narrow(self, weight: Tensor, signed: bool) -> Int8Product:
+        return Int8Convolution(weight, self.padding, signed)
 
     def quantised(self) -> tuple[Tensor, Tensor, Tensor]:
         """Integer weights and bias and the scale ``2**-shift``, as float tensors with gradients."""
@@ -190,6 +202,7 @@ class IntConv2d(nn.Module):
         with torch.no_grad():
             weight, bias, scale = self.frozen or self.quantised()
             self._check(weight, bias)
+            self.int8 = None
             self.frozen = (weight.to(carrier), bias.to(carrier), scale.to(carrier))
 
     def _check(self, weight: Tensor, bias: Tensor) -> None:
@@ -226,6 +239,7 @@ class IntConv2d(nn.Module):
         if weight.abs().max() > WEIGHT_MAX + 1:
             raise ExactnessError(f"a layer's weights are outside -{WEIGHT_MAX + 1} to {WEIGHT_MAX}")
         self._check(weight, bias)
+        self.int8 = None
         scale = torch.exp2(-shift)
         self.frozen = (weight.float(), bias.float(), scale.float())
         exponent = shift + self.out_bits - self.in_bits
@@ -259,12 +273,11 @@ class IntConvTranspose2d(IntConv2d):
             return F.conv_transpose2d(x, weight, bias, stride=2, padding=1)
         return _spread(F.conv2d(x, _between(weight), bias.repeat_interleave(4), padding=1))
 
-    def _narrowed(self, int8: Int8Convolution, x: Tensor) -> Tensor:
+    def _narrowed(self, int8: Int8Product, x: Tensor) -> Tensor:
         return _spread(super()._narrowed(int8, x))
 
-    def use_int8(self) -> None:
-        assert self.frozen is not None, "freeze before"
-        self.int8 = Int8Convolution(_between(self.frozen[0]), 1, self.in_max < ACTIVATION_MAX)
+    def _narrow(self, weight: Tensor, signed: bool) -> Int8Product:
+        return Int8Convolution(_between(weight), 1, signed)
 
     def _magnitudes(self, weight: Tensor) -> Tensor:
         """Each output sees a quarter of the taps; the largest quarter bounds the channel."""

@@ -29,16 +29,18 @@ def thaw(network: nn.Module) -> None:
     fitting starts with are those that were stored."""
     for layer in int_layers(network).values():
         layer.frozen = None
+        if isinstance(layer, IntConv2d):
+            layer.int8 = None
     network.float().train().requires_grad_(True)
 
 
-def use_int8(network: nn.Module) -> None:
-    """Let all convolutions of a frozen network on the CPU multiply integers of eight bits, where
-    this machine can."""
+def use_int8(network: nn.Module, least: int = 0, in_bytes: bool = False) -> None:
+    """Let all layers of a frozen network on the CPU multiply integers of eight bits, where this
+    machine can; the rest is as in `IntConv2d.use_int8`."""
     if int8.available():
         for layer in network.modules():
             if isinstance(layer, IntConv2d):
-                layer.use_int8()
+                layer.use_int8(least, in_bytes)
 
 
 def move(network: nn.Module, device: torch.device | str) -> None:

@@ -162,7 +162,7 @@ class PixelDecoder(nn.Module):
             table.to(device) for table in (self.top_table, self.bottom_table)
         )
         if device.type == "cpu" and self.carrier == torch.float32:
-            use_int8(self)
+            use_int8(self, in_bytes=True)
         return self
 
 

@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 from small_models import SMALL_VQVAE, small_vqvae
 
 from drrpack.core import int8
+from drrpack.core.dense import IntLinear
 from drrpack.core.exact import IntConv2d, exact_arithmetic
-from drrpack.core.int8 import Int8Convolution
+from drrpack.core.freezing import thaw
+from drrpack.core.int8 import Int8Convolution, Int8Linear
 from drrpack.core.pixels import PixelDecoder, calibrate
 
 CPU = torch.device("cpu")
@@ -108,6 +110,45 @@ def test_copies_compute_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     assert elsewhere.out.int8 is None and torch.equal(decoded(elsewhere), wanted)
 
 
+@needs_kernels
+@given(
+    sizes=st.tuples(st.integers(1, 40), st.integers(1, 130), st.integers(1, 70)),
+    signed=st.booleans(), extreme=st.booleans(), seed=st.integers(0, 2**32 - 1),
+)  # fmt: skip
+def test_dense_sums_are_those_of_int64(
+    sizes: tuple[int, int, int], signed: bool, extreme: bool, seed: int
+) -> None:
+    rows, inputs, outputs = sizes
+    rng = np.random.default_rng(seed)
+    lowest, highest = (-127, 127) if signed else (0, 255)
+    x = rng.integers(lowest, highest + 1, (rows, inputs))
+    weight, bias = rng.integers(-128, 128, (outputs, inputs)), rng.integers(-9999, 9999, outputs)
+    if extreme:
+        x, weight = np.where(x > 0, highest, lowest), np.where(weight > 0, 127, -128)
+    kernel = Int8Linear(torch.from_numpy(weight), signed)
+    found = kernel(torch.from_numpy(x).float(), torch.from_numpy(bias).float())
+    np.testing.assert_array_equal(found.numpy(), x @ weight.T + bias)
+
+
+@needs_kernels
+def test_small_inputs_and_gradients_go_another_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    layer = IntLinear(8, 4)
+    layer.freeze()
+    layer.use_int8(least=5)
+    calls = []
+    narrow = layer.int8
+    monkeypatch.setattr(layer, "int8", lambda x, bias: calls.append(len(x)) or narrow(x, bias))
+    layer.int8.outputs = narrow.outputs
+    for rows in (4, 5):
+        x = torch.randint(256, (rows, 8)).float()
+        slow = layer(x)  # gradients are wanted
+        with exact_arithmetic(CPU):
+            assert torch.equal(layer(x), slow)
+    assert calls == [5]
+    thaw(layer)
+    assert layer.int8 is None
+
+
 @pytest.mark.usefixtures("asked_anew")
 def test_a_processor_without_the_instructions_does_without(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cpu, "_is_vnni_supported", lambda: False, raising=False)
@@ -126,7 +167,7 @@ def test_kernels_that_saturate_are_not_used(monkeypatch: pytest.MonkeyPatch) -> 
     """What a processor without VNNI does: pairs of products in 16 bits."""
 
     def saturating(self: Int8Convolution, x: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
-        padding, total = self.window[1][0], 0.0
+        padding, total = self.padding, 0.0
         for pair in range(0, x.shape[1], 2):
             two = slice(pair, pair + 2)
             part = torch.nn.functional.conv2d(

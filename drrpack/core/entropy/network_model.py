@@ -21,12 +21,13 @@ from drrpack.core.entropy.model import Prices
 from drrpack.core.entropy.networks import BothLevels, LevelParts, NetworkConfig
 from drrpack.core.errors import CorruptError
 from drrpack.core.exact import WEIGHT_BITS_MAX, Arrays
-from drrpack.core.freezing import freeze, int_layers, move
+from drrpack.core.freezing import freeze, int_layers, move, use_int8
 from drrpack.core.frequencies import Tables, tables_from_bytes, tables_to_bytes
 from drrpack.core.section import Json
 from drrpack.core.settings import own_settings, skeleton
 from drrpack.core.weights import Blob, check_count, sizes_from, wrong_size
 
+FAST_FROM = 256  # places from which on eight-bit kernels are faster
 TABLE_MAX = 1 << 26  # numbers that a frozen model makes of its weights, to look up
 
 
@@ -59,6 +60,8 @@ class NetworkModel:
         """Itself, with its networks moved."""
         freeze(self.network, carrier)
         move(self.network, device)
+        if device.type == "cpu" and carrier == torch.float32:
+            use_int8(self.network, FAST_FROM)
         return self
 
     def with_tables(self, tables: Tables) -> Self:
