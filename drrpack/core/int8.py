@@ -41,14 +41,8 @@ class Int8Product:
         return narrow, 1.0, self.offset, arranged, self.scales, self.zeros, bias
 
 
-AS_THEY_ARE: tuple[object, ...] = (
-    1.0,
-    0,
-    torch.float32,
-    "none",
-    [],
-    "",
-)  # the sums, with nothing behind them
+# Ends what a kernel is called with: the sums come out, with no operation behind them.
+AS_THEY_ARE: tuple[object, ...] = (1.0, 0, torch.float32, "none", [], "")
 
 
 class Int8Convolution(Int8Product):
