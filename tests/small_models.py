@@ -22,7 +22,7 @@ from drrpack.core.entropy.latents import LatentChain
 from drrpack.core.entropy.network_model import NetworkModel
 from drrpack.core.entropy.networks import BothLevels, LevelParts, NetworkConfig
 from drrpack.core.entropy.phased_bitswap import PhasedBitSwapConfig
-from drrpack.core.exact import IntConv2d, IntConvTranspose2d
+from drrpack.core.exact import IntConv2d
 from drrpack.core.freezing import freeze, int_layers
 from drrpack.core.frequencies import Frequencies, frequency_table, frequency_tables, tables_to_bytes
 from drrpack.core.section import Section
@@ -187,7 +187,7 @@ def convolutions_run(
 
     threads_before = torch.get_num_threads()
     with pytest.MonkeyPatch.context() as patch:
-        for kind in (IntConv2d, IntConvTranspose2d, IntLinear):
+        for kind in (IntConv2d, IntLinear):
             patch.setattr(kind, "_convolve", altered(kind._convolve))
         torch.set_num_threads(threads)
         patch.setattr(torch.backends.mkldnn, "enabled", mkldnn)

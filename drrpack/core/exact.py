@@ -19,7 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TypedDict, Unpack
+from typing import TypedDict
 
 import numpy as np
 import torch
@@ -37,7 +37,6 @@ ACTIVATION_MAX = 255  # after a non-linearity: eight bits, without a sign
 ACTIVATION_BITS = 5  # an activation of 1.0 is the integer 32
 SIGNED_MAX = 511  # residual streams
 WEIGHT_BITS_MAX = 20  # fractional bits of a weight
-FEW_OUTPUTS = 16  # of a transposed convolution
 
 
 Arrays = dict[
@@ -249,59 +248,6 @@ class IntConv2d(nn.Module):
 
 
 _CONV_KEYS = ("weight", "bias", "shift")
-
-
-class IntConvTranspose2d(IntConv2d):
-    """A transposed convolution of integers: kernel 4, stride 2; weights (I, O, 4, 4)."""
-
-    _by_output = (None, slice(None), None, None)
-    _inside = (0, 2, 3)
-
-    def __init__(self, inputs: int, outputs: int, **options: Unpack[Limits]) -> None:
-        super().__init__(inputs, outputs, 4, **options)
-        self.weight = nn.Parameter(self.weight.detach().transpose(0, 1).contiguous())
-
-    def freeze(self, carrier: torch.dtype = torch.float32) -> None:
-        super().freeze(carrier)
-        assert self.frozen is not None
-        weight, bias, scale = self.frozen
-        weight = weight.contiguous(memory_format=torch.channels_last)  # a tenth faster
-        self.frozen = (weight, bias, scale)
-
-    def _convolve(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        if weight.shape[1] > FEW_OUTPUTS:  # for few, what follows is twice as fast
-            return F.conv_transpose2d(x, weight, bias, stride=2, padding=1)
-        return _spread(F.conv2d(x, _between(weight), bias.repeat_interleave(4), padding=1))
-
-    def _narrowed(self, int8: Int8Product, x: Tensor) -> Tensor:
-        return _spread(super()._narrowed(int8, x))
-
-    def _narrow(self, weight: Tensor, signed: bool) -> Int8Product:
-        return Int8Convolution(_between(weight), 1, signed)
-
-    def _magnitudes(self, weight: Tensor) -> Tensor:
-        """Each output sees a quarter of the taps; the largest quarter bounds the channel."""
-        quarters = _quarters(weight.detach().double().abs()).flatten(3).flatten(1, 2)
-        best = quarters.sum(2).argmax(1)  # of (O, 4, taps)
-        chosen: Tensor = quarters[torch.arange(len(best), device=best.device), best]
-        return chosen
-
-
-def _quarters(weight: Tensor) -> Tensor:
-    """Weights (I, O, 4, 4) by what sees them: (O, 2, 2, I, 2, 2) for outputs at odd and even rows
-    and columns."""
-    inputs, outputs = weight.shape[:2]
-    return weight.reshape(inputs, outputs, 2, 2, 2, 2).permute(1, 3, 5, 0, 2, 4)
-
-
-def _between(weight: Tensor) -> Tensor:
-    """The weights of a convolution (4 O, I, 2, 2) for the four outputs between four inputs."""
-    return _quarters(weight).flip(4, 5).flatten(0, 2)
-
-
-def _spread(between: Tensor) -> Tensor:
-    """What the convolution of `_between` gives, (B, 4 O, H + 1, W + 1), as (B, O, 2 H, 2 W)."""
-    return F.pixel_shuffle(between, 2)[:, :, 1:-1, 1:-1]
 
 
 @contextmanager

@@ -19,12 +19,12 @@ from drrpack.core.exact import (
     ACTIVATION_MAX,
     WEIGHT_MAX,
     IntConv2d,
-    IntConvTranspose2d,
     relu,
     round_half_up,
 )
 from drrpack.core.freezing import freeze, move, use_int8
 from drrpack.core.settings import float_arithmetic, skeleton
+from drrpack.core.transposed import IntConvTranspose2d
 from drrpack.core.vqvae import VQVAE, ResidualBlock
 
 NOTHING = 1e-3  # an activation below that is no scale to go by

@@ -18,7 +18,6 @@ from drrpack.core.errors import ExactnessError
 from drrpack.core.exact import (
     SUM_LIMIT,
     IntConv2d,
-    IntConvTranspose2d,
     exact_arithmetic,
     round_half_up,
 )
@@ -345,6 +344,7 @@ def test_round_half_up_goes_up_at_halves() -> None:
 
 PRECISION_SETTINGS = """
 import torch
+from drrpack.core.transposed import IntConvTranspose2d
 from drrpack.core.exact import exact_arithmetic
 {setting} = "{value}"
 with exact_arithmetic(torch.device("cpu")):
