@@ -27,6 +27,7 @@ from drrpack.core.freezing import freeze, int_layers
 from drrpack.core.frequencies import Frequencies, frequency_table, frequency_tables, tables_to_bytes
 from drrpack.core.section import Section
 from drrpack.core.streams import Level, StreamLayout
+from drrpack.core.transposed import IntConvTranspose2d
 from drrpack.core.vqvae import VQVAE, VQVAEConfig
 from drrpack.core.vqvae import freeze as freeze_vqvae
 
@@ -187,7 +188,7 @@ def convolutions_run(
 
     threads_before = torch.get_num_threads()
     with pytest.MonkeyPatch.context() as patch:
-        for kind in (IntConv2d, IntLinear):
+        for kind in (IntConv2d, IntConvTranspose2d, IntLinear):
             patch.setattr(kind, "_convolve", altered(kind._convolve))
         torch.set_num_threads(threads)
         patch.setattr(torch.backends.mkldnn, "enabled", mkldnn)

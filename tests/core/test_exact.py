@@ -21,6 +21,7 @@ from drrpack.core.exact import (
     exact_arithmetic,
     round_half_up,
 )
+from drrpack.core.transposed import IntConvTranspose2d
 
 Int = NDArray[np.int64]
 CPU = torch.device("cpu")
@@ -344,7 +345,6 @@ def test_round_half_up_goes_up_at_halves() -> None:
 
 PRECISION_SETTINGS = """
 import torch
-from drrpack.core.transposed import IntConvTranspose2d
 from drrpack.core.exact import exact_arithmetic
 {setting} = "{value}"
 with exact_arithmetic(torch.device("cpu")):
