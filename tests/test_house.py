@@ -250,7 +250,7 @@ def test_the_wheel_holds_drrpack_alone(tmp_path: Path) -> None:
     pytest.importorskip("build")
     names, sdist_names = built(tmp_path)
     data = {short(path) for path in (PACKAGE / "data").rglob("*") if path.is_file()}
-    assert len(data) == 5 and data <= names
+    assert len(data) == 6 and data <= names
     assert next((tmp_path / "out").glob("*.whl")).stat().st_size < MAX_WHEEL_BYTES
     home = f"drrpack-{drrpack.__version__}.dist-info"
     assert {name.split("/")[0] for name in names} == {"drrpack", home}

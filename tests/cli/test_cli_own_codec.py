@@ -11,7 +11,7 @@ import torch
 from command import Command
 
 from drrpack import DRRDataset
-from drrpack.core.families import MEDIUM, SMALL, Family
+from drrpack.core.families import LARGE, MEDIUM, SMALL, Family
 from drrpack.core.vqvae import freeze
 from drrpack.formats import shipped
 from drrpack.formats.container import Reader
@@ -125,7 +125,8 @@ def test_a_missing_codec_is_said(
 
 
 @pytest.mark.parametrize(
-    ("family", "kinds"), [(SMALL, ["bitswap", "context"]), (MEDIUM, ["context"])]
+    ("family", "kinds"),
+    [(SMALL, ["bitswap", "context"]), (MEDIUM, ["context"]), (LARGE, ["context"])],
 )
 def test_all_files_of_a_family_have_one_vqvae(family: Family, kinds: list[str]) -> None:
     codecs = []
@@ -139,7 +140,7 @@ def test_all_files_of_a_family_have_one_vqvae(family: Family, kinds: list[str]) 
 
 
 def test_each_vqvae_comes_along_once() -> None:
-    assert sum(section.config.get("encoder") is True for section in shipped.models()) == 2
+    assert sum(section.config.get("encoder") is True for section in shipped.models()) == 3
 
 
 def test_its_card_names_what_is_there() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +11,8 @@ from PIL import Image
 
 import drrpack
 from drrpack import DRRDataset, ReplayBuffer
-from drrpack.core import families
 from drrpack.core.errors import OptionError
-from drrpack.core.families import MEDIUM, SMALL
+from drrpack.core.families import LARGE, MEDIUM, SMALL
 from drrpack.core.weights import stored_stride
 from drrpack.formats import shipped
 from drrpack.formats.container import Reader
@@ -79,7 +78,8 @@ def test_more_pictures_are_added_by_the_same_codec(medium: Path, tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("side", "family", "stride"), [(24, None, 4), (56, "small", 4), (24, "medium", 8)]
+    ("side", "family", "stride"),
+    [(24, None, 4), (56, "small", 4), (24, "medium", 8), (24, "large", 16), (160, None, 16)],
 )
 def test_the_family_can_be_named(
     tmp_path: Path, side: int, family: str | None, stride: int
@@ -90,18 +90,20 @@ def test_the_family_can_be_named(
 
 
 def test_larger_ones_get_the_codec_that_reaches_furthest() -> None:
-    assert shipped.paths_for((300, 20)) == shipped.paths(MEDIUM)
+    assert shipped.paths_for((700, 20)) == shipped.paths(LARGE)
+    assert shipped.paths_for((128, 20)) == shipped.paths(MEDIUM)
     assert shipped.paths_for((48, 48)) == shipped.paths(SMALL)
 
 
 def test_a_family_without_a_codec_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    coarse = replace(MEDIUM, name="coarse", vqvae=replace(MEDIUM.vqvae, stride=16))
-    monkeypatch.setitem(families.FAMILIES, "coarse", coarse)
+    for path in shipped.paths(SMALL):  # a drrpack that has no other
+        shutil.copy(path, tmp_path)
+    monkeypatch.setattr(shipped, "FOLDER", tmp_path)
     source = write_pictures(tmp_path / "source", "a", 24, each=1)
     with pytest.raises(OptionError, match="no codec of this family comes with drrpack"):
-        drrpack.encode(source, tmp_path / "mem.drr", family="coarse")
+        drrpack.encode(source, tmp_path / "mem.drr", family="medium")
     assert not (tmp_path / "mem.drr").exists()
 
 
@@ -119,12 +121,13 @@ def test_a_comparison_is_with_the_codec_for_the_size(tmp_path: Path) -> None:
 def test_a_replay_buffer_is_of_the_family_that_is_asked_for() -> None:
     images = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
     held = {}
-    for family in ("small", "medium"):
+    for family in ("small", "medium", "large"):
         buffer = ReplayBuffer(budget_bytes=10_000, family=family)
         buffer.add(images, [0, 1])
         held[family] = buffer.bytes
     assert held["medium"] < held["small"] / 3
-    with pytest.raises(OptionError, match="`family='huge'`: say one of small, medium"):
+    assert held["large"] < held["medium"] / 2  # two classes take 48 bytes of that
+    with pytest.raises(OptionError, match="`family='huge'`: say one of small, medium, large"):
         ReplayBuffer(budget_bytes=10_000, family="huge")
     with pytest.raises(OptionError, match="`family` has no meaning beside `codec`"):
         ReplayBuffer(shipped.paths(SMALL)[0], 10_000, family="small")
