@@ -70,7 +70,8 @@ def main() -> None:
                 count = write_judged(made, name, folder, given.side)
             else:
                 count = write(made / name, pictures(folder, given.side, given.largest))
-            print(f"{name}: {count} images", flush=True)
+            if count:
+                print(f"{name}: {count} images", flush=True)
     shutil.rmtree(given.output, ignore_errors=True)
     made.rename(given.output)
 
@@ -79,8 +80,8 @@ def write(place: Path, squares: Iterable[Image.Image]) -> int:
     """Write squares into a folder; returns how many they were."""
     place.mkdir(parents=True)
     count = 0
-    for count, square in enumerate(squares, 1):
-        square.save(place / f"{count - 1:04}.png", compress_level=1)
+    for count, picture in enumerate(squares, 1):
+        picture.save(place / f"{count - 1:04}.png", compress_level=1)
     return count
 
 

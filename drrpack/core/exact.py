@@ -89,7 +89,8 @@ class IntConv2d(nn.Module):
     The output is ``clamp(floor((sum + bias) / 2**shift + 1/2), low, high)``.
 
     Args:
-        in_max: largest magnitude of an input; the bound of the sums rests on it.
+        in_max: largest magnitude of an input; the bound of the sums rests on it. Inputs of up to
+            127 may have either sign; 255 is said of inputs that have none.
         in_bits, out_bits: fractional bits, so that the integer ``i`` stands for ``i / 2**bits``.
         low, high: limits of the output; ``low=0`` is a rectifier.
     """
@@ -119,9 +120,9 @@ class IntConv2d(nn.Module):
         self.least, self.in_bytes = 0, False  # see `use_int8`
 
     def forward(self, x: Tensor) -> Tensor:
-        places = x.numel() // x.shape[1]
-        if self.int8 is not None and places >= self.least and not torch.is_grad_enabled():
-            return self._narrowed(self.int8, x)
+        int8, places = self.int8, x.numel() // x.shape[1]
+        if int8 is not None and places >= self.least and not torch.is_grad_enabled():
+            return self._narrowed(int8, x)
         weight, bias, scale = self.frozen or self.quantised()
         return self._rescaled(self._convolve(x, weight, bias), scale)
 
@@ -131,7 +132,7 @@ class IntConv2d(nn.Module):
         _, bias, scale = self.frozen
         each = int8.outputs // len(bias)
         total = int8(x, bias.repeat_interleave(each))
-        out = self._rescaled(total, scale.repeat_interleave(each))
+        out = self._rescaled_in_place(total, scale.repeat_interleave(each)[self._beside])
         return out.to(torch.uint8) if self.in_bytes else out
 
     def _rescaled(self, total: Tensor, scale: Tensor) -> Tensor:
@@ -139,9 +140,12 @@ class IntConv2d(nn.Module):
         if torch.is_grad_enabled():
             total = total if self.frozen is None else total.round()
             return round_half_up(total * scale).clamp(self.low, self.high)
-        # The same in place: most of the time goes into passes over memory.
         if self._by_transform:
             total.round_()
+        return self._rescaled_in_place(total, scale)
+
+    def _rescaled_in_place(self, total: Tensor, scale: Tensor) -> Tensor:
+        # Most of the time goes into passes over memory.
         return total.mul_(scale).add_(0.5).floor_().clamp_(self.low, self.high)
 
     def _convolve(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -152,12 +156,19 @@ class IntConv2d(nn.Module):
 
         Only where inputs have ``least`` places, over all images: for few the kernels are no
         faster. With ``in_bytes`` activations come out as uint8, a quarter of the memory; all
-        layers behind must take them so.
+        layers behind must take them so. Nothing changes where the kernels of this layer do not
+        give the sums that floats give.
         """
         assert self.frozen is not None, "freeze before"
-        self.int8 = self._narrow(self.frozen[0], self.in_max < ACTIVATION_MAX)
+        assert self.in_max <= WEIGHT_MAX or self.in_max == ACTIVATION_MAX, "signed or not?"
+        kernel = self._narrow(self.frozen[0], self.in_max <= WEIGHT_MAX)
+        self.int8 = kernel if kernel.is_exact() else None
         self.least = least
         self.in_bytes = in_bytes and (self.low, self.high) == (0, ACTIVATION_MAX)
+
+    def __getstate__(self) -> dict[str, object]:
+        """A copy does without eight-bit kernels, whose weights PyTorch can't copy."""
+        return {**self.__dict__, "int8": None, "in_bytes": False}
 
     def _narrow(self, weight: Tensor, signed: bool) -> Int8Product:
         return Int8Convolution(weight, self.padding, signed)
@@ -235,7 +246,7 @@ class IntConv2d(nn.Module):
             )
         if shift.min() < 0 or shift.max() > 40:
             raise ExactnessError("a layer's shift is outside 0 to 40")
-        if weight.abs().max() > WEIGHT_MAX + 1:
+        if weight.max() > WEIGHT_MAX or weight.min() < -WEIGHT_MAX - 1:
             raise ExactnessError(f"a layer's weights are outside -{WEIGHT_MAX + 1} to {WEIGHT_MAX}")
         self._check(weight, bias)
         self.int8 = None

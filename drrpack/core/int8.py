@@ -2,19 +2,20 @@
 
 Sums of integers in float32 are exact (`drrpack.core.exact`), but take several times the work of
 int8. oneDNN has kernels that sum products of eight bits in int32, which is exact on processors with
-VNNI instructions; without these it may saturate in between. PyTorch has them for quantised
-networks, and no public name for them: so they are used where they are there and compute what would
-saturate. The integers are the same as without them.
+VNNI instructions; without these it may saturate in between. PyTorch has these kernels for its
+quantised networks, and no public name for them. So they are used only where they are found, and
+where products as large as can be come out right. The integers are the same as without them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import lru_cache
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from drrpack.core.settings import own_settings
 
 OFFSET = 128  # added to inputs with a sign, as the kernels take inputs without
 
@@ -29,10 +30,32 @@ class Int8Product:
     def __init__(self, weight: Tensor, signed: bool) -> None:
         self.outputs, self.weight = len(weight), weight.to(torch.int8)
         self.signed, self.offset = signed, OFFSET if signed else 0
-        self.scales = torch.ones(self.outputs, dtype=torch.float32)
-        self.zeros = torch.zeros(self.outputs, dtype=torch.int32)
+        self.scales = torch.ones(self.outputs, dtype=torch.float32, device="cpu")
+        self.zeros = torch.zeros(self.outputs, dtype=torch.int32, device="cpu")
 
     def __call__(self, x: Tensor, bias: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def is_exact(self) -> bool:
+        """Whether its sums of inputs as large as can be are those of floats, for few and many
+        places: oneDNN chooses a kernel by all sizes."""
+        low, high = (-127, 127) if self.signed else (0, 255)
+        generator = torch.Generator().manual_seed(0)
+        bias = 1001 * torch.arange(self.outputs, dtype=torch.float32, device="cpu") - 9000
+        for shape in self.shapes():
+            drawn = torch.rand(shape, generator=generator, dtype=torch.float32, device="cpu")
+            for x in (torch.where(drawn < 0.5, low, high), torch.full_like(drawn, high)):
+                x = x.float()
+                if not torch.equal(self(x, bias), self.expected(x, bias)):
+                    return False
+        return True
+
+    def shapes(self) -> list[tuple[int, ...]]:
+        """Of inputs to try out."""
+        raise NotImplementedError
+
+    def expected(self, x: Tensor, bias: Tensor) -> Tensor:
+        """The sums by float32, which are exact below 2^24."""
         raise NotImplementedError
 
     def arguments(self, x: Tensor, arranged: Tensor, bias: Tensor) -> tuple[object, ...]:
@@ -61,8 +84,12 @@ class Int8Convolution(Int8Product):
         sums: Tensor = torch.ops.onednn.qconv2d_pointwise(*begin, *self.window, *AS_THEY_ARE)
         return sums
 
-    def __reduce__(self) -> tuple[object, ...]:
-        return _again, (Int8Convolution, self.weight, self.padding, self.signed)
+    def shapes(self) -> list[tuple[int, ...]]:
+        inputs = self.weight.shape[1]
+        return [(1, inputs, 3, 3), (4, inputs, 8, 9)]
+
+    def expected(self, x: Tensor, bias: Tensor) -> Tensor:
+        return F.conv2d(x, self.weight.float(), bias, padding=self.padding)
 
 
 class Int8Linear(Int8Product):
@@ -77,41 +104,33 @@ class Int8Linear(Int8Product):
         sums: Tensor = torch.ops.onednn.qlinear_pointwise(*begin, *AS_THEY_ARE)
         return sums
 
-    def __reduce__(self) -> tuple[object, ...]:
-        return _again, (Int8Linear, self.weight, self.signed)
+    def shapes(self) -> list[tuple[int, ...]]:
+        inputs = self.weight.shape[1]
+        return [(1, inputs), (300, inputs)]
 
-
-def _again(kind: Callable[..., Int8Product], *arguments: object) -> Int8Product | None:
-    """A copy, whose weights are arranged anew, as PyTorch can't copy what they are arranged to.
-    Where it is made without the kernels, there is none, and nobody needs it."""
-    return kind(*arguments) if available() else None
+    def expected(self, x: Tensor, bias: Tensor) -> Tensor:
+        return F.linear(x, self.weight.float(), bias)
 
 
 @lru_cache(maxsize=1)
+@own_settings()
 def available() -> bool:
     """Whether this PyTorch has the kernels, and this processor computes with them exactly."""
     try:
         if not torch.cpu._is_vnni_supported():
             return False
-        return all(_is_exact(side, signed) for side in (0, 1, 2, 3) for signed in (False, True))
+        return all(_extreme(side, signed).is_exact() for side in range(4) for signed in (0, 1))
     except (AttributeError, RuntimeError, TypeError):  # another PyTorch, or another processor
         return False
 
 
-def _is_exact(side: int, signed: bool) -> bool:
-    """Whether products as large as can be, all of one sign or of both, are summed as in float64: by
-    convolutions with kernels of ``side``, or dense layers where it is 0."""
-    inputs, outputs = 48, 20  # sums of 3x3 stay below 2^24
-    x = torch.full((5, inputs, 9, 9), 127.0 if signed else 255.0, dtype=torch.float32)
-    x[1::2, ::2] = -127.0 if signed else 0.0
-    weight = torch.full((outputs, inputs, max(1, side), max(1, side)), 127.0, dtype=torch.float32)
+def _extreme(side: int, signed: int) -> Int8Product:
+    """A product with weights as large as can be, of one sign or of both: a convolution with kernels
+    of ``side``, or a dense layer where it is 0."""
+    shape = (20, 48, max(1, side), max(1, side))  # so that sums of 3x3 stay below 2^24
+    weight = torch.full(shape, 127.0, dtype=torch.float32)
     weight[1::3] = -128.0
     weight[2::3, ::2] = -128.0
-    bias = 1001 * torch.arange(outputs, dtype=torch.float32) - 9000
     if not side:
-        x, weight = x.permute(0, 2, 3, 1).flatten(0, 2), weight.flatten(1)
-        found = Int8Linear(weight, signed)(x, bias)
-        return torch.equal(found.double(), F.linear(x.double(), weight.double(), bias.double()))
-    found = Int8Convolution(weight, side // 2, signed)(x, bias)
-    wanted = F.conv2d(x.double(), weight.double(), bias.double(), padding=side // 2)
-    return torch.equal(found.double(), wanted)
+        return Int8Linear(weight.flatten(1), bool(signed))
+    return Int8Convolution(weight, side // 2, bool(signed))

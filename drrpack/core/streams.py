@@ -267,15 +267,18 @@ def choose_layout(
     tops: Sequence[Grid] | None,
     widths: Sequence[tuple[int, int]] | None = None,
 ) -> StreamLayout:
-    """The fastest layout whose plain images are a small part of these classes; of ``widths``, pairs
-    of images in a group and lanes, which are `WIDTHS` by default."""
+    """The fastest layout whose plain images are a small part of these classes, or else that with
+    the fewest; of ``widths``, pairs of images in a group and lanes, which are `WIDTHS` by default.
+    """
     typical = float(np.median([len(c) for c in codes])) if codes else 0.0
+    tried = list[StreamLayout]()
     for group, lanes in widths or WIDTHS:
         layout = StreamLayout(0, group, lanes)
         plain = plain_images_needed(replace(level, layout=layout), codes, tops)
+        tried.append(replace(layout, plain_images=plain))
         if plain <= PLAIN_SHARE * typical:
-            break
-    return StreamLayout(plain, group, lanes)
+            return tried[-1]
+    return min(tried, key=lambda layout: layout.plain_images)  # of equal ones the fastest
 
 
 def plain_images_needed(level: Level, codes: Sequence[Grid], tops: Sequence[Grid] | None) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -58,7 +58,8 @@ def pack_vqvae(network: VQVAE, bits: ActivationBits) -> Section:
     config = {**asdict(sizes), "activation_bits": bits.to_json()}
     if sizes.stride == STRIDE:
         del config["stride"]
-    if not sizes.first_channels:
+    usual = sizes.widths == replace(sizes, first_channels=0).widths
+    if usual:
         del config["first_channels"]
     tensors = _vqvae_tensors(network)
     if not sizes.weight_bits:
@@ -71,7 +72,7 @@ def pack_vqvae(network: VQVAE, bits: ActivationBits) -> Section:
         for name, tensor in on_grid.items()
     ]
     config["encoder"] = network.has_encoder
-    version = "4.0" if sizes.first_channels else "2.0" if sizes.stride == STRIDE else "3.0"
+    version = "4.0" if not usual else "2.0" if sizes.stride == STRIDE else "3.0"
     return Section(version, config, rest + packing.pack(integers))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 from collections.abc import Iterator
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -15,8 +16,9 @@ from small_models import SMALL_VQVAE, small_vqvae
 
 from drrpack.core import int8
 from drrpack.core.dense import IntLinear
+from drrpack.core.errors import ExactnessError
 from drrpack.core.exact import IntConv2d, exact_arithmetic
-from drrpack.core.freezing import thaw
+from drrpack.core.freezing import move, thaw
 from drrpack.core.int8 import Int8Convolution, Int8Linear
 from drrpack.core.pixels import PixelDecoder, calibrate
 
@@ -99,15 +101,66 @@ def test_pixels_are_the_same_with_and_without(monkeypatch: pytest.MonkeyPatch) -
 
 
 @needs_kernels
-def test_copies_compute_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_copies_compute_the_same_without(monkeypatch: pytest.MonkeyPatch) -> None:
     decoder = made()
     wanted = decoded(decoder)
     for again in (copy.deepcopy(decoder), pickle.loads(pickle.dumps(decoder))):
-        assert again.out.int8 is not None and torch.equal(decoded(again), wanted)
-    stored = pickle.dumps(decoder)
-    monkeypatch.setattr(int8, "available", lambda: False)  # read on another machine
-    elsewhere = pickle.loads(stored)
-    assert elsewhere.out.int8 is None and torch.equal(decoded(elsewhere), wanted)
+        assert decoder.out.int8 is not None and again.out.int8 is None
+        assert torch.equal(decoded(again), wanted)
+
+
+@needs_kernels
+@pytest.mark.parametrize("change", ["arrays", "freeze", "thaw", "move"])
+def test_other_weights_are_not_multiplied_by_old_kernels(change: str) -> None:
+    layer, other = IntConv2d(8, 4), IntConv2d(8, 4)
+    for one in (layer, other):
+        one.freeze()
+    layer.use_int8()
+    assert layer.int8 is not None
+    if change == "arrays":
+        layer.load_arrays(other.arrays())
+    elif change == "freeze":
+        layer.freeze()
+    else:
+        thaw(layer) if change == "thaw" else move(layer, "cpu")
+    assert layer.int8 is None
+
+
+@needs_kernels
+def test_a_layer_whose_kernel_errs_keeps_floats(monkeypatch: pytest.MonkeyPatch) -> None:
+    layer = IntConv2d(8, 4)
+    layer.freeze()
+    original = Int8Convolution.__call__
+
+    def wrong_in_a_corner(self: Int8Convolution, x: torch.Tensor, bias: torch.Tensor) -> object:
+        sums = original(self, x, bias)
+        sums[-1, -1, -1, -1] += x.shape[-1] == 9
+        return sums
+
+    monkeypatch.setattr(Int8Convolution, "__call__", wrong_in_a_corner)
+    layer.use_int8()
+    assert layer.int8 is None
+
+
+def test_a_weight_of_128_is_refused() -> None:
+    """It is no byte: kernels of bytes and floats would differ."""
+    layer = IntConv2d(1, 1, 1)
+    layer.freeze()
+    for weight, fits in ((-128, True), (127, True), (128, False), (-129, False)):
+        arrays = layer.arrays()
+        arrays["weight"] = np.full((1, 1, 1, 1), weight, dtype=np.int16)
+        with nullcontext() if fits else pytest.raises(ExactnessError, match="outside -128 to 127"):
+            IntConv2d(1, 1, 1).load_arrays(arrays)
+
+
+@pytest.mark.usefixtures("asked_anew")
+@pytest.mark.skipif(not int8.available(), reason="no exact eight-bit kernels here")
+def test_the_default_device_does_not_matter() -> None:
+    torch.set_default_device("meta")
+    try:
+        assert int8.available()
+    finally:
+        torch.set_default_device(None)
 
 
 @needs_kernels

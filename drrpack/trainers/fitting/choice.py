@@ -64,15 +64,18 @@ def _start_bits(
     """What the images that start the streams of a level take more by their table than others."""
     table = -np.log2(codec.entropy.tables[name] / 2.0**TABLE_PRECISION)
     plain = float(table[sample[name]].sum() / max(1, len(sample)))  # bits an image
-    layout = _layout(max(1.0, plain), float(np.median(images)) if len(images) else 0.0)
+    typical = float(np.median(images)) if len(images) else 0.0
+    least = 1 if codec.entropy.prices is None else 0  # latents borrow from the images before
+    layout = _layout(max(1.0, plain), typical, least)
     more = max(0.0, plain - bits / max(1, len(sample)))
     return more * sum(layout.plain(count) for count in images)
 
 
-def _layout(plain_bits: float, typical: float) -> StreamLayout:
+def _layout(plain_bits: float, typical: float, least: int) -> StreamLayout:
     """What `drrpack.core.streams.choose_layout` finds if nothing but lanes has to be paid for."""
     for group, lanes in streams.WIDTHS:
-        layout = StreamLayout(ceil(32 * words_to_widen(lanes) / plain_bits), group, lanes)
+        plain = max(least, ceil(32 * words_to_widen(lanes) / plain_bits))
+        layout = StreamLayout(plain, group, lanes)
         if layout.plain_images <= streams.PLAIN_SHARE * typical:
             break
     return layout
