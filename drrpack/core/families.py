@@ -18,13 +18,15 @@ from drrpack.core.vqvae import VQVAEConfig
 class Family:
     """A VQ-VAE for images of up to ``largest_side`` pixels; larger ones go, but cost more.
 
-    ``batch`` is how many images a step of its fit takes at most.
+    ``batch`` is how many images a step of its fit takes at most. An image whose shorter side has
+    fewer than ``least_side`` pixels would be padding for the most part.
     """
 
     name: str
     largest_side: int
     vqvae: VQVAEConfig
     batch: int = 128
+    least_side: int = 1
 
 
 FAMILIES: dict[str, Family] = {}
@@ -42,7 +44,8 @@ def register(family: Family) -> Family:
 SMALL = register(Family("small", 48, VQVAEConfig(embedding=16, codebook_bits=7, stride=4)))
 # An image of it takes four times the work of a small one: more steps in the same time.
 MEDIUM = register(Family("medium", 128, replace(SMALL.vqvae, stride=8), batch=64))
-LARGE = register(Family("large", 512, replace(SMALL.vqvae, stride=16, first_channels=32), batch=32))
+LARGE_VQVAE = replace(SMALL.vqvae, stride=16, first_channels=32)
+LARGE = register(Family("large", 512, LARGE_VQVAE, batch=32, least_side=32))
 DEFAULT = SMALL.name  # where no size is known
 
 
@@ -55,6 +58,7 @@ def get_family(name: str) -> Family:
 
 def for_size(size: tuple[int, int], among: Iterable[Family]) -> Family:
     """The family meant for images of ``size`` (H, W), of some: the first that reaches their longer
-    side, or else the one that reaches furthest."""
+    side, or else the one that reaches furthest, of those whose patches their shorter side fills."""
     rising = sorted(among, key=lambda family: family.largest_side)
+    rising = [one for one in rising if min(size) >= one.least_side] or rising[:1]
     return next((one for one in rising if max(size) <= one.largest_side), rising[-1])

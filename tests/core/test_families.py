@@ -16,7 +16,7 @@ from drrpack import DRRDataset, encode, stats, verify
 from drrpack.core import families
 from drrpack.core.codes import Codes
 from drrpack.core.errors import OptionError, VersionError
-from drrpack.core.families import FAMILIES, MEDIUM, SMALL, Family, register
+from drrpack.core.families import FAMILIES, LARGE, MEDIUM, SMALL, Family, register
 from drrpack.core.vqvae import VQVAEConfig, pad, to_float
 from drrpack.formats import memory
 from drrpack.formats.container import Reader
@@ -181,9 +181,14 @@ def test_the_longer_side_says_which_is_meant(height: int, width: int, name: str)
     assert families.for_size((height, width), some).name == name
 
 
+@pytest.mark.parametrize(("size", "name"), [((32, 129), "large"), ((400, 31), "medium")])
+def test_a_strip_fills_no_large_patch(size: tuple[int, int], name: str) -> None:
+    assert families.for_size(size, (SMALL, MEDIUM, LARGE)).name == name
+
+
 def test_a_fit_begins_with_the_one_that_is_meant(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
-    for side, name in ((48, "small"), (49, "medium"), (129, "large")):
-        Image.new("RGB", (side, 20)).save(tmp_path / "a" / "one.png")
+    for side, other, name in ((48, 20, "small"), (49, 20, "medium"), (129, 32, "large")):
+        Image.new("RGB", (side, other)).save(tmp_path / "a" / "one.png")
         plan = plan_encode(options_for(tmp_path, tmp_path.parent / "m.drr", fit="scratch"))
         assert plan.family.name == name

@@ -90,7 +90,8 @@ def test_the_family_can_be_named(
 
 
 def test_larger_ones_get_the_codec_that_reaches_furthest() -> None:
-    assert shipped.paths_for((700, 20)) == shipped.paths(LARGE)
+    assert shipped.paths_for((700, 200)) == shipped.paths(LARGE)
+    assert shipped.paths_for((300, 20)) == shipped.paths(MEDIUM)  # a strip: no patch is full
     assert shipped.paths_for((128, 20)) == shipped.paths(MEDIUM)
     assert shipped.paths_for((48, 48)) == shipped.paths(SMALL)
 

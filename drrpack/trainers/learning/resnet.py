@@ -180,7 +180,8 @@ FOR_FAMILIES = {SMALL: ResNet18, MEDIUM: ResNet18Medium, LARGE: ResNet18Large}
 
 def resnet18_for(size: tuple[int, int]) -> type[ResNet18]:
     """The ResNet-18 meant for images of ``size`` (H, W)."""
-    return FOR_FAMILIES[for_size(size, FOR_FAMILIES)]
+    side = max(size)  # a classifier has no patches to fill
+    return FOR_FAMILIES[for_size((side, side), FOR_FAMILIES)]
 
 
 def get_network(name: str) -> type[ResNet]:
