@@ -121,18 +121,14 @@ class IntConv2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         int8, places = self.int8, x.numel() // x.shape[1]
-        if int8 is not None and places >= self.least and not torch.is_grad_enabled():
-            return self._narrowed(int8, x)
         weight, bias, scale = self.frozen or self.quantised()
+        if int8 is not None and places >= self.least and not torch.is_grad_enabled():
+            return self._narrowed(int8, x, bias, scale)
         return self._rescaled(self._convolve(x, weight, bias), scale)
 
-    def _narrowed(self, int8: Int8Product, x: Tensor) -> Tensor:
+    def _narrowed(self, int8: Int8Product, x: Tensor, bias: Tensor, scale: Tensor) -> Tensor:
         """The output by ``int8``."""
-        assert self.frozen is not None
-        _, bias, scale = self.frozen
-        each = int8.outputs // len(bias)
-        total = int8(x, bias.repeat_interleave(each))
-        out = self._rescaled_in_place(total, scale.repeat_interleave(each)[self._beside])
+        out = self._rescaled_in_place(int8(x, bias), scale[self._beside])
         return out.to(torch.uint8) if self.in_bytes else out
 
     def _rescaled(self, total: Tensor, scale: Tensor) -> Tensor:

@@ -35,12 +35,14 @@ def thaw(network: nn.Module) -> None:
 
 
 def use_int8(network: nn.Module, least: int = 0, in_bytes: bool = False) -> None:
-    """Let all layers of a frozen network on the CPU multiply integers of eight bits, where this
-    machine can; the rest is as in `IntConv2d.use_int8`."""
-    if int8.available():
-        for layer in network.modules():
-            if isinstance(layer, IntConv2d):
-                layer.use_int8(least, in_bytes)
+    """Let all layers of a frozen network multiply integers of eight bits, where this machine can,
+    and float32 on the CPU carries them; the rest is as in `IntConv2d.use_int8`."""
+    layers = [layer for layer in int_layers(network).values() if isinstance(layer, IntConv2d)]
+    carriers = [layer.frozen[0] for layer in layers if layer.frozen is not None]
+    narrow = all(one.device.type == "cpu" and one.dtype == torch.float32 for one in carriers)
+    if narrow and int8.available():
+        for layer in layers:
+            layer.use_int8(least, in_bytes)
 
 
 def move(network: nn.Module, device: torch.device | str) -> None:

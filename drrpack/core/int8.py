@@ -9,6 +9,7 @@ where products as large as can be come out right. The integers are the same as w
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from functools import lru_cache
 
 import torch
@@ -20,7 +21,7 @@ from drrpack.core.settings import own_settings
 OFFSET = 128  # added to inputs with a sign, as the kernels take inputs without
 
 
-class Int8Product:
+class Int8Product(ABC):
     """Sums of products with a fixed weight (O, ...) of integers in [-128, 127].
 
     Inputs are integers of any dtype, from 0 to 255 or, if ``signed``, from -127 to 127. Sums below
@@ -33,8 +34,9 @@ class Int8Product:
         self.scales = torch.ones(self.outputs, dtype=torch.float32, device="cpu")
         self.zeros = torch.zeros(self.outputs, dtype=torch.int32, device="cpu")
 
+    @abstractmethod
     def __call__(self, x: Tensor, bias: Tensor) -> Tensor:
-        raise NotImplementedError
+        """The sums, ``bias`` added."""
 
     def is_exact(self) -> bool:
         """Whether its sums of inputs as large as can be are those of floats, for few and many
@@ -50,13 +52,13 @@ class Int8Product:
                     return False
         return True
 
+    @abstractmethod
     def shapes(self) -> list[tuple[int, ...]]:
         """Of inputs to try out."""
-        raise NotImplementedError
 
+    @abstractmethod
     def expected(self, x: Tensor, bias: Tensor) -> Tensor:
         """The sums by float32, which are exact below 2^24."""
-        raise NotImplementedError
 
     def arguments(self, x: Tensor, arranged: Tensor, bias: Tensor) -> tuple[object, ...]:
         """What the kernels begin with: inputs as bytes, weights, and scales of one."""

@@ -161,8 +161,7 @@ class PixelDecoder(nn.Module):
         self.top_table, self.bottom_table = (
             table.to(device) for table in (self.top_table, self.bottom_table)
         )
-        if device.type == "cpu" and self.carrier == torch.float32:
-            use_int8(self, in_bytes=True)
+        use_int8(self, in_bytes=True)
         return self
 
 

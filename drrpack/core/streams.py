@@ -23,6 +23,7 @@ from drrpack.core.entropy.model import LevelModel
 from drrpack.core.errors import CorruptError, MessageError
 from drrpack.core.exact import exact_arithmetic
 from drrpack.core.frequencies import TABLE_PRECISION, Frequencies
+from drrpack.core.lockstep import climb, descend
 from drrpack.core.probability import PRECISION
 
 Symbols = NDArray[np.int64]  # codes on their way through a codec
@@ -146,10 +147,10 @@ def _encode_block(level: Level, codes: Sequence[Grid], tops: Sequence[Grid] | No
         part = [_group(level, codes[r], step) for r in wide[rows]]
         return grouped(step, wide[rows]).push(message, np.stack(part).astype(np.int64))
 
-    message = _climb(ans.empty(len(codes)), counts, push_plain)
+    message = climb(ans.empty(len(codes)), counts, push_plain)
     if len(wide):
         part = ans.widen(ans.take(message, wide), level.layout.lanes)
-        message = _replace(message, wide, ans.narrow(_climb(part, steps[wide], push_group)))
+        message = _replace(message, wide, ans.narrow(climb(part, steps[wide], push_group)))
     return message
 
 
@@ -175,8 +176,8 @@ def _decode_block(
 
     if len(wide):
         part = ans.widen(ans.take(message, wide), level.layout.lanes)
-        message = _replace(message, wide, ans.narrow(_descend(part, steps[wide], pop_group)))
-    message = _descend(message, counts, pop_plain)
+        message = _replace(message, wide, ans.narrow(descend(part, steps[wide], pop_group)))
+    message = descend(message, counts, pop_plain)
     if message.tail_words.any() or (message.head != ans.HEAD_MIN).any():
         raise CorruptError("a stream holds more than its images; it is damaged")
 
@@ -221,38 +222,6 @@ def _replace(message: Message, rows: NDArray[np.intp], part: Message) -> Message
     return ans.take(joined, np.argsort(np.concatenate([rows, rest])))
 
 
-# --- lockstep: streams of unequal length move together as long as they can ----------------------
-
-Step = Callable[[Message, int, NDArray[np.intp]], Message]
-
-
-def _climb(message: Message, counts: NDArray[np.intp], step: Step) -> Message:
-    """Apply ``step`` at 0, 1, ... to the streams that have that many steps, as encoding does."""
-    order = np.argsort(-counts, kind="stable")
-    active, done = ans.take(message, order), ans.take(message, order[:0])
-    for index in range(int(counts.max(initial=0))):
-        rows = order[: int((counts > index).sum())]
-        if len(rows) < active.streams:
-            done = ans.join(ans.take(active, np.arange(len(rows), active.streams)), done)
-            active = ans.take(active, np.arange(len(rows)))
-        active = step(active, index, rows)
-    return ans.take(ans.join(active, done), np.argsort(order))
-
-
-def _descend(message: Message, counts: NDArray[np.intp], step: Step) -> Message:
-    """Apply ``step`` at ..., 1, 0, as decoding does: the mirror of `_climb`."""
-    order = np.argsort(-counts, kind="stable")
-    waiting = ans.take(message, order)
-    active = ans.take(waiting, order[:0])
-    for index in range(int(counts.max(initial=0)) - 1, -1, -1):
-        rows = order[: int((counts > index).sum())]
-        if len(rows) > active.streams:
-            active = ans.join(active, ans.take(waiting, np.arange(active.streams, len(rows))))
-        active = step(active, index, rows)
-    rest = ans.take(waiting, np.arange(active.streams, len(order)))
-    return ans.take(ans.join(active, rest), np.argsort(order))
-
-
 # Groups of images and lanes to choose from, fast ones first: both want a longer start. A plain
 # image is a tenth larger than others, so a share of 0.05 costs half a percent; (1, 8) would save
 # that, and decodes a few classes alone ten times slower. One lane wants no start but what latents
@@ -267,16 +236,32 @@ def choose_layout(
     tops: Sequence[Grid] | None,
     widths: Sequence[tuple[int, int]] | None = None,
 ) -> StreamLayout:
-    """The fastest layout whose plain images are a small part of these classes, or else that with
-    the fewest; of ``widths``, pairs of images in a group and lanes, which are `WIDTHS` by default.
+    """The layout of streams that suits these classes, as `suitable` says; of ``widths``, pairs of
+    images in a group and lanes, which are `WIDTHS` by default."""
+
+    def needed(group: int, lanes: int) -> int:
+        layout = StreamLayout(0, group, lanes)
+        return plain_images_needed(replace(level, layout=layout), codes, tops)
+
+    return suitable([len(c) for c in codes], needed, widths)
+
+
+def suitable(
+    images: Sequence[int],
+    needed: Callable[[int, int], int],
+    widths: Sequence[tuple[int, int]] | None = None,
+) -> StreamLayout:
+    """The fastest layout whose plain images are a small part of a typical class, or else that with
+    the fewest.
+
+    ``images`` are those of each class; ``needed`` says how many have to be plain for a group of so
+    many and so many lanes.
     """
-    typical = float(np.median([len(c) for c in codes])) if codes else 0.0
+    typical = float(np.median(images)) if len(images) else 0.0
     tried = list[StreamLayout]()
     for group, lanes in widths or WIDTHS:
-        layout = StreamLayout(0, group, lanes)
-        plain = plain_images_needed(replace(level, layout=layout), codes, tops)
-        tried.append(replace(layout, plain_images=plain))
-        if plain <= PLAIN_SHARE * typical:
+        tried.append(StreamLayout(needed(group, lanes), group, lanes))
+        if tried[-1].plain_images <= PLAIN_SHARE * typical:
             return tried[-1]
     return min(tried, key=lambda layout: layout.plain_images)  # of equal ones the fastest
 

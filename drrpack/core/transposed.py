@@ -36,8 +36,9 @@ class IntConvTranspose2d(IntConv2d):
             return F.conv_transpose2d(x, weight, bias, stride=2, padding=1)
         return _spread(F.conv2d(x, _between(weight), bias.repeat_interleave(4), padding=1))
 
-    def _narrowed(self, int8: Int8Product, x: Tensor) -> Tensor:
-        return _spread(super()._narrowed(int8, x))
+    def _narrowed(self, int8: Int8Product, x: Tensor, bias: Tensor, scale: Tensor) -> Tensor:
+        bias, scale = (each.repeat_interleave(4) for each in (bias, scale))
+        return _spread(super()._narrowed(int8, x, bias, scale))
 
     def _narrow(self, weight: Tensor, signed: bool) -> Int8Product:
         return Int8Convolution(_between(weight), 1, signed)

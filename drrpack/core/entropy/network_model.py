@@ -60,8 +60,7 @@ class NetworkModel:
         """Itself, with its networks moved."""
         freeze(self.network, carrier)
         move(self.network, device)
-        if device.type == "cpu" and carrier == torch.float32:
-            use_int8(self.network, FAST_FROM)
+        use_int8(self.network, FAST_FROM)
         return self
 
     def with_tables(self, tables: Tables) -> Self:

@@ -15,7 +15,6 @@ from drrpack.core.codes import LEVELS, Codes, LevelName
 from drrpack.core.exact import exact_arithmetic
 from drrpack.core.frequencies import TABLE_PRECISION
 from drrpack.core.pixels import batches
-from drrpack.core.streams import StreamLayout
 
 SAMPLE = 1024  # images that stand for all
 CODES_AT_ONCE = 20_480  # in one call of the networks: 256 images of 32x32, 5 of 224x224
@@ -64,21 +63,14 @@ def _start_bits(
     """What the images that start the streams of a level take more by their table than others."""
     table = -np.log2(codec.entropy.tables[name] / 2.0**TABLE_PRECISION)
     plain = float(table[sample[name]].sum() / max(1, len(sample)))  # bits an image
-    typical = float(np.median(images)) if len(images) else 0.0
     least = 1 if codec.entropy.prices is None else 0  # latents borrow from the images before
-    layout = _layout(max(1.0, plain), typical, least)
+
+    def needed(_: int, lanes: int) -> int:  # if nothing but lanes has to be paid for
+        return max(least, ceil(32 * words_to_widen(lanes) / max(1.0, plain)))
+
+    layout = streams.suitable(images, needed)
     more = max(0.0, plain - bits / max(1, len(sample)))
     return more * sum(layout.plain(count) for count in images)
-
-
-def _layout(plain_bits: float, typical: float, least: int) -> StreamLayout:
-    """What `drrpack.core.streams.choose_layout` finds if nothing but lanes has to be paid for."""
-    for group, lanes in streams.WIDTHS:
-        plain = max(least, ceil(32 * words_to_widen(lanes) / plain_bits))
-        layout = StreamLayout(plain, group, lanes)
-        if layout.plain_images <= streams.PLAIN_SHARE * typical:
-            break
-    return layout
 
 
 def expected_bytes(codec: Codec, codes: Codes) -> float:

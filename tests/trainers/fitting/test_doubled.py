@@ -15,6 +15,7 @@ from small_models import SMALL_VQVAE, small_vqvae
 
 from drrpack.core.families import LARGE, MEDIUM
 from drrpack.core.vqvae import freeze
+from drrpack.formats import shipped
 from drrpack.formats.container import Reader
 from drrpack.formats.memory import load_codec
 
@@ -53,8 +54,6 @@ def test_codes_and_pixels_are_those_of_halved_images(script: ModuleType) -> None
 def test_the_file_is_a_codec_of_the_large_family(
     script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from drrpack.formats import shipped
-
     (medium,) = shipped.paths(MEDIUM)
     output = tmp_path / "start.drr"
     monkeypatch.setattr("sys.argv", ["doubled.py", str(medium), "-o", str(output)])
