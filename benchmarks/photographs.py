@@ -4,6 +4,7 @@ judge them by.
     python benchmarks/photographs.py CHECKOUTS OUT    # 64x64, of the codec for medium sizes
     python benchmarks/photographs.py CHECKOUTS OUT --side 160 --largest 1.4    # of large ones
     python benchmarks/photographs.py CHECKOUTS OUT --side 224 --judge    # for `drrpack compare`
+    python benchmarks/photographs.py CHECKOUTS OUT --tiny    # the same of Tiny-ImageNet, 64x64
 
 CHECKOUTS holds the public repositories of `PARTS` by their own names, as `git clone` makes them.
 This writes OUT/fit-*/*.png, the classes to fit on, and OUT/unseen-*/*.png, a half of Caltech 101
@@ -14,7 +15,8 @@ sizes. The same checkouts give the same pixels.
 Left out are classes that Tiny-ImageNet has too, as the codec is judged on 20 classes of it.
 
 With --judge it writes OUT/train/*/*.png and OUT/test/*/*.png: the classes of that half with 60
-pictures at least, whole pictures all, seven of ten to train on.
+pictures at least (or --least), whole pictures all, seven of ten to train on. With --tiny it writes
+24 classes of Tiny-ImageNet (seshuad/IMagenet), with its own 500 and 50 pictures each.
 """
 
 from __future__ import annotations
@@ -30,7 +32,8 @@ from PIL import Image, ImageOps
 
 UNSEEN = "unseen-"  # begins the names of classes that no fit sees
 EACH = 1000  # pictures of a class, at most
-JUDGED = (60, 200)  # pictures of a class that others are judged by
+LEAST, MOST = 60, 200  # pictures of a class that others are judged by
+TINY = slice(1, 144, 6)  # of the classes of Tiny-ImageNet: none that a weight was chosen by
 
 
 @dataclass(frozen=True)
@@ -61,13 +64,17 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=64)
     parser.add_argument("--largest", type=float, default=2.0, help="scale of crops, times the side")
     parser.add_argument("--judge", action="store_true")
+    parser.add_argument("--least", type=int, default=LEAST, help="pictures of a judged class")
+    parser.add_argument("--tiny", action="store_true")
     given = parser.parse_args()
     made = given.output.with_name(f".{given.output.name}.part")
     shutil.rmtree(made, ignore_errors=True)
-    for part in PARTS:
+    if given.tiny:
+        write_tiny(made, given.checkouts / "IMagenet" / "tiny-imagenet-200")
+    for part in () if given.tiny else PARTS:
         for name, folder in classes(part, given.checkouts):
             if given.judge:
-                count = write_judged(made, name, folder, given.side)
+                count = write_judged(made, name, folder, given.side, given.least)
             else:
                 count = write(made / name, pictures(folder, given.side, given.largest))
             if count:
@@ -85,10 +92,9 @@ def write(place: Path, squares: Iterable[Image.Image]) -> int:
     return count
 
 
-def write_judged(output: Path, name: str, folder: Path, side: int) -> int:
-    """Both splits of a class that no fit sees, if it is large enough; returns its pictures."""
-    least, most = JUDGED
-    paths = sorted(folder.iterdir())[:most]
+def write_judged(output: Path, name: str, folder: Path, side: int, least: int) -> int:
+    """Both splits of a class that no fit sees, if it has ``least`` pictures; returns how many."""
+    paths = sorted(folder.iterdir())[:MOST]
     if not name.startswith(UNSEEN) or len(paths) < least:
         return 0
     splits = {
@@ -99,6 +105,21 @@ def write_judged(output: Path, name: str, folder: Path, side: int) -> int:
         place = output / split / name.removeprefix(UNSEEN)
         write(place, (square(opened(path), side) for path in chosen))
     return len(paths)
+
+
+def write_tiny(output: Path, tiny: Path) -> None:
+    """Both splits of `TINY` of the classes of Tiny-ImageNet, its JPEG files as they are."""
+    tested = dict[str, list[Path]]()
+    for line in (tiny / "val" / "val_annotations.txt").read_text().splitlines():
+        picture, name, *_ = line.split("\t")
+        tested.setdefault(name, []).append(tiny / "val" / "images" / picture)
+    for folder in sorted((tiny / "train").iterdir())[TINY]:
+        splits = {"train": sorted((folder / "images").iterdir()), "test": tested[folder.name]}
+        for split, paths in splits.items():
+            place = output / split / folder.name
+            place.mkdir(parents=True)
+            for path in paths:
+                shutil.copy(path, place)
 
 
 def classes(part: Part, checkouts: Path) -> Iterator[tuple[str, Path]]:

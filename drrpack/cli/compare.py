@@ -60,6 +60,14 @@ def compare(
     seeds: Annotated[
         int, typer.Option(min=1, help="How many classifiers to train for each format.")
     ] = 1,
+    draws: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Split the classes into this many random groups, of 20 classes at most, and train "
+            "on each.",
+        ),
+    ] = 1,
     train_at: Annotated[
         str,
         typer.Option(
@@ -117,8 +125,9 @@ def compare(
         interrupts.makes(chart)
     run(
         source, classes=classes, sample=sample, **pictures, train=train, epochs=epochs,
-        width=width, seeds=seeds, train_at=_sizes(train_at), work=work, chart=chart,
-        force=force, codec=codec, family=family, device=device, report=_told(budget_mb, as_json),
+        width=width, seeds=seeds, draws=draws, train_at=_sizes(train_at), work=work,
+        chart=chart, force=force, codec=codec, family=family, device=device,
+        report=_told(budget_mb, as_json),
     )  # fmt: skip
 
 

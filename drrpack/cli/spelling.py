@@ -10,11 +10,11 @@ from contextlib import suppress
 OPTIONS = frozenset((
     "augmentation", "base", "browser", "budget_mb", "ceiling", "chart", "class_order", "classes",
     "classes_from", "codec", "columns", "compiled", "decoder_only", "depth", "device", "download",
-    "entropy", "epochs", "exemplars", "extend", "family", "finetune", "finetune_decoder", "fit",
-    "fit_classes", "force", "format", "full", "grow", "grow_epochs", "grow_minutes", "image_column",
-    "keep_entropy_model", "label_column", "max_megapixels", "memory", "method", "minutes",
-    "network", "options", "out", "output", "phases", "port", "preset", "quality", "quick",
-    "raw_per_class", "raw_select", "recipe", "resume", "rows", "sample", "seed", "seeds",
+    "draws", "entropy", "epochs", "exemplars", "extend", "family", "finetune", "finetune_decoder",
+    "fit", "fit_classes", "force", "format", "full", "grow", "grow_epochs", "grow_minutes",
+    "image_column", "keep_entropy_model", "label_column", "max_megapixels", "memory", "method",
+    "minutes", "network", "options", "out", "output", "phases", "port", "preset", "quality",
+    "quick", "raw_per_class", "raw_select", "recipe", "resume", "rows", "sample", "seed", "seeds",
     "shard_mb", "size", "skip_bad", "source", "test", "test_augmentation", "test_view", "thin",
     "train", "train_at", "value_range", "width", "work",
 ))  # fmt: skip

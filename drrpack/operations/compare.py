@@ -27,7 +27,7 @@ from drrpack.operations.preparing import Classes, Pathlike, at_least, chosen_cla
 from drrpack.operations.progress import Report, heard
 from drrpack.trainers.comparison import chart as charts
 from drrpack.trainers.comparison import compare as measuring
-from drrpack.trainers.comparison.accuracy import TrainPlan, tested_images, with_accuracy
+from drrpack.trainers.comparison.accuracy import TrainPlan, check_groups, with_accuracy
 from drrpack.trainers.comparison.choices import Comparison
 from drrpack.trainers.comparison.memories import MadeOf
 
@@ -49,6 +49,7 @@ def compare(
     epochs: int = 16,
     width: int = 8,
     seeds: int = 1,
+    draws: int = 1,
     train_at: Sequence[float] = (),
     work: Pathlike | None = None,
     chart: Pathlike | None = None,
@@ -78,6 +79,7 @@ def compare(
             images.
         epochs, width, seeds: epochs of each classifier, filters in its first block, and how many
             classifiers to train for each format.
+        draws: split the classes into this many random groups, and train on each.
         train_at: also train at these sizes, in bytes an image.
         work: keep measured accuracies in this folder, and reuse those that it already has.
         chart: plot PSNR and accuracy over bytes into this .png. An earlier chart is overwritten,
@@ -94,7 +96,7 @@ def compare(
         SourceError, OptionError, FormatError, OutputError: each names what was found and the fix.
     """
     report = heard(report)
-    at_least(1, epochs=epochs, width=width, seeds=seeds)
+    at_least(1, epochs=epochs, width=width, seeds=seeds, draws=draws)
     if sample is not None:
         at_least(1, sample=sample)
     if chart is not None:
@@ -103,9 +105,13 @@ def compare(
     named = None if codec is None and family is None else _named_codecs(codec, family)
     if not train:
         _check_unused(
-            epochs=epochs, width=width, seeds=seeds, train_at=list(train_at) or None, work=work
-        )
-    plan = _train_plan(place, epochs, width, seeds, train_at, work)
+            epochs=epochs, width=width, seeds=seeds, draws=draws,
+            train_at=list(train_at) or None, work=work,
+        )  # fmt: skip
+    plan = TrainPlan(
+        place, epochs, width, seeds, draws=draws, sizes=_sizes(train_at),
+        work=None if work is None else make_folder(Path(work)),
+    )  # fmt: skip
     found = open_source(
         source, size=size, depth=depth, value_range=value_range, max_megapixels=max_megapixels,
         skip_bad=skip_bad, splits=["train", "test"] if train else ["train"],
@@ -115,7 +121,7 @@ def compare(
     tell_of(found, report)
     chosen = chosen_classes(found.classes, classes, report)
     if train:
-        tested_images(found, chosen)  # what can't be learned is refused before it is measured
+        check_groups(found, chosen, plan)  # what can't be learned is refused before it is measured
     codecs = _loaded(named or shipped.paths_for(found.image_size), place)
     count = measuring.default_sample(found.image_size) if sample is None else sample
     made_of = _as_encode_makes() if codec is None else _nothing_more
@@ -128,25 +134,20 @@ def compare(
     return comparison
 
 
-def _train_plan(
-    device: torch.device, epochs: int, width: int, seeds: int, train_at: Sequence[float],
-    work: Pathlike | None,
-) -> TrainPlan:  # fmt: skip
+def _sizes(train_at: Sequence[float]) -> list[float]:
     sizes = [float(size) for size in train_at]
     if not all(0 < size < inf for size in sizes):
         raise OptionError(
             f"`train_at={list(train_at)}`: say bytes an image, as in `train_at=[60, 120, 240]`",
             option="train_at",
         )
-    folder = None if work is None else make_folder(Path(work))
-    return TrainPlan(device, epochs, width, seeds, sizes=sizes, work=folder)
+    return sizes
 
 
 def _check_unused(**given: object) -> None:
     """Raise OptionError for what is said of a training where nothing is to be trained."""
-    usual = {"epochs": TrainPlan.epochs, "width": TrainPlan.width, "seeds": TrainPlan.seeds}
     for name, value in given.items():
-        if value != usual.get(name):
+        if value != (None if name in ("train_at", "work") else getattr(TrainPlan, name)):
             raise OptionError(
                 f"`{name}={value}`: found no `train=True`, without which nothing is trained; add "
                 "it, or leave this out",

@@ -33,13 +33,14 @@ Labelled = tuple[Pixels, NDArray[np.int64]]
 
 @dataclass(frozen=True)
 class TrainPlan:
-    """How the classifiers are trained: all alike, on all training images of some classes."""
+    """How the classifiers are trained: all alike, on all training images of their classes."""
 
     device: torch.device
     epochs: int = 16
     width: int = 8
     seeds: int = 1
     seed: int = 0
+    draws: int = 1  # random groups of the classes, each with classifiers of its own
     sizes: Sequence[float] = ()  # bytes an image at which more is learned from
     work: Path | None = None  # a folder of accuracies that are known already, and of new ones
 
@@ -59,42 +60,75 @@ def with_accuracy(
     family that take no more bytes than the memory, and on memories and files of ``plan.sizes``.
 
     Raises:
-        OptionError, SourceError: as of `tested_images`. CorruptError, WriteError: as of `accuracy`.
+        OptionError, SourceError: as of `check_groups`. CorruptError, WriteError: as of `accuracy`.
     """
-    tested = tested_images(source, classes)
-    images, labels = _all_of(source, classes[-CLASSES:], "train")
+    groups = drawn(classes, plan.draws, plan.seed)
+    learned = [_all_of(source, group, "train") for group in groups]
+    tested = [tested_images(source, group) for group in groups]
     choices = list(comparison.choices)
     wanted = to_train(comparison, plan.sizes)
     for done, number in enumerate(wanted):
         choice = choices[number]
         report(Step(choice.name, done, len(wanted)))
-        pixels = decoded(choice, images, labels, codecs)
-        scores = [
-            accuracy((pixels, labels), tested, plan, plan.seed + run) for run in range(plan.seeds)
-        ]
+        scores = []
+        for (images, labels), test in zip(learned, tested, strict=True):
+            given = decoded(choice, images, labels, codecs), labels
+            scores += [accuracy(given, test, plan, plan.seed + run) for run in range(plan.seeds)]
         told = ", ".join(f"{score:.1f}" for score in scores)
         report(Notice(f"{choice.name}: {told} %", warning=False))
-        deviation = statistics.stdev(scores) if plan.seeds > 1 else None
         for n, each in enumerate(choices):
             if _gives(each) == _gives(choice):
-                mean = statistics.fmean(scores)
-                choices[n] = replace(each, accuracy=mean, accuracy_std=deviation)
+                choices[n] = _with_scores(each, scores)
     return replace(comparison, choices=choices)
 
 
-def tested_images(source: Source, classes: Sequence[int]) -> Labelled:
-    """The test images of the classes that are learned; called before the work to check them.
+def _with_scores(choice: Choice, scores: Sequence[float]) -> Choice:
+    deviation = statistics.stdev(scores) if len(scores) > 1 else None
+    mean = statistics.fmean(scores)
+    return replace(choice, accuracy=mean, accuracy_std=deviation, accuracies=tuple(scores))
+
+
+def drawn(classes: Sequence[int], draws: int, seed: int) -> list[list[int]]:
+    """The groups of classes that classifiers learn, each of at most `CLASSES`: the last of the
+    classes or, for several ``draws``, as many of the last as they need, dealt out at random.
 
     Raises:
-        OptionError: fewer than two classes. SourceError: they have no test images.
+        OptionError: fewer than two classes for a group.
     """
     if len(classes) < 2:
         raise OptionError("`train=True` needs two classes at least", option="train")
-    chosen = classes[-CLASSES:]
-    images, labels = _all_of(source, chosen, "test")
+    if len(classes) < 2 * draws:
+        raise OptionError(
+            f"`draws={draws}` needs {2 * draws} classes at least, two for each; found "
+            f"{len(classes)}",
+            option="draws",
+        )
+    learned = list(classes[-CLASSES * draws :])
+    if draws > 1:
+        learned = [learned[n] for n in np.random.default_rng(seed).permutation(len(learned))]
+    return [learned[first::draws] for first in range(draws)]
+
+
+def check_groups(source: Source, classes: Sequence[int], plan: TrainPlan) -> None:
+    """Find out before anything is measured whether `with_accuracy` has what it needs.
+
+    Raises:
+        OptionError: as of `drawn`. SourceError: as of `tested_images`.
+    """
+    for group in drawn(classes, plan.draws, plan.seed):
+        tested_images(source, group)
+
+
+def tested_images(source: Source, classes: Sequence[int]) -> Labelled:
+    """The test images of the classes that are learned.
+
+    Raises:
+        SourceError: they have no test images.
+    """
+    images, labels = _all_of(source, classes, "test")
     if not len(images):
         raise SourceError(
-            f"{source.place}: `train=True` found no test images of the {len(chosen)} classes that "
+            f"{source.place}: `train=True` found no test images of the {len(classes)} classes that "
             "are learned; choose other `classes`, or leave `train` out"
         )
     return images, labels

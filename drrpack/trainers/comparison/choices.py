@@ -29,6 +29,7 @@ class Choice:
     decoded_a_second: float | None
     accuracy: float | None = None  # of a classifier trained on what comes back, in percent
     accuracy_std: float | None = None
+    accuracies: tuple[float, ...] = ()  # of each classifier; formats have theirs in one order
     # what its encoder is told
     options: Mapping[str, Setting] = field(default_factory=dict, compare=False)
     read_together: float = 1  # images that are decoded where one is asked for

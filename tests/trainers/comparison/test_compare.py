@@ -132,6 +132,22 @@ def test_what_is_level_does_not_win() -> None:
     assert "none wins by accuracy: all come to 24.0 %" in words[1]
 
 
+def test_the_next_best_is_told_by_pairs() -> None:
+    """Classes differ by more than formats do, so only differences within them say anything."""
+    memory = replace(MEMORY, accuracy=50.0, accuracies=(30.0, 50.0, 70.0))
+    thin = replace(memory, family="DRR thin", fixed_bytes=0)
+    next_best = replace(JPEG[1], accuracy=48.0, accuracies=(29.0, 48.0, 67.0))
+    worse = replace(JPEG[0], accuracy=40.0, accuracies=(20.0, 40.0, 60.0))
+    choices = [worse, next_best, memory, thin]
+    words = verdict.in_words(Comparison(10_000, 100, (32, 32), choices), memory)[1]
+    assert words.endswith(
+        "; JPEG q20 is next, 2.0 points below it over 3 pairs of classifiers, with a deviation of "
+        "1.0"
+    )
+    alone = verdict.in_words(Comparison(10_000, 100, (32, 32), [memory, thin]), memory)[1]
+    assert "is next" not in alone
+
+
 def test_what_fits_into_a_budget() -> None:
     best = verdict.within(made(), 1_600_000)
     chosen = {family: choice and choice.name for family, choice in best.items()}
@@ -313,6 +329,34 @@ def test_accuracy_of_what_comes_back(
     assert [e.stage for e in told if isinstance(e, Step)][:2] == ["raw", "DRR q100"]
     scores = [e.text.split(":")[0] for e in told if isinstance(e, Notice)]
     assert scores == [e.stage for e in told if isinstance(e, Step)]
+
+
+def test_draws_are_random_groups_of_the_classes_each_with_its_own_classifier(
+    compared: Comparison, source: Source, codec: compare.Codec
+) -> None:
+    groups = compare_accuracy.drawn(range(100), 3, seed=0)
+    assert [len(group) for group in groups] == [20, 20, 20]
+    assert sorted(c for group in groups for c in group) == list(range(40, 100)), (
+        "no class twice, the last of them"
+    )
+    assert groups != compare_accuracy.drawn(range(100), 3, seed=1)
+    assert compare_accuracy.drawn(range(100), 1, seed=0) == [list(range(80, 100))]
+    assert [len(g) for g in compare_accuracy.drawn([7, 2, 5, 1, 3], 2, seed=0)] == [3, 2]
+    with pytest.raises(OptionError, match="`draws=3` needs 6 classes at least") as caught:
+        compare_accuracy.drawn(range(5), 3, seed=0)
+    assert caught.value.option == "draws"
+
+    plan = TrainPlan(CPU, epochs=1, width=2, seeds=2, draws=2)
+    two = replace(compared, choices=[*compared.of("raw"), compared.memory])
+    (raw,) = with_accuracy(two, source, [codec], range(2, 6), plan, print).of("raw")
+    each = [
+        with_accuracy(two, source, [codec], group, replace(plan, draws=1), print)
+        for group in compare_accuracy.drawn(range(2, 6), 2, seed=0)
+    ]
+    alone = [score for one in each for score in one.of("raw")[0].accuracies]
+    assert list(raw.accuracies) == alone
+    assert raw.accuracy == pytest.approx(np.mean(raw.accuracies))
+    assert raw.accuracy_std == pytest.approx(np.std(raw.accuracies, ddof=1))
 
 
 def test_accuracies_that_are_known_are_not_trained_for_again(
