@@ -34,6 +34,23 @@ def equal_quality(rivals: Sequence[Choice], size: float) -> float | None:
     return None
 
 
+def for_accuracy(learned: Sequence[tuple[float, float]], accuracy: float) -> tuple[str, float]:
+    """What files of one family need to teach ``accuracy`` percent, by the bytes an image and the
+    accuracy of those that were learned from.
+
+    Returns words and bytes: ``"about"`` where two of them enclose it, interpolated by the logarithm
+    of the bytes; ``"at most"`` the smallest, or ``"more than"`` the largest, where none does.
+    """
+    curve = sorted(learned)
+    if curve[0][1] >= accuracy:
+        return "at most", curve[0][0]
+    for (small, low), (large, high) in pairwise(curve):
+        if low < accuracy <= high:
+            share = (accuracy - low) / (high - low)
+            return "about", math.exp(math.log(small) * (1 - share) + math.log(large) * share)
+    return "more than", curve[-1][0]
+
+
 def pays_from(memory: Choice, rivals: Sequence[Choice]) -> int | None:
     """From how many images on a memory is smaller than files of the same PSNR.
 
@@ -70,6 +87,7 @@ def in_words(comparison: Comparison, memory: Choice) -> list[str]:
     return [
         _by_psnr(comparison, memory, size),
         *_by_accuracy(comparison, size),
+        *_for_accuracy(comparison, memory, size),
         *_where_it_pays(comparison, memory),
         *_read_together(comparison, memory),
     ]
@@ -130,6 +148,24 @@ def _ahead(learned: Mapping[str, Choice], best: str) -> str:
         f"; {second} is next, {fmean(apart):.1f} points below it over {len(apart)} pairs of "
         f"classifiers, with a deviation of {stdev(apart):.1f}"
     )
+
+
+def _for_accuracy(comparison: Comparison, memory: Choice, size: float) -> list[str]:
+    """The bytes at which each family teaches as much as the memory of ``size`` bytes an image."""
+    if memory.accuracy is None:
+        return []
+    needs = []
+    for family in comparison.rivals():
+        learned = [
+            (choice.bytes_an_image(comparison.images), choice.accuracy)
+            for choice in comparison.of(family)
+            if choice.accuracy is not None
+        ]
+        if learned:
+            words, needed = for_accuracy(learned, memory.accuracy)
+            needs.append(f"{family} needs {words} {needed:.1f}")
+    told = f"to teach as much as {memory.name} does with {size:.1f} bytes an image"
+    return [f"{told}, {', '.join(needs)}"] if needs else []
 
 
 def _where_it_pays(comparison: Comparison, memory: Choice) -> list[str]:

@@ -132,6 +132,24 @@ def test_what_is_level_does_not_win() -> None:
     assert "none wins by accuracy: all come to 24.0 %" in words[1]
 
 
+def test_bytes_that_teach_as_much() -> None:
+    learned = [(400.0, 60.0), (100.0, 50.0), (200.0, 55.0)]
+    assert verdict.for_accuracy(learned, 55.0) == ("about", pytest.approx(200))
+    assert verdict.for_accuracy(learned, 57.5) == ("about", pytest.approx(200 * 2**0.5))
+    assert verdict.for_accuracy(learned, 50.0) == ("at most", 100)
+    assert verdict.for_accuracy(learned, 60.1) == ("more than", 400)
+    wavering = [(100.0, 50.0), (200.0, 49.0), (400.0, 53.0)]
+    words, needed = verdict.for_accuracy(wavering, 51.0)
+    assert words == "about" and 200 < needed < 400
+
+    memory = replace(MEMORY, accuracy=52.5)
+    files = [replace(JPEG[0], accuracy=50.0), replace(JPEG[1], accuracy=55.0), JPEG[2]]
+    words = verdict.in_words(Comparison(10_000, 100, (32, 32), [*files, memory]), memory)
+    assert (
+        "to teach as much as DRR q75 does with 150.0 bytes an image, JPEG needs about 70.7" in words
+    )
+
+
 def test_the_next_best_is_told_by_pairs() -> None:
     """Classes differ by more than formats do, so only differences within them say anything."""
     memory = replace(MEMORY, accuracy=50.0, accuracies=(30.0, 50.0, 70.0))
