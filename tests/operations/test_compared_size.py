@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import drrpack
+from drrpack.core.errors import OptionError
 from drrpack.formats.account import entropy_model
 from drrpack.formats.container import Reader
 from drrpack.trainers.comparison import peers
@@ -34,6 +35,17 @@ def test_a_memory_of_strange_images_takes_what_was_said(
             assert entropy_model(reader) == kind
         size = said.bytes_an_image(compared.images) * compared.images
         assert size == pytest.approx(file.stat().st_size, abs=500)
+
+
+def test_a_thin_file_is_offered_where_it_can_be_made(digits_folder: Path, tmp_path: Path) -> None:
+    table, adapted = tmp_path / "table.drr", tmp_path / "adapted.drr"
+    drrpack.encode(digits_folder, table, entropy="table")
+    assert not drrpack.compare(digits_folder, sample=20, codec=table).of("DRR thin")
+    with pytest.raises(OptionError, match="this codec does not"):
+        drrpack.encode(digits_folder, tmp_path / "thin.drr", codec=table, thin=True)
+    drrpack.encode(digits_folder, adapted, entropy="adapted")
+    assert drrpack.compare(digits_folder, sample=20, codec=adapted).of("DRR thin")
+    drrpack.encode(digits_folder, tmp_path / "thin.drr", codec=adapted, thin=True)
 
 
 def test_a_sample_stands_for_all_images(digits_folder: Path) -> None:
