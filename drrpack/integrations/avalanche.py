@@ -132,10 +132,12 @@ class DRRStoragePolicy(ExemplarsBuffer):  # type: ignore[misc]  # Avalanche has 
         self._choose()
 
     def _choose(self) -> None:
-        random, targets = np.random.default_rng(self._seed), np.array(self._images.targets)
+        targets = np.array(self._images.targets)
         most, further = divmod(self.max_size, max(1, len(self._seen)))
         chosen: list[int] = []
         for place, label in enumerate(sorted(self._seen)):
+            # an order of its own, whose first images are held: what was dropped stays dropped
+            random = np.random.default_rng([self._seed, label])
             order = random.permutation(np.flatnonzero(targets == label))
             chosen += order[: most + (place < further)].tolist()
         self.buffer = self._all.subset(chosen)

@@ -45,6 +45,8 @@ class DRRDataModule(LightningDataModule):
             uint8 (3, H, W).
         test: a folder or a dataset of test images, if not those of the source that the file
             records.
+        val: the same of validation images; without it nothing is validated, since a checkpoint that
+            is chosen by test images flatters itself.
         share, class_names, label_offset, seed: as for `drrpack.replay`.
         batch_size, num_workers, pin_memory: of all loaders.
     """
@@ -59,6 +61,7 @@ class DRRDataModule(LightningDataModule):
         transform: Transform | None = None,
         test_transform: Transform | None = None,
         test: Given | None = None,
+        val: Given | None = None,
         class_names: Sequence[str] | None = None,
         label_offset: int | None = None,
         seed: int = 0,
@@ -67,7 +70,7 @@ class DRRDataModule(LightningDataModule):
     ) -> None:
         super().__init__()
         at_least(1, batch_size=batch_size)
-        self.memory, self.new, self.test = memory, new, test
+        self.memory, self.new, self.test, self.val = memory, new, test, val
         self.batch_size, self.share, self.seed = batch_size, share, seed
         self.transform, self.test_transform = transform, test_transform
         self.class_names, self.label_offset = class_names, label_offset
@@ -92,9 +95,9 @@ class DRRDataModule(LightningDataModule):
         memory = DRRDataset(self.memory, transform=self.transform, codes_bytes=None).preload()
         return self._loader(memory, shuffle=True)
 
-    def val_dataloader(self) -> Loader:
-        """The raw test images of the memory's classes."""
-        return self.test_dataloader()
+    def val_dataloader(self) -> Loader | list[Loader]:
+        """The images of ``val``, of the memory's classes; no loader without it."""
+        return [] if self.val is None else self._tested(self.val)
 
     def test_dataloader(self) -> Loader:
         """The raw test images of the memory's classes.
@@ -102,7 +105,10 @@ class DRRDataModule(LightningDataModule):
         Raises:
             SourceError: there are none; the message says how to give them.
         """
-        images = DRRVision(self.memory, False, self.test_transform, as_pil=False, test=self.test)
+        return self._tested(self.test)
+
+    def _tested(self, test: Given | None) -> Loader:
+        images = DRRVision(self.memory, False, self.test_transform, as_pil=False, test=test)
         return self._loader(images, shuffle=False)
 
     def _loader(self, dataset: Any, *, shuffle: bool) -> Loader:

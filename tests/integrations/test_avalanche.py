@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -58,6 +59,16 @@ def test_strategies_train(benchmark: Any, digits_drr: Path, name: str) -> None:
     assert strategy.clock.train_exp_counter == 2
 
 
+def test_what_was_dropped_does_not_come_back(digits_drr: Path) -> None:
+    """Classes arrive in an order that is not that of their labels."""
+    policy, held = DRRStoragePolicy(digits_drr, 20, classes=[*"0123"]), []
+    for new in ([2, 3], [0, 1]):
+        policy.post_adapt(None, SimpleNamespace(classes_in_this_experience=new))
+        images = [item[0].numpy().tobytes() for item in policy.buffer if item[1] in (2, 3)]
+        held.append(set(images))
+    assert [len(images) for images in held] == [20, 10] and held[1] < held[0]
+
+
 def test_a_file_as_replay_buffer(benchmark: Any, digits_drr: Path) -> None:
     policy = DRRStoragePolicy(digits_drr, 21, classes=[*"0123"])
     plugin = ReplayPlugin(mem_size=21, storage_policy=policy)
@@ -67,5 +78,9 @@ def test_a_file_as_replay_buffer(benchmark: Any, digits_drr: Path) -> None:
         strategy.train(experience)
         sizes.append(Counter(int(item[1]) for item in policy.buffer))
     assert sizes == [{0: 11, 1: 10}, {0: 6, 1: 5, 2: 5, 3: 5}]
+    before = {tuple(item[0].flatten().tolist()) for item in policy.buffer if item[1] == 1}
+    policy.resize(strategy, 12)
+    kept = {tuple(item[0].flatten().tolist()) for item in policy.buffer if item[1] == 1}
+    assert len(kept) == 3 and kept <= before
     policy.resize(strategy, 4)
     assert sorted(int(item[1]) for item in policy.buffer) == [0, 1, 2, 3]

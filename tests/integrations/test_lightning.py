@@ -67,13 +67,24 @@ def old(digits_drr: Path, tmp_path: Path) -> Path:
 
 
 def test_a_memory_alone(old: Path) -> None:
-    data = DRRDataModule(old, batch_size=32, transform=SCALE, test_transform=SCALE)
+    held = DRRDataset(old)
+    data = DRRDataModule(
+        old, batch_size=32, transform=SCALE, test_transform=SCALE, val=[held[n] for n in (0, 1, 30)]
+    )
     model, runner = Linear(), trainer()
     runner.fit(model, datamodule=data)
     assert sorted(model.trained) == [0] * 30 + [1] * 30
+    assert model.tested == [0, 0, 1], "validated on what was given, not on test images"
     model.tested.clear()
     runner.test(model, datamodule=data, verbose=False)
     assert sorted(model.tested) == [0] * 8 + [1] * 8 and data.classes == ["0", "1"]
+
+
+@pytest.mark.filterwarnings("ignore:Total length of `list` across ranks is zero")
+def test_nothing_is_validated_on_test_images(old: Path) -> None:
+    model = Linear()
+    trainer().fit(model, datamodule=DRRDataModule(old, transform=SCALE, test_transform=SCALE))
+    assert model.tested == []
 
 
 def test_a_task_is_learned_and_appended(old: Path, digits_drr: Path) -> None:

@@ -152,7 +152,7 @@ def to_train(comparison: Comparison, sizes: Sequence[float] = ()) -> list[int]:
 
 def _gives(choice: Choice) -> tuple[str, str]:
     """What the pixels depend on; the files of one memory differ only in their models."""
-    return choice.family.split()[0], choice.setting
+    return WHOLE if choice.family.startswith(WHOLE) else choice.family, choice.setting
 
 
 def decoded(

@@ -57,6 +57,8 @@ class Method(ABC):
     # False: a phase's classifier is a function of the set of classes seen, so runs that cut the
     # same classes into other phases can share it
     depends_on_history: ClassVar[bool] = True
+    # raised by whoever changes what the method does: runs of before do not go on with it
+    revision: ClassVar[int] = 0
     Options: ClassVar[type[MethodOptions]] = MethodOptions
     options: MethodOptions
 

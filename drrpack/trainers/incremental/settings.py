@@ -99,12 +99,14 @@ class RunSettings:
         return plain(key | {"groups": sizes} if self.method.depends_on_history else key)
 
     def _beside_the_usual(self) -> Json:
-        """The method's options, where it comes from if not from drrpack, the network if it is not
-        the paper's, and the test-time augmentation. Empty where there are none: such runs have the
-        keys that they always had."""
+        """The method's options and revision, where it comes from if not from drrpack, the network
+        if it is not the paper's, and the test-time augmentation. Empty where there are none: such
+        runs have the keys that they always had."""
         options = self.method.Options() if self.options is None else self.options
         recorded, place = options.recorded(), origin(self.method)
         found: Json = {"options": recorded} if recorded else {}
+        if self.method.revision:
+            found["revision"] = self.method.revision
         if self.network is not ResNet18:
             found["network"] = next(n for n, kind in NETWORKS.items() if kind is self.network)
         if self.test_augmentation != "none":

@@ -6,8 +6,6 @@ ResNet for each phase, MEMO its deep blocks alone.
 
 from __future__ import annotations
 
-from typing import Self
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -72,15 +70,6 @@ class ExpandingResNet(Network):
         """The parts that the newest phase trains, heads included."""
         own_trunk = [self.trunk[-1]] if len(self.trunk) == len(self.branches) else []
         return [*own_trunk, self.branches[-1], self.head, self.auxiliary]
-
-    def train(self, mode: bool = True) -> Self:
-        """As a module's; what earlier phases have trained stays in eval mode, moments included."""
-        super().train(mode)
-        trained = set(self.newest())
-        for part in (*self.trunk, *self.branches):
-            if part not in trained:
-                part.eval()
-        return self
 
     def take_over(self, last: ExpandingResNet) -> None:
         """Start from the network of the phase before: its branches, and for old features its head.

@@ -77,7 +77,8 @@ def train_network(
         loss: a function of the copy and a batch; cross-entropy by default. If it returns named
             terms, their sum is the loss, and the log holds the mean of each term.
         parameters: which parameters of the copy are trained; all by default. The others get no
-            gradient. Batch norms update their running statistics in any case.
+            gradient, and parts that have such ones alone are in eval mode, so that the batch norms
+            among them keep their running statistics.
         optimiser: makes the optimiser. Its groups follow the recipe's learning rate, each in
             proportion to the rate that it was made with.
         stage: the name of this training in progress reports and the log.
@@ -102,7 +103,7 @@ def train_network(
     steps_per_epoch = math.ceil(len(images) / recipe.batch_size)
     sharing = sharing_batches(processes, len(images), recipe.batch_size)
     watch = Watch(report, recipe, steps_per_epoch, stage)
-    network.train()
+    _train_unfrozen(network)
     with reproducible(device), averaged(Objective(network, loss), sharing, device) as objective:
         for epoch in range(recipe.epochs):
             batches = epoch_batches(images, labels, recipe, seed, epoch, sharing)
@@ -148,6 +149,15 @@ def _unfrozen(network: AnyNetwork, parameters: Parameters[AnyNetwork] | None) ->
     for parameter in chosen:
         parameter.requires_grad_(True)
     return chosen
+
+
+def _train_unfrozen(network: nn.Module) -> None:
+    """Training mode for all parts but those whose parameters are frozen, every one."""
+    network.train()
+    for part in network.modules():
+        own = list(part.parameters(recurse=False))
+        if own and not any(parameter.requires_grad for parameter in own):
+            part.training = False
 
 
 def _total(found: Tensor | Terms) -> tuple[Tensor, Terms]:

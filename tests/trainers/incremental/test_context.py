@@ -13,7 +13,7 @@ from protocol_data import ORDER, SMALL, DigitsData, run
 from torch import Tensor
 from torch.nn import functional as F
 
-from drrpack.core.errors import MethodError
+from drrpack.core.errors import MethodError, OptionError
 from drrpack.trainers.incremental.exemplars import herd
 from drrpack.trainers.incremental.methods import (
     Batch,
@@ -24,6 +24,7 @@ from drrpack.trainers.incremental.methods import (
     MethodOptions,
     PhaseContext,
     State,
+    get_method,
 )
 from drrpack.trainers.incremental.phase_data import NEEDS, Need
 from drrpack.trainers.incremental.run_progress import RunProgress
@@ -209,6 +210,22 @@ def test_runs_of_before_go_on(name: str, tmp_path: Path) -> None:
     assert found[::2] == BEFORE[name]
     settings = json.loads((tmp_path / "settings.json").read_text())
     assert "options" not in settings and "method_from" not in settings
+
+
+def test_no_run_goes_on_with_a_method_that_works_otherwise_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = SMALL | {"phases": 1, "width": 2}
+
+    def files(out: str) -> set[str]:
+        return {path.name for path in (tmp_path / out / "phases").iterdir()}
+
+    run(DigitsData(8), "er", out=tmp_path / "run", **settings)
+    monkeypatch.setattr(get_method("er"), "revision", 1)
+    with pytest.raises(OptionError, match="with other settings: revision was None and is now 1"):
+        run(DigitsData(8), "er", out=tmp_path / "run", resume=True, **settings)
+    run(DigitsData(8), "er", out=tmp_path / "again", **settings)
+    assert files("run").isdisjoint(files("again")), "no checkpoint is shared"
 
 
 def test_other_options_share_no_checkpoint(tmp_path: Path) -> None:

@@ -85,6 +85,21 @@ def test_some_parameters_alone() -> None:
     assert moved == {"head.weight", "head.bias"}
 
 
+def test_parts_that_are_not_trained_keep_their_moments() -> None:
+    """The moments of batch norms are no parameters, and yet decide what a network says."""
+    network = small()
+    before = state(network)
+
+    def last_block(copied: ResNet18) -> Iterable[nn.Parameter]:
+        return [*copied.blocks[-1].parameters(), *copied.head.parameters()]
+
+    found = trained(network, parameters=last_block).network.state_dict()
+    moved = {name for name in found if not torch.equal(found[name], before[name])}
+    last = f"blocks.{len(network.blocks) - 1}."
+    assert f"{last}bn1.running_mean" in moved
+    assert all(name.startswith((last, "head.")) for name in moved)
+
+
 def test_a_training_may_start_from_a_frozen_copy() -> None:
     network = small()
     frozen = snapshot(network, torch.device("cpu"))

@@ -49,7 +49,6 @@ class DER(ExpandingMethod):
         temperature = self.options.temperature
 
         def loss(trained: ExpandingResNet, batch: Batch) -> Tensor:
-            trained.eval()  # the features are to stay as they are, their moments included
             return F.cross_entropy(trained(batch.images).float() / temperature, batch.labels)
 
         recipe = replace(context.recipe, label_smoothing=0.0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -75,12 +74,6 @@ class Boosted(Network):
         """The parameters of everything but the last network."""
         parts = (self.fresh.blocks, self.fresh.stem, self.fresh.bn, self.head, self.own_head)
         return [parameter for part in parts for parameter in part.parameters()]
-
-    def train(self, mode: bool = True) -> Self:
-        """As a module's; the last network stays in eval mode, moments included."""
-        super().train(mode)
-        self.last.eval()
-        return self
 
 
 @register

@@ -16,13 +16,15 @@ from drrpack.trainers.learning.batches import Batch
 from drrpack.trainers.learning.classifier import Classifier
 from drrpack.trainers.learning.network import Network
 from drrpack.trainers.learning.recipes import Recipe
+from drrpack.trainers.learning.resnet import ResNet
 
 
 @dataclass(frozen=True)
 class ICaRLOptions(MethodOptions):
     """The published values (section 4, and the authors' code)."""
 
-    learning_rate: float = 2.0  # at its peak: high, as the loss is a mean over classes too
+    # at its peak, for batches of 128: high, as the loss is a mean over classes too
+    learning_rate: float = 2.0
     weight_decay: float = 1e-5
 
     def __post_init__(self) -> None:
@@ -39,13 +41,18 @@ class ICaRL(ExperienceReplay):
       last network said, of new ones the labels (algorithm 3).
     - Exemplars are chosen by herding on the features of the network just trained (algorithm 4).
     - The class is that of the nearest mean feature of exemplars, mirrored images among them
-      (algorithm 1). The head serves the training alone.
+      (algorithm 1). The head serves the training alone. Features are not cut at zero, as in the
+      authors' code.
     """
 
     name = "icarl"
+    revision = 1
     Options = ICaRLOptions
     options: ICaRLOptions
     as_often = False
+
+    def new_network(self, context: PhaseContext) -> ResNet:
+        return context.new_network(last_relu=False)
 
     def train_phase(self, context: PhaseContext) -> Classifier:
         images, labels = context.raw(context.new)
@@ -60,8 +67,9 @@ class ICaRL(ExperienceReplay):
             return binary_loss(network(batch.images)[:, : network.seen], batch.labels, wanted)
 
         network = context.train(
-            images, labels, network=self.network, loss=loss, recipe=self._recipe(context)
-        ).network
+            images, labels, network=self.network or self.new_network(context), loss=loss,
+            recipe=self._recipe(context),
+        ).network  # fmt: skip
         self.choose_exemplars(context, network)
         self.network = network
         kept, kept_labels = self.exemplars.labelled()
@@ -69,11 +77,9 @@ class ICaRL(ExperienceReplay):
         return context.nearest_mean(network, *both_ways)
 
     def _recipe(self, context: PhaseContext) -> Recipe:
-        return replace(
-            context.recipe,
-            peak_lr=self.options.learning_rate,
-            weight_decay=self.options.weight_decay,
-        )
+        """The run's with the published rate, in proportion to the batch, and weight decay."""
+        rate = self.options.learning_rate * context.recipe.batch_size / 128
+        return replace(context.recipe, peak_lr=rate, weight_decay=self.options.weight_decay)
 
 
 def binary_loss(logits: Tensor, labels: Tensor, wanted: Tensor | None) -> Tensor:

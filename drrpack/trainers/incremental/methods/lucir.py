@@ -50,6 +50,7 @@ class LUCIR(ExperienceReplay):
     """
 
     name = "lucir"
+    revision = 1
     Options = LUCIROptions
     options: LUCIROptions
     as_often = False
@@ -68,6 +69,7 @@ class LUCIR(ExperienceReplay):
                 torch.cat([old_images, images]), torch.cat([old_labels, labels]),
                 network=start, loss=self._loss(context, self.network),
             )  # fmt: skip
+            hold_vectors(classifier.network, self.network, len(context.seen) - len(context.new))
         self.choose_exemplars(context, classifier.network)
         if self.network is not None and self.options.balanced_epochs:
             classifier = context.train(
@@ -117,6 +119,15 @@ def held_vectors(network: ResNet, old: int) -> Tensor:
     """The vectors (classes, d) of the classes, the first ``old`` of which get no gradient."""
     weight = cosine_head(network).weight
     return torch.cat([weight[:old].detach(), weight[old:]])
+
+
+def hold_vectors(network: ResNet, last: ResNet, old: int) -> None:
+    """Give the first ``old`` classes the vectors of the ``last`` network again: weight decay alone
+    has made them shorter, which no cosine shows but the vectors of the next classes would begin
+    with."""
+    with torch.no_grad():
+        held = cosine_head(last).weight[:old]
+        cosine_head(network).weight[:old] = held.to(cosine_head(network).weight.device)
 
 
 def margin_ranking(

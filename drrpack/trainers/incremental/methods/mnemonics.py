@@ -21,11 +21,11 @@ from drrpack.trainers.learning.training import reproducible
 
 @dataclass(frozen=True)
 class MnemonicsOptions(LUCIROptions):
-    """What is published, but for the rate of the pixels: the authors' 1e-5 is one of plain SGD."""
+    """What is published, but for the rate of the pixels: the authors' 1e-5 is one of SGD, with
+    which an epoch changes hardly any pixel by a grey level."""
 
-    balanced_epochs: int = 50  # as in the authors' code
     exemplar_epochs: int = 1  # passes over the images of the phase
-    exemplar_rate: float = 0.01  # of Adam; a unit is a quarter of the range from black to white
+    exemplar_rate: float = 0.001  # of Adam: a step moves a pixel by at most 0.06 grey levels
     inner_rate: float = 0.1  # of the step that the head takes on exemplars
     inner_steps: int = 1
 
@@ -44,10 +44,11 @@ class Mnemonics(LUCIR):
     the head takes steps of gradient descent on the exemplars (equation 8). On the outer level the
     loss of this head on all images of the phase goes down, by the gradient for the pixels (equation
     9). Features stay as they are meanwhile. As in the authors' code, exemplars of old classes are
-    not optimised again. Then the head is fine-tuned on the exemplars of all classes.
+    not optimised again.
     """
 
     name = "mnemonics"
+    revision = 2
     Options = MnemonicsOptions
     options: MnemonicsOptions
 
