@@ -68,12 +68,15 @@ def all_losses(logs: Sequence[TrainingLog]) -> list[float]:
 
 
 def all_terms(logs: Sequence[TrainingLog]) -> dict[str, list[float | None]]:
-    """Each named term of the losses of a phase's trainings; ``stage: term`` beyond the first."""
-    return {
-        f"{log.stage}: {name}" if log.stage else name: means
-        for log in logs
-        for name, means in log.terms.items()
-    }
+    """Each named term of the losses of a phase's trainings; ``stage: term`` beyond the first, or
+    the stage alone where its loss has no terms."""
+    found = dict[str, list[float | None]]()
+    for log in logs:
+        if log.stage and not log.terms:
+            found[log.stage] = [*log.losses]
+        for name, means in log.terms.items():
+            found[f"{log.stage}: {name}" if log.stage else name] = means
+    return found
 
 
 def check_state(what: str, state: object) -> None:

@@ -164,8 +164,9 @@ def test_a_method_that_uses_all_of_it(tmp_path: Path) -> None:
     settings = SMALL | {"width": 2}
     whole = run(DigitsData(8), Full, out=tmp_path / "whole", report=told.append, **settings)
     last = whole.phases[-1]
-    assert set(last.loss_terms) == {"cross_entropy", "distillation"}
-    assert set(whole.phases[0].loss_terms) == {"cross_entropy"}
+    assert set(last.loss_terms) == {"cross_entropy", "distillation", "balanced"}
+    assert last.loss_terms["balanced"] == last.losses[1:]
+    assert set(whole.phases[0].loss_terms) == {"cross_entropy", "balanced"}
     assert len(last.losses) == 2, "both trainings"
     assert {at.stage for at in told} == {"", "balanced"}
     assert any(set(at.terms) == {"cross_entropy", "distillation"} for at in told)
