@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from drrpack.cli.screen import duration
 from drrpack.cli.terminal import note, warn
+from drrpack.core.families import FAMILIES
 from drrpack.core.progress import Notice
 from drrpack.core.wording import counted, few
 from drrpack.operations.append_plan import AppendPlan
@@ -33,6 +34,13 @@ def tell(event: Event) -> None:
             _run_started(event)
 
 
+def _shipped_family(plan: EncodePlan) -> str:
+    """Which of the codecs that come with drrpack is taken; nothing where one is fitted anew."""
+    strides = [codec.vqvae.config.stride for codec in plan.taken.codecs[:1]]
+    names = [family.name for family in FAMILIES.values() if family.vqvae.stride in strides]
+    return f"{', '.join(names)} (comes with drrpack)"
+
+
 def _encode_plan(plan: EncodePlan) -> None:
     """What ``drrpack encode`` is about to do."""
     source, options, budget = plan.source, plan.options, plan.options.budget
@@ -41,7 +49,7 @@ def _encode_plan(plan: EncodePlan) -> None:
         f"{source.place}: {counted(sum(source.images_per_class), 'image')} of {height}x{width} in "
         f"{counted(len(source.classes), 'class')}"
     )
-    origin = "the one that comes with drrpack" if options.codec is None else str(options.codec)
+    origin = _shipped_family(plan) if options.codec is None else str(options.codec)
     if options.fit == "no":
         note(f"codec: {origin}")
     else:

@@ -75,20 +75,11 @@ def merge(memories: Mapping[Path, Memory]) -> Memory:
     """
     _refuse_others(memories, {"VQ-VAE": "vqvae", "entropy model": "entropy_model"})
     first = next(iter(memories.values()))
+    check_no_class_twice({path: memory.classes for path, memory in memories.items()})
     classes: list[str] = []
     chunks, raw, sources = [], [], []
-    owner: dict[str, tuple[Path, str]] = {}  # by the look of a class: the file, its name there
-    for path, memory in memories.items():
+    for memory in memories.values():
         start = len(classes)
-        for name in memory.classes:
-            other, twin = owner.setdefault(look(name), (path, name))
-            if other != path:
-                same = name == twin
-                what = f"a class {name!r}" if same else f"one class, as {twin!r} and {name!r}"
-                raise OptionError(
-                    f"both {other} and {path} have {what}: "
-                    "drop it from one of them, or rename it where it comes from"
-                )
         classes += memory.classes
         chunks += [replace(c, class_index=start + c.class_index) for c in memory.chunks]
         raw += [replace(r, class_index=start + r.class_index) for r in memory.raw]
@@ -100,6 +91,21 @@ def merge(memories: Mapping[Path, Memory]) -> Memory:
     }
     kept = changed_metadata(first.metadata, **together)
     return replace(first, classes=classes, chunks=chunks, raw=raw, metadata=kept)
+
+
+def check_no_class_twice(classes: Mapping[Path, Sequence[str]]) -> None:
+    """Raise OptionError if two files have a class of the same name, or of names that look alike."""
+    owner: dict[str, tuple[Path, str]] = {}  # by the look of a class: the file, its name there
+    for path, names in classes.items():
+        for name in names:
+            other, twin = owner.setdefault(look(name), (path, name))
+            if other != path:
+                same = name == twin
+                what = f"a class {name!r}" if same else f"one class, as {twin!r} and {name!r}"
+                raise OptionError(
+                    f"both {other} and {path} have {what}: "
+                    "drop it from one of them, or rename it where it comes from"
+                )
 
 
 def _class_order(memories: Collection[Memory], classes: Sequence[str]) -> Json:

@@ -163,6 +163,12 @@ def _check_values(options: EncodeOptions) -> None:
             f"{', '.join(SELECTIONS)}, not {options.raw_per_class} and {options.raw_select!r}",
             option="raw_per_class" if options.raw_per_class < 0 else "raw_select",
         )
+    if options.raw_select != EncodeOptions.raw_select and not options.raw_per_class:
+        raise OptionError(
+            f"`raw_select={options.raw_select!r}` has no meaning without raw images: say how many "
+            "of each class with `raw_per_class`",
+            option="raw_select",
+        )
     for name, value, known in (
         ("entropy", options.entropy, get_args(Entropy)),
         ("fit", options.fit, get_args(Fit)),
@@ -242,7 +248,7 @@ def take_codecs(options: EncodeOptions, paths: Sequence[Path]) -> Taken:
     for path in paths:
         with Reader(path) as reader:
             if options.thin:
-                shipped.thin(shipped.whole(reader.entropy_model, path))
+                shipped.thin(shipped.whole(reader.vqvae, path))
             codecs.append(load_codec(reader, options.device, encoder=True))
             kinds.append(entropy_model(reader))
             fit = shipped.fit_of(reader)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from drrpack.core.codec import Codec, Pixels
 from drrpack.core.codes import LEVELS, Codes
+from drrpack.core.wording import counted
 from drrpack.formats.layout import Json
 from drrpack.formats.sources.source import Source
 from drrpack.trainers.comparison.quality import psnr_db
@@ -102,10 +103,11 @@ def held_out(source: Source, fitted: Collection[int]) -> tuple[Pixels, str]:
     seen = set(fitted)
     unseen = [number for number in range(count) if number not in seen]
     if unseen:
+        kind = "unseen class" if seen else "class"  # what a codec that came along saw is not known
         each = -(-HELD_OUT // len(unseen))
         some = [unseen[place] for place in _spread(len(unseen), HELD_OUT)]
         parts = [source.load(c, "train", _spread(counts[c], each)) for c in some]
-        return np.concatenate(parts), f"training images of {len(unseen)} unseen classes"
+        return np.concatenate(parts), f"training images of {counted(len(unseen), kind)}"
     if source.has_test:
         each = -(-HELD_OUT // count)
         of_test = source.counts("test")

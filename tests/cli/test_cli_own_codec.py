@@ -58,7 +58,7 @@ def stats(drrpack: Command, path: Path) -> dict[str, object]:
 
 def test_it_needs_no_word(drrpack: Command, few: Path, tmp_path: Path) -> None:
     told = encoded(drrpack, few, tmp_path / "mem.drr")
-    assert "codec: the one that comes with drrpack" in told
+    assert "codec: small (comes with drrpack)" in told
     assert "entropy model: " in told and "context " in told and "bitswap " in told
     images, labels = DRRDataset(tmp_path / "mem.drr").to_numpy()
     assert images.shape == (60, 32, 32, 3) and labels.tolist() == 30 * [0] + 30 * [1]

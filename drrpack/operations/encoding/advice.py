@@ -29,13 +29,15 @@ def advice(source: Source, made: Stats, *, can_be_thin: bool) -> Notice | None:
         return None
     models = made.bytes.vqvae + made.bytes.entropy_model
     each = made.bytes.payload / images
+    these = "this image takes" if images == 1 else f"these {images:,} images take"
+    beside = " beside the raw exemplars" if made.bytes.raw else ""
     said = [
-        f"these {images:,} images take {size / images:,.0f} bytes each, {models / images:,.0f} of "
-        f"them models; JPEG files of the same PSNR take {jpeg:,.0f}"
+        f"{these} {size / images:,.0f} bytes each{beside}, {models / images:,.0f} of them models; "
+        f"JPEG files of the same PSNR take {jpeg:,.0f}"
     ]
     if each < jpeg:
-        least = _rounded((size - made.bytes.payload) / (jpeg - each))
-        said.append(f"with these models a memory is smaller from about {least:,} such images on")
+        least = max(images + 1, _rounded((size - made.bytes.payload) / (jpeg - each)))
+        said.append(f"a memory is smaller from about {least:,} such images on")
     else:
         said.append("with these models a memory is larger at any number of such images")
     if can_be_thin:

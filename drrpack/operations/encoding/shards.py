@@ -20,7 +20,7 @@ from drrpack.operations import figures
 from drrpack.operations.edit import of_classes
 
 MB = 1_000_000
-_WAYS_OUT = "say a larger number, or `thin=True` to leave out models that come with drrpack"
+_WAYS_OUT = "say a larger number; `thin=True` leaves out models that come with drrpack"
 # In the place of figures that are not measured yet. As JSON no number is longer than this one, so
 # no file becomes larger than was reckoned.
 _LONGEST = -1.2345678901234567e-100

@@ -20,7 +20,7 @@ from drrpack.core.settings import own_settings
 from drrpack.formats.files.publish import write_atomic
 from drrpack.formats.sources.source import Source
 from drrpack.trainers.comparison import peers
-from drrpack.trainers.comparison.choices import WHOLE, Choice, Comparison
+from drrpack.trainers.comparison.choices import WHOLE, Choice, Comparison, Learned
 from drrpack.trainers.comparison.compare import Report
 from drrpack.trainers.comparison.verdict import largest_within
 from drrpack.trainers.learning.classifier import train_classifier
@@ -77,9 +77,11 @@ def with_accuracy(
         told = ", ".join(f"{score:.1f}" for score in scores)
         report(Notice(f"{choice.name}: {told} %", warning=False))
         for n, each in enumerate(choices):
-            if _gives(each) == _gives(choice):
+            if each.decoded_as == choice.decoded_as:
                 choices[n] = _with_scores(each, scores)
-    return replace(comparison, choices=choices)
+    names = [[source.classes[number] for number in group] for group in groups]
+    how = Learned(names, plan.seeds, plan.epochs, plan.width)
+    return replace(comparison, choices=choices, learned=how)
 
 
 def _with_scores(choice: Choice, scores: Sequence[float]) -> Choice:
@@ -89,8 +91,9 @@ def _with_scores(choice: Choice, scores: Sequence[float]) -> Choice:
 
 
 def drawn(classes: Sequence[int], draws: int, seed: int) -> list[list[int]]:
-    """The groups of classes that classifiers learn, each of at most `CLASSES`: the last of the
-    classes or, for several ``draws``, as many of the last as they need, dealt out at random.
+    """The groups of classes that classifiers learn, of equal size, each of at most `CLASSES`: the
+    last of the classes or, for several ``draws``, as many of the last as fill them, dealt out at
+    random.
 
     Raises:
         OptionError: fewer than two classes for a group.
@@ -103,7 +106,7 @@ def drawn(classes: Sequence[int], draws: int, seed: int) -> list[list[int]]:
             f"{len(classes)}",
             option="draws",
         )
-    learned = list(classes[-CLASSES * draws :])
+    learned = list(classes[-min(CLASSES, len(classes) // draws) * draws :])
     if draws > 1:
         learned = [learned[n] for n in np.random.default_rng(seed).permutation(len(learned))]
     return [learned[first::draws] for first in range(draws)]
@@ -148,11 +151,6 @@ def to_train(comparison: Comparison, sizes: Sequence[float] = ()) -> list[int]:
     ]
     wanted = [comparison.of("raw")[0], *(choice for choice in found if choice is not None)]
     return list(dict.fromkeys(comparison.choices.index(choice) for choice in wanted))
-
-
-def _gives(choice: Choice) -> tuple[str, str]:
-    """What the pixels depend on; the files of one memory differ only in their models."""
-    return WHOLE if choice.family.startswith(WHOLE) else choice.family, choice.setting
 
 
 def decoded(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import torch
 
+from drrpack.core.wording import counted
 from drrpack.formats.layout import Json
 from drrpack.trainers.comparison import peers
 from drrpack.trainers.comparison.peers import Setting
@@ -43,6 +44,11 @@ class Choice:
         return f"{self.family} {self.setting}".strip()
 
     @property
+    def decoded_as(self) -> tuple[str, str]:
+        """What its pixels depend on: the files of one memory differ in their models alone."""
+        return WHOLE if self.family.startswith(WHOLE) else self.family, self.setting
+
+    @property
     def quality(self) -> float:
         """What its encoder is told of quality, 0 to 100."""
         told = self.options["quality"]
@@ -55,6 +61,27 @@ class Choice:
 
 
 @dataclass(frozen=True)
+class Learned:
+    """The classifiers behind accuracies: for each group of classes as many as there are seeds."""
+
+    groups: list[list[str]]  # the names of the classes of each
+    seeds: int
+    epochs: int
+    width: int
+
+    def in_words(self) -> str:
+        """What an accuracy is of, what its deviation is over, and what chance would give."""
+        count, classes = len(self.groups), len(self.groups[0])
+        each = f"{counted(classes, 'class')}, {counted(self.seeds, 'seed')}"
+        of = each if count == 1 else f"{count} random groups of {each} each"
+        deviation = ", with their standard deviation" if count * self.seeds > 1 else ""
+        return (
+            f"accuracy: of classifiers of {of}{deviation}; width {self.width}, "
+            f"{counted(self.epochs, 'epoch')}; chance is {100 / classes:.1f} %"
+        )
+
+
+@dataclass(frozen=True)
 class Comparison:
     """All choices for a source of ``images`` images, measured on ``sample`` of them."""
 
@@ -63,6 +90,7 @@ class Comparison:
     image_size: tuple[int, int]
     choices: list[Choice]
     measured_classes: int = 0  # that the sample is of, and that sheets hold whole
+    learned: Learned | None = None  # how accuracies were measured, if they were
 
     @property
     def memory(self) -> Choice:
@@ -80,4 +108,5 @@ class Comparison:
         choices = [choice.to_json(self.images) for choice in self.choices]
         made_by = {**versions(), **peers.libraries()}
         machine = {"threads": torch.get_num_threads(), "versions": made_by}
-        return {**vars(self), "choices": choices, **machine}
+        learned = None if self.learned is None else vars(self.learned)
+        return {**vars(self), "choices": choices, "learned": learned, **machine}

@@ -62,8 +62,7 @@ def _memory(
         WHOLE: (vqvae, lambda model: model),
         "DRR decoder-only": (decoder_alone(vqvae), lambda model: model),
     }
-    models = map(entropy_section, codecs)
-    if shipped.known(vqvae) and any(map(shipped.known, models)):  # what can be left out
+    if shipped.known(vqvae):  # what drrpack does not ship can't be left out
         kinds["DRR thin"] = shipped.thin(vqvae), shipped.as_thin_as_can_be
     found, container = list[Choice](), CONTAINER_BYTES + len(counts) * CLASS_BYTES
     for name, (kept_vqvae, kept) in kinds.items():

@@ -125,7 +125,7 @@ def _all_but_mdat(data: bytes) -> int:
 _SINGLE = (
     Rival(
         "JPEG", "JPEG", _scan_start,
-        (3, 5, 8, 10, 11, 12, 13, 14, 15, 17, 20, 25, 30, 40, 50, 75), {"subsampling": "4:2:0"},
+        (1, 3, 5, 8, 10, 11, 12, 13, 14, 15, 17, 20, 25, 30, 40, 50, 75), {"subsampling": "4:2:0"},
     ),
     Rival(
         "WebP", "WEBP", WEBP_COMMON_BYTES,
@@ -138,7 +138,7 @@ _SINGLE = (
     Rival("JPEG XL", "JXL", JXL_COMMON_BYTES, (5, 10, 20, 30, 50, 70)),
 )  # fmt: skip
 _SHEET_CURVES = {
-    "JPEG": (5, 8, 10, 12, 15, 20, 25, 30, 40, 50, 75),
+    "JPEG": (1, 3, 5, 8, 10, 12, 15, 20, 25, 30, 40, 50, 75),
     "WebP": (0, 1, 2, 5, 10, 20, 30, 50),
     "AVIF": (20, 30, 38, 45, 55),
     "JPEG XL": (10, 20, 30, 50),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from statistics import fmean, stdev
 
@@ -119,34 +119,40 @@ def _lossless_within(comparison: Comparison, size: float) -> Choice | None:
 
 
 def _by_accuracy(comparison: Comparison, size: float) -> list[str]:
-    """Who wins of those that were learned from, are not raw, and take no more than ``size``."""
-    sizes = {c.name: c.bytes_an_image(comparison.images) for c in comparison.choices}
-    lossy = [c for c in comparison.choices if c.psnr_db is not None and sizes[c.name] <= size]
-    scores = {c.name: c.accuracy for c in lossy if c.accuracy is not None}
+    """Who teaches most of those that were learned from, are not raw, and take no more than
+    ``size``; nobody wins by less than the noise."""
+    said = [] if comparison.learned is None else [comparison.learned.in_words()]
+    sizes = {c: c.bytes_an_image(comparison.images) for c in comparison.choices}
+    lossy = [c for c in comparison.choices if c.psnr_db is not None and sizes[c] <= size]
+    scores = {choice: choice.accuracy for choice in lossy if choice.accuracy is not None}
     if not scores:
-        return []
-    best = max(scores, key=lambda name: scores[name])
+        return said
+    best = max(scores, key=lambda choice: scores[choice])
     if len(scores) > 1 and len({f"{score:.1f}" for score in scores.values()}) == 1:
-        return [f"at no more bytes none wins by accuracy: all come to {scores[best]:.1f} %"]
-    won = (
-        f"at no more bytes {best} wins by accuracy: {scores[best]:.1f} % of raw test images at "
-        f"{sizes[best]:.1f} bytes an image"
-    )
-    return [won + _ahead({c.name: c for c in lossy if c.accuracy is not None}, best)]
+        return [*said, f"at no more bytes none wins by accuracy: all come to {scores[best]:.1f} %"]
+    ahead, clearly = _ahead(best, list(scores))
+    wins = "wins by accuracy" if clearly else "has the best accuracy, and does not clearly win"
+    return [
+        *said,
+        f"at no more bytes {best.name} {wins}: {scores[best]:.1f} % of raw test images at "
+        f"{sizes[best]:.1f} bytes an image{ahead}",
+    ]
 
 
-def _ahead(learned: Mapping[str, Choice], best: str) -> str:
-    """By how much the ``best`` is ahead of the next, if several classifiers learned from each: the
-    differences are between those of the same classes and seed."""
-    first = learned[best].accuracies
-    others = [name for name in learned if learned[name].accuracies != first]
-    if len(first) < 2 or not others:
-        return ""
-    second = max(others, key=lambda name: fmean(learned[name].accuracies))
-    apart = [a - b for a, b in zip(first, learned[second].accuracies, strict=True)]
+def _ahead(best: Choice, learned: Sequence[Choice]) -> tuple[str, bool]:
+    """By how much the ``best`` is ahead of the next, if several classifiers learned from each, and
+    whether that is more than its deviation. Differences are between classifiers of the same classes
+    and seed."""
+    others = [choice for choice in learned if choice.decoded_as != best.decoded_as]
+    if len(best.accuracies) < 2 or not others:
+        return "", True
+    second = max(others, key=lambda choice: fmean(choice.accuracies))
+    apart = [a - b for a, b in zip(best.accuracies, second.accuracies, strict=True)]
+    mean, deviation = fmean(apart), stdev(apart)
     return (
-        f"; {second} is next, {fmean(apart):.1f} points below it over {len(apart)} pairs of "
-        f"classifiers, with a deviation of {stdev(apart):.1f}"
+        f"; {second.name} is next, {mean:.1f} points below it over {len(apart)} pairs of "
+        f"classifiers, with a deviation of {deviation:.1f}",
+        mean > deviation,
     )
 
 

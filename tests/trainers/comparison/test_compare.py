@@ -162,8 +162,20 @@ def test_the_next_best_is_told_by_pairs() -> None:
         "; JPEG q20 is next, 2.0 points below it over 3 pairs of classifiers, with a deviation of "
         "1.0"
     )
+    assert "DRR q75 wins by accuracy" in words
     alone = verdict.in_words(Comparison(10_000, 100, (32, 32), [memory, thin]), memory)[1]
     assert "is next" not in alone
+
+
+def test_nobody_wins_by_less_than_the_noise() -> None:
+    memory = replace(MEMORY, accuracy=50.0, accuracies=(30.0, 50.0, 70.0))
+    for others in ((29.0, 48.0, 70.0), (40.0, 50.0, 60.0), memory.accuracies):
+        mean = sum(others) / 3
+        rival = replace(JPEG[1], accuracy=mean, accuracies=others)
+        low = replace(JPEG[0], accuracy=10.0, accuracies=(10.0, 10.0, 10.0))
+        words = verdict.in_words(Comparison(10_000, 100, (32, 32), [memory, rival, low]), memory)
+        assert "DRR q75 has the best accuracy, and does not clearly win: 50.0 %" in words[1]
+        assert f"JPEG q20 is next, {50 - mean:.1f} points below it over 3 pairs" in words[1]
 
 
 def test_what_fits_into_a_budget() -> None:
@@ -359,20 +371,28 @@ def test_draws_are_random_groups_of_the_classes_each_with_its_own_classifier(
     )
     assert groups != compare_accuracy.drawn(range(100), 3, seed=1)
     assert compare_accuracy.drawn(range(100), 1, seed=0) == [list(range(80, 100))]
-    assert [len(g) for g in compare_accuracy.drawn([7, 2, 5, 1, 3], 2, seed=0)] == [3, 2]
+    assert [len(g) for g in compare_accuracy.drawn([7, 2, 5, 1, 3], 2, seed=0)] == [2, 2]
     with pytest.raises(OptionError, match="`draws=3` needs 6 classes at least") as caught:
         compare_accuracy.drawn(range(5), 3, seed=0)
     assert caught.value.option == "draws"
 
     plan = TrainPlan(CPU, epochs=1, width=2, seeds=2, draws=2)
     two = replace(compared, choices=[*compared.of("raw"), compared.memory])
-    (raw,) = with_accuracy(two, source, [codec], range(2, 6), plan, print).of("raw")
+    found = with_accuracy(two, source, [codec], range(2, 6), plan, print)
+    (raw,) = found.of("raw")
     each = [
         with_accuracy(two, source, [codec], group, replace(plan, draws=1), print)
         for group in compare_accuracy.drawn(range(2, 6), 2, seed=0)
     ]
     alone = [score for one in each for score in one.of("raw")[0].accuracies]
     assert list(raw.accuracies) == alone
+    told = found.to_json()["learned"]
+    assert told == {"groups": told["groups"], "seeds": 2, "epochs": 1, "width": 2}
+    assert sorted(name for group in told["groups"] for name in group) == [*"2345"]
+    assert verdict.in_words(found, found.memory)[1] == (
+        "accuracy: of classifiers of 2 random groups of 2 classes, 2 seeds each, with their "
+        "standard deviation; width 2, 1 epoch; chance is 50.0 %"
+    )
     assert raw.accuracy == pytest.approx(np.mean(raw.accuracies))
     assert raw.accuracy_std == pytest.approx(np.std(raw.accuracies, ddof=1))
 
