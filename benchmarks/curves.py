@@ -40,12 +40,13 @@ class Size:
     classes: str | None  # the first so many
     epochs: int
     also_at: tuple[float, ...] = ()  # bytes an image
+    rivals: tuple[str, ...] | None = None  # all by default
 
 
 SIZES = {
     "small": Size("32x32, CIFAR-100", "24", 16, (70.0,)),
     "medium": Size("64x64, Tiny-ImageNet", "24", 16),
-    "large": Size("224x224, Caltech 101", None, 30, (1200.0,)),
+    "large": Size("224x224, Caltech 101", None, 30, (1200.0,), ("JPEG", "WebP", "AVIF")),
 }
 
 
@@ -67,7 +68,7 @@ def main() -> None:
 def measured(source: Path, size: Size, work: Path) -> Found:
     compared = drrpack.compare(
         source, classes=size.classes, train=True, epochs=size.epochs, draws=DRAWS,
-        train_at=size.also_at, work=work, report=_print,
+        train_at=size.also_at, rivals=size.rivals, work=work, report=_print,
     )  # fmt: skip
     return compared.to_json()
 

@@ -94,6 +94,10 @@ def compare(
             "--force", help="Overwrite the chart even if it is no earlier chart of drrpack."
         ),
     ] = False,
+    rivals: Annotated[
+        str | None,
+        typer.Option(help="Compare with these formats alone (JPEG,AVIF-sheet): each takes time."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
     codec: Annotated[
         Path | None,
@@ -126,8 +130,8 @@ def compare(
     run(
         source, classes=classes, sample=sample, **pictures, train=train, epochs=epochs,
         width=width, seeds=seeds, draws=draws, train_at=_sizes(train_at), work=work,
-        chart=chart, force=force, codec=codec, family=family, device=device,
-        report=_told(budget_mb, as_json),
+        chart=chart, force=force, rivals=None if rivals is None else rivals.split(","),
+        codec=codec, family=family, device=device, report=_told(budget_mb, as_json),
     )  # fmt: skip
 
 

@@ -14,9 +14,9 @@ OPTIONS = frozenset((
     "fit", "fit_classes", "force", "format", "full", "grow", "grow_epochs", "grow_minutes",
     "image_column", "keep_entropy_model", "label_column", "max_megapixels", "memory", "method",
     "minutes", "network", "options", "out", "output", "phases", "port", "preset", "quality",
-    "quick", "raw_per_class", "raw_select", "recipe", "resume", "rows", "sample", "seed", "seeds",
-    "shard_mb", "size", "skip_bad", "source", "test", "test_augmentation", "test_view", "thin",
-    "train", "train_at", "value_range", "width", "work",
+    "quick", "raw_per_class", "raw_select", "recipe", "resume", "rivals", "rows", "sample", "seed",
+    "seeds", "shard_mb", "size", "skip_bad", "source", "test", "test_augmentation", "test_view",
+    "thin", "train", "train_at", "value_range", "width", "work",
 ))  # fmt: skip
 _SPELLED_OTHERWISE = {
     "value_range": "--range",

@@ -27,6 +27,7 @@ from drrpack.operations.preparing import Classes, Pathlike, at_least, chosen_cla
 from drrpack.operations.progress import Report, heard
 from drrpack.trainers.comparison import chart as charts
 from drrpack.trainers.comparison import compare as measuring
+from drrpack.trainers.comparison import peers
 from drrpack.trainers.comparison.accuracy import TrainPlan, check_groups, with_accuracy
 from drrpack.trainers.comparison.choices import Comparison
 from drrpack.trainers.comparison.memories import MadeOf
@@ -54,6 +55,7 @@ def compare(
     work: Pathlike | None = None,
     chart: Pathlike | None = None,
     force: bool = False,
+    rivals: Sequence[str] | None = None,
     codec: Pathlike | None = None,
     family: str | None = None,
     device: str = "auto",
@@ -84,6 +86,8 @@ def compare(
         work: keep measured accuracies in this folder, and reuse those that it already has.
         chart: plot PSNR and accuracy over bytes into this .png. An earlier chart is overwritten,
             another file only with ``force``.
+        rivals: compare with these formats alone, such as ``["JPEG", "AVIF-sheet"]``: each takes
+            time.
         codec: use the codec of this ``.drr`` file instead of one that comes with drrpack.
         family: use the codec of this family that comes with drrpack, such as ``"small"``, instead
             of the one that is meant for images of this size.
@@ -101,7 +105,7 @@ def compare(
         at_least(1, sample=sample)
     if chart is not None:
         charts.check(Path(chart), overwrite=force)
-    place = choose_device(device)
+    place, against = choose_device(device), peers.chosen(rivals)
     named = None if codec is None and family is None else _named_codecs(codec, family)
     if not train:
         _check_unused(
@@ -125,7 +129,9 @@ def compare(
     codecs = _loaded(named or shipped.paths_for(found.image_size), place)
     count = measuring.default_sample(found.image_size) if sample is None else sample
     made_of = _as_encode_makes() if codec is None else _nothing_more
-    comparison = measuring.compare(found, codecs, chosen, count, report, plan.sizes, made_of)
+    comparison = measuring.compare(
+        found, codecs, chosen, count, report, plan.sizes, made_of, against
+    )
     if train:
         comparison = with_accuracy(comparison, found, codecs, chosen, plan, report)
     report(comparison)

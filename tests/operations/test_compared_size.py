@@ -56,6 +56,17 @@ def test_a_thin_file_is_offered_where_it_can_be_made(
         drrpack.encode(digits_folder, thin, codec=fitted_drr, thin=True, force=True)
 
 
+def test_rivals_are_those_that_are_named(
+    digits_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(peers, "available", lambda: ["JPEG", "WebP", "JPEG-sheet"])
+    compared = drrpack.compare(digits_folder, sample=20, rivals=["jpeg-sheet", "JPEG"])
+    assert compared.rivals() == ["JPEG", "JPEG-sheet"]
+    for names, found in ((["GIF"], "found 'GIF'"), ([], "found none")):
+        with pytest.raises(OptionError, match=f"{found}; there are: JPEG, WebP, JPEG-sheet"):
+            drrpack.compare(digits_folder, rivals=names)
+
+
 def test_a_sample_stands_for_all_images(digits_folder: Path) -> None:
     """100 of 300 images have too few codes for an adapted model to pay; all of them do not."""
     compared = drrpack.compare(digits_folder, sample=100)

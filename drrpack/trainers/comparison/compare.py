@@ -74,13 +74,15 @@ def compare(
     report: Report,
     sizes: Sequence[float] = (),
     made_of: MadeOf | None = None,
+    rivals: Sequence[str] | None = None,
 ) -> Comparison:
     """Measure all formats on about ``count`` images of some classes.
 
     ``codecs`` have one VQ-VAE, each with its own entropy model; ``made_of`` adds others that are
     made of the codes of the sample. Of all these the one that makes the smallest file is compared.
     Each family of files also gets the best quality that takes no more bytes an image than the
-    memory, and than each of ``sizes``.
+    memory, and than each of ``sizes``. ``rivals`` are the families to compare with, of
+    `peers.available`; all by default.
 
     Raises:
         OptionError: the images are smaller than the window of SSIM.
@@ -88,14 +90,15 @@ def compare(
     if min(source.image_size) < 11:
         raise OptionError(f"{source.place}: images must have 11x11 pixels at least to be compared")
     sample = draw_sample(source, classes, count)
-    stages = _Stages(report, 3 + len(peers.available()))
+    rivals = peers.available() if rivals is None else rivals
+    stages = _Stages(report, 3 + len(rivals))
     stages.begin(WHOLE)
     counts = [source.images_per_class[number] for number in classes]
     total = sum(counts)
     made = memories(codecs, sample.images, counts, made_of or (lambda codecs, *_: codecs))
     targets = [made[0].bytes_an_image(total), *sizes]
     choices = [*_lossless(sample.images, stages)]
-    for name in peers.available():
+    for name in rivals:
         stages.begin(name)
         choices += measured(peers.LOSSY[name], sample, targets)
     choices += made

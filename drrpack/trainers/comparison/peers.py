@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, features
 
+from drrpack.core.errors import OptionError
 from drrpack.trainers.comparison.sheets import cut, sheets_of, tile
 
 Pixels = NDArray[np.uint8]
@@ -161,6 +162,24 @@ def available() -> list[str]:
     """The names in `LOSSY` that this Pillow writes."""
     Image.init()
     return [name for name, rival in LOSSY.items() if rival.format in Image.SAVE]
+
+
+def chosen(names: Sequence[str] | None) -> list[str]:
+    """Of those in `available` the ones that are named, in any case; all without names.
+
+    Raises:
+        OptionError: a name is none of them.
+    """
+    there = available()
+    if names is None:
+        return there
+    known = {name.lower(): name for name in there}
+    unknown = [name for name in names if name.strip().lower() not in known]
+    if unknown or not names:
+        found = f"found {unknown[0]!r}" if unknown else "found none"
+        raise OptionError(f"`rivals`: {found}; there are: {', '.join(there)}", option="rivals")
+    wanted = {known[name.strip().lower()] for name in names}
+    return [name for name in there if name in wanted]
 
 
 def libraries() -> dict[str, str]:
