@@ -90,7 +90,7 @@ def encode(
         typer.Option(
             help="Entropy model: context, adapted (context with a small correction for these "
             "images), table (how often each code occurs in them), bitswap, or auto, which uses the "
-            "one that makes the smallest file."
+            "one that makes the smallest file (with --codec or --fit: the codec's own)."
         ),
     ] = "auto",
     quality: Annotated[
@@ -118,7 +118,7 @@ def encode(
         typer.Option(
             "--decoder-only",
             help="Leave the VQ-VAE's encoder out; the file is smaller, but nothing can be "
-            "appended to it.",
+            "appended to it unless the codec comes with drrpack.",
         ),
     ] = False,
     thin: Annotated[

@@ -144,7 +144,7 @@ def encode(
         raw_per_class, raw_select: also keep this many raw images of each class, chosen by
             ``"herding"`` (they represent the mean of the class) or at ``"random"``.
         decoder_only: leave the VQ-VAE's encoder out: the file is smaller, but nothing can be
-            appended to it.
+            appended to it unless the codec comes with drrpack.
         thin: leave out models that come with drrpack.
         shard_mb: write several files of at most so many megabytes (1,000,000 bytes) in the place of
             ``output``: of ``mem.drr`` files such as ``mem-00000-of-00003.drr``, each with the

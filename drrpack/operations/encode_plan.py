@@ -59,7 +59,7 @@ class EncodeOptions:
     seed: int = 0
     raw_per_class: int = 0  # raw exemplars to keep of each class
     raw_select: Selection = "herding"
-    decoder_only: bool = False  # leave the VQ-VAE's encoder out: nothing can be appended then
+    decoder_only: bool = False  # leave the VQ-VAE's encoder out
     thin: bool = False  # leave out models that come with drrpack
     shard_bytes: int | None = None  # write several files of at most so many bytes
     class_names: tuple[str, ...] | None = None  # names for the labels of a dataset
