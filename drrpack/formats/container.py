@@ -69,8 +69,8 @@ def _verify(path: Path) -> None:
 class Reader:
     """A ``.drr`` file: its structure stays in memory, everything else is read on demand.
 
-    A reader may be used by several threads, survives a fork, and can be pickled: each process
-    opens the file for itself when it first reads.
+    A reader may be used by several threads, survives a fork, and can be pickled: who unpickles it
+    opens the file again.
 
     Attributes:
         path: of the file, or its address without a password and without a query.
