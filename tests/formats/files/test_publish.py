@@ -111,13 +111,13 @@ def test_an_interrupt_leaves_nothing_behind(tmp_path: Path, monkeypatch: Any) ->
 
 
 def test_a_disk_that_returns_other_bytes_is_noticed(tmp_path: Path, monkeypatch: Any) -> None:
-    honest = publish._write_durably
+    honest = publish._fill
 
     def short(descriptor: int, write: Any) -> None:
         honest(descriptor, write)
         os.truncate(descriptor, os.fstat(descriptor).st_size - 1)
 
-    monkeypatch.setattr(publish, "_write_durably", short)
+    monkeypatch.setattr(publish, "_fill", short)
     refused(tmp_path / "mem.drr", "read back")
     assert os.listdir(tmp_path) == []
 
