@@ -150,6 +150,7 @@ HOSTILE: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "no classes": ({"classes": np.zeros(0, "S3")}, {}, "0 classes"),
     "names twice": ({"classes": np.array([b"cat", b"cat", b"dog"])}, {}, "used twice"),
     "names not UTF-8": ({"classes": np.array([b"cat", b"\xff", b"dog"])}, {}, "not UTF-8"),
+    "a zero in a name": ({"classes": np.array([b"cat", b"d\0g", b"eel"])}, {}, "a zero byte"),
     "long names": ({"classes": np.array([b"cat", b"x" * 256, b"dog"])}, {}, "255 bytes"),
     "unknown class": ({"index": row_with(class_=3)}, {}, "no class"),
     "no images": ({"index": row_with(images=0)}, {}, "number of images"),
