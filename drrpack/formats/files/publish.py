@@ -18,7 +18,7 @@ from typing import IO
 from drrpack.core.errors import DrrError, MissingError, OutputError, WriteError
 from drrpack.formats.files.beside import PREFIX, SUFFIX, hidden_beside
 from drrpack.formats.files.locks import is_at, lock_file, new_file, new_folder
-from drrpack.formats.files.places import check_output, reason
+from drrpack.formats.files.places import check_output, exists_already, reason
 from drrpack.formats.files.unfinished import undone_by
 from drrpack.formats.layout import AnyPath
 
@@ -38,12 +38,13 @@ def publish(
     something behind: a hidden file, see `remove_leftovers`. Messages name ``shown`` if given.
 
     Raises:
-        OutputError: it can't be written; nothing is left behind then, and an old file stays.
+        OutputError: it can't be written, or another file is there, be it only since a moment ago,
+            and ``overwrite`` is not set; nothing is left behind then, and an old file stays.
     """
     shown = path if shown is None else shown
     check_output(shown, overwrite=overwrite, need_bytes=need_bytes)
     target = Path(os.path.realpath(path))  # so a symbolic link stays one
-    with whole_file(target, shown) as (hidden, descriptor):
+    with whole_file(target, shown, overwrite=overwrite) as (hidden, descriptor):
         _keep_mode(descriptor, target)
         _fill(descriptor, write)
         try:
@@ -56,7 +57,9 @@ def publish(
 
 
 @contextmanager
-def whole_file(target: Path, shown: AnyPath) -> Iterator[tuple[Path, int]]:
+def whole_file(
+    target: Path, shown: AnyPath, *, overwrite: bool = True
+) -> Iterator[tuple[Path, int]]:
     """A new file under a hidden name beside ``target``, by path and descriptor.
 
     At the end it is on the disk and is renamed to ``target``. It is locked until then, so that no
@@ -64,13 +67,27 @@ def whole_file(target: Path, shown: AnyPath) -> Iterator[tuple[Path, int]]:
 
     Raises:
         WriteError: names ``shown``; the hidden file is removed, as after any other error.
+        OutputError: a file is at ``target``, and ``overwrite`` is not set.
     """
     hidden = hidden_beside(target)
     with _all_or_nothing(hidden, shown), new_file(hidden) as descriptor:
         yield hidden, descriptor
         os.fsync(descriptor)
-        os.replace(hidden, target)
+        if overwrite or not _linked(hidden, target, shown):
+            os.replace(hidden, target)
     sync_folder(target.parent)
+
+
+def _linked(hidden: Path, target: Path, shown: AnyPath) -> bool:
+    """Rename a file where that replaces no other; returns False on a file system without links."""
+    try:
+        os.link(hidden, target)
+    except FileExistsError as error:
+        raise exists_already(shown) from error
+    except OSError:
+        return False
+    remove(hidden)
+    return True
 
 
 @contextmanager

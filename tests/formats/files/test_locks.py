@@ -32,6 +32,10 @@ def by_publish(folder: Path) -> None:
     publish(folder / "made", put, lambda _: None, need_bytes=3, overwrite=True)
 
 
+def by_publish_without_overwriting(folder: Path) -> None:
+    publish(folder / "made", put, lambda _: None, need_bytes=3)
+
+
 def by_write_atomic(folder: Path) -> None:
     write_atomic(folder / "made", put)
 
@@ -50,7 +54,10 @@ def as_whereabouts(folder: Path) -> None:
     whereabouts._write(folder, {"digest": "/somewhere"})
 
 
-WRITERS = [by_publish, by_write_atomic, as_a_folder, as_several, as_whereabouts]
+WRITERS = [
+    by_publish, by_publish_without_overwriting, by_write_atomic, as_a_folder, as_several,
+    as_whereabouts,
+]  # fmt: skip
 Writer = Callable[[Path], None]
 
 
@@ -65,7 +72,7 @@ def test_a_finished_one_that_has_no_name_yet(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: Writer
 ) -> None:
     removed = list[Path]()
-    for function in ("replace", "rename"):
+    for function in ("replace", "rename", "link"):
         honest = getattr(os, function)
 
         def late(old: Path, new: Path, honest: Any = honest) -> None:
