@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from drrpack.core.errors import OptionError
 from drrpack.core.wording import shortened
@@ -32,14 +32,14 @@ def _composed(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def unite(files: Mapping[str, Sequence[str]]) -> tuple[list[str], list[list[int]]]:
+def unite(files: Iterable[tuple[str, Sequence[str]]]) -> tuple[list[str], list[list[int]]]:
     """One list of the classes of several files, and for each file where its classes are in it.
 
     A class of a later file is the one of exactly its name, or else the only one of the same `look`,
     unless its own file has two names of that look, which are two classes then.
 
     Args:
-        files: names of classes by the path of their file.
+        files: the path of each file, for messages, and the names of its classes.
 
     Raises:
         OptionError: a name looks like two classes of earlier files and is neither of them.
@@ -48,7 +48,7 @@ def unite(files: Mapping[str, Sequence[str]]) -> tuple[list[str], list[list[int]
     known: dict[str, int] = {}  # where each name is
     alike: defaultdict[str, list[int]] = defaultdict(list)  # where the names of each look are
     numbers = []
-    for path, names in files.items():
+    for path, names in files:
         looks = Counter(map(look, names))
         before = {one: list(alike[one]) for one in looks}
         own = []

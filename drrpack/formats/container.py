@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drrpack.core.codes import LEVELS, LevelName
+from drrpack.core.groups import groups
 from drrpack.core.section import Section
 from drrpack.formats import layout
 from drrpack.formats.files.part import Part
@@ -31,20 +32,12 @@ from drrpack.formats.hdf5.image import Image
 from drrpack.formats.hdf5.openfile import OpenFile
 from drrpack.formats.hdf5.structure import Structure
 from drrpack.formats.hdf5.tables import parse_classes, parse_index, parse_raw_index
-from drrpack.formats.layout import (
-    AnyPath,
-    Chunk,
-    Json,
-    Memory,
-    RawRecord,
-    Stored,
-    damaged,
-    parse_json,
-)
+from drrpack.formats.layout import AnyPath, Chunk, Json, Memory, RawRecord, Stored
 
 __all__ = ["Chunk", "Memory", "RawRecord", "Reader", "check_output", "write"]
 
 _BLOCK_BYTES = 1 << 20
+_BATCH_BYTES = 1 << 25  # of records that are held at once: eight requests of `transfer`
 
 
 def write(path: AnyPath, memory: Memory | Image, *, overwrite: bool = False) -> int:
@@ -69,8 +62,8 @@ def _verify(path: Path) -> None:
 class Reader:
     """A ``.drr`` file: its structure stays in memory, everything else is read on demand.
 
-    A reader may be used by several threads, survives a fork, and can be pickled: each process
-    opens the file for itself when it first reads.
+    A reader may be used by several threads, survives a fork, and can be pickled: who unpickles it
+    opens the file again.
 
     Attributes:
         path: of the file, or its address without a password and without a query.
@@ -226,7 +219,7 @@ class Reader:
         file, structure = self._open.current()
         if file.length() != structure.file_bytes:
             found = f"a file of {file.length()} bytes"
-            raise damaged(self.path, found, f"{structure.file_bytes} bytes")
+            raise layout.damaged(self.path, found, f"{structure.file_bytes} bytes")
         self._read_tables()
         self.models()
         self._check_data("streams")
@@ -235,11 +228,14 @@ class Reader:
         self._check_seal()
 
     def check_records(self) -> None:
-        """Check the CRC of every stream and of every record of raw images."""
-        for _ in self.streams(range(len(self.index))):
-            pass
-        for _ in self.raw_records(range(len(self.raw_index))):
-            pass
+        """Check the CRC of every stream and of every record of raw images, some at a time."""
+        sizes = self.index["top_bytes"].astype(np.int64) + self.index["bottom_bytes"]
+        for rows in groups(sizes.tolist(), _BATCH_BYTES):
+            for _ in self.streams(rows):
+                pass
+        for rows in groups(self.raw_index["bytes"].tolist(), _BATCH_BYTES):
+            for _ in self.raw_records(rows):
+                pass
 
     def _check_data(self, name: str) -> None:
         """Check the digest of a dataset that may be too large to be read at once."""
@@ -256,7 +252,9 @@ class Reader:
         self._hash(digest, 0, extent.offset)
         self._hash(digest, extent.offset + extent.size, structure.file_bytes)
         if digest.digest() != self._open.read("seal"):
-            raise damaged(self.path, "bytes that do not fit the file's seal", "those written")
+            raise layout.damaged(
+                self.path, "bytes that do not fit the file's seal", "those written"
+            )
 
     def _hash(self, digest: hashlib._Hash, start: int, end: int) -> None:
         file = self._open.current()[0]
@@ -275,7 +273,7 @@ class Reader:
         raw_index = np.zeros(0, layout.RAW_INDEX)
         for data in raw_rows:
             raw_index = parse_raw_index(self.path, data, len(classes), extents["raw/data"].size)
-        return classes, index, raw_index, parse_json(self.path, "/metadata", notes)
+        return classes, index, raw_index, layout.parse_json(self.path, "/metadata", notes)
 
     def models(self) -> tuple[Section, Section]:
         """VQ-VAE and entropy model, which are fetched together and checked."""
@@ -286,7 +284,7 @@ class Reader:
         structure = self.structure
         wanted = [parts.model(structure, name) for name in names]
         for name, (config, weights) in zip(names, self._each(wanted), strict=True):
-            config_json = parse_json(self.path, f"/{name}/config", config)
+            config_json = layout.parse_json(self.path, f"/{name}/config", config)
             yield Section(structure.versions[name], config_json, weights)
 
     def close(self) -> None:

@@ -115,7 +115,7 @@ def open_files(memories: Files) -> FileSet:
                 f"found images of {sizes[0]} in {first.path} and of {sizes[1]} in {other.path}, "
                 "expected one size: open files of different sizes as datasets of their own"
             )
-    classes, numbers = unite({str(reader.path): reader.classes for reader in readers})
+    classes, numbers = unite((str(reader.path), reader.classes) for reader in readers)
     return FileSet(readers, classes, [np.array(one, np.int64) for one in numbers])
 
 

@@ -191,10 +191,14 @@ def parse_json(path: AnyPath, name: str, text: bytes) -> Json:
     """The inverse of `dump_json` for the element ``name`` of a file.
 
     Raises:
-        UnsafeError: the bytes are not one JSON object.
+        UnsafeError: the bytes are not one JSON object, or hold what `dump_json` refuses.
     """
     try:
-        value = json.loads(text.decode("utf-8"), parse_constant=_refuse_constant)
+        value = json.loads(
+            text.decode("utf-8"),
+            parse_constant=_refuse_constant, object_pairs_hook=_distinct,
+        )  # fmt: skip
+        dump_json(value)  # infinities such as 1e999, and halves of surrogate pairs
     except (ValueError, RecursionError) as error:  # bad UTF-8 is a ValueError, deep nesting not
         raise forbidden(path, f"{name} that can't be parsed ({error})", "JSON in UTF-8") from error
     if not isinstance(value, dict):
@@ -204,3 +208,10 @@ def parse_json(path: AnyPath, name: str, text: bytes) -> Json:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
+
+
+def _distinct(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key occurs twice in one object")
+    return found

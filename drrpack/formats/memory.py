@@ -154,7 +154,7 @@ def _check_expansion(places: Sequence[Place], top_shape: tuple[int, int]) -> Non
     packed = sum(int(row["top_bytes"]) + int(row["bottom_bytes"]) for row in rows)
     codes_an_image = 5 * top_shape[0] * top_shape[1]  # the bottom has four times as many
     unpacked = 8 * codes_an_image * sum(int(row["images"]) for row in rows)
-    classes = {(str(reader.path), int(reader.index["class"][row])) for reader, row in places}
+    classes = {(id(reader), int(reader.index["class"][row])) for reader, row in places}
     check_expansion(places[0][0].path, f"streams of {len(classes)} classes", packed, unpacked)
 
 

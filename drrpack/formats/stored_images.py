@@ -24,7 +24,7 @@ from drrpack.formats.memory import Place, load_codec, read_chunks
 
 CODES_BYTES = 256 * 2**20  # 1,600,000 images of 32x32
 
-CHUNK = np.dtype([("file", "<i4"), ("row", "<i4"), ("label", "<i4"), ("images", "<i4")])
+CHUNK = np.dtype([("file", "<i4"), ("row", "<i4"), ("label", "<i4"), ("images", "<i8")])
 
 
 class StoredImages:

@@ -19,7 +19,7 @@ from pathlib import Path
 import platformdirs
 
 from drrpack.core.errors import OutputError
-from drrpack.formats.files.publish import all_or_nothing, new_file, remove_leftovers
+from drrpack.formats.files.publish import remove_leftovers, whole_file
 from drrpack.formats.sources.hub_name import is_hub_name
 
 VARIABLE = "DRRPACK_STATE"  # of the environment: a folder to take in place of the user's own
@@ -97,11 +97,10 @@ def _write(folder: Path, places: dict[str, str]) -> None:
         rows = rows[len(rows) // 2 :] if len(rows) > 1 else []
     remove_leftovers(folder)
     target = folder / NAME
-    with all_or_nothing(target, target) as temporary, new_file(temporary) as descriptor:
+    with whole_file(target, target) as (_, descriptor):
         os.fchmod(descriptor, 0o600)
         with open(descriptor, "wb", closefd=False) as file:
             file.write(text)
-        os.fsync(descriptor)
 
 
 @contextmanager

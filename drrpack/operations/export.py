@@ -22,7 +22,7 @@ from drrpack.formats.dataset import DRRDataset
 from drrpack.formats.file_set import Files, open_files
 from drrpack.formats.files.addresses import output_path
 from drrpack.formats.files.places import check_folder, reason
-from drrpack.formats.files.publish import all_or_nothing, new_file, new_folder, replacing
+from drrpack.formats.files.publish import replacing, whole_file, whole_folder
 from drrpack.operations.preparing import Classes, Pathlike, chosen_classes, tidy
 from drrpack.operations.progress import Report, heard
 
@@ -139,7 +139,7 @@ def _export_folder(dataset: DRRDataset, output: Path, kind: str, report: Report)
             f"{dataset.files.name}: found targets without a class, expected labels from 0 to "
             f"{len(dataset.classes) - 1}: assign classes as well"
         )
-    with all_or_nothing(output, output) as hidden, new_folder(hidden) as folder:
+    with whole_folder(output, output) as folder:
         # UTF-8 in every locale, as it is read
         folders = [folder / os.fsdecode(name.encode()) for name in dataset.classes]
         for of_class in folders:
@@ -156,12 +156,14 @@ def _export_arrays(dataset: DRRDataset, output: Path, report: Report) -> None:
     shape = (len(dataset), *dataset.image_size, 3)
     blocks = (pixels for _, pixels in _decoded(dataset, report))
     labels, classes = np.asarray(dataset.targets, dtype=np.int64), np.array(dataset.classes)
-    with all_or_nothing(output, output) as hidden, new_file(hidden) as descriptor:
-        with open(descriptor, "wb", closefd=False) as file, ZipFile(file, "w") as archive:
-            _put_array(archive, "images", np.dtype(np.uint8), shape, blocks)
-            _put_array(archive, "labels", labels.dtype, labels.shape, [labels])
-            _put_array(archive, "classes", classes.dtype, classes.shape, [classes])
-        os.fsync(descriptor)
+    with (
+        whole_file(output, output) as (_, descriptor),
+        open(descriptor, "wb", closefd=False) as file,
+        ZipFile(file, "w") as archive,
+    ):
+        _put_array(archive, "images", np.dtype(np.uint8), shape, blocks)
+        _put_array(archive, "labels", labels.dtype, labels.shape, [labels])
+        _put_array(archive, "classes", classes.dtype, classes.shape, [classes])
 
 
 def _put_array(

@@ -70,7 +70,7 @@ def test_a_full_disk_leaves_what_was_there(
         os.write(descriptor, b"a start")
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("drrpack.formats.files.publish._write_durably", fill)
+    monkeypatch.setattr("drrpack.formats.files.publish._fill", fill)
     output = tmp_path / "grid.png"
     if options:
         output.write_bytes(b"old")

@@ -16,7 +16,9 @@ from torch.utils.data import DataLoader
 
 from drrpack import DRRDataset, OptionError
 from drrpack.formats.container import Reader, write
+from drrpack.formats.file_set import open_files
 from drrpack.formats.memory import chunk, load_codec, read_codes
+from drrpack.formats.stored_images import StoredImages
 
 pytestmark = [
     pytest.mark.usefixtures("one_thread"),
@@ -43,6 +45,15 @@ def test_the_bound_holds_and_changes_nothing(bitswap_drr: Path, bound: int | Non
         assert held(dataset) == dataset.stored.kept_bytes
         assert bound is None or held(dataset) <= bound
     assert held(dataset) >= min(3 * CLASS_BYTES, bound or 10**9) // CLASS_BYTES * CLASS_BYTES
+
+
+def test_a_chunk_whose_codes_take_gigabytes(bitswap_drr: Path, tmp_path: Path) -> None:
+    content = read_all(bitswap_drr)
+    chunks = [replace(one, images=20_000_000) for one in content.chunks[:2]]
+    write(tmp_path / "large.drr", replace(content, chunks=chunks))
+    stored = StoredImages(open_files(tmp_path / "large.drr"), [0, 1], torch.device("cpu"), 2**30)
+    assert stored.all_bytes == 2 * stored.bytes_of([0]) == 6_400_000_000
+    assert list(stored.groups([0, 1])) == [[0], [1]] and stored.chunks_at_once == 1
 
 
 def test_a_chunk_beyond_the_bound_is_kept_alone(

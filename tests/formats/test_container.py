@@ -15,7 +15,7 @@ from typing import Any
 
 import h5py
 import pytest
-from drr_files import SMALL, read_all, read_streams, streams_of, write_with_h5py
+from drr_files import LARGE, SMALL, read_all, read_streams, streams_of, write_with_h5py
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -24,6 +24,7 @@ from drrpack.core.section import Section
 from drrpack.formats import container, layout
 from drrpack.formats.container import Chunk, Memory, Reader, write
 from drrpack.formats.files import storedfile
+from drrpack.formats.hdf5 import structure
 
 
 @pytest.fixture
@@ -189,21 +190,57 @@ def in_fork(function: Callable[[], Any]) -> Any:
     return answer
 
 
-def test_a_fork_opens_the_file_for_itself(small: Path) -> None:
+OTHER = replace(SMALL, chunks=[Chunk(0, 3, b"TOP OF CAT", b"bottom of cat", 77)])
+
+
+def test_a_fork_goes_on_with_the_open_file(small: Path) -> None:
     with Reader(small) as reader:
-        descriptor = reader._open.current()[0]
         assert in_fork(lambda: read_streams(reader)) == streams_of(SMALL)
-        assert in_fork(lambda: reader._open.current()[0].pid) != os.getpid()
-        assert reader._open.current()[0] is descriptor
+        write(small, OTHER, overwrite=True)
+        assert in_fork(lambda: (read_streams(reader), reader.models())) == (
+            streams_of(SMALL), (SMALL.vqvae, SMALL.entropy_model)
+        )  # fmt: skip
+        small.unlink()
+        assert in_fork(lambda: read_streams(reader)) == streams_of(SMALL)
+        assert in_fork(reader.close) is None
         assert read_streams(reader) == streams_of(SMALL)
 
 
-def test_a_fork_notices_a_replaced_file_and_takes_a_copy(small: Path) -> None:
+def test_forks_read_side_by_side(small: Path) -> None:
+    """From one descriptor, while this process has libhdf5 read the same file."""
+    write(small, LARGE, overwrite=True)
+    expected, context = streams_of(LARGE), multiprocessing.get_context("fork")
+
+    def run() -> None:
+        assert all(read_streams(reader) == expected for _ in range(100))
+
+    with Reader(small) as reader:
+        children = [context.Process(target=run) for _ in range(3)]
+        for child in children:
+            child.start()
+        while any(child.is_alive() for child in children):
+            structure.read_structure(reader._open.current()[0])
+            assert read_streams(reader) == expected
+    assert [child.exitcode for child in children] == [0, 0, 0]
+
+
+def test_a_fork_that_lost_the_descriptor_opens_the_file_again(small: Path) -> None:
+    with Reader(small) as reader:
+
+        def read_elsewhere() -> list[bytes]:
+            os.close(reader._open._file.fd)  # type: ignore[union-attr]
+            os.open("/dev/null", os.O_RDONLY)  # gets the same number
+            return read_streams(reader)
+
+        assert in_fork(read_elsewhere) == streams_of(SMALL)
+
+
+def test_a_fork_notices_a_file_written_over_and_takes_a_copy(small: Path) -> None:
     with Reader(small) as reader:
         write_with_h5py(small)  # the same content in another layout
         assert in_fork(lambda: read_streams(reader)) == streams_of(SMALL)
-        other = replace(SMALL, chunks=[Chunk(0, 3, b"TOP OF CAT", b"bottom of cat", 77)])
-        write(small, other, overwrite=True)
+        write(small.with_name("other.drr"), OTHER)
+        small.write_bytes(small.with_name("other.drr").read_bytes())
         error = in_fork(lambda: reader.stream(0, "top"))
         assert isinstance(error, FormatError)
         assert "open it again" in str(error)

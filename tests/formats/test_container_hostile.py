@@ -117,6 +117,7 @@ def alias(file: h5py.File, name: str) -> None:
     file[name] = file.file["streams"]
 
 
+TWICE = b'{"a":[{"b":1,"\\u0062":2}]}'
 deep = b'{"a":' * 100_000 + b"1" + b"}" * 100_000
 
 # elements and attributes for `write_with_h5py`, and a word of the error
@@ -149,6 +150,7 @@ HOSTILE: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "no classes": ({"classes": np.zeros(0, "S3")}, {}, "0 classes"),
     "names twice": ({"classes": np.array([b"cat", b"cat", b"dog"])}, {}, "used twice"),
     "names not UTF-8": ({"classes": np.array([b"cat", b"\xff", b"dog"])}, {}, "not UTF-8"),
+    "a zero in a name": ({"classes": np.array([b"cat", b"d\0g", b"eel"])}, {}, "a zero byte"),
     "long names": ({"classes": np.array([b"cat", b"x" * 256, b"dog"])}, {}, "255 bytes"),
     "unknown class": ({"index": row_with(class_=3)}, {}, "no class"),
     "no images": ({"index": row_with(images=0)}, {}, "number of images"),
@@ -177,6 +179,12 @@ HOSTILE: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "raw damaged": ({"raw": raw_group(index=raw_row_with(crc=7))}, {}, "CRC"),
     "metadata a list": ({"metadata": b"[]"}, {}, "JSON list"),
     "metadata NaN": ({"metadata": b'{"a":NaN}'}, {}, "NaN"),
+    "metadata infinite": ({"metadata": b'{"a":[1,1e999]}'}, {}, "Out of range float"),
+    "metadata minus infinity": ({"metadata": b'{"a":-1e999}'}, {}, "Out of range float"),
+    "metadata half a pair": ({"metadata": b'{"a":"\\ud83e"}'}, {}, "surrogates not allowed"),
+    "metadata half a pair as key": ({"metadata": b'{"\\udd8a":1}'}, {}, "surrogates not allowed"),
+    "metadata a key twice": ({"metadata": b'{"a":1,"b":2,"a":1}'}, {}, "a key occurs twice"),
+    "metadata a key twice inside": ({"metadata": TWICE}, {}, "a key occurs twice"),
     "metadata deep": ({"metadata": deep}, {}, "recursion"),
     "metadata a long number": ({"metadata": b'{"a":' + b"9" * 100_000 + b"}"}, {}, "100000 digits"),
     "metadata not UTF-8": ({"metadata": b'{"a":"\xff"}'}, {}, "utf-8"),
@@ -218,6 +226,14 @@ def test_hostile_files_get_a_named_error(tmp_path: Path, kind: str) -> None:
     assert "expected" in message
     assert caught.value.exit_code == OTHER_CODES.get(kind, 5)
     assert SECRET.decode() not in message
+
+
+def test_escapes_that_are_text_and_keys_that_differ_are_read(tmp_path: Path) -> None:
+    metadata = b'{"a":"\\ud83e\\udd8a","A":{"a":1e308},"\\u00e9":1,"e\\u0301":2}'
+    write_with_h5py(tmp_path / "x.drr", {"metadata": metadata})
+    with Reader(tmp_path / "x.drr") as reader:
+        found = {"a": "\N{FOX FACE}", "A": {"a": 1e308}, "\u00e9": 1, "e\u0301": 2}
+        assert reader.metadata == found
 
 
 def test_an_unknown_major_version_is_not_called_damage(tmp_path: Path) -> None:

@@ -107,6 +107,23 @@ def test_copies_workers_and_threads(two: list[Path]) -> None:
     np.testing.assert_array_equal(images.numpy(), expected)
 
 
+def test_addresses_that_are_shown_alike(
+    build: Build, digits_drr: Path, alone: dict[Path, NDArray[np.uint8]]
+) -> None:
+    """Files that differ in what follows ``?``, which no message shows."""
+    fsspec = pytest.importorskip("fsspec")
+    addresses = [f"memory://alike/mem.drr?part={n}" for n in range(2)]
+    for number, address in enumerate(addresses):
+        with fsspec.open(address, "wb") as file:
+            file.write(build("a.drr", digits_drr, {f"digit {number}": number}).read_bytes())
+    dataset = DRRDataset(addresses)
+    assert [str(reader.path) for reader in dataset.readers] == ["memory://alike/mem.drr?***"] * 2
+    assert dataset.classes == ["digit 0", "digit 1"]
+    np.testing.assert_array_equal(
+        dataset.to_numpy()[0], alone[digits_drr][:2].reshape(-1, 32, 32, 3)
+    )
+
+
 def test_what_a_set_has_not(two: list[Path]) -> None:
     dataset = DRRDataset(two)
     assert [reader.path for reader in dataset.readers] == two
@@ -220,9 +237,9 @@ def test_a_name_with_the_signs_of_a_pattern(digits_drr: Path, tmp_path: Path) ->
 def test_which_names_are_one_class(
     files: list[list[str]], classes: list[str], numbers: list[list[int]]
 ) -> None:
-    assert unite({str(n): names for n, names in enumerate(files)}) == (classes, numbers)
+    assert unite((str(n), names) for n, names in enumerate(files)) == (classes, numbers)
 
 
 def test_a_name_of_two_classes() -> None:
     with pytest.raises(OptionError, match="b: found a class 'CAT', which may be 'cat' and 'Cat'"):
-        unite({"a": ["cat", "Cat"], "b": ["CAT"]})
+        unite([("a", ["cat", "Cat"]), ("b", ["CAT"])])

@@ -15,6 +15,7 @@ import torch
 from samples import folder, save
 
 from drrpack import DRRDataset, SourceError
+from drrpack.formats.sources.parquet_table import PICTURES_AT_ONCE
 from drrpack.formats.sources.source import open_source
 from drrpack.operations.encode import carry_out
 from drrpack.operations.encode_plan import EncodeOptions, EncodePlan, plan_encode
@@ -53,3 +54,23 @@ def test_what_changed_is_named(tmp_path: Path, change: str) -> None:
         source.load(0)
     assert str(path) in str(caught.value)
     assert len(source.load(1)) == 2
+
+
+@pytest.mark.parametrize("change", ["fewer rows", "a shorter group", "fewer groups", "no pictures"])
+def test_a_table_that_was_rewritten_is_named(tmp_path: Path, change: str) -> None:
+    pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    content = (folder(tmp_path / "src", "cat", images=1) / "cat" / "0.png").read_bytes()
+    path, count = tmp_path / "a.parquet", 2 * PICTURES_AT_ONCE
+    columns = {"image": [content] * count, "label": [0] * (count - 1) + [1]}
+
+    def write(rows: int, group: int, *names: str) -> None:
+        table = pa.table({name: columns[name][:rows] for name in names})
+        parquet.write_table(table, path, row_group_size=group)
+
+    group = 16 if change == "fewer groups" else count
+    write(count, group, "image", "label")
+    source = open_source(path, keep_bytes=0)
+    rows = count if change in ("a shorter group", "no pictures") else count // 2
+    write(rows, 16, *(["label"] if change == "no pictures" else ["image", "label"]))
+    with pytest.raises(SourceError, match=r"a\.parquet: (changed since|can't be read)"):
+        source.load(1)

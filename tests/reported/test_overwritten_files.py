@@ -14,7 +14,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
+from torch.utils.data import DataLoader
 
 from drrpack import DRRDataset, FormatError
 from drrpack.formats.container import Reader, write
@@ -30,6 +32,7 @@ def other_drr(shared_drr: Path, tmp_path: Path) -> Path:
     return tmp_path / "other.drr"
 
 
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 @pytest.mark.parametrize("change", ["renamed", "removed", "replaced"])
 def test_an_open_one_goes_on(
     mem_drr: Path, other_drr: Path, shared_pixels: NDArray[np.uint8], change: str
@@ -41,6 +44,9 @@ def test_an_open_one_goes_on(
         mem_drr.unlink()
     else:
         os.replace(other_drr, mem_drr)
+    loader = DataLoader(dataset, batch_size=5, num_workers=1, multiprocessing_context="fork")
+    images = torch.cat([images for images, _ in loader]).permute(0, 2, 3, 1)
+    np.testing.assert_array_equal(images, shared_pixels)
     np.testing.assert_array_equal(dataset.to_numpy()[0], shared_pixels)
     with pytest.raises(FormatError) as caught:
         pickle.loads(pickle.dumps(dataset)).to_numpy()  # as in a worker that starts now

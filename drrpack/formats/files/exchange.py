@@ -11,8 +11,9 @@ from pathlib import Path
 
 from drrpack.core.errors import WriteError
 from drrpack.formats.files.beside import hidden_beside
+from drrpack.formats.files.locks import new_folder
 from drrpack.formats.files.places import reason
-from drrpack.formats.files.publish import new_folder, remove, sync_folder
+from drrpack.formats.files.publish import remove, sync_folder
 from drrpack.formats.files.unfinished import undone_by
 from drrpack.formats.layout import AnyPath
 

@@ -52,8 +52,13 @@ def _check_target(path: AnyPath, target: Path, overwrite: bool) -> None:
     if target.exists() and not target.is_file():
         raise OutputError(f"{path}: is a device or pipe; give the path of a file")
     if target.exists() and not overwrite:
-        raise OutputError(f"{path}: exists already; say `force=True` to overwrite it")
+        raise exists_already(path)
     check_folder(path, target.parent)
+
+
+def exists_already(path: AnyPath) -> OutputError:
+    """The error for a file that may not be overwritten."""
+    return OutputError(f"{path}: exists already; say `force=True` to overwrite it")
 
 
 def check_folder(path: AnyPath, folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 from typing import BinaryIO
 
 from drrpack.core.errors import MissingError, ReadError
@@ -12,7 +13,7 @@ from drrpack.formats.layout import AnyPath, damaged
 
 
 class PlainFile(StoredFile):
-    """A regular file open for positioned reads in one process; it closes with its last reference.
+    """A regular file open for positioned reads; it closes with its last reference.
 
     Its identity is device, inode, size and time of change.
 
@@ -35,8 +36,15 @@ class PlainFile(StoredFile):
         if not stat.S_ISREG(info.st_mode):
             self.close()
             raise MissingError(f"{path}: found a folder or device; give the path of a .drr file")
-        self.size = info.st_size
-        self.identity = (info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns)
+        self.size, self.identity = info.st_size, _identity(info)
+
+    def is_ours(self) -> bool:
+        """Also where a process was forked: it has the descriptor, and reads move no position."""
+        if not super().is_ours():
+            with suppress(OSError):  # a program may close what it inherits
+                if _identity(os.fstat(self.fd)) == self.identity:
+                    self.pid = os.getpid()
+        return super().is_ours()
 
     def read(self, offset: int, size: int) -> bytes:
         parts, missing = [], size
@@ -70,3 +78,7 @@ class PlainFile(StoredFile):
             self.close()
         except Exception:
             pass
+
+
+def _identity(info: os.stat_result) -> tuple[int, ...]:
+    return info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns

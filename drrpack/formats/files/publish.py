@@ -8,7 +8,6 @@ import hashlib
 import os
 import shutil
 import stat
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -18,11 +17,10 @@ from typing import IO
 
 from drrpack.core.errors import DrrError, MissingError, OutputError, WriteError
 from drrpack.formats.files.beside import PREFIX, SUFFIX, hidden_beside
-from drrpack.formats.files.places import check_output, reason
+from drrpack.formats.files.locks import is_at, lock_file, new_file, new_folder
+from drrpack.formats.files.places import check_output, exists_already, reason
 from drrpack.formats.files.unfinished import undone_by
 from drrpack.formats.layout import AnyPath
-
-_TRIES, _TRY_SECONDS = 5, 0.05  # for a lock that is held for a moment alone
 
 
 def publish(
@@ -40,16 +38,17 @@ def publish(
     something behind: a hidden file, see `remove_leftovers`. Messages name ``shown`` if given.
 
     Raises:
-        OutputError: it can't be written; nothing is left behind then, and an old file stays.
+        OutputError: it can't be written, or another file is there, be it only since a moment ago,
+            and ``overwrite`` is not set; nothing is left behind then, and an old file stays.
     """
     shown = path if shown is None else shown
     check_output(shown, overwrite=overwrite, need_bytes=need_bytes)
     target = Path(os.path.realpath(path))  # so a symbolic link stays one
-    with all_or_nothing(target, shown) as temporary, new_file(temporary) as descriptor:
+    with whole_file(target, shown, overwrite=overwrite) as (hidden, descriptor):
         _keep_mode(descriptor, target)
-        _write_durably(descriptor, write)
+        _fill(descriptor, write)
         try:
-            check(temporary)
+            check(hidden)
         except DrrError as error:
             raise WriteError(
                 f"{shown}: can't be written: what was read back differs from what was written; "
@@ -58,23 +57,60 @@ def publish(
 
 
 @contextmanager
-def all_or_nothing(target: Path, shown: AnyPath) -> Iterator[Path]:
-    """A hidden path beside ``target`` for a file or folder, which is renamed to it at the end.
+def whole_file(
+    target: Path, shown: AnyPath, *, overwrite: bool = True
+) -> Iterator[tuple[Path, int]]:
+    """A new file under a hidden name beside ``target``, by path and descriptor.
+
+    At the end it is on the disk and is renamed to ``target``. It is locked until then, so that no
+    other command takes it for a leftover.
 
     Raises:
         WriteError: names ``shown``; the hidden file is removed, as after any other error.
+        OutputError: a file is at ``target``, and ``overwrite`` is not set.
     """
-    temporary = hidden_beside(target)
-    with undone_by(partial(remove, temporary)):
+    hidden = hidden_beside(target)
+    with _all_or_nothing(hidden, shown), new_file(hidden) as descriptor:
+        yield hidden, descriptor
+        os.fsync(descriptor)
+        if overwrite or not _linked(hidden, target, shown):
+            os.replace(hidden, target)
+    sync_folder(target.parent)
+
+
+def _linked(hidden: Path, target: Path, shown: AnyPath) -> bool:
+    """Rename a file where that replaces no other; returns False on a file system without links."""
+    try:
+        os.link(hidden, target)
+    except FileExistsError as error:
+        raise exists_already(shown) from error
+    except OSError:
+        return False
+    remove(hidden)
+    return True
+
+
+@contextmanager
+def whole_folder(target: Path, shown: AnyPath) -> Iterator[Path]:
+    """The same for a folder, but what the caller writes into it may not be on the disk yet."""
+    hidden = hidden_beside(target)
+    with _all_or_nothing(hidden, shown), new_folder(hidden):
+        yield hidden
+        os.replace(hidden, target)
+    sync_folder(target.parent)
+
+
+@contextmanager
+def _all_or_nothing(hidden: Path, shown: AnyPath) -> Iterator[None]:
+    """Remove what is at ``hidden`` after an error; an OSError becomes a WriteError."""
+    with undone_by(partial(remove, hidden)):
         try:
-            yield temporary
-            os.replace(temporary, target)
+            yield
         except BaseException as error:
-            remove(temporary)
+            remove(hidden)
             if isinstance(error, OSError):
                 raise WriteError(f"{shown}: can't be written: {reason(error)}") from error
             raise
-    sync_folder(target.parent)
 
 
 def write_atomic(path: Path, write: Callable[[IO[bytes]], object]) -> None:
@@ -83,44 +119,14 @@ def write_atomic(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     Raises:
         WriteError: names ``path``; an existing file stays.
     """
-    with all_or_nothing(path, path) as hidden, new_file(hidden) as descriptor:
+    with whole_file(path, path) as (_, descriptor):
         _keep_mode(descriptor, path)
         try:
-            _write_durably(descriptor, write)
+            _fill(descriptor, write)
         except RuntimeError as error:  # torch.save tells of a full disk by it
             raise WriteError(
                 f"{path}: can't be written: {error}; check the disk or choose another place"
             ) from error
-
-
-@contextmanager
-def new_file(path: Path) -> Iterator[int]:
-    """The descriptor of a new file, locked while it is open, which tells it from a leftover.
-
-    Callers write through the descriptor and never open the name again, so they can't write to a
-    file or link that another program puts there.
-    """
-    with _locked(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW) as descriptor:
-        yield descriptor
-
-
-@contextmanager
-def new_folder(path: Path) -> Iterator[Path]:
-    """A new folder, locked in the same way."""
-    path.mkdir()
-    with _locked(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW):
-        yield path
-
-
-@contextmanager
-def _locked(path: Path, flags: int) -> Iterator[int]:
-    descriptor = os.open(path, flags | os.O_CLOEXEC, 0o666)
-    try:
-        with contextlib.suppress(OSError):  # some network file systems have no locks
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield descriptor
-    finally:
-        os.close(descriptor)
 
 
 def _keep_mode(descriptor: int, target: Path) -> None:
@@ -129,10 +135,9 @@ def _keep_mode(descriptor: int, target: Path) -> None:
         os.fchmod(descriptor, stat.S_IMODE(target.stat().st_mode))
 
 
-def _write_durably(descriptor: int, write: Callable[[IO[bytes]], object]) -> None:
+def _fill(descriptor: int, write: Callable[[IO[bytes]], object]) -> None:
     with open(descriptor, "wb", closefd=False) as file:
         write(file)
-    os.fsync(descriptor)
 
 
 def sync_folder(folder: Path) -> None:
@@ -174,7 +179,7 @@ def _remove_left_over(path: Path) -> bool:
         return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if not _is_at(descriptor, path):
+        if not is_at(descriptor, path):
             return False
         remove(path)
     except OSError:
@@ -252,7 +257,7 @@ def _claim(target: Path, shown: Path) -> Iterator[None]:
 
     def let_go() -> None:
         with contextlib.suppress(OSError):
-            if _is_at(descriptor, lock):
+            if is_at(descriptor, lock):
                 lock.unlink()
 
     with undone_by(let_go):
@@ -265,28 +270,14 @@ def _claim(target: Path, shown: Path) -> Iterator[None]:
 
 def _taken(lock: Path, shown: Path) -> int:
     """The descriptor of a file that this process alone has locked; raises OutputError."""
-    for _ in range(_TRIES):
-        try:
-            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
-        except OSError as error:
-            raise WriteError(f"{shown}: can't be written: {reason(error)}") from error
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if _is_at(descriptor, lock):
-                return descriptor
-        except BlockingIOError:  # by its writer, or for a moment by `remove_leftovers`
-            time.sleep(_TRY_SECONDS)
-        except OSError:  # some network file systems have no locks
-            return descriptor
-        os.close(descriptor)
-    raise OutputError(f"{shown}: another process is writing it; try again later or choose another")
-
-
-def _is_at(descriptor: int, path: Path) -> bool:
-    """Whether an open file is still the one at ``path``."""
-    with contextlib.suppress(FileNotFoundError):
-        return os.path.samestat(os.fstat(descriptor), os.lstat(path))
-    return False
+    try:
+        return lock_file(lock)
+    except BlockingIOError as error:
+        raise OutputError(
+            f"{shown}: another process is writing it; try again later or choose another"
+        ) from error
+    except OSError as error:
+        raise WriteError(f"{shown}: can't be written: {reason(error)}") from error
 
 
 def _is_taken(descriptor: int, path: Path) -> bool:

@@ -20,10 +20,10 @@ _NO_EXTENSION = 0xFFFFFFFFFFFFFFFF
 
 
 class StoredFile(ABC):
-    """A file open for positioned reads in one process.
+    """A file open for positioned reads.
 
     Attributes:
-        pid: of the process that opened it.
+        pid: of the process that reads from it.
         identity: by which a replaced file is noticed. size: in bytes, when it was opened.
     """
 
@@ -32,6 +32,10 @@ class StoredFile(ABC):
 
     def __init__(self, path: AnyPath) -> None:
         self.path, self.pid = path, os.getpid()
+
+    def is_ours(self) -> bool:
+        """Whether this process may read from it: the one that opened it."""
+        return self.pid == os.getpid()
 
     @abstractmethod
     def read(self, offset: int, size: int) -> bytes:

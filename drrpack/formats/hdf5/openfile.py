@@ -1,12 +1,12 @@
-"""A ``.drr`` file that every process opens for itself.
+"""A ``.drr`` file that goes along to other processes.
 
-Processes that share a descriptor after a fork read wrong bytes without notice, and a descriptor
-can't be pickled. So a file is opened again in each process that reads from it.
+Data is read by position, which several processes may do on one descriptor. So a forked process goes
+on with the file that was opened, whatever lies at its path by now. A descriptor can't be pickled,
+and no connection outlives a fork: such processes open the file again.
 """
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from drrpack.core.errors import FormatError
@@ -39,7 +39,7 @@ class OpenFile:
         self.fingerprint = self._structure.fingerprint
 
     def current(self) -> tuple[StoredFile, Structure]:
-        """The file as this process opened it, and what lies where in it.
+        """The file as this process may read it, and what lies where in it.
 
         Raises:
             FormatError: another file lies there by now. ValueError: it is closed.
@@ -47,7 +47,7 @@ class OpenFile:
         if self._closed:
             raise ValueError(f"{self.path}: the reader is closed")
         file, structure = self._file, self._structure
-        if file is None or file.pid != os.getpid():
+        if file is None or not file.is_ours():
             file = open_stored(self._place)
             if file.identity != structure.identity:
                 structure = self._recognised(file)

@@ -25,6 +25,8 @@ def parse_classes(path: AnyPath, data: bytes, width: int) -> list[str]:
         raise forbidden(path, f"{len(classes)} classes", f"1 to {layout.MAX_CLASSES}")
     if len(set(classes)) != len(classes) or "" in classes:
         raise forbidden(path, "a class name that is empty or used twice", "distinct names")
+    if any("\0" in name for name in classes):  # the zeros at the end are no part of a name
+        raise forbidden(path, "a class name with a zero byte in it", "names without one")
     return classes
 
 

@@ -36,6 +36,7 @@ EXPECTED = (
     "expected a PIL image, a numpy array (H, W), (H, W, 1) or (H, W, 3) of uint8, or a tensor "
     "(1, H, W) or (3, H, W) of uint8 or of floats from 0 to 1"
 )
+LARGEST_LABEL = np.iinfo(np.int64).max
 
 
 @dataclass(frozen=True)
@@ -141,10 +142,10 @@ def _pair(item: object, where: str) -> tuple[object, int]:
         number = -1 if is_bool else operator.index(label)
     except TypeError:
         number = -1
-    if number < 0:
+    if not 0 <= number <= LARGEST_LABEL:
         raise SourceError(
             f"{where}: found the label {shortened(label)}; expected a pair (image, label), "
-            "whose label is a whole number, 0 or more; names belong into `class_names`"
+            "whose label is a whole number, 0 to 2^63 - 1; names belong into `class_names`"
         )
     return image, number
 

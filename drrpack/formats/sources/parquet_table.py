@@ -61,6 +61,7 @@ class _Batch(Protocol):
     """What is used of `pyarrow.RecordBatch`, which has no types of its own."""
 
     num_rows: int
+    num_columns: int
 
     def column(self, number: int) -> _Column: ...
 
@@ -162,10 +163,20 @@ class Table:
                 )
                 start, left = 0, deque(of_group)
                 while left:
-                    batch = next(batches)
+                    batch = self._next(batches)
                     while left and left[0] < start + batch.num_rows:
                         yield _content(batch.column(0)[left.popleft() - start].as_py())
                     start += batch.num_rows
+
+    def _next(self, batches: Iterator[_Batch]) -> _Batch:
+        """The next rows; raises SourceError where the file had more, or another column."""
+        batch = next(batches, None)
+        if batch is None or not batch.num_columns:
+            raise SourceError(
+                f"{shown(self.path)}: changed since the source was opened; expected the same rows: "
+                "leave the source alone while it is read, and start again"
+            )
+        return batch
 
     def _by_group(self, rows: Sequence[int]) -> Iterator[tuple[int, list[int]]]:
         """Each row group that holds some of the rows, and their numbers within it."""

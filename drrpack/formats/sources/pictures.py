@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
+from drrpack.formats.process_lock import ProcessLock
 from drrpack.formats.sources.brightness import NotReadable, samples_of, to_rgb
 from drrpack.formats.sources.reading import Reading
 from drrpack.formats.sources.splits import BadImage, Pixels
@@ -32,6 +33,7 @@ EXTENSIONS = (
 THREADS = min(8, os.cpu_count() or 1)
 USUAL_PIXELS = Image.MAX_IMAGE_PIXELS or 0  # Pillow's limit as it comes: of 256 MB in RGB
 _ALONE = threading.Lock()
+_SETTINGS = ProcessLock()  # of Pillow: one call at a time changes them
 
 
 @dataclass(frozen=True)
@@ -58,9 +60,10 @@ def read_contents(
     thread, and may raise NotReadable.
     """
     readable()  # Pillow loads its plugins here, before there are threads
-    limit = _pixel_limit(reading)
-    with _strict_pillow(limit), ThreadPoolExecutor(THREADS) as pool:
-        return list(pool.map(lambda one: _read_picture(one[0], one[1], reading, limit), found))
+    with _SETTINGS:
+        limit = _pixel_limit(reading)
+        with _strict_pillow(limit), ThreadPoolExecutor(THREADS) as pool:
+            return list(pool.map(lambda one: _read_picture(one[0], one[1], reading, limit), found))
 
 
 def fit_square(image: Image.Image, size: int) -> Image.Image:
@@ -162,7 +165,9 @@ def _room_for(image: Image.Image, limit: int | None) -> Iterator[None]:
 def _strict_pillow(limit: int | None) -> Iterator[None]:
     """Read without warnings, and with truncated files refused, whatever the program has set.
 
-    All settings are the process's own: they are set once around all threads, then put back.
+    All settings are the process's own: they are set once around all threads, then put back, before
+    another call may set them. Pillow's limit is among them, as it compares with it first of all: it
+    may fill the whole first frame of a GIF where it opens the file.
     """
     lenient, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
     usual, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, limit

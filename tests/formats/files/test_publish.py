@@ -86,9 +86,10 @@ def test_errors_of_the_file_system(tmp_path: Path, monkeypatch: Any, code: int, 
     def fail(*_: Any) -> None:
         raise OSError(code, os.strerror(code))
 
-    for function in ("fsync", "replace"):
+    for functions in (("fsync",), ("link", "replace")):
         with monkeypatch.context() as patch:
-            patch.setattr(os, function, fail)
+            for function in functions:
+                patch.setattr(os, function, fail)
             refused(tmp_path / "mem.drr", match)
         assert os.listdir(tmp_path) == []
 
@@ -100,24 +101,51 @@ def test_a_folder_without_permission(tmp_path: Path) -> None:
     tmp_path.chmod(0o700)
 
 
-def test_an_interrupt_leaves_nothing_behind(tmp_path: Path, monkeypatch: Any) -> None:
+@pytest.mark.parametrize("links", [True, False])
+def test_a_file_that_comes_meanwhile_stays(tmp_path: Path, monkeypatch: Any, links: bool) -> None:
+    """Where the file system has links; elsewhere a file that was there before stays."""
+    output, honest = tmp_path / "mem.drr", os.fsync
+
+    def late(descriptor: int) -> None:
+        output.write_bytes(b"another's")
+        honest(descriptor)
+
+    def unknown(*_: Any) -> None:
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    if links:
+        monkeypatch.setattr(os, "fsync", late)
+        refused(output, r"mem\.drr: exists already; say `force=True`")
+        assert output.read_bytes() == b"another's"
+    else:
+        monkeypatch.setattr(os, "link", unknown)
+        write(output, SMALL)
+        assert read_all(output) == SMALL
+    assert os.listdir(tmp_path) == [output.name]
+    assert output.stat().st_nlink == 1
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_an_interrupt_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: Any, overwrite: bool
+) -> None:
     def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(os, "replace", interrupt)
+    monkeypatch.setattr(os, "replace" if overwrite else "link", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        write(tmp_path / "mem.drr", SMALL)
+        write(tmp_path / "mem.drr", SMALL, overwrite=overwrite)
     assert os.listdir(tmp_path) == []
 
 
 def test_a_disk_that_returns_other_bytes_is_noticed(tmp_path: Path, monkeypatch: Any) -> None:
-    honest = publish._write_durably
+    honest = publish._fill
 
     def short(descriptor: int, write: Any) -> None:
         honest(descriptor, write)
         os.truncate(descriptor, os.fstat(descriptor).st_size - 1)
 
-    monkeypatch.setattr(publish, "_write_durably", short)
+    monkeypatch.setattr(publish, "_fill", short)
     refused(tmp_path / "mem.drr", "read back")
     assert os.listdir(tmp_path) == []
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import re
 import threading
+import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -17,7 +19,8 @@ from command import Command
 from torch.utils.data import DataLoader
 
 from drrpack import CorruptError, DRRDataset, MissingError, OptionError, ReadError
-from drrpack.formats.container import Reader
+from drrpack.formats.container import Chunk, Reader
+from drrpack.formats.hdf5.build import build_image
 
 fsspec = pytest.importorskip("fsspec")
 pytest.importorskip("aiohttp")
@@ -140,6 +143,22 @@ def test_a_file_in_memory(own_drr: Path) -> None:
     np.testing.assert_array_equal(found, DRRDataset(own_drr).to_numpy()[0])
     with pytest.raises(MissingError, match=r"memory://box/absent.drr"):
         Reader("memory://box/absent.drr")
+
+
+def test_a_large_file_is_verified_in_little_memory(hundred: Path) -> None:
+    """Of 192 MB in streams, which the server has in memory all the time."""
+    with Reader(hundred) as reader:
+        small = reader.memory()
+    chunks = [Chunk(n, 1, b"", bytes(1 << 22), n) for n in range(48)]
+    with fsspec.open("memory://box/large.drr", "wb") as file:
+        build_image("large.drr", replace(small, chunks=chunks)).write(file)
+    with Reader("memory://box/large.drr") as reader:
+        tracemalloc.start()
+        reader.check_records()
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    fsspec.filesystem("memory").rm("/box/large.drr")
+    assert peak < 48 << 22
 
 
 def test_what_goes_wrong_has_a_name(server: Server) -> None:

@@ -182,7 +182,9 @@ def test_what_is_no_image(image: object, found: str) -> None:
     assert "expected" in str(caught.value)
 
 
-@pytest.mark.parametrize("label", ["cat", -1, 0.0, True, None, torch.tensor([1, 2])], ids=repr)
+@pytest.mark.parametrize(
+    "label", ["cat", -1, 2**63, 2**70, 0.0, True, None, torch.tensor([1, 2])], ids=repr
+)
 def test_what_is_no_label(label: object) -> None:
     with pytest.raises(SourceError, match=r"Pairs\[0\]: found the label .* whole number"):
         open_source(Pairs(COLOURS[:1], [label]))
