@@ -46,6 +46,8 @@ class VQVAEConfig:
     first_channels: int = 0
 
     def __post_init__(self) -> None:
+        if self.channels < 2:  # some layers have half of them
+            raise ValueError(f"{self.channels} channels, expected 2 at least")
         if bool(self.weight_bits) != bool(self.codebook_bits):
             raise ValueError("weights and codebooks are both on a grid, or neither is")
         if self.stride not in STRIDES:

@@ -372,6 +372,12 @@ def test_channels_that_do_not_rise_to_all_are_refused(first: int) -> None:
     refused("vqvae 4.0", {**config, "first_channels": first, "stride": 4}, blob)
 
 
+def test_a_network_whose_half_of_the_channels_is_none_is_refused() -> None:
+    config, _ = made("vqvae 1.0")
+    data = bytes(2 * 2721)  # the numbers of its layers, without those of layers of no channels
+    refused("vqvae 1.0", {**config, "channels": 1}, data)
+
+
 @pytest.mark.parametrize("stride", [1, 12, 32, 64])
 def test_strides_that_no_network_has_are_refused(stride: int) -> None:
     config, blob = made("vqvae 3.0")
