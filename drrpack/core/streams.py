@@ -267,10 +267,13 @@ def suitable(
 
 
 def plain_images_needed(level: Level, codes: Sequence[Grid], tops: Sequence[Grid] | None) -> int:
-    """The fewest plain images, in steps of an eighth, that give every stream enough bits."""
+    """The fewest plain images, in steps of an eighth, that give every stream enough bits; 0 where
+    there are no images."""
     table_bits = -np.log2(level.table / 2.0**TABLE_PRECISION)
-    bits = float(np.mean([table_bits[c].sum((1, 2)).mean() for c in codes if len(c)]))
-    need = 32 * ans.words_to_widen(level.layout.lanes) / bits
+    bits = [table_bits[c].sum((1, 2)).mean() for c in codes if len(c)]
+    if not bits:
+        return 0
+    need = 32 * ans.words_to_widen(level.layout.lanes) / float(np.mean(bits))
     while True:
         layout = replace(level.layout, plain_images=int(np.ceil(need)))
         end = layout.plain_images + layout.group
