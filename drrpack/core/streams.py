@@ -35,9 +35,9 @@ POSITIONS_AT_ONCE = 1 << 16  # codes in one network call: bounds memory at about
 class StreamLayout:
     """How the streams of one level are laid out; stored in the file, as decoding depends on it."""
 
-    plain_images: int  # at the bottom of each stream, at least
-    group: int = 8  # images that the model codes in one step
-    lanes: int = 64
+    plain_images: int  # at the bottom of each stream, at least; a file may have 0 to 2**31
+    group: int = 8  # images that the model codes in one step, 1 to 4096
+    lanes: int = 64  # 1 to 4096
 
     def steps(self, images: int) -> int:
         """How many groups a stream of ``images`` images has; the rest of its images are plain."""

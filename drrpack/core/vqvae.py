@@ -218,8 +218,10 @@ class VQVAE(nn.Module):
         return copy.eval().requires_grad_(False)
 
     def decode(self, top: Tensor, bottom: Tensor) -> Tensor:
-        """Codes to float images (B, 3, H, W). For pixels that are equal on every machine see
-        `drrpack.core.codec.PixelDecoder`."""
+        """Codes, top (B, H/T, W/T) and bottom (B, 2H/T, 2W/T) int64, to float images (B, 3, H, W).
+
+        For pixels that are equal on every machine see `drrpack.core.pixels.PixelDecoder`.
+        """
         return self.reconstruct(self.top.embed(top), self.bottom.embed(bottom))
 
 
