@@ -28,7 +28,9 @@ from drrpack.core.probability import PRECISION
 
 Symbols = NDArray[np.int64]  # codes on their way through a codec
 
-POSITIONS_AT_ONCE = 1 << 16  # codes in one network call: bounds memory at about a gigabyte
+# Codes of streams that are coded side by side; of a larger group the level's model itself takes
+# a part at a time.
+POSITIONS_AT_ONCE = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,7 @@ def decode(
 
     Raises:
         CorruptError: a stream holds less or more than that.
+        DrrError: the model would keep too much of so large a group.
     """
     _refuse_impossible(level, streams, images, shape)
     codes = [np.empty((count, *shape), dtype=np.uint16) for count in images]

@@ -288,6 +288,13 @@ def test_thousands_of_layers_are_refused_before_they_are_built(
         unpacked(kind, {**config, name: depth}, blob)
 
 
+@pytest.mark.parametrize("name", ["top_channels", "bottom_channels"])
+def test_latents_of_very_many_channels_are_refused(name: str) -> None:
+    config, blob = made("bitswap 2.0")
+    with pytest.raises(CorruptError, match="latents of 513 channels, expected 512 at most"):
+        unpacked("bitswap 2.0", {**config, name: 513}, blob)
+
+
 @pytest.mark.parametrize("name", ["top_cell", "bottom_cell"])
 @pytest.mark.parametrize("side", [3, 16, 4096])
 def test_cells_that_are_no_small_power_of_two_are_refused(name: str, side: int) -> None:
