@@ -109,7 +109,7 @@ class Codes:
 
     @property
     def flat(self) -> NDArray[np.uint16]:
-        """All codes of an image in a row, top, then bottom: (n, 5 T) for T top codes an image."""
+        """All codes of an image in a row, top, then bottom: (n, 5 N) for N top codes an image."""
         return np.concatenate([g.reshape(len(g), math.prod(g.shape[1:])) for g in self.grids], 1)
 
     @property

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from drrpack.core.errors import ExactnessError
-from drrpack.core.int8 import Int8Convolution, Int8Product
+from drrpack.core.int8 import Int8Convolution, Int8Product, if_exact
 from drrpack.core.settings import own_settings, without_nnpack
 
 SUM_LIMIT = 2**23  # half of float32's exact range, so that rounding half up is exact as well
@@ -124,7 +124,8 @@ class IntConv2d(nn.Module):
         weight, bias, scale = self.frozen or self.quantised()
         if int8 is not None and places >= self.least and not torch.is_grad_enabled():
             return self._narrowed(int8, x, bias, scale)
-        return self._rescaled(self._convolve(x, weight, bias), scale)
+        # bytes where the layer before has an eight-bit kernel and this one has none
+        return self._rescaled(self._convolve(x.to(weight.dtype), weight, bias), scale)
 
     def _narrowed(self, int8: Int8Product, x: Tensor, bias: Tensor, scale: Tensor) -> Tensor:
         """The output by ``int8``."""
@@ -151,14 +152,14 @@ class IntConv2d(nn.Module):
         """From now on the frozen weights are multiplied by `drrpack.core.int8`, on the CPU.
 
         Only where inputs have ``least`` places, over all images: for few the kernels are no
-        faster. With ``in_bytes`` activations come out as uint8, a quarter of the memory; all
-        layers behind must take them so. Nothing changes where the kernels of this layer do not
-        give the sums that floats give.
+        faster. With ``in_bytes`` activations come out as uint8, a quarter of the memory, which
+        every layer takes. Nothing changes where PyTorch has no kernel for this layer, or one that
+        does not give the sums that floats give.
         """
         assert self.frozen is not None, "freeze before"
         assert self.in_max <= WEIGHT_MAX or self.in_max == ACTIVATION_MAX, "signed or not?"
-        kernel = self._narrow(self.frozen[0], self.in_max <= WEIGHT_MAX)
-        self.int8 = kernel if kernel.is_exact() else None
+        weight, signed = self.frozen[0], self.in_max <= WEIGHT_MAX
+        self.int8 = if_exact(lambda: self._narrow(weight, signed))
         self.least = least
         self.in_bytes = in_bytes and (self.low, self.high) == (0, ACTIVATION_MAX)
 

@@ -10,6 +10,7 @@ where products as large as can be come out right. The integers are the same as w
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from functools import lru_cache
 
 import torch
@@ -112,6 +113,16 @@ class Int8Linear(Int8Product):
 
     def expected(self, x: Tensor, bias: Tensor) -> Tensor:
         return F.linear(x, self.weight.float(), bias)
+
+
+def if_exact(make: Callable[[], Int8Product]) -> Int8Product | None:
+    """The product that ``make`` makes; None where PyTorch has no kernel for it here, or one that
+    errs."""
+    try:
+        made = make()
+        return made if made.is_exact() else None
+    except RuntimeError:
+        return None
 
 
 @lru_cache(maxsize=1)

@@ -6,7 +6,7 @@ cells form a phase. All codes of a phase are coded at once, conditioned on all e
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -18,6 +18,7 @@ from torch.nn import functional as F
 Grid = TypeVar("Grid", Tensor, NDArray[np.int64])
 
 SIDES = (1, 2, 4, 8)
+EVERY = slice(None)
 _CORNERS = ((0, 0), (1, 1), (0, 1), (1, 0))
 
 
@@ -52,23 +53,39 @@ class Phases:
         part: Grid = grid[..., row :: self.side, column :: self.side]
         return part
 
-    def windows(self, grid: Tensor, number: int, reach: int) -> Tensor:
+    def windows(self, grid: Tensor, number: int, reach: int, lines: slice = EVERY) -> Tensor:
         """Windows around the positions of a phase: grids (B, C, H, W) to (B * h * w, C * k * k)
-        with k = ``2 * reach + 1``; zeros lie outside of the grid."""
+        with k = ``2 * reach + 1``; zeros lie outside of the grid. ``lines`` are those of the h rows
+        that are wanted."""
         if not reach:
-            return self.part(grid, number).permute(0, 2, 3, 1).flatten(0, 2)
+            return self.part(grid, number)[..., lines, :].permute(0, 2, 3, 1).flatten(0, 2)
+        first, end, _ = lines.indices(self.part(grid, number).shape[2])
         row, column = self.places[number]
         padded = F.pad(grid, (reach, reach, reach, reach))[..., row:, column:]
+        padded = padded[..., first * self.side : (end - 1) * self.side + 2 * reach + 1, :]
         windows = F.unfold(padded, 2 * reach + 1, stride=self.side)  # (B, C * k * k, h * w)
         return windows.transpose(1, 2).flatten(0, 1)
 
-    def neighbours(self, grid: Tensor, number: int, reach: int) -> Tensor:
+    def neighbours(self, grid: Tensor, number: int, reach: int, lines: slice = EVERY) -> Tensor:
         """As `windows`, of grids (B, H, W) of integers: (B * h * w, k * k)."""
         row, column = self.places[number]
         size = 2 * reach + 1
         padded = F.pad(grid, (reach, reach, reach, reach))[:, row:, column:]
         windows = padded.unfold(1, size, self.side).unfold(2, size, self.side)  # (B, h, w, k, k)
-        return windows.reshape(-1, size * size)
+        return windows[:, lines].reshape(-1, size * size)
+
+
+def lines_of(places: slice, shape: Sequence[int]) -> Iterator[tuple[slice, slice]]:
+    """The lines that hold some of the places of grids (B, h, w), which count on from grid to grid:
+    grids, and the rows of these, from the row of the first place to that of the last."""
+    _, height, width = shape
+    line, end = places.start // width, -(-places.stop // width)
+    while line < end:
+        grid, row = divmod(line, height)
+        whole = 0 if row else (end - line) // height
+        rows = slice(row, min(height, row + end - line))
+        yield slice(grid, grid + max(1, whole)), rows
+        line += max(1, whole) * (rows.stop - rows.start)
 
 
 def _places(side: int) -> tuple[tuple[int, int], ...]:

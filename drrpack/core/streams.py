@@ -28,16 +28,18 @@ from drrpack.core.probability import PRECISION
 
 Symbols = NDArray[np.int64]  # codes on their way through a codec
 
-POSITIONS_AT_ONCE = 1 << 16  # codes in one network call: bounds memory at about a gigabyte
+# Codes of streams that are coded side by side; of a larger group the level's model itself takes
+# a part at a time.
+POSITIONS_AT_ONCE = 1 << 16
 
 
 @dataclass(frozen=True)
 class StreamLayout:
     """How the streams of one level are laid out; stored in the file, as decoding depends on it."""
 
-    plain_images: int  # at the bottom of each stream, at least
-    group: int = 8  # images that the model codes in one step
-    lanes: int = 64
+    plain_images: int  # at the bottom of each stream, at least; a file may have 0 to 2**31
+    group: int = 8  # images that the model codes in one step, 1 to 4096
+    lanes: int = 64  # 1 to 4096
 
     def steps(self, images: int) -> int:
         """How many groups a stream of ``images`` images has; the rest of its images are plain."""
@@ -97,6 +99,7 @@ def decode(
 
     Raises:
         CorruptError: a stream holds less or more than that.
+        DrrError: the model would keep too much of so large a group.
     """
     _refuse_impossible(level, streams, images, shape)
     codes = [np.empty((count, *shape), dtype=np.uint16) for count in images]
@@ -267,10 +270,13 @@ def suitable(
 
 
 def plain_images_needed(level: Level, codes: Sequence[Grid], tops: Sequence[Grid] | None) -> int:
-    """The fewest plain images, in steps of an eighth, that give every stream enough bits."""
+    """The fewest plain images, in steps of an eighth, that give every stream enough bits; 0 where
+    there are no images."""
     table_bits = -np.log2(level.table / 2.0**TABLE_PRECISION)
-    bits = float(np.mean([table_bits[c].sum((1, 2)).mean() for c in codes if len(c)]))
-    need = 32 * ans.words_to_widen(level.layout.lanes) / bits
+    bits = [table_bits[c].sum((1, 2)).mean() for c in codes if len(c)]
+    if not bits:
+        return 0
+    need = 32 * ans.words_to_widen(level.layout.lanes) / float(np.mean(bits))
     while True:
         layout = replace(level.layout, plain_images=int(np.ceil(need)))
         end = layout.plain_images + layout.group

@@ -46,6 +46,8 @@ class VQVAEConfig:
     first_channels: int = 0
 
     def __post_init__(self) -> None:
+        if self.channels < 2:  # some layers have half of them
+            raise ValueError(f"{self.channels} channels, expected 2 at least")
         if bool(self.weight_bits) != bool(self.codebook_bits):
             raise ValueError("weights and codebooks are both on a grid, or neither is")
         if self.stride not in STRIDES:
@@ -216,8 +218,10 @@ class VQVAE(nn.Module):
         return copy.eval().requires_grad_(False)
 
     def decode(self, top: Tensor, bottom: Tensor) -> Tensor:
-        """Codes to float images (B, 3, H, W). For pixels that are equal on every machine see
-        `drrpack.core.codec.PixelDecoder`."""
+        """Codes, top (B, H/T, W/T) and bottom (B, 2H/T, 2W/T) int64, to float images (B, 3, H, W).
+
+        For pixels that are equal on every machine see `drrpack.core.pixels.PixelDecoder`.
+        """
         return self.reconstruct(self.top.embed(top), self.bottom.embed(bottom))
 
 

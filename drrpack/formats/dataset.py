@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from drrpack.core.codec import Codec, Pixels
+from drrpack.core.device import choose_device
 from drrpack.core.errors import OptionError
 from drrpack.formats.container import Reader
 from drrpack.formats.file_set import Files, open_files
@@ -62,7 +63,7 @@ class DRRDataset(Dataset[Item]):
         cache_bytes: how much memory decoded pixels may take; 0 decodes every time.
         codes_bytes: how much memory decoded codes may take; None for no bound. A chunk that takes
             more is kept alone.
-        device: where the codec runs. Use the CPU if a `DataLoader` has workers.
+        device: where the codec runs: cpu, cuda or auto. Use the CPU if a `DataLoader` has workers.
         raw: "pairs" for the raw exemplars with their reconstructions, None for all images.
 
     Attributes:
@@ -79,7 +80,7 @@ class DRRDataset(Dataset[Item]):
     Raises:
         FormatError: the file is missing, damaged or not a .drr file (`drrpack.core.errors`).
         OptionError: the file lacks one of the classes, or keeps no raw images for pairs; several
-            files have images of different sizes.
+            files have images of different sizes; there is no such device.
     """
 
     def __init__(
@@ -94,9 +95,9 @@ class DRRDataset(Dataset[Item]):
         device: str | torch.device = "cpu",
         raw: Literal["pairs"] | None = None,
     ) -> None:
+        self.device = choose_device(device)
         self.files = files = open_files(path)
         self.transform, self.target_transform = transform, target_transform
-        self.device = torch.device(device)
         chosen = class_numbers(files.name, files.classes, classes)
         self._names = [files.classes[number] for number in chosen]  # of the files, whatever is set
         self._classes = [*self._names]

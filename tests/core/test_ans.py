@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from collections.abc import Callable
 
 import numpy as np
@@ -176,15 +178,31 @@ def test_an_old_message_cannot_be_used_again() -> None:
     for use in uses:
         old = filled_message(1, 1, 4)
         ans.push_bits(old, one, 31)
-        with pytest.raises(AssertionError, match="used before"):
+        with pytest.raises(RuntimeError, match="used before"):
             use(old)
+
+
+def test_nor_where_python_leaves_assertions_out() -> None:
+    child = """
+import numpy as np
+from drrpack.core import ans
+one, old = np.ones((1, 1), dtype=np.uint64), ans.empty()
+ans.push_bits(old, one, 31)
+try:
+    ans.push_bits(old, one, 31)
+except RuntimeError as error:
+    print(error)
+"""
+    command = [sys.executable, "-O", "-c", child]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert "used before" in done.stdout
 
 
 @pytest.mark.parametrize("use", [lambda m: ans.take(m, np.array([0])), lambda m: ans.join(m, m)])
 def test_streams_of_an_old_message_cannot_be_taken(use: Callable[[ans.Message], object]) -> None:
     old = filled_message(1, 1, 4)
     ans.push_bits(old, np.ones((1, 1), dtype=np.uint64), 31)
-    with pytest.raises(AssertionError, match="used before"):
+    with pytest.raises(RuntimeError, match="used before"):
         use(old)
 
 

@@ -142,6 +142,30 @@ def test_a_layer_whose_kernel_errs_keeps_floats(monkeypatch: pytest.MonkeyPatch)
     assert layer.int8 is None
 
 
+@needs_kernels
+@pytest.mark.parametrize("outputs", [16, 12], ids=["in a block", "the last"])
+@pytest.mark.parametrize("fault", [None, RuntimeError], ids=["errs", "is missing"])
+def test_pixels_are_the_same_where_a_layer_has_no_kernel(
+    fault: type[Exception] | None, outputs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The layers before it give bytes."""
+    wanted, is_exact = decoded(made()), Int8Convolution.is_exact
+
+    def tried(self: Int8Convolution) -> bool:
+        if self.outputs != outputs:
+            return is_exact(self)
+        if fault is not None:
+            raise fault
+        return False
+
+    monkeypatch.setattr(Int8Convolution, "is_exact", tried)
+    decoder = made()
+    layers = [layer for layer in decoder.modules() if isinstance(layer, IntConv2d)]
+    assert any(layer.in_bytes and layer.int8 is not None for layer in layers)
+    assert any(layer.int8 is None for layer in layers)
+    assert torch.equal(decoded(decoder), wanted)
+
+
 def test_a_weight_of_128_is_refused() -> None:
     """It is no byte: kernels of bytes and floats would differ."""
     layer = IntConv2d(1, 1, 1)

@@ -213,6 +213,19 @@ def test_the_plain_images_needed_are_enough_and_hardly_more(with_top: bool) -> N
             streams.encode(Level(level.model, level.table, less), heads, tops_of)
 
 
+@pytest.mark.parametrize("counts", [[], [0], [0, 0]])
+def test_no_images_have_a_layout(counts: list[int]) -> None:
+    top, bottom, tops, bottoms = both_levels([*counts, 40])
+    few = len(counts)
+    for level, codes, above in ((top, tops[:few], None), (bottom, bottoms[:few], tops[:few])):
+        layout = streams.choose_layout(level, codes, above)
+        assert layout.plain_images >= 0 and layout.group >= 1 and layout.lanes >= 1
+        empty = Level(level.model, level.table, layout)
+        coded = streams.encode(empty, codes, above)
+        shape = (2, 2) if above is None else (4, 4)
+        assert_codes(streams.decode(empty, coded, counts, shape, above), codes)
+
+
 def test_layout_counts() -> None:
     layout = StreamLayout(plain_images=10, group=4)
     for images in range(40):

@@ -288,6 +288,13 @@ def test_thousands_of_layers_are_refused_before_they_are_built(
         unpacked(kind, {**config, name: depth}, blob)
 
 
+@pytest.mark.parametrize("name", ["top_channels", "bottom_channels"])
+def test_latents_of_very_many_channels_are_refused(name: str) -> None:
+    config, blob = made("bitswap 2.0")
+    with pytest.raises(CorruptError, match="latents of 513 channels, expected 512 at most"):
+        unpacked("bitswap 2.0", {**config, name: 513}, blob)
+
+
 @pytest.mark.parametrize("name", ["top_cell", "bottom_cell"])
 @pytest.mark.parametrize("side", [3, 16, 4096])
 def test_cells_that_are_no_small_power_of_two_are_refused(name: str, side: int) -> None:
@@ -370,6 +377,12 @@ def test_channels_that_rise_have_no_meaning_in_earlier_versions(version: str) ->
 def test_channels_that_do_not_rise_to_all_are_refused(first: int) -> None:
     config, blob = made("vqvae 4.0")
     refused("vqvae 4.0", {**config, "first_channels": first, "stride": 4}, blob)
+
+
+def test_a_network_whose_half_of_the_channels_is_none_is_refused() -> None:
+    config, _ = made("vqvae 1.0")
+    data = bytes(2 * 2721)  # the numbers of its layers, without those of layers of no channels
+    refused("vqvae 1.0", {**config, "channels": 1}, data)
 
 
 @pytest.mark.parametrize("stride", [1, 12, 32, 64])

@@ -55,6 +55,18 @@ def damage(path: Path, row: int, level: str = "bottom") -> None:
     path.write_bytes(content)
 
 
+GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "context.drr"
+
+
+def test_its_device_is_chosen_as_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    dataset = DRRDataset(GOLDEN, device="auto")
+    assert dataset.device == torch.device("cpu") and len(dataset[0][0]) == 3
+    for device, words in (("cuda", "finds no CUDA device"), ("abacus", "say auto, cpu or cuda")):
+        with pytest.raises(OptionError, match=words):
+            DRRDataset(GOLDEN, device=device)
+
+
 # --- items ---------------------------------------------------------------------------------------
 
 

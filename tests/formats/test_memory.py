@@ -10,6 +10,8 @@ import pytest
 import torch
 from drr_files import read_all
 
+from drrpack import DRRDataset
+from drrpack.core.entropy import networks
 from drrpack.core.errors import CorruptError, FormatError
 from drrpack.core.section import Section
 from drrpack.core.weights import pack_vqvae, unpack_vqvae
@@ -123,3 +125,12 @@ def test_a_decoder_beyond_exact_sums_is_refused(own_drr: Path) -> None:
     reader = rewritten(own_drr, vqvae=pack_vqvae(network, replace(bits, residual=12)))
     with reader, pytest.raises(CorruptError, match=f"{own_drr}: .*sums may reach"):
         memory.load_codec(reader, CPU)
+
+
+def test_a_group_that_is_too_large_is_an_error_that_names_the_file(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path = Path(__file__).resolve().parents[1] / "golden" / "context.drr"
+    monkeypatch.setattr(networks, "GROUP_MAX", 100)
+    with pytest.raises(CorruptError, match=r"context\.drr: class 0.*a group of 4 images has 64"):
+        DRRDataset(path).preload()

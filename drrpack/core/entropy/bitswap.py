@@ -25,7 +25,8 @@ from torch.nn import functional as F
 from drrpack.core import ans
 from drrpack.core.codes import Levels
 from drrpack.core.dense import IntLinear
-from drrpack.core.entropy.combine import Symbols, in_turn
+from drrpack.core.entropy.by_rows import NUMBERS_AT_ONCE, by_rows
+from drrpack.core.entropy.combine import Symbols, in_blocks, in_turn
 from drrpack.core.entropy.latents import (
     LATENT_BITS,
     MEAN_MAX,
@@ -136,14 +137,13 @@ class BitSwapLevel(LatentChain):
         found = [self.of_top(above)]
         for _ in range(self.halved[-1]):
             finer = found[-1]
-            found.append(None if finer is None else F.max_pool2d(finer, 2, ceil_mode=True))
+            found.append(None if finer is None else _halved(finer))
         return [found[times] for times in self.halved]
 
     def posterior(self, index: int, below: Tensor, context: Tensor | None) -> Moments:
         """Mean and scale of q for latent ``index``; ``below`` are the codes for index 0."""
         if index == 0:
-            raw = self.infer[0](self.embedding(below), context)
-            return split_moments(raw, FIRST_POSTERIOR_SCALE)
+            return split_moments(self.of_codes(below, context), FIRST_POSTERIOR_SCALE)
         if self.halved[index] == self.halved[index - 1]:
             copied, seen = below * MEAN_UNIT, below
         else:
@@ -190,23 +190,52 @@ class BitSwapLevel(LatentChain):
 
     # the coder
 
+    def vectors(self, latent: Tensor, context: Tensor | None) -> Tensor:
+        """What the likelihood makes of the first latent (B, channels, H, W): (B, H, W, embedding),
+        in bytes where it is large."""
+
+        def network(latent: Tensor, context: Tensor | None) -> Tensor:
+            found: Tensor = self.likelihood(latent, context)
+            return found.view(len(latent), *latent.shape[2:], -1).permute(0, 3, 1, 2)
+
+        config = self.config
+        reach = 1 + 2 * config.blocks
+        widest = max(config.prediction_width, config.width, config.embedding)
+        return by_rows(network, (latent, context), reach, widest, torch.int8).permute(0, 2, 3, 1)
+
     def code_coder(
         self, shape: tuple[int, int, int, int], latent: Tensor, context: Tensor | None
     ) -> ans.Codec[Symbols]:
         streams, images, height, width = shape
-        of_rows = self.likelihood(latent, context).view(streams, images, height, width, -1)
+        vectors = self.vectors(latent, context).view(streams, images, height, width, -1)
         rows = max(1, CODED_AT_ONCE // (images * width))
         starts = range(0, height, rows)
+        at_once = max(1, NUMBERS_AT_ONCE // (streams * self.config.codebook_size))
 
         def given(number: int, _: Symbols) -> ans.Codec[Symbols]:
-            some = of_rows[:, :, starts[number] : starts[number] + rows].flatten(0, 3)
-            return categorical(self.output(some).view(streams, -1, self.config.codebook_size))
+            of_rows = vectors[:, :, starts[number] : starts[number] + rows].flatten(1, 3)
+
+            def codec_of(columns: slice) -> ans.Codec[Symbols]:
+                some = of_rows[:, columns].flatten(0, 1).to(latent.dtype)
+                return categorical(self.output(some).view(streams, -1, self.config.codebook_size))
+
+            return in_blocks(of_rows.shape[1], at_once, codec_of)
 
         return in_turn(shape, [partial(_rows, start, rows) for start in starts], given)
 
 
 def _rows(start: int, count: int, grids: Symbols) -> Symbols:
     return grids[..., start : start + count, :]
+
+
+def _halved(context: Tensor) -> Tensor:
+    """The largest of each 2 x 2 positions of a context (B, C, H, W), as far as there are any."""
+    if context.is_floating_point():
+        return F.max_pool2d(context, 2, ceil_mode=True)
+    height, width = context.shape[2:]  # of bytes PyTorch has no pooling on every device
+    padded = F.pad(context, (0, width % 2, 0, height % 2))
+    rows = torch.maximum(padded[:, :, ::2], padded[:, :, 1::2])
+    return torch.maximum(rows[..., ::2], rows[..., 1::2])
 
 
 def _folded(z: Tensor) -> Tensor:

@@ -61,6 +61,37 @@ def in_turn(
     return Codec(push, pop)
 
 
+def in_blocks(
+    count: int, at_once: int, codec_of: Callable[[slice], Codec[Symbols]]
+) -> Codec[Symbols]:
+    """A codec of ``count`` symbols a stream, (streams, count), that is made block by block.
+
+    So memory is bounded by what one block takes. A block ends where every lane has taken a symbol,
+    so the words are those of a codec of all symbols.
+
+    Args:
+        at_once: symbols of a stream in a block; fewer by less than the lanes, but a symbol a lane.
+        codec_of: the codec of some columns of the symbols, made anew whenever they are coded.
+    """
+
+    def blocks(message: Message) -> list[slice]:
+        size = max(1, at_once // message.lanes) * message.lanes
+        return [slice(start, min(start + size, count)) for start in range(0, count, size)]
+
+    def push(message: Message, x: Symbols) -> Message:
+        for block in blocks(message):
+            message = codec_of(block).push(message, x[:, block])
+        return message
+
+    def pop(message: Message) -> tuple[Message, Symbols]:
+        x = np.empty((message.streams, count), dtype=np.int64)
+        for block in reversed(blocks(message)):
+            message, x[:, block] = codec_of(block).pop(message)
+        return message, x
+
+    return Codec(push, pop)
+
+
 def bits_back(
     posterior: Callable[[X], Codec[Z]], likelihood: Callable[[Z], Codec[X]], prior: Codec[Z]
 ) -> Codec[X]:

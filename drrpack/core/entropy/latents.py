@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from drrpack.core import ans
-from drrpack.core.entropy.combine import Symbols, bits_back
+from drrpack.core.entropy.by_rows import by_rows
+from drrpack.core.entropy.combine import Symbols, bits_back, in_blocks
 from drrpack.core.entropy.networks import Block, LevelParts
 from drrpack.core.exact import WEIGHT_MAX, IntConv2d, relu, round_half_up
 from drrpack.core.probability import (
@@ -31,6 +32,9 @@ from drrpack.core.probability import (
 LATENT_BITS = 3  # eight bins of a latent are 1.0 to the networks
 PARAMETER_BITS = 6  # a network's 1.0 moves a mean by eight bins: the unit of MEAN_UNIT
 MEAN_MIN, MEAN_MAX = -512, 511  # in eighths of a bin; what networks give is clamped to it
+NETWORK_REACH = 4  # rows on each side that a row of a network's output depends on
+LATENTS_AT_ONCE = 1 << 20  # whose intervals are found together
+KEPT = 32  # numbers of a byte that a latent takes until its group is coded
 START_SCALE = 35  # 4.6 bins, an index into the table of scales
 
 Shape = tuple[int, int]
@@ -59,8 +63,13 @@ class LatentNetwork(nn.Module):
         self.enter, self.leave = enter, leave
         self.context = IntConv2d(context, width, 1) if context else None
         self.block = Block(width)
+        # channels of the layer that has most
+        self.widest = max(width, context, enter.weight.shape[1], leave.weight.shape[0])
 
     def forward(self, x: Tensor, context: Tensor | None) -> Tensor:
+        return by_rows(self._of_rows, (x, context), NETWORK_REACH, self.widest)
+
+    def _of_rows(self, x: Tensor, context: Tensor | None) -> Tensor:
         hidden = self.enter(x)
         if self.context is not None:
             hidden = hidden + self.context(context)
@@ -99,9 +108,13 @@ def log2_mass(z: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
 
 def logistic(mean: Tensor, scale: Tensor, streams: int) -> ans.Codec[Symbols]:
     """Latents (streams, n), of which each has a mean and a scale."""
-    rows = (x.reshape(streams, -1).to(torch.int64).cpu().numpy() for x in (mean, scale))
-    found = Logistic(*rows)
-    return ans.intervals(found.count, PRECISION, found.interval, found.find)
+    rows = [x.reshape(streams, -1).to(torch.int16).cpu().numpy() for x in (mean, scale)]
+
+    def codec_of(columns: slice) -> ans.Codec[Symbols]:
+        found = Logistic(*(row[:, columns].astype(np.int64) for row in rows))
+        return ans.intervals(found.count, PRECISION, found.interval, found.find)
+
+    return in_blocks(rows[0].shape[1], max(1, LATENTS_AT_ONCE // streams), codec_of)
 
 
 # --- a level with a chain of latents --------------------------------------------------------------
@@ -125,6 +138,21 @@ class LatentChain(LevelParts):
         """A network that sees so many places of another latent at each of its own."""
         enter = IntConv2d(places * self.channels, width, in_max=-BIN_MIN, in_bits=LATENT_BITS)
         return LatentNetwork(enter, width, context, moments_layer(width, self.channels))
+
+    def of_codes(self, codes: Tensor, context: Tensor | None) -> Tensor:
+        """What the network for q of the first latent makes of codes (B, H, W): (B, 2 * channels,
+        H, W)."""
+
+        def network(codes: Tensor, context: Tensor | None) -> Tensor:
+            out: Tensor = self.infer[0](self.embedding(codes), context)
+            return out
+
+        widest = max(self.config.embedding, self.config.width)
+        return by_rows(network, (codes, context), NETWORK_REACH, widest)
+
+    @property
+    def kept(self) -> int:
+        return max(super().kept, KEPT * self.channels)
 
     # the distributions
 
@@ -196,6 +224,7 @@ class LatentChain(LevelParts):
 
         p(z[i]) is bits back with z[i + 1], up to the last latent, and p(codes) with z[0].
         """
+        self.refuse_large(shape)
         streams, images, height, width = shape
         grids = self.grids_of_latents((height, width))
         shapes = [torch.Size((streams * images, self.channels, *grid)) for grid in grids]

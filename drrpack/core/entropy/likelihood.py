@@ -51,9 +51,16 @@ class Places:
     latent: Tensor | None  # (N, channels * 9): the first latent around each
     context: Tensor | None  # (N, width)
 
+    def cut(self, part: slice) -> Places:
+        """Some of the places."""
+        latent, context = (None if x is None else x[part] for x in (self.latent, self.context))
+        return Places(self.known[part], self.phase[part], latent, context)
+
     @staticmethod
     def join(parts: Sequence[Places]) -> Places:
-        """The places of several phases in a row."""
+        """The places of several parts in a row."""
+        if len(parts) == 1:
+            return parts[0]
         latents = [part.latent for part in parts if part.latent is not None]
         contexts = [part.context for part in parts if part.context is not None]
         return Places(

@@ -37,6 +37,12 @@ class LevelModel(Protocol):
         level where these are the bottom's, else None. Both ends call it, and its codec, inside
         `drrpack.core.exact.exact_arithmetic`, and must get the same probabilities to the last bit.
         Every code keeps a probability of at least ``2**-20`` (`drrpack.core.probability`).
+
+        Memory must be bounded for any ``shape`` that is not refused: files say how many images one
+        call codes.
+
+        Raises:
+            DrrError: the model would keep too much of so many codes.
         """
 
     def expected_bits(

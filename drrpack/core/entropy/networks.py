@@ -20,13 +20,19 @@ from torch.nn import functional as F
 from drrpack.core import ans
 from drrpack.core.codes import Levels
 from drrpack.core.dense import IntEmbedding, IntLinear
+from drrpack.core.entropy.by_rows import by_rows
 from drrpack.core.entropy.combine import Symbols
 from drrpack.core.entropy.model import EntropyModel
+from drrpack.core.errors import DrrError
 from drrpack.core.exact import WEIGHT_BITS_MAX, WEIGHT_MAX, IntConv2d, relu
 from drrpack.core.freezing import int_layers
 from drrpack.core.frequencies import Tables
 from drrpack.core.probability import LOGIT_BITS, PRECISION, Categorical
 
+TOP_REACH = 4  # rows of the top codes on each side that the bottom's context depends on
+# Of a group: it is what is kept of all its codes at once, besides what some rows take. Twice as
+# much as 8 images of 4,096 pixels a side ask for, with a stride of 4 and 64 channels.
+GROUP_MAX = 1 << 30
 COUNTED = 64  # codes of an image that one step of a fit looks at: all those of a small image
 
 
@@ -120,8 +126,25 @@ class LevelParts(nn.Module, ABC):
             self.output.bias.copy_(torch.log2(frequency.clamp_min(0.5) / frequency.sum()))
 
     def of_top(self, above: Tensor | None) -> Tensor | None:
-        """What is known of the top level, from its codes (B, H / 2, W / 2): (B, width, H, W)."""
-        return None if self.context is None else self.context(above)
+        """What is known of the top level, from its codes (B, H / 2, W / 2): (B, width, H, W), in
+        bytes where it is large."""
+        if self.context is None:
+            return None
+        widest = 4 * max(self.config.width, self.config.embedding)  # four positions for one code
+        return by_rows(self.context, (above,), TOP_REACH, widest, torch.uint8)
+
+    @property
+    def kept(self) -> int:
+        """Numbers that are kept of each code of a group until all are coded."""
+        return max(self.config.width, self.config.embedding)
+
+    def refuse_large(self, shape: tuple[int, int, int, int]) -> None:
+        """Raise DrrError for a group (streams, images, H, W) of more numbers than `GROUP_MAX`."""
+        if self.kept * math.prod(shape) > GROUP_MAX:
+            raise DrrError(
+                f"a group of {shape[1]} images has {math.prod(shape[1:])} codes, of which the "
+                f"entropy model keeps {self.kept} numbers each, and {GROUP_MAX} at most in all"
+            )
 
     @abstractmethod
     def expected_bits(

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from drrpack.core import ans
 from drrpack.core.codes import Levels
-from drrpack.core.entropy.combine import Symbols, in_turn
+from drrpack.core.entropy.by_rows import NUMBERS_AT_ONCE
+from drrpack.core.entropy.combine import Symbols, in_blocks, in_turn
 from drrpack.core.entropy.likelihood import KNOWN_REACH, Likelihood, LikelihoodSizes, Places
 from drrpack.core.entropy.networks import (
     COUNTED,
@@ -25,7 +26,7 @@ from drrpack.core.entropy.networks import (
     bits_of,
     categorical,
 )
-from drrpack.core.phases import Phases
+from drrpack.core.phases import EVERY, Phases, lines_of
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,20 @@ class PhasedConfig(LikelihoodSizes):
         return (2 * KNOWN_REACH + 1) ** 2 * self.codebook_size * self.prediction_width
 
 
+@dataclass(frozen=True)
+class Maps:
+    """All that predictions look at, of B images."""
+
+    codes: Tensor  # (B, H, W) int64
+    latent: Tensor | None  # (B, channels, H, W)
+    context: Tensor | None  # (B, width, H, W)
+
+    def take(self, images: slice) -> Maps:
+        """Those of some of the images."""
+        latent, context = (None if x is None else x[images] for x in (self.latent, self.context))
+        return Maps(self.codes[images], latent, context)
+
+
 class PhasedLevel(LevelParts):
     """The likelihood of one level of codes."""
 
@@ -53,6 +68,12 @@ class PhasedLevel(LevelParts):
         channels = self.add_latents(context)
         self.likelihood = Likelihood(config, channels, len(self.phases), context)
         self.output = self.make_output()
+        window = 2 * (2 * KNOWN_REACH + 1) ** 2  # of codes in int64
+        # numbers of float32 that a place takes, at the layer that takes most
+        self.widest = max(
+            config.codebook_size, config.prediction_width, config.embedding, window, context,
+            9 * channels,
+        )  # fmt: skip
         # The tables that are made once of a frozen embedding and its weights, after these two; one
         # attribute, so that other threads see all of it or nothing.
         self._made: tuple[Tensor, Tensor, Tensor] | None = None
@@ -63,24 +84,47 @@ class PhasedLevel(LevelParts):
         return 0
 
     def places(
-        self, number: int, codes: Tensor, latent: Tensor | None, context: Tensor | None
+        self,
+        number: int,
+        codes: Tensor,
+        latent: Tensor | None,
+        context: Tensor | None,
+        *,
+        lines: slice = EVERY,
     ) -> Places:
         """All that may be known when the codes of phase ``number`` are coded.
 
         Of ``codes`` (B, H, W) only those of earlier phases are looked at. ``latent`` is the first
-        one where there are any, ``context`` that of the bottom level, both (B, C, H, W).
+        one where there are any, ``context`` that of the bottom level, both (B, C, H, W). ``lines``
+        are the rows of the phase that are wanted.
         """
         earlier = self.phases.grid(codes.shape[1:], codes.device) < number  # (H, W)
         if self.embedding.frozen is None:
-            known = self.phases.windows(self.embedding(codes) * earlier, number, KNOWN_REACH)
+            known = self.phases.windows(self.embedding(codes) * earlier, number, KNOWN_REACH, lines)
         else:
-            known = self.phases.neighbours((codes + 1) * earlier, number, KNOWN_REACH)
+            known = self.phases.neighbours((codes + 1) * earlier, number, KNOWN_REACH, lines)
         return Places(
             known,
             torch.full((len(known),), number, device=codes.device),
-            None if latent is None else self.phases.windows(latent, number, 1),
-            None if context is None else self.phases.windows(context, number, 0),
+            None if latent is None else self.phases.windows(latent, number, 1, lines),
+            None if context is None else self.phases.windows(context, number, 0, lines),
         )
+
+    def some_places(self, columns: slice, streams: int, number: int, maps: Maps) -> Places:
+        """As `places`, of the places ``columns`` of each stream; ``maps`` are of all streams."""
+        grids = self.phases.part(maps.codes, number).shape  # (streams * images, h, w)
+        if streams * (columns.stop - columns.start) == grids.numel():
+            return self.places(number, maps.codes, maps.latent, maps.context)
+        images, skipped = grids[0] // streams, columns.start % grids[2]
+        found = list[Places]()
+        for start in range(0, grids[0], images):
+            parts = list[Places]()
+            for some, lines in lines_of(columns, grids):
+                own = maps.take(slice(start + some.start, start + some.stop))
+                parts.append(self.places(number, own.codes, own.latent, own.context, lines=lines))
+            end = skipped + columns.stop - columns.start
+            found.append(Places.join(parts).cut(slice(skipped, end)))
+        return Places.join(found)
 
     def logits(self, at: Places) -> Tensor:
         """Logits (N, codebook_size) of the codes at N places, in sixteenths of a bit."""
@@ -146,6 +190,7 @@ class PhasedLevel(LevelParts):
 
     def coder(self, shape: tuple[int, int, int, int], above: Tensor | None) -> ans.Codec[Symbols]:
         """Codes of ``shape`` (streams, images, H, W), each given those of earlier phases."""
+        self.refuse_large(shape)
         return self.code_coder(shape, None, self.of_top(above))
 
     def code_coder(
@@ -153,12 +198,18 @@ class PhasedLevel(LevelParts):
     ) -> ans.Codec[Symbols]:
         """The codec of codes given the first latent, if any, phase by phase."""
         assert self.embedding.frozen is not None, "freeze the networks before coding with them"
-        numbers = self.phases.within(shape[2:])
+        streams, numbers = shape[0], self.phases.within(shape[2:])
+        at_once = max(1, NUMBERS_AT_ONCE // (streams * self.widest))
 
         def given(index: int, known: Symbols) -> ans.Codec[Symbols]:
-            x = self.grids(known)
-            logits = self.logits(self.places(numbers[index], x, latent, context))
-            return categorical(logits.view(shape[0], -1, logits.shape[1]))
+            maps = Maps(self.grids(known), latent, context)
+
+            def codec_of(columns: slice) -> ans.Codec[Symbols]:
+                logits = self.logits(self.some_places(columns, streams, numbers[index], maps))
+                return categorical(logits.view(streams, -1, logits.shape[1]))
+
+            count = self.phases.part(known[0], numbers[index]).size  # of one stream
+            return in_blocks(count, at_once, codec_of)
 
         parts = [partial(self.phases.part, number=number) for number in numbers]
         return in_turn(shape, parts, given)

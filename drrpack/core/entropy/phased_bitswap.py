@@ -30,6 +30,8 @@ from drrpack.core.frequencies import Tables
 # grow as it helps; the first latent starts informative, or the model learns to do without it.
 FIRST_POSTERIOR_SCALE = 23  # 2 bins
 
+CHANNELS_MAX = 512  # of a latent
+
 
 @dataclass(frozen=True)
 class PhasedBitSwapConfig(PhasedConfig):
@@ -43,6 +45,11 @@ class PhasedBitSwapConfig(PhasedConfig):
         super().__post_init__()
         if not self.latents:
             raise ValueError("found Bit-Swap without latents, expected 1 at least")
+        channels = max(self.top_channels, self.bottom_channels)
+        if channels > CHANNELS_MAX:
+            raise ValueError(
+                f"found latents of {channels} channels, expected {CHANNELS_MAX} at most"
+            )
 
     def network(self) -> PhasedBitSwapNetwork:
         return PhasedBitSwapNetwork(self)
@@ -68,8 +75,7 @@ class PhasedBitSwapLevel(LatentChain, PhasedLevel):
 
     def posterior(self, index: int, below: Tensor, context: Tensor | None) -> Moments:
         if index == 0:
-            raw = self.infer[0](self.embedding(below), context)
-            return split_moments(raw, FIRST_POSTERIOR_SCALE)
+            return split_moments(self.of_codes(below, context), FIRST_POSTERIOR_SCALE)
         return split_moments(self.infer[index](below, context), START_SCALE)
 
     def generated(self, index: int, above: Tensor, context: Tensor | None, like: Shape) -> Moments:

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -99,6 +101,16 @@ def write_uniform(path: Path) -> None:
     assert codec.layouts.bottom.steps(40), "groups are coded by the model"
     chunks = [memory.chunk(number, made) for number, made in enumerate(streams)]
     write(path, Memory((32, 32), ["many", "few"], chunks, *memory.sections(codec)))
+
+
+def test_the_package_alone_knows_all_kinds_of_drrpack() -> None:
+    child = """
+import drrpack.core.entropy
+from drrpack.core.entropy.model import KINDS
+print(*sorted({kind for kind, _ in KINDS}))
+"""
+    done = subprocess.run([sys.executable, "-c", child], check=True, capture_output=True, text=True)
+    assert done.stdout.split() == ["adapted", "bitswap", "context", "table"]
 
 
 @pytest.mark.usefixtures("known")
