@@ -163,12 +163,6 @@ def _check_values(options: EncodeOptions) -> None:
             f"{', '.join(SELECTIONS)}, not {options.raw_per_class} and {options.raw_select!r}",
             option="raw_per_class" if options.raw_per_class < 0 else "raw_select",
         )
-    if options.raw_select != EncodeOptions.raw_select and not options.raw_per_class:
-        raise OptionError(
-            f"`raw_select={options.raw_select!r}` has no meaning without raw images: say how many "
-            "of each class with `raw_per_class`",
-            option="raw_select",
-        )
     for name, value, known in (
         ("entropy", options.entropy, get_args(Entropy)),
         ("fit", options.fit, get_args(Fit)),
