@@ -33,8 +33,8 @@ def test_the_json_tells_how_each_rival_was_made(digits_folder: Path) -> None:
     assert found["versions"]["pillow"] == PIL.__version__ and found["versions"]["libwebp"]
     told = {choice["family"]: choice["options"] for choice in found["choices"]}
     assert told["WebP"] == {"quality": 0, "method": 6}
-    assert told["JPEG"] == {"quality": 3, "subsampling": "4:2:0"}
-    assert told["JPEG-sheet"] == {"quality": 5, "subsampling": "4:2:0", "optimize": True}
+    assert told["JPEG"] == {"quality": 1, "subsampling": "4:2:0"}
+    assert told["JPEG-sheet"] == {"quality": 1, "subsampling": "4:2:0", "optimize": True}
 
 
 def test_the_chart_tells_it_too(digits_folder: Path, tmp_path: Path) -> None:
