@@ -15,17 +15,16 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import drrpack
 from drrpack.core.progress import Notice
+from drrpack.formats.layout import Json
 from drrpack.operations.progress import Event
 
 DRAWS = 3
-Found = dict[str, Any]  # what a Comparison is as JSON
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ def main() -> None:
     draw({n: json.loads(f.read_text()) for n, f in files.items() if f.exists()}, given.output)
 
 
-def measured(source: Path, size: Size, work: Path) -> Found:
+def measured(source: Path, size: Size, work: Path) -> Json:
     compared = drrpack.compare(
         source, classes=size.classes, train=True, epochs=size.epochs, draws=DRAWS,
         train_at=size.also_at, rivals=size.rivals, work=work, report=_print,
@@ -73,8 +72,8 @@ def measured(source: Path, size: Size, work: Path) -> Found:
     return compared.to_json()
 
 
-def draw(found: dict[str, Found], output: Path) -> None:
-    """A pane for each size: accuracy, as a share of what raw images of the same classes teach."""
+def draw(found: dict[str, Json], output: Path) -> None:
+    """A pane for each size: how far accuracy is below that from raw images of the same classes."""
     figure = Figure(figsize=(5 * len(found), 4.5), layout="constrained")
     panes = figure.subplots(1, len(found), squeeze=False)[0]
     for axes, (name, one) in zip(panes, found.items(), strict=True):
@@ -84,7 +83,7 @@ def draw(found: dict[str, Found], output: Path) -> None:
     figure.savefig(output.with_suffix(".png"), dpi=150)
 
 
-def _draw_size(axes: Axes, found: Found) -> None:
+def _draw_size(axes: Axes, found: Json) -> None:
     (raw,) = (c["accuracies"] for c in found["choices"] if c["family"] == "raw")
     learned = [c for c in found["choices"] if c["accuracies"] and c["family"] != "raw"]
     for family in dict.fromkeys(choice["family"] for choice in learned):

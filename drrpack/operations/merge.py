@@ -45,9 +45,6 @@ def merge(
     tidy(target, heard(report))
     with replacing(target), ExitStack() as stack:
         readers = [stack.enter_context(Reader(path)) for path in paths]
-        given = {path: reader.stored() for path, reader in zip(paths, readers, strict=True)}
-        edit.check_one_vqvae(given)
-        edit.check_no_class_twice({path: one.classes for path, one in given.items()})
         contents = with_one_model(readers, choose_device("cpu"), target.resolve().parent)
         together = edit.merge(dict(zip(paths, contents, strict=True)))
         size = write(target, together, overwrite=force)

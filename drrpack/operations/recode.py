@@ -17,7 +17,7 @@ from drrpack.formats import shipped
 from drrpack.formats.container import Chunk, Memory, Reader
 from drrpack.formats.files.spool import Spool, StoredCodes
 from drrpack.formats.memory import chunk, entropy_section, load_codec, read_codes
-from drrpack.operations.edit import check_one_vqvae
+from drrpack.operations.edit import check_no_class_twice, check_one_vqvae
 from drrpack.operations.entropy_models import smallest, with_adapted, with_table
 
 IMAGES_AT_ONCE = 20_000  # coded side by side, which is what makes it fast
@@ -33,11 +33,13 @@ def with_one_model(
     ``folder`` then. Streams are read when they are written: leave the readers open.
 
     Raises:
-        OptionError: the files have different VQ-VAEs or image sizes; the message says how they
-            differ.
+        OptionError: the files have different VQ-VAEs or image sizes, or share a class; the message
+            says how they differ.
     """
     memories = [reader.stored() for reader in readers]
-    check_one_vqvae({Path(reader.path): one for reader, one in zip(readers, memories, strict=True)})
+    given = {Path(reader.path): one for reader, one in zip(readers, memories, strict=True)}
+    check_one_vqvae(given)
+    check_no_class_twice({path: one.classes for path, one in given.items()})
     models = [shipped.whole(reader.entropy_model, reader.path) for reader in readers]
     if all(model == models[0] for model in models):
         return memories

@@ -69,7 +69,7 @@ class LUCIR(ExperienceReplay):
                 torch.cat([old_images, images]), torch.cat([old_labels, labels]),
                 network=start, loss=self._loss(context, self.network),
             )  # fmt: skip
-            hold_vectors(classifier.network, self.network, len(context.seen) - len(context.new))
+            restore_vectors(classifier.network, self.network, len(context.seen) - len(context.new))
         self.choose_exemplars(context, classifier.network)
         if self.network is not None and self.options.balanced_epochs:
             classifier = context.train(
@@ -121,7 +121,7 @@ def held_vectors(network: ResNet, old: int) -> Tensor:
     return torch.cat([weight[:old].detach(), weight[old:]])
 
 
-def hold_vectors(network: ResNet, last: ResNet, old: int) -> None:
+def restore_vectors(network: ResNet, last: ResNet, old: int) -> None:
     """Give the first ``old`` classes the vectors of the ``last`` network again: weight decay alone
     has made them shorter, which no cosine shows but the vectors of the next classes would begin
     with."""
