@@ -13,6 +13,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+import pytest
 import torch
 from torch.overrides import TorchFunctionMode
 
@@ -144,3 +145,9 @@ def everything() -> Iterator[None]:
 
 
 SETTINGS["all of them"] = everything
+
+# for pytest.mark.parametrize: each by itself is slow
+ALL_AND_EACH = [
+    name if name == "all of them" else pytest.param(name, marks=pytest.mark.slow)
+    for name in SETTINGS
+]

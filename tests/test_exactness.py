@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from process_settings import SETTINGS
+from process_settings import ALL_AND_EACH, SETTINGS
 from small_models import Grid, convolutions_run, small_network, structured_codes
 from torch import Tensor
 
@@ -175,10 +175,7 @@ def test_encoding_does_not_depend_on_how_the_networks_run(
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize(
-    "setting",
-    [s if s == "all of them" else pytest.param(s, marks=pytest.mark.slow) for s in SETTINGS],
-)
+@pytest.mark.parametrize("setting", ALL_AND_EACH)
 def test_coding_does_not_depend_on_what_the_process_has_set(
     written: tuple[Case, list[Words]], setting: str
 ) -> None:

@@ -19,7 +19,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from process_settings import SETTINGS
+from process_settings import ALL_AND_EACH, SETTINGS
 from small_models import CONTEXT, LATENTS, SMALL, small_model, small_vqvae, structured_codes
 from torch import nn
 
@@ -108,7 +108,7 @@ def shipped_outcome(kind: str) -> Outcome:
     return outcome(shipped_codec(kind))
 
 
-@pytest.mark.parametrize("setting", SETTINGS)
+@pytest.mark.parametrize("setting", ALL_AND_EACH)
 def test_the_default_path(setting: str) -> None:
     expected = shipped_outcome("context")
     with SETTINGS[setting]():
@@ -147,7 +147,7 @@ def small_outcome(config: NetworkConfig) -> Outcome:
     return outcome(loaded(config), made_up())
 
 
-@pytest.mark.parametrize("setting", SETTINGS)
+@pytest.mark.parametrize("setting", ALL_AND_EACH)
 @pytest.mark.parametrize("config", [SMALL, CONTEXT, LATENTS], ids=["first", "context", "bitswap"])
 def test_small_models(config: NetworkConfig, setting: str) -> None:
     expected = small_outcome(config)
@@ -155,7 +155,7 @@ def test_small_models(config: NetworkConfig, setting: str) -> None:
         assert outcome(loaded(config), made_up()) == expected
 
 
-@pytest.mark.parametrize("setting", SETTINGS)
+@pytest.mark.parametrize("setting", ALL_AND_EACH)
 def test_a_codec_loaded_outside_of_a_setting(setting: str) -> None:
     codec, expected = loaded(SMALL), small_outcome(SMALL)
     with SETTINGS[setting]():
@@ -171,7 +171,7 @@ def fitted_parts() -> tuple[VQVAE, NetworkModel, Codes, torch.device]:
     return small_vqvae(), small_model(made_up(), CONTEXT), made_up(), CPU
 
 
-@pytest.mark.parametrize("setting", SETTINGS)
+@pytest.mark.parametrize("setting", ALL_AND_EACH)
 def test_what_is_finished_after_a_fit(setting: str) -> None:
     """The scales of activations come from float convolutions."""
     expected, parts = finished_outcome(), fitted_parts()

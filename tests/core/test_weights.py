@@ -262,6 +262,7 @@ def test_missing_keys_and_other_shapes_of_config_are_refused(kind: str) -> None:
     refused(kind, {}, blob)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_other_sizes_than_the_blobs_are_refused(kind: str) -> None:
     config, blob = made(kind)
@@ -448,6 +449,7 @@ def test_random_blobs_are_errors_of_ours_or_models(kind: str) -> None:
             unpacked(kind, config, noise)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_flipped_bits_never_give_another_kind_of_error(kind: str) -> None:
     config, blob = made(kind)

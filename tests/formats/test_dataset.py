@@ -285,7 +285,7 @@ def test_any_number_of_workers(each_dataset: DRRDataset, each_drr: Path, workers
 
 
 @pytest.mark.parametrize(
-    "method", ["fork", "forkserver", pytest.param("spawn", marks=pytest.mark.slow)]
+    "method", ["fork", *(pytest.param(m, marks=pytest.mark.slow) for m in ("forkserver", "spawn"))]
 )
 def test_any_start_method(digits_drr: Path, method: str, pixels: NDArray[np.uint8]) -> None:
     dataset = DRRDataset(digits_drr)

@@ -109,6 +109,7 @@ def test_a_family_without_a_codec_is_refused(
     assert not (tmp_path / "mem.drr").exists()
 
 
+@pytest.mark.slow
 def test_a_comparison_is_with_the_codec_for_the_size(tmp_path: Path) -> None:
     source = write_pictures(tmp_path / "source", "ab", 64)
     coarse, fine = (drrpack.compare(source, family=family) for family in (None, "small"))

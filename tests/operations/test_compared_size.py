@@ -21,6 +21,7 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(peers, "available", list)
 
 
+@pytest.mark.slow
 def test_a_memory_of_strange_images_takes_what_was_said(
     digits_folder: Path, tmp_path: Path
 ) -> None:
@@ -56,6 +57,7 @@ def test_a_thin_file_is_offered_where_it_can_be_made(
         drrpack.encode(digits_folder, thin, codec=fitted_drr, thin=True, force=True)
 
 
+@pytest.mark.slow
 def test_rivals_are_those_that_are_named(
     digits_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -67,6 +69,7 @@ def test_rivals_are_those_that_are_named(
             drrpack.compare(digits_folder, rivals=names)
 
 
+@pytest.mark.slow
 def test_a_sample_stands_for_all_images(digits_folder: Path) -> None:
     """100 of 300 images have too few codes for an adapted model to pay; all of them do not."""
     compared = drrpack.compare(digits_folder, sample=100)

@@ -81,6 +81,7 @@ def test_many_strange_images(few: Path, many: Path, tmp_path: Path) -> None:
     np.testing.assert_array_equal(codes_of(tmp_path / "more.drr"), codes_of(tmp_path / "plain.drr"))
 
 
+@pytest.mark.slow
 def test_a_file_that_holds_an_adapted_model_needs_nothing_else(
     many: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -98,6 +99,7 @@ def test_a_file_that_holds_an_adapted_model_needs_nothing_else(
         codes_of(tmp_path / "thin.drr")
 
 
+@pytest.mark.slow
 def test_append_adapts_to_all_images(many: Path, photographs: Path, tmp_path: Path) -> None:
     path = tmp_path / "mem.drr"
     drrpack.encode(many, path, thin=True)
@@ -138,6 +140,7 @@ def test_no_table_where_a_context_model_must_stay(few: Path, tmp_path: Path) -> 
     assert nearest.entropy_model == "table"
 
 
+@pytest.mark.slow
 def test_files_of_different_entropy_models_merge(
     few: Path, photographs: Path, tmp_path: Path
 ) -> None:
@@ -155,6 +158,7 @@ def test_files_of_different_entropy_models_merge(
     assert size < context.stat().st_size  # a table of both is smaller than a context model
 
 
+@pytest.mark.slow
 def test_a_file_outgrows_its_table(few: Path, photographs: Path, tmp_path: Path) -> None:
     """Photographs cost less by the context model, which a thin file need not hold."""
     path = tmp_path / "mem.drr"

@@ -95,6 +95,7 @@ def test_a_file_that_was_not_finished_is_made_anew(
     assert (place / files(out)[0].name).read_bytes() == files(out)[0].read_bytes()
 
 
+@pytest.mark.slow
 def test_on_the_command_line(bitswap_drr: Path, tmp_path: Path, drrpack: Command) -> None:
     some = ["--classes", "name:2,7,6", "--base", "2", "--phases", "1", "--epochs", "1"]
     done = drrpack(

@@ -98,9 +98,13 @@ COMMANDS = {
     "compare and train": "compare {folder} --sample 10 --codec {memory} --classes 0:3 --train "
     "--epochs 1 --width 2",
 }
+SLOW = ("encode thin", "compare and train")
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in COMMANDS],
+)
 def test_commands(name: str, own_drr: Path, digits_folder: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.drr"
     other.write_bytes(own_drr.read_bytes())

@@ -35,6 +35,7 @@ def test_a_writer_killed_before_publication_leaves_the_old_file(small: Path, fun
     assert read_all(small) == SMALL
 
 
+@pytest.mark.slow
 def test_writers_killed_at_any_moment_leave_a_whole_file(small: Path) -> None:
     for delay in (0.0, 0.004, 0.011, 0.017, 0.03):
         with start_child("forever", small) as child:

@@ -61,6 +61,7 @@ def small(budget_bytes: int = 5_000, policy: str = "reservoir", **more: Any) -> 
 # --- what comes back ---
 
 
+@pytest.mark.slow
 def test_the_pixels_are_those_of_a_file(
     filled: ReplayBuffer, digits: tuple[Pixels, NDArray[np.int64]], tmp_path: Path
 ) -> None:
@@ -143,6 +144,7 @@ def test_bytes(filled: ReplayBuffer) -> None:
     assert "219 images of 32x32, 10 classes, 19950 of 20000 bytes, reservoir" in repr(filled)
 
 
+@pytest.mark.slow
 def test_model_bytes_are_those_of_a_file(filled: ReplayBuffer, tmp_path: Path) -> None:
     filled.save(tmp_path / "mem.drr")
     parts = package.stats(tmp_path / "mem.drr").bytes
@@ -363,6 +365,7 @@ def test_any_file(digits_drr: Path) -> None:
         ReplayBuffer.load(digits_drr)
 
 
+@pytest.mark.slow
 def test_what_a_file_does_not_say_is_asked_for(
     digits_drr: Path, filled: ReplayBuffer, tmp_path: Path
 ) -> None:

@@ -43,6 +43,7 @@ def test_models_that_weigh_more_than_images_are_named(digits_folder: Path, tmp_p
     assert (tmp_path / "thin.drr").stat().st_size / 300 <= int(thin[1]) + 1
 
 
+@pytest.mark.slow
 def test_nothing_is_said_of_a_memory_that_is_smaller(digits_folder: Path, tmp_path: Path) -> None:
     made = drrpack.encode(digits_folder, tmp_path / "mem.drr")
     source = open_source(digits_folder)
@@ -52,6 +53,7 @@ def test_nothing_is_said_of_a_memory_that_is_smaller(digits_folder: Path, tmp_pa
     assert advice(source, replace(made, psnr_db=None), can_be_thin=True) is None
 
 
+@pytest.mark.slow
 def test_from_the_number_that_is_named_on_a_memory_is_smaller(
     digits_folder: Path, tmp_path: Path
 ) -> None:

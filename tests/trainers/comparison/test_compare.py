@@ -260,6 +260,7 @@ def test_the_bits_of_the_model_are_those_of_the_streams() -> None:
     assert expected_bytes(context, codes) == pytest.approx(coded, rel=0.02)
 
 
+@pytest.mark.slow
 def test_a_memory_in_all_its_qualities(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
     """A context model chooses codes, for Bit-Swap too; the default quality comes first."""
     monkeypatch.setattr("drrpack.core.rdoq._UNIT", 1)  # random networks ask for strong incentives

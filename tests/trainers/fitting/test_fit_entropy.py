@@ -39,6 +39,7 @@ def bits(model: EntropyModel, codes: Codes) -> float:
     return float(of_top.sum() + of_bottom.sum())
 
 
+@pytest.mark.slow
 def test_networks_learn_other_codes_on_a_copy() -> None:
     before, codes = made_up(0), made_up(1)
     model = small_model(before, CONTEXT)

@@ -62,6 +62,7 @@ def gaps(generator: Generator, label: int) -> Tensor:
     return (CENTRES - drawn(generator, label).mean(0)).norm(dim=1)
 
 
+@pytest.mark.slow
 def test_it_draws_each_class_where_its_features_are() -> None:
     generator, critic = new_gan()
     train_gan(generator, critic, *features(0, 1), QUICK, seed=1, device=CPU)
@@ -72,6 +73,7 @@ def test_it_draws_each_class_where_its_features_are() -> None:
         assert float(drawn(generator, label).min()) >= 0
 
 
+@pytest.mark.slow
 def test_it_keeps_what_the_last_one_drew() -> None:
     first, critic = new_gan()
     train_gan(first, critic, *features(0, 1), QUICK, seed=1, device=CPU)
