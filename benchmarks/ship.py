@@ -33,7 +33,8 @@ from drrpack.formats import memory, shipped
 from drrpack.formats.container import Memory, write
 from drrpack.formats.sources.source import Source
 from drrpack.operations.encode_codecs import obtain_codecs
-from drrpack.operations.encode_plan import EncodeOptions, EncodePlan, Fit, plan_encode
+from drrpack.operations.encode_plan import EncodePlan, plan_encode
+from drrpack.operations.encoding.options import EncodeOptions, Fit
 from drrpack.operations.progress import Event
 from drrpack.trainers.comparison.memories import QUALITIES
 from drrpack.trainers.comparison.quality import psnr_db, ssim

@@ -20,7 +20,8 @@ from drrpack.core.entropy.context import ContextConfig
 from drrpack.core.families import FAMILIES, Family
 from drrpack.operations import encode as encoding
 from drrpack.operations import encode_codecs
-from drrpack.operations.encode_plan import EncodeOptions, plan_encode
+from drrpack.operations.encode_plan import plan_encode
+from drrpack.operations.encoding.options import EncodeOptions
 from drrpack.trainers.fitting.loop import Budget
 from drrpack.trainers.fitting.plan import FitPlan, FitSizes
 

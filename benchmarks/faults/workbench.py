@@ -28,8 +28,9 @@ from drrpack.formats.files.publish import changing  # noqa: E402
 from drrpack.operations import encode as encoding  # noqa: E402
 from drrpack.operations.append import append  # noqa: E402
 from drrpack.operations.edit import drop, merge  # noqa: E402
-from drrpack.operations.encode_plan import EncodeOptions, plan_encode  # noqa: E402
+from drrpack.operations.encode_plan import plan_encode  # noqa: E402
 from drrpack.operations.encoding import pieces  # noqa: E402
+from drrpack.operations.encoding.options import EncodeOptions  # noqa: E402
 from drrpack.operations.recode import with_one_model  # noqa: E402
 from drrpack.operations.verify import verify  # noqa: E402
 from drrpack.trainers.fitting.loop import Budget  # noqa: E402

@@ -12,7 +12,7 @@ from drrpack.cli.answers import Answer
 from drrpack.cli.picture_options import PictureOptions, reads_pictures
 
 if TYPE_CHECKING:
-    from drrpack.operations.encode_plan import Entropy, Fit
+    from drrpack.operations.encoding.options import Entropy, Fit
     from drrpack.trainers.incremental.exemplars import Selection
 
 

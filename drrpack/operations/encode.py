@@ -35,16 +35,10 @@ from drrpack.operations.encode_codecs import (
     stored,
     wanted,
 )
-from drrpack.operations.encode_plan import (
-    DEFAULT_MINUTES,
-    EncodeOptions,
-    EncodePlan,
-    Entropy,
-    Fit,
-    plan_encode,
-)
+from drrpack.operations.encode_plan import EncodePlan, plan_encode
 from drrpack.operations.encoding.advice import advice
 from drrpack.operations.encoding.kept import kept_beside
+from drrpack.operations.encoding.options import DEFAULT_MINUTES, EncodeOptions, Entropy, Fit
 from drrpack.operations.encoding.pieces import divide
 from drrpack.operations.encoding.shards import MB, check_models, divided
 from drrpack.operations.encoding.work import Work

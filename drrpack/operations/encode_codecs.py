@@ -24,7 +24,8 @@ from drrpack.formats import memory, shipped
 from drrpack.formats.encoder import can_choose
 from drrpack.formats.layout import Json
 from drrpack.operations import entropy_models, figures
-from drrpack.operations.encode_plan import EncodeOptions, EncodePlan
+from drrpack.operations.encode_plan import EncodePlan
+from drrpack.operations.encoding.options import EncodeOptions
 from drrpack.operations.entropy_models import LEAST_CODES, with_adapted, with_table
 from drrpack.operations.progress import Choice, Report
 from drrpack.trainers.fitting.codec import fit_codec, fit_decoder

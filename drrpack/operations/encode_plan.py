@@ -1,4 +1,4 @@
-"""The plan of ``encode``: its options, and all checks that can be made before the work."""
+"""The plan of ``encode``: all that can be checked before the work."""
 
 from __future__ import annotations
 
@@ -6,9 +6,6 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, get_args
-
-import torch
 
 from drrpack.core.codec import Codec
 from drrpack.core.errors import OptionError, OutputError, SourceError
@@ -22,49 +19,11 @@ from drrpack.formats.hdf5.limits import check_classes, check_notes
 from drrpack.formats.layout import MAX_SIDE, Json
 from drrpack.formats.memory import load_codec
 from drrpack.formats.shards import check_shards
-from drrpack.formats.sources.labelling import Labelling
-from drrpack.formats.sources.reading import Reading
-from drrpack.formats.sources.source import Given, LabelledDataset, Opening, Source, open_as
-from drrpack.trainers.fitting.loop import Budget
-from drrpack.trainers.fitting.presets import OWN, PRESETS
+from drrpack.formats.sources.source import Opening, Source, open_as
+from drrpack.operations.encoding.options import EncodeOptions, check_options
+from drrpack.trainers.fitting.presets import PRESETS
 from drrpack.trainers.incremental.class_order import order_classes
-from drrpack.trainers.incremental.exemplars import SELECTIONS, Selection
 from drrpack.trainers.ranks import Ranks
-
-DEFAULT_MINUTES = {"cpu": 60.0, "cuda": 20.0}  # the file of 50,000 small images is worth it
-
-Fit = Literal["no", "scratch", "finetune", "decoder"]
-Entropy = Literal["auto", "bitswap", "context", "adapted", "table"]
-
-
-@dataclass(frozen=True)
-class EncodeOptions:
-    """What to encode, where to, and how to get the codec."""
-
-    source: Given = field(repr=False)  # a list of images would fill screens
-    output: Path
-    device: torch.device
-    budget: Budget
-    reading: Reading = field(default_factory=Reading)  # how pictures become pixels
-    skip_bad: bool = False
-    force: bool = False
-    class_order: str | int | Sequence[str] | None = None  # to learn in; None: that of the source
-    fit_classes: int | None = None  # the first so many; default half of them, the paper's protocol
-    codec: Path | None = None  # take this file's codec instead of the one that comes with drrpack
-    fit: Fit = "no"  # or fit one from scratch, the one taken further, or its decoder alone
-    family: str | None = None  # of the codec that is fitted or comes along; None: by image size
-    preset: str | None = None  # the networks of a fit from scratch, and its way; None: drrpack's
-    entropy: Entropy = "auto"
-    quality: int | None = None  # 0 to 100; None: that of ``codec``, or 75 where codes can be chosen
-    seed: int = 0
-    raw_per_class: int = 0  # raw exemplars to keep of each class
-    raw_select: Selection = "herding"
-    decoder_only: bool = False  # leave the VQ-VAE's encoder out
-    thin: bool = False  # leave out models that come with drrpack
-    shard_bytes: int | None = None  # write several files of at most so many bytes
-    class_names: tuple[str, ...] | None = None  # names for the labels of a dataset
-    test: LabelledDataset | None = field(default=None, repr=False)  # the test split of a dataset
-    labelling: Labelling = field(default_factory=Labelling)  # where the classes are
 
 
 @dataclass(frozen=True)
@@ -117,7 +76,7 @@ def plan_encode(options: EncodeOptions, processes: Ranks | None = None) -> Encod
     Raises:
         OutputError, SourceError, OptionError, FormatError: each names the path and the fix.
     """
-    _check_values(options)
+    check_options(options)
     check = container.check_output if options.shard_bytes is None else check_shards
     check(options.output, overwrite=options.force)
     named = _named_codecs(options)
@@ -153,66 +112,6 @@ def _known_notes(options: EncodeOptions, source: Source, order: Sequence[int]) -
     rows = [{"classes": [*source.classes]}] if options.shard_bytes is None else []
     names = None if options.class_order is None else [source.classes[n] for n in order]
     return {"sources": rows, **({} if names is None else {"class_order": names})}
-
-
-def _check_values(options: EncodeOptions) -> None:
-    """Raise OptionError for values that are wrong whatever the files contain."""
-    if options.raw_per_class < 0 or options.raw_select not in SELECTIONS:
-        raise OptionError(
-            "`raw_per_class` must be 0 or more and `raw_select` one of "
-            f"{', '.join(SELECTIONS)}, not {options.raw_per_class} and {options.raw_select!r}",
-            option="raw_per_class" if options.raw_per_class < 0 else "raw_select",
-        )
-    for name, value, known in (
-        ("entropy", options.entropy, get_args(Entropy)),
-        ("fit", options.fit, get_args(Fit)),
-    ):
-        if value not in known:
-            raise OptionError(f"`{name}={value!r}`: say one of {', '.join(known)}", option=name)
-    if options.quality is not None and not 0 <= options.quality <= BEST:
-        raise OptionError(f"`quality={options.quality}`: say 0 to {BEST}", option="quality")
-    if options.preset is not None and options.preset not in PRESETS:
-        raise OptionError(
-            f"`preset={options.preset!r}`: say one of {', '.join(PRESETS)}", option="preset"
-        )
-    if options.family is not None:
-        get_family(options.family)
-    _check_together(options)
-
-
-def _check_together(options: EncodeOptions) -> None:
-    """Raise OptionError for options that contradict each other."""
-    if options.thin and options.decoder_only:
-        raise OptionError(
-            "`thin` leaves out the whole codec: `decoder_only` adds nothing to it",
-            option="decoder_only",
-        )
-    if options.thin and options.fit != "no":
-        raise OptionError(
-            "`thin` leaves out a codec that comes with drrpack, and one that is fitted does not "
-            "come with it; give one of the two options",
-            option="thin",
-        )
-    if options.preset is not None and options.fit != "scratch":
-        raise OptionError(
-            "`preset` has no meaning unless a codec is fitted from scratch, as one that is taken "
-            "has its networks already; say `fit='scratch'`, or leave it out",
-            option="preset",
-        )
-    if options.family is not None and options.codec is not None and options.fit != "scratch":
-        raise OptionError(shipped.FAMILY_BESIDE_CODEC, option="family")
-    preset = PRESETS[options.preset] if options.preset is not None else OWN
-    if preset.vqvae is not None and options.family not in (None, DEFAULT):
-        raise OptionError(
-            f"`preset={preset.name!r}` has a VQ-VAE of its own, of the family {DEFAULT}; leave "
-            "`family` out",
-            option="family",
-        )
-    if options.fit == "scratch" and options.codec is not None:
-        raise OptionError(
-            "`fit='scratch'` begins from scratch; to go on from `codec` say `fit='finetune'`",
-            option="codec",
-        )
 
 
 def _fitted_family(options: EncodeOptions, size: tuple[int, int]) -> Family:

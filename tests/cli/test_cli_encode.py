@@ -246,6 +246,7 @@ def test_the_output_is_a_folder(drrpack: Command, source: Path, place: Path) -> 
         (["--fit", "--fit-classes", "3"], ["--fit-classes 3", "2 classes"]),
         (["--device", "abacus"], ["--device abacus", "auto, cpu or cuda"]),
         (["--size", "0"], ["--size 0"]),
+        (["--raw-select", "random"], ["--raw-select random", "with --raw-per-class"]),
     ],
 )
 def test_bad_options(

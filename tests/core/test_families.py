@@ -21,7 +21,8 @@ from drrpack.core.vqvae import VQVAEConfig, pad, to_float
 from drrpack.formats import memory
 from drrpack.formats.container import Reader
 from drrpack.operations.append import append
-from drrpack.operations.encode_plan import Fit, plan_encode
+from drrpack.operations.encode_plan import plan_encode
+from drrpack.operations.encoding.options import Fit
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -18,7 +18,8 @@ from drrpack import DRRDataset, SourceError
 from drrpack.formats.sources.parquet_table import PICTURES_AT_ONCE
 from drrpack.formats.sources.source import open_source
 from drrpack.operations.encode import carry_out
-from drrpack.operations.encode_plan import EncodeOptions, EncodePlan, plan_encode
+from drrpack.operations.encode_plan import EncodePlan, plan_encode
+from drrpack.operations.encoding.options import EncodeOptions
 from drrpack.trainers.fitting.loop import Budget
 
 
