@@ -13,7 +13,7 @@ from drrpack.cli.escape import harmless
 from drrpack.cli.terminal import note as note
 from drrpack.cli.terminal import show_table, shown
 from drrpack.cli.terminal import warn as warn
-from drrpack.core.wording import counted
+from drrpack.core.wording import counted, sides
 from drrpack.trainers.comparison.choices import Comparison
 from drrpack.trainers.comparison.verdict import in_words, within
 
@@ -150,9 +150,9 @@ def beside_raw(size: int, raw: int) -> str:
 
 def print_comparison(comparison: Comparison, budget_mb: float | None) -> None:
     """Print bytes, quality and speed of each format, and which format wins."""
-    images, (height, width) = comparison.images, comparison.image_size
+    images = comparison.images
     made = table(
-        f"{images} images of {height}x{width}, measured on {comparison.sample}",
+        f"{images} images of {sides(comparison.image_size)}, measured on {comparison.sample}",
         "kept as", "bytes/image", "MB", "PSNR dB", "SSIM", "encode/s", "decode/s",
         "accuracy %",
     )  # fmt: skip

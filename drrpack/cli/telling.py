@@ -6,7 +6,7 @@ from drrpack.cli.screen import duration
 from drrpack.cli.terminal import note, warn
 from drrpack.core.families import FAMILIES
 from drrpack.core.progress import Notice
-from drrpack.core.wording import counted, few
+from drrpack.core.wording import counted, few, sides
 from drrpack.operations.append_plan import AppendPlan
 from drrpack.operations.encode_plan import EncodePlan
 from drrpack.operations.progress import Choice, Event, RunStarted
@@ -44,10 +44,9 @@ def _shipped_family(plan: EncodePlan) -> str:
 def _encode_plan(plan: EncodePlan) -> None:
     """What ``drrpack encode`` is about to do."""
     source, options, budget = plan.source, plan.options, plan.options.budget
-    height, width = source.image_size
     note(
-        f"{source.place}: {counted(sum(source.images_per_class), 'image')} of {height}x{width} in "
-        f"{counted(len(source.classes), 'class')}"
+        f"{source.place}: {counted(sum(source.images_per_class), 'image')} of "
+        f"{sides(source.image_size)} in {counted(len(source.classes), 'class')}"
     )
     origin = _shipped_family(plan) if options.codec is None else str(options.codec)
     if options.fit == "no":

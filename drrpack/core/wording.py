@@ -1,4 +1,4 @@
-"""Words in messages: counts such as 1 phase and 2 phases, and values cut short."""
+"""Words in messages: counts such as 1 phase and 2 phases, sizes, and values cut short."""
 
 from __future__ import annotations
 
@@ -10,6 +10,12 @@ def counted(count: int, noun: str) -> str:
     if count == 1:
         return f"1 {noun}"
     return f"{count} {noun}{'es' if noun.endswith('s') else 's'}"
+
+
+def sides(size: tuple[int, ...]) -> str:
+    """The size (height, width) of an image as viewers say it, the width first: ``640x480``."""
+    height, width = size
+    return f"{width}x{height}"
 
 
 def shortened(value: object) -> str:

@@ -15,6 +15,7 @@ from torch.utils.data import Dataset
 from drrpack.core.codec import Codec, Pixels
 from drrpack.core.device import choose_device
 from drrpack.core.errors import OptionError
+from drrpack.core.wording import sides
 from drrpack.formats.container import Reader
 from drrpack.formats.file_set import Files, open_files
 from drrpack.formats.indices import Indices, class_numbers, item_numbers, one_number
@@ -292,9 +293,8 @@ class DRRDataset(Dataset[Item]):
         return {**self.__dict__, "stored": stored, "_cache": empty}
 
     def __repr__(self) -> str:
-        height, width = self.image_size
         what = "images" if self._raw is None else "pairs"
         return (
-            f"DRRDataset({self.files.name!r}: {len(self)} {what} of {height}x{width}, "
+            f"DRRDataset({self.files.name!r}: {len(self)} {what} of {sides(self.image_size)}, "
             f"{len(self.classes)} classes)"
         )

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drrpack.core.errors import MissingError, OptionError
+from drrpack.core.wording import sides
 from drrpack.formats import metadata
 from drrpack.formats.class_names import unite
 from drrpack.formats.container import Reader
@@ -110,7 +111,7 @@ def open_files(memories: Files) -> FileSet:
     first = readers[0]
     for other in readers[1:]:
         if other.image_size != first.image_size:
-            sizes = ["{}x{}".format(*reader.image_size) for reader in (first, other)]
+            sizes = [sides(reader.image_size) for reader in (first, other)]
             raise OptionError(
                 f"found images of {sizes[0]} in {first.path} and of {sizes[1]} in {other.path}, "
                 "expected one size: open files of different sizes as datasets of their own"

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from drrpack.core.errors import SourceError
+from drrpack.core.wording import sides
 from drrpack.formats import whereabouts
 from drrpack.formats.container import Reader
 from drrpack.formats.files.addresses import is_address
@@ -280,8 +281,8 @@ def _check_fit(reader: Reader, found: Originals) -> None:
     for part in found.parts:
         if part.source.image_size != reader.image_size:
             raise SourceError(
-                f"{part.source.place}: its images are {_size(part.source.image_size)}, those of "
-                f"{reader.path} are {_size(reader.image_size)}; give test images of that size"
+                f"{part.source.place}: its images are {sides(part.source.image_size)}, those of "
+                f"{reader.path} are {sides(reader.image_size)}; give test images of that size"
             )
 
 
@@ -294,7 +295,3 @@ def _refuse_training_images(reader: Reader, source: Source, split: Split) -> Non
             f"{source.place}: these are the training images that {reader.path} was made from; "
             "give other images to test on with `test=DIR`"
         )
-
-
-def _size(size: tuple[int, int]) -> str:
-    return f"{size[0]}x{size[1]}"

@@ -10,6 +10,7 @@ import torch
 
 from drrpack.core.codec import Codec
 from drrpack.core.errors import CorruptError, OptionError
+from drrpack.core.wording import sides
 from drrpack.formats import container, memory, metadata
 from drrpack.formats.class_names import look
 from drrpack.formats.container import Reader
@@ -101,7 +102,7 @@ def _check(reader: Reader, source: Source, options: AppendOptions) -> None:
     check_notes(reader.path, {**reader.metadata, "sources": rows})
     _refuse_twins(reader, new, source)
     if source.image_size != reader.image_size:
-        sizes = ["{}x{}".format(*size) for size in (source.image_size, reader.image_size)]
+        sizes = [sides(one.image_size) for one in (source, reader)]
         raise OptionError(
             f"{source.place}: its images are {sizes[0]}, those of {reader.path} are {sizes[1]}; "
             "bring them to that size, with `size` where it is square",

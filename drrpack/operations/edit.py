@@ -9,7 +9,7 @@ from pathlib import Path
 from drrpack.core.entropy.sections import STREAMS
 from drrpack.core.errors import OptionError
 from drrpack.core.section import Section
-from drrpack.core.wording import few, shortened
+from drrpack.core.wording import few, shortened, sides
 from drrpack.formats import metadata, shipped
 from drrpack.formats.class_names import look
 from drrpack.formats.container import Memory
@@ -153,7 +153,7 @@ def _refuse_others(
     (first_path, first), *others = memories.items()
     for path, other in others:
         if first.image_size != other.image_size:
-            sizes = ["{}x{}".format(*memory.image_size) for memory in (first, other)]
+            sizes = [sides(memory.image_size) for memory in (first, other)]
             raise OptionError(f"{first_path} has images of {sizes[0]}, {path} of {sizes[1]}")
         different = []
         for what, name in models.items():

@@ -11,6 +11,7 @@ from drrpack.core.codec import Codec
 from drrpack.core.errors import OptionError, OutputError, SourceError
 from drrpack.core.families import DEFAULT, FAMILIES, Family, for_size, get_family
 from drrpack.core.rdoq import BEST
+from drrpack.core.wording import sides
 from drrpack.formats import container, shipped
 from drrpack.formats.account import entropy_model
 from drrpack.formats.container import Reader
@@ -88,8 +89,8 @@ def plan_encode(options: EncodeOptions, processes: Ranks | None = None) -> Encod
     source = open_as(options.source, opening)
     if max(source.image_size) > MAX_SIDE:
         raise SourceError(
-            "{}: its images are {}x{}, and a side has {} pixels at most; bring them to a smaller "
-            "size with `size`".format(source.place, *source.image_size, MAX_SIDE)
+            f"{source.place}: its images are {sides(source.image_size)}, and a side has {MAX_SIDE} "
+            "pixels at most; bring them to a smaller size with `size`"
         )
     if source.holds(Path(options.output)):
         raise OutputError(

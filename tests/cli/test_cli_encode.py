@@ -197,7 +197,7 @@ def test_two_classes_of_one_name(drrpack: Command, source: Path, place: Path) ->
 
 def test_mixed_sizes(drrpack: Command, source: Path, place: Path) -> None:
     other = picture(source / "dog/large.png", 40)
-    naming = (source / "cat/0.png", other, "32 x 32", "40 x 40", "--size")
+    naming = (source / "cat/0.png", other, "32x32", "40x40", "--size")
     drrpack.refused("encode", source, "-o", place / "m.drr", naming=naming)
 
 

@@ -180,5 +180,5 @@ def test_sides_beyond_the_format_are_refused_before_the_work(tmp_path: Path) -> 
     place = tmp_path / "src" / "cat"
     place.mkdir(parents=True)
     Image.new("RGB", (4097, 1)).save(place / "0.png")
-    with pytest.raises(SourceError, match=r"src: its images are 1x4097, .* 4096 .*`size`"):
+    with pytest.raises(SourceError, match=r"src: its images are 4097x1, .* 4096 .*`size`"):
         plan_encode(options_for(tmp_path / "src", tmp_path / "mem.drr"))

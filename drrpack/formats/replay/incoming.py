@@ -10,7 +10,7 @@ from torch import Tensor
 
 from drrpack.core.codec import Pixels
 from drrpack.core.errors import SourceError
-from drrpack.core.wording import counted, shortened
+from drrpack.core.wording import counted, shortened, sides
 from drrpack.formats.indices import whole_number
 from drrpack.formats.layout import MAX_SIDE
 from drrpack.formats.sources.dataset import pixels_of
@@ -37,7 +37,7 @@ def checked_images(images: object) -> Pixels:
     each = [pixels_of(image, f"images[{n}]", Reading())[0] for n, image in enumerate(batch)]
     sizes = {image.shape[:2] for image in each}
     if len(sizes) > 1:
-        found = " and ".join(f"{h}x{w}" for h, w in sorted(sizes)[:2])
+        found = " and ".join(sides(size) for size in sorted(sizes)[:2])
         raise SourceError(f"images: found sizes {found}; expected one size: resize the images")
     return _of_possible_size(np.stack(each)) if each else np.empty((0, 0, 0, 3), np.uint8)
 
@@ -82,6 +82,6 @@ def _of_possible_size(images: Pixels) -> Pixels:
     height, width = images.shape[1:3]
     if not (0 < height <= MAX_SIDE and 0 < width <= MAX_SIDE):
         raise SourceError(
-            f"images: found {height}x{width} pixels; expected sides of 1 to {MAX_SIDE}"
+            f"images: found {sides((height, width))} pixels; expected sides of 1 to {MAX_SIDE}"
         )
     return np.ascontiguousarray(images)

@@ -13,6 +13,7 @@ from torch import Tensor
 from drrpack.core.device import choose_device
 from drrpack.core.errors import OptionError, SourceError
 from drrpack.core.settings import own_settings
+from drrpack.core.wording import sides
 from drrpack.formats import shipped
 from drrpack.formats.container import Reader, check_output, write
 from drrpack.formats.files.publish import replacing
@@ -159,14 +160,13 @@ class ReplayBuffer(HeldImages):
                 self._size, self._content = size, Content(packing.row_bytes)
             elif self._size != size:
                 raise SourceError(
-                    "images: found {}x{} pixels".format(*size)
-                    + "; expected {}x{}, the size of the first images: resize them, or give them "
-                    "a buffer of their own".format(*self._size)
+                    f"images: found {sides(size)} pixels; expected {sides(self._size)}, the size "
+                    "of the first images: resize them, or give them a buffer of their own"
                 )
         return packing
 
     def __repr__(self) -> str:
-        size = "" if self._size is None else " of {}x{}".format(*self._size)
+        size = "" if self._size is None else f" of {sides(self._size)}"
         return (
             f"ReplayBuffer({len(self)} images{size}, {len(self.counts)} classes, {self.bytes} of "
             f"{self._room} bytes, {self.policy.name})"

@@ -15,6 +15,7 @@ from typing import Protocol, TypeAlias
 import numpy as np
 
 from drrpack.core.errors import SourceError
+from drrpack.core.wording import sides
 from drrpack.formats.sources.brightness import brightness_remarks
 from drrpack.formats.sources.opening import Opening
 from drrpack.formats.sources.pictures import FORMATS, Picture
@@ -291,9 +292,7 @@ def _one_size(pictures: Sequence[Checked]) -> tuple[int, int]:
         return pictures[0].size
     first = pictures[0]
     other = next(picture for picture in pictures if picture.size != first.size)
-    named = " and ".join(
-        f"{shown(one.stored.path)} ({one.size[1]} x {one.size[0]})" for one in (first, other)
-    )
+    named = " and ".join(f"{shown(one.stored.path)} ({sides(one.size)})" for one in (first, other))
     raise SourceError(
         f"found pictures of {len(sizes)} sizes, such as {named}; expected one size: give `size=N` "
         "to bring all to N x N pixels"

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from drrpack.core.errors import OptionError, SourceError
-from drrpack.core.wording import shortened
+from drrpack.core.wording import shortened, sides
 from drrpack.formats.class_names import names_of_labels
 from drrpack.formats.sources.arrays import ArraySplit, content_hash
 from drrpack.formats.sources.brightness import (
@@ -156,7 +156,7 @@ def pixels_of(image: object, where: str, reading: Reading) -> tuple[Pixels, floa
     known = image if isinstance(image, Image.Image) else _array(image, where)
     width, height = known.size if isinstance(known, Image.Image) else known.shape[1::-1]
     if 0 in (width, height):  # of which older Pillows make no image
-        raise SourceError(f"{where}: found an image of {width} x {height}; expected pixels")
+        raise SourceError(f"{where}: found an image of {sides((height, width))}; expected pixels")
     picture = known if isinstance(known, Image.Image) else Image.fromarray(known)
     try:
         rgb, peak = to_rgb(picture, samples_of(picture), reading)
@@ -222,8 +222,8 @@ def _one_size(parts: Sequence[_Read], called: str) -> tuple[int, int]:
     if len(sizes) > 1:
         (one, _), (two, _), *_ = sizes.most_common()
         raise SourceError(
-            f"{called}: found images of {len(sizes)} sizes, such as {one[1]} x {one[0]} and "
-            f"{two[1]} x {two[0]}; expected one size: give `size=N` to bring all to N x N pixels"
+            f"{called}: found images of {len(sizes)} sizes, such as {sides(one)} and {sides(two)}; "
+            f"expected one size: give `size=N` to bring all to N x N pixels"
         )
     return next(iter(sizes))
 

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
+from drrpack.core.wording import sides
 from drrpack.formats.process_lock import ProcessLock
 from drrpack.formats.sources.brightness import NotReadable, samples_of, to_rgb
 from drrpack.formats.sources.reading import Reading
@@ -153,9 +154,9 @@ def _room_for(image: Image.Image, limit: int | None) -> Iterator[None]:
     pixels = image.width * image.height
     if limit is not None and pixels > limit:
         raise NotReadable(
-            f"is too large, perhaps a decompression bomb: {image.width} x {image.height} pixels, "
-            f"expected {limit} at most; if it is none, say "
-            f"`max_megapixels={-(-pixels // 10**6)}`"
+            "is too large, perhaps a decompression bomb: "
+            f"{sides((image.height, image.width))} pixels, expected {limit} at most; if it is "
+            f"none, say `max_megapixels={-(-pixels // 10**6)}`"
         )
     with _ALONE if pixels > USUAL_PIXELS else nullcontext():
         yield

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
 
-from drrpack.core.wording import counted
+from drrpack.core.wording import counted, sides
 from drrpack.formats.account import Stats
 from drrpack.formats.pages.look import visible
 from drrpack.operations.viewing.catalogue import (
@@ -67,10 +67,9 @@ def classes_page(catalogue: Catalogue, choice: Choice) -> str | None:
 
 
 def _summary(stats: Stats) -> str:
-    height, width = stats.image_size
     quality = "" if stats.psnr_db is None else f", PSNR {stats.psnr_db:.2f} dB"
     return (
-        f"{stats.images:,} images of {width} x {height} pixels in "
+        f"{stats.images:,} images of {sides(stats.image_size)} pixels in "
         f"{counted(stats.classes, 'class')}: {stats.bytes.file:,} bytes, "
         f"{stats.bytes_per_image.total:.1f} an image{quality}."
     )

@@ -6,7 +6,7 @@ import json
 from html import escape
 
 from drrpack.core.section import Section
-from drrpack.core.wording import counted
+from drrpack.core.wording import counted, sides
 from drrpack.formats import metadata, shipped
 from drrpack.formats.account import BitsPerCode
 from drrpack.formats.pages.look import Cell, Cells, plain_table, visible
@@ -34,7 +34,6 @@ def file_page(catalogue: Catalogue) -> str:
 
 def _facts(catalogue: Catalogue) -> list[tuple[str, str]]:
     stats, reader = catalogue.stats, catalogue.reader
-    height, width = stats.image_size
     quality = metadata.known_quality(reader.metadata)
     psnr = "not measured"
     if stats.psnr_db is not None:
@@ -43,7 +42,7 @@ def _facts(catalogue: Catalogue) -> list[tuple[str, str]]:
     each = stats.bytes_per_image
     return [
         ("format", f"{visible(stats.format_version)}, written by {visible(reader.creator)}"),
-        ("images", f"{stats.images:,} of {width} x {height} pixels"),
+        ("images", f"{stats.images:,} of {sides(stats.image_size)} pixels"),
         ("classes", f"{stats.classes:,}"),
         ("bytes", f"{stats.bytes.file:,}: {each.payload:.1f} an image in streams, "
          f"{each.total:.1f} in all"),

@@ -189,13 +189,13 @@ def test_what_may_hold_pictures_is_still_an_error(folder: Path, name: str) -> No
 def test_mixed_sizes(folder: Path) -> None:
     save(folder / "dog" / "2.png", noise(9, 30, 3))
     first, other = folder / "cat" / "0.png", folder / "dog" / "2.png"
-    refused(folder, f"{first} (8 x 8)", f"{other} (30 x 9)", "2 sizes", "`size=N`")
+    refused(folder, f"{first} (8x8)", f"{other} (30x9)", "2 sizes", "`size=N`")
 
 
 def test_mixed_sizes_between_splits(tmp_path: Path, folder: Path) -> None:
     shutil.copytree(folder, tmp_path / "both" / "train")
     save(tmp_path / "both" / "val" / "dog" / "0.png", noise(9, 8, 3))
-    refused(tmp_path / "both", "(8 x 8)", "(8 x 9)", "`size=N`")
+    refused(tmp_path / "both", "(8x8)", "(8x9)", "`size=N`")
 
 
 def test_permission_denied(folder: Path) -> None:

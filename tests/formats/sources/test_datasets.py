@@ -172,7 +172,7 @@ FLOATS = torch.rand(3, 4, 4)
         (FLOATS / 0, "values from"),
         ("cat.png", "an image of type str"),
         (None, "of type NoneType"),
-        (np.zeros((0, 5, 3), np.uint8), "an image of 5 x 0"),
+        (np.zeros((0, 5, 3), np.uint8), "an image of 5x0"),
     ],
     ids=range(15),
 )
