@@ -67,6 +67,10 @@ def with_accuracy(
     tested = [tested_images(source, group) for group in groups]
     choices = list(comparison.choices)
     wanted = to_train(comparison, plan.sizes)
+    for size in plan.sizes:
+        if larger := _larger(comparison, size):
+            named = ", ".join(larger)
+            report(Notice(f"no quality of {named} takes as little as {size:g} bytes an image"))
     for done, number in enumerate(wanted):
         choice = choices[number]
         report(Step(choice.name, done, len(wanted)))
@@ -151,6 +155,12 @@ def to_train(comparison: Comparison, sizes: Sequence[float] = ()) -> list[int]:
     ]
     wanted = [comparison.of("raw")[0], *(choice for choice in found if choice is not None)]
     return list(dict.fromkeys(comparison.choices.index(choice) for choice in wanted))
+
+
+def _larger(comparison: Comparison, size: float) -> list[str]:
+    """The families that take more than ``size`` bytes an image in each of their qualities."""
+    families = (WHOLE, *comparison.rivals())
+    return [each for each in families if largest_within(comparison, each, size) is None]
 
 
 def decoded(

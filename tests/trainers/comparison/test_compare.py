@@ -362,6 +362,16 @@ def test_accuracy_of_what_comes_back(
     assert scores == [e.stage for e in told if isinstance(e, Step)]
 
 
+def test_sizes_that_nothing_reaches_are_named(
+    compared: Comparison, source: Source, codec: compare.Codec
+) -> None:
+    plan, told = TrainPlan(CPU, epochs=1, width=2, sizes=[1.0]), list[Step | Notice]()
+    only = replace(compared, choices=[*compared.of("raw"), *compared.of("AVIF"), compared.memory])
+    with_accuracy(only, source, [codec], [2, 3], plan, told.append)
+    warned = [event.text for event in told if isinstance(event, Notice) and event.warning]
+    assert warned == ["no quality of DRR, AVIF takes as little as 1 bytes an image"]
+
+
 def test_draws_are_random_groups_of_the_classes_each_with_its_own_classifier(
     compared: Comparison, source: Source, codec: compare.Codec
 ) -> None:
