@@ -29,6 +29,7 @@ from drrpack.operations.progress import Report, heard
 IMAGES_AT_ONCE = 1024
 CODES_BYTES = 16 * 2**20  # 105,000 images of 32x32: classes side by side are faster than alone
 STAGE = "images"
+OTHER_FILES = (".drr", ".h5", ".jpg", ".npy", ".parquet", ".png", ".tar", ".webp", ".zip")
 
 Format = Literal["png", "webp", "npz"]
 
@@ -75,7 +76,7 @@ def export(
     """
     report, target = heard(report), output_path(output)
     place = choose_device(device)
-    kind: Format = format or ("npz" if target.suffix == ".npz" else "png")
+    kind: Format = format or _format_of(target)
     check_place(target, kind)
     tidy(target, report)
     dataset = _opened(memory, classes, place, report)
@@ -99,6 +100,17 @@ def _opened(
         return memory
     chosen = chosen_classes(open_files(memory).classes, classes, report)
     return DRRDataset(memory, classes=chosen, device=device, cache_bytes=0, codes_bytes=CODES_BYTES)
+
+
+def _format_of(output: Path) -> Format:
+    """What a name alone asks for; raises OptionError for that of another kind of file."""
+    if output.suffix in OTHER_FILES:
+        raise OptionError(
+            f"{output}: no {output.suffix} file can be written; name a folder, or a file NAME.npz; "
+            "a folder may have this name with `format='png'`",
+            option="output",
+        )
+    return "npz" if output.suffix == ".npz" else "png"
 
 
 def check_place(output: Path, kind: str) -> None:

@@ -41,7 +41,7 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return calls
 
 
-def refused(dataset: DRRDataset, output: Path, kind: str) -> DrrError:
+def refused(dataset: DRRDataset, output: Path, kind: str | None) -> DrrError:
     """The error of an export that leaves everything as it was."""
     with pytest.raises((OutputError, OptionError)) as caught:
         export(dataset, output, kind)
@@ -114,6 +114,15 @@ def test_no_folder_to_write_into(
         error = refused(dataset, parent / name, kind)
         assert f"there is no folder {parent}{fix}" in str(error)
     assert not decoded
+
+
+def test_the_name_of_another_kind_of_file_is_no_folder(
+    dataset: DRRDataset, tmp_path: Path, decoded: list[int]
+) -> None:
+    error = refused(dataset, tmp_path / "images.npy", None)
+    assert "images.npy: no .npy file can be written" in str(error) and "NAME.npz" in str(error)
+    assert os.listdir(tmp_path) == [] and not decoded
+    assert (export(dataset, tmp_path / "images.npy", "png").path / dataset.classes[0]).is_dir()
 
 
 @pytest.mark.parametrize(("name", "kind"), KINDS)
