@@ -124,14 +124,23 @@ def _handle(*_: object) -> None:
 
 def _watch(reader: int) -> None:
     """Wait for signals; Python writes their numbers to this pipe even if the main thread hangs."""
-    os.read(reader, 1)
+    _wait_for_signal(reader)
     time.sleep(GRACE_SECONDS)
     if _run is not None and _run.reader == reader and not _run.ending:
         _thread.start_new_thread(_end, (_run,))
-    if os.read(reader, 1):
+    if _wait_for_signal(reader):
         time.sleep(GRACE_SECONDS)
         os._exit(EXIT_CODE)
     os.close(reader)
+
+
+def _wait_for_signal(reader: int) -> bool:
+    """Whether one of ours has come; the pipe has every signal that the program handles, and ends
+    with `uninstall`."""
+    while number := os.read(reader, 1):
+        if number[0] in SIGNALS:
+            return True
+    return False
 
 
 def _end(run: _Run) -> NoReturn:

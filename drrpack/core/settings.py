@@ -67,7 +67,8 @@ class Shared:
 @contextmanager
 def _full_precision() -> Iterator[None]:
     """Products of float32 numbers in float32, where they have been allowed less: for all of them by
-    one name, or since PyTorch 2.9 for each operator."""
+    one name, or since PyTorch 2.9 for each operator. cuDNN's convolutions are allowed less (TF32)
+    unless somebody has said otherwise."""
     with ExitStack() as stack:
         try:
             before = torch.get_float32_matmul_precision()
@@ -80,7 +81,18 @@ def _full_precision() -> Iterator[None]:
             if place.fp32_precision not in ("ieee", "none"):
                 stack.callback(setattr, place, "fp32_precision", place.fp32_precision)
                 place.fp32_precision = "ieee"
+        if _cudnn_may_use_tf32():
+            stack.callback(setattr, torch.backends.cudnn, "allow_tf32", True)
+            torch.backends.cudnn.allow_tf32 = False
         yield
+
+
+def _cudnn_may_use_tf32() -> bool | None:
+    """None where the process uses the newer setting, and may not ask for the older."""
+    try:
+        return torch.backends.cudnn.allow_tf32
+    except RuntimeError:
+        return None
 
 
 class _Operator(Protocol):
@@ -93,6 +105,8 @@ def _operators() -> list[_Operator]:
     onednn, cuda = torch.backends.mkldnn, torch.backends.cuda
     found: list[_Operator] = [cuda.matmul]
     found += [getattr(onednn, name) for name in ("matmul", "conv") if hasattr(onednn, name)]
+    if _cudnn_may_use_tf32() is None:
+        found.append(getattr(torch.backends.cudnn, "conv"))  # noqa: B009, unknown to older types
     return [operator for operator in found if hasattr(operator, "fp32_precision")]
 
 

@@ -56,6 +56,29 @@ def test_nothing_is_left_and_nothing_is_lost(
         assert own_drr.read_bytes() == before
 
 
+OTHER_SIGNAL = """
+    import os, signal, time
+    from drrpack.cli import interrupts
+
+    interrupts.GRACE_SECONDS = 0.1
+    interrupts.install()
+    signal.signal(signal.SIGUSR1, lambda *_: None)
+    os.kill(os.getpid(), signal.SIGUSR1)
+    time.sleep(1)
+    print("still there", flush=True)
+    if {stop}:
+        os.kill(os.getpid(), signal.SIGTERM)
+"""
+
+
+@pytest.mark.parametrize("stop", [False, True])
+def test_signals_that_the_program_handles_itself_end_nothing(stop: bool) -> None:
+    """A scheduler's SIGUSR1, or SIGCHLD, which PyTorch handles where workers load data."""
+    done = run(OTHER_SIGNAL.replace("{stop}", str(stop)))
+    assert done.stdout == "still there\n", done.stderr
+    assert done.returncode == (130 if stop else 0)
+
+
 WITH_PARTS = """
     import os, signal, sys
     from pathlib import Path

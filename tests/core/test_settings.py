@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import ast
 import random
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -230,6 +232,39 @@ def test_the_default_dtype_of_other_threads_is_never_another() -> None:
         stop.set()
         watcher.join()
     assert seen == {torch.bfloat16}
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_convolutions_on_a_gpu_are_in_full_precision_and_the_setting_is_put_back(
+    allowed: bool,
+) -> None:
+    cudnn = torch.backends.cudnn
+    before, cudnn.allow_tf32 = cudnn.allow_tf32, allowed
+    try:
+        with float_arithmetic():
+            assert not cudnn.allow_tf32
+        assert cudnn.allow_tf32 == allowed
+    finally:
+        cudnn.allow_tf32 = before
+
+
+NEWER_SETTING = """
+import torch
+from drrpack.core.settings import float_arithmetic
+conv = torch.backends.cudnn.conv
+torch.backends.cudnn.allow_tf32 = False  # and not what the newer setting says
+conv.fp32_precision = "tf32"
+with float_arithmetic():
+    assert conv.fp32_precision == "ieee"
+assert conv.fp32_precision == "tf32"
+"""
+
+
+@pytest.mark.skipif(not hasattr(torch.backends.cudnn, "conv"), reason="since PyTorch 2.9")
+def test_convolutions_are_in_full_precision_where_the_newer_setting_is_used() -> None:
+    """In a process of its own, whose PyTorch does not answer to the older name any more."""
+    child = subprocess.run([sys.executable, "-c", NEWER_SETTING], capture_output=True, text=True)
+    assert child.returncode == 0, child.stderr
 
 
 def test_precision_is_the_processs_again_when_the_last_thread_is_out() -> None:

@@ -23,6 +23,7 @@ from drrpack import CorruptError, DRRDataset, MissingError
 from drrpack.core.codec import finish, lay_out
 from drrpack.core.codes import Codes
 from drrpack.core.entropy.table import TableModel
+from drrpack.core.errors import DrrError
 from drrpack.formats.container import Reader
 from drrpack.formats.sources.source import open_source
 from drrpack.operations.viewing import catalogue as catalogues
@@ -150,6 +151,18 @@ def test_codes_stay_up_to_a_bound(
     until(lambda: found.nearest(found.place(250), whole=True).complete)
     few = found.nearest(found.place(250), whole=True)
     assert few.classes_wanted == 3 and len(few.found) == 12
+    found.close()
+
+
+def test_a_failure_in_the_background_is_told(memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: Any) -> Any:
+        raise RuntimeError("can't allocate memory")
+
+    monkeypatch.setattr(code_store, "read_codes", fails)
+    found = Catalogue(memory, None, ignore)
+    found.store.fetch([0])
+    with pytest.raises(DrrError, match=r"mem.*: decoding stopped .*can't allocate memory"):
+        until(lambda: found.store.fetch([0]) or False)
     found.close()
 
 

@@ -14,6 +14,7 @@ from drrpack.core.codes import Codes
 from drrpack.core.errors import DrrError
 from drrpack.formats.account import stored_top_shape
 from drrpack.formats.container import Reader
+from drrpack.formats.layout import AnyPath
 from drrpack.formats.memory import load_codec, read_codes
 
 KEPT_BYTES = 256 * 2**20  # 1,600,000 images of 32x32
@@ -104,7 +105,7 @@ class CodeStore:
         """Decode these classes in the background, before all that was asked for earlier.
 
         Raises:
-            CorruptError: an earlier class could not be decoded there.
+            DrrError: an earlier class could not be decoded there.
         """
         if self._error is not None:
             raise self._error
@@ -125,10 +126,9 @@ class CodeStore:
             try:
                 codec = codec or load_codec(self._reader, torch.device("cpu"))
                 self._keep(read_codes(self._reader, codec, batch))
-            except DrrError as error:
-                self._error = error
-            except ValueError:  # the file was closed
-                self._closed = True
+            except Exception as error:  # the thread must end by `_next_batch`, or none follows it
+                if not self._closed:  # else what it read from is gone
+                    self._error = _told(error, self._reader.path)
 
     def _next_batch(self) -> list[int]:
         """Classes to decode next; none when the thread should end, and then it counts as ended."""
@@ -139,3 +139,12 @@ class CodeStore:
             if self._closed or self._error is not None or not batch:
                 self._queue, self._worker, batch = {}, None, []
             return batch
+
+
+def _told(error: Exception, path: AnyPath) -> DrrError:
+    if isinstance(error, DrrError):
+        return error
+    return DrrError(
+        f"{path}: decoding stopped ({type(error).__name__}: {error}); start `drrpack view` again, "
+        "with more memory free if that was short"
+    )
