@@ -6,6 +6,7 @@ trainers fit the networks.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -31,6 +32,7 @@ from drrpack.core.vqvae import VQVAE, Choose, grid_shapes, pad, to_float
 
 Pixels = NDArray[np.uint8]
 PIXELS_AT_ONCE = 1 << 18  # in one call of the VQ-VAE: 256 small images, which takes half a gigabyte
+CALIBRATED_PIXELS = 1 << 20  # whose activations take some hundreds of megabytes
 DECODED_LESS = 4  # times as few in a CPU's decoder: then its feature maps stay in the caches
 
 Tick = Callable[[int], None]  # told how many images have just been done
@@ -207,7 +209,10 @@ def assemble(
 @own_settings()
 def finish(vqvae: VQVAE, entropy: EntropyModel, fitted_on: Codes, device: torch.device) -> Codec:
     """A codec from two fitted models: scales of the decoder are taken from the codes they saw."""
-    sample = fitted_on.take(slice(None, None, max(1, len(fitted_on) // 512)))
+    pixels = math.prod(fitted_on.bottom.shape) * vqvae.config.stride**2
+    # some hundreds of small images, or fewer large ones: all their activations are held at once
+    every = max(1, len(fitted_on) // 512, -(-pixels // CALIBRATED_PIXELS))
+    sample = fitted_on.take(slice(None, None, every))
     vqvae = vqvae.cpu()
     bits = calibrate(vqvae, *(torch.from_numpy(grid.astype(np.int64)) for grid in sample.grids))
     nothing = StreamLayout(plain_images=0)

@@ -11,6 +11,9 @@ import torch
 from small_models import SMALL_VQVAE, convolutions_run, small_vqvae
 from torch import Tensor
 
+from drrpack.core import codec
+from drrpack.core.codes import Codes
+from drrpack.core.entropy.table import TableModel
 from drrpack.core.exact import exact_arithmetic
 from drrpack.core.pixels import ActivationBits, PixelDecoder, batches, calibrate
 from drrpack.core.vqvae import VQVAE, VQVAEConfig
@@ -161,6 +164,26 @@ def test_a_residual_block_that_is_always_off_is_no_trouble(config: VQVAEConfig) 
 # --- the scales as JSON ---
 
 BITS = ActivationBits(top=5, joined=-8, residual=16, hidden=(3, 4), upsampled=(0,))
+
+
+@pytest.mark.parametrize(
+    ("images", "side", "calibrated"),
+    [(600, 32, 600), (1_500, 32, 750), (1_500, 64, 250), (300, 256, 16), (2, 2048, 1)],
+)
+def test_scales_are_of_no_more_pixels_than_fit_into_memory(
+    images: int, side: int, calibrated: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+
+    def counted(network: VQVAE, top: Tensor, bottom: Tensor) -> ActivationBits:
+        seen.append(len(bottom))
+        return calibrate(network, top[:1], bottom[:1])
+
+    monkeypatch.setattr(codec, "calibrate", counted)
+    codes = Codes.empty((side // 8, side // 8), images)
+    codes.top[:] = codes.bottom[:] = 0
+    codec.finish(small_vqvae(), TableModel.fitted(codes, 32), codes, torch.device("cpu"))
+    assert seen == [calibrated]
 
 
 def test_scales_come_back_from_json() -> None:

@@ -1,10 +1,10 @@
-"""Counts in messages."""
+"""Counts and sizes in messages."""
 
 from __future__ import annotations
 
 import pytest
 
-from drrpack.core.wording import counted
+from drrpack.core.wording import counted, sides
 
 
 @pytest.mark.parametrize(
@@ -16,3 +16,7 @@ from drrpack.core.wording import counted
 )  # fmt: skip
 def test_a_noun_in_the_plural_unless_there_is_one(count: int, noun: str, text: str) -> None:
     assert counted(count, noun) == text
+
+
+def test_sizes_have_the_width_first() -> None:
+    assert sides((480, 640)) == "640x480"
