@@ -45,7 +45,7 @@ NOT_RUN = {
         "drrpack --install-completion      # for your shell: bash, zsh or fish; then open another"
     ],
     "docs/commands/compare.md": ["drrpack compare cifar100/ --classes 0:20 --train --epochs 16"],
-    "docs/commands/encode.md": ["drrpack encode cifar100/ -o mem.drr --download cifar100"],
+    "docs/commands/encode.md": ["drrpack encode cifar100/ -o downloaded.drr --download cifar100"],
     "docs/commands/view.md": ["drrpack view mem.drr --source cifar100/"],
     "docs/online.md": ["python benchmarks/replay_buffer.py stream cifar100/"],
     "docs/remote.md": ['pip install "drrpack[remote]"'],
