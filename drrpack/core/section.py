@@ -21,4 +21,19 @@ class Section:
     @property
     def major(self) -> str:
         """The part of the version that says whether a program can read it."""
-        return self.version.split(".")[0]
+        return major_of(self.version)
+
+    def before(self, major: int) -> bool:
+        """Whether its version is an earlier one than ``major``."""
+        return is_before(self.version, major)
+
+
+def major_of(version: str) -> str:
+    """What stands before the first dot: usually a number."""
+    return version.split(".")[0]
+
+
+def is_before(version: str, major: int) -> bool:
+    """Whether ``version`` is a numbered one, and earlier than ``major``."""
+    number = major_of(version)
+    return number.isdecimal() and int(number) < major

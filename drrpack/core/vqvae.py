@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from drrpack.core.errors import OptionError
 from drrpack.core.quantiser import Quantiser
 from drrpack.core.settings import unfilled
+from drrpack.core.stored import depth, size_or_none
 
 STRIDE = 4  # the paper's; see `VQVAEConfig.stride`
 STRIDES = (4, 8, 16)  # that a file may have
@@ -30,7 +31,7 @@ class VQVAEConfig:
     """Size of the network. The defaults are the paper's: 1,388,867 parameters and two codebooks."""
 
     channels: int = 128
-    residual_blocks: int = 2
+    residual_blocks: int = depth(2)
     residual_channels: int = 32
     embedding: int = 64
     codebook_size: int = 512
@@ -38,12 +39,13 @@ class VQVAEConfig:
     ema_decay: float = 0.99
     # Fractional bits of stored weights and codebooks: on such a grid a weight takes four bits once
     # it is packed, where half precision takes sixteen. 0 is half precision.
-    weight_bits: int = 7
-    codebook_bits: int = 8
-    stride: int = STRIDE  # pixels for one bottom code, along each side; a top code has twice that
+    weight_bits: int = depth(7, may_be_zero=True)
+    codebook_bits: int = depth(8, may_be_zero=True)
+    # pixels for one bottom code, along each side; a top code has twice that
+    stride: int = depth(STRIDE)
     # After the first halving of an image's sides; each further one doubles them up to ``channels``.
     # 0 is half of these. Most of the work on a large image is where its sides are long.
-    first_channels: int = 0
+    first_channels: int = size_or_none(0)
 
     def __post_init__(self) -> None:
         if self.channels < 2:  # some layers have half of them

@@ -1,4 +1,4 @@
-"""Turn the VQ-VAE into a section and back; helpers to read the section of any model.
+"""Turn the VQ-VAE into a section and back.
 
 The config is JSON that fixes every shape; the data is one blob of tensors. No function touches a
 file; the container does that. `drrpack.core.entropy` stores entropy models.
@@ -7,43 +7,19 @@ file; the container does that. `drrpack.core.entropy` stores entropy models.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, fields, replace
-from typing import TYPE_CHECKING, TypeVar
+from dataclasses import asdict, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from drrpack.core import packing
 from drrpack.core.errors import CorruptError
 from drrpack.core.pixels import ActivationBits
 from drrpack.core.section import Section
 from drrpack.core.settings import own_settings, skeleton
+from drrpack.core.stored import SIZE_LIMIT, Blob, check_count, parse, sizes_from, wrong_size
 from drrpack.core.vqvae import STRIDE, VQVAE, VQVAEConfig, grid_bits
-
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
-    Sizes = TypeVar("Sizes", bound=DataclassInstance)
-
-# Of the numbers in a config: no honest model comes near, a hostile one stops here. Depths count
-# layers, and thousands of layers take seconds to build even where they hold nothing.
-SIZE_LIMIT = 4096
-DEPTH_LIMIT = 64
-# Weights that are all alike take next to no bytes, so bytes bound nothing. The paper's VQ-VAE has
-# 1.4 million.
-WEIGHTS_MAX = 1 << 23
-DEPTHS = (
-    "latents", "same_grid", "blocks", "residual_blocks", "weight_bits", "codebook_bits", "stride",
-)  # fmt: skip
-MAY_BE_ZERO = ("latents", "weight_bits", "codebook_bits", "first_channels")
-
-T = TypeVar("T")
-Number = TypeVar("Number", bound=np.generic)
-
-# --- VQ-VAE ---------------------------------------------------------------------------------------
 
 
 @own_settings()
@@ -85,9 +61,9 @@ def unpack_vqvae(model: Section) -> tuple[VQVAE, ActivationBits]:
     """
     bits = parse(lambda: ActivationBits.from_json(model.config["activation_bits"]))
     first = {"weight_bits": 0, "codebook_bits": 0, "encoder": True}  # all that 1.0 knows
-    config = {**model.config, **(first if model.version.startswith("1.") else {})}
+    config = {**model.config, **(first if model.before(2) else {})}
     config["stride"] = stored_stride(model)
-    if model.major in ("1", "2", "3"):
+    if model.before(4):
         config["first_channels"] = 0
     elif config.get("first_channels") == 0:
         raise CorruptError("a model's config says first_channels = 0, which is not valid")
@@ -114,7 +90,7 @@ def stored_stride(model: Section) -> int:
     Raises:
         CorruptError: the config's ``stride`` is no number that it could be.
     """
-    stride = STRIDE if model.major in ("1", "2") else model.config.get("stride", STRIDE)
+    stride = STRIDE if model.before(3) else model.config.get("stride", STRIDE)
     if type(stride) is not int or not 0 < stride <= SIZE_LIMIT:
         raise CorruptError(f"a model's config says stride = {stride!r}, which can't be")
     return stride
@@ -159,65 +135,3 @@ def _vqvae_tensors(network: VQVAE) -> dict[str, torch.Tensor]:
 def _halves(tensor: torch.Tensor) -> bytes:
     data: bytes = tensor.cpu().half().numpy().astype("<f2").tobytes()
     return data
-
-
-# --- any model ------------------------------------------------------------------------------------
-
-
-def check_count(network: nn.Module) -> None:
-    """Refuse a model that is out of all proportion, before there is room for its weights."""
-    count = sum(tensor.numel() for tensor in network.state_dict().values())
-    if count > WEIGHTS_MAX:
-        raise CorruptError(
-            f"a model's config asks for {count} weights, expected {WEIGHTS_MAX} at most"
-        )
-
-
-def wrong_size(data: bytes, wanted: int) -> CorruptError:
-    """The error for weights that are not as many as their config asks for."""
-    return CorruptError(
-        f"a model section has {len(data)} bytes of weights; its config asks for {wanted}"
-    )
-
-
-class Blob:
-    """Reads arrays one after the other, of which there must be enough."""
-
-    def __init__(self, data: bytes) -> None:
-        self.data, self.offset = data, 0
-
-    def integers(self, dtype: str, shape: tuple[int, ...]) -> NDArray[np.integer]:
-        """The next integers of a type such as ``<i4``, as an array of ``shape``."""
-        kind: np.dtype[np.integer] = np.dtype(dtype)
-        return self._read(kind, shape)
-
-    def halves(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
-        """The next half-precision numbers, as an array of ``shape``."""
-        return self._read(np.dtype(np.float16).newbyteorder("<"), shape).astype(np.float32)
-
-    def _read(self, dtype: np.dtype[Number], shape: tuple[int, ...]) -> NDArray[Number]:
-        count = int(np.prod(shape))
-        array = np.frombuffer(self.data, dtype, count, self.offset).reshape(shape)
-        self.offset += array.nbytes
-        return array
-
-
-def parse(make: Callable[[], T]) -> T:
-    """What ``make`` makes of a config. Raises CorruptError where a value is missing or none."""
-    try:
-        return make()
-    except (KeyError, TypeError, ValueError) as error:
-        raise CorruptError(f"a model's config is not valid: {error!r}") from error
-
-
-def sizes_from(kind: type[Sizes], config: Mapping[str, object]) -> Sizes:
-    """The dataclass ``kind`` from JSON. Raises CorruptError where a number is beyond its limits."""
-    values = parse(lambda: {field.name: config[field.name] for field in fields(kind)})
-    for name, value in values.items():
-        limit = DEPTH_LIMIT if name in DEPTHS else SIZE_LIMIT
-        zero = name in MAY_BE_ZERO and value == 0
-        types = (int, float) if isinstance(getattr(kind, name), float) else (int,)
-        number = value if isinstance(value, types) and not isinstance(value, bool) else math.nan
-        if not (0 < number <= limit or (zero and not math.isnan(number))):
-            raise CorruptError(f"a model's config says {name} = {value!r}, which is not valid")
-    return parse(lambda: kind(**values))

@@ -13,7 +13,7 @@ from drrpack.core.codec import ClassStreams, Codec, assemble, first_difference
 from drrpack.core.codes import Codes
 from drrpack.core.entropy.sections import pack_entropy, unpack_entropy
 from drrpack.core.errors import CorruptError, DrrError, ExactnessError, VersionError
-from drrpack.core.section import Section
+from drrpack.core.section import Section, major_of
 from drrpack.core.weights import pack_vqvae, unpack_vqvae
 from drrpack.formats import shipped
 from drrpack.formats.container import Chunk, Reader
@@ -93,7 +93,7 @@ def load_codec(
 def _known_vqvae(reader: Reader, stored: Section) -> Section:
     """The section of the VQ-VAE, if this program knows its version."""
     section = shipped.whole(stored, reader.path)
-    if section.major not in {known.split(".")[0] for known in VQVAE_VERSIONS}:
+    if section.major not in {major_of(known) for known in VQVAE_VERSIONS}:
         raise VersionError(
             f"{reader.path}: its VQ-VAE has version {section.version}, this program reads "
             f"{', '.join(VQVAE_VERSIONS)}; update drrpack"

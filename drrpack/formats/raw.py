@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from drrpack.core.errors import CorruptError, VersionError
+from drrpack.core.section import major_of
 from drrpack.formats.container import Reader
 from drrpack.formats.layout import RAW_VERSION, RawRecord, check_expansion
 
@@ -67,7 +68,7 @@ def read_raw(reader: Reader, class_index: int) -> RawImages:
         CorruptError: a record is damaged. VersionError: its version is unknown.
     """
     version = reader.raw_version
-    if version is not None and version.split(".")[0] != RAW_VERSION.split(".")[0]:
+    if version is not None and major_of(version) != major_of(RAW_VERSION):
         raise VersionError(
             f"{reader.path}: its raw images have version {version}, this program reads "
             f"{RAW_VERSION}; update drrpack"

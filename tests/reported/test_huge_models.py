@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import nn
 
-from drrpack.core import packing, weights
+from drrpack.core import packing, stored
 from drrpack.core.codes import LEVELS
 from drrpack.core.entropy.phased_bitswap import PhasedBitSwapConfig
 from drrpack.core.entropy.sections import unpack_entropy
@@ -80,4 +80,4 @@ def test_the_papers_model_is_far_below() -> None:
     with torch.device("meta"):
         network = VQVAE(VQVAEConfig(embedding=64))
     count = sum(tensor.numel() for tensor in network.state_dict().values())
-    assert 5 * count < weights.WEIGHTS_MAX
+    assert 5 * count < stored.WEIGHTS_MAX

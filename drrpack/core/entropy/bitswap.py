@@ -49,6 +49,7 @@ from drrpack.core.entropy.networks import (
 from drrpack.core.exact import WEIGHT_MAX, IntConv2d, relu
 from drrpack.core.frequencies import Tables
 from drrpack.core.probability import BIN_MIN, MEAN_UNIT
+from drrpack.core.stored import depth
 
 # Where the scales start, as indices into the table. Latents start as noisy copies of the latent
 # below, and the first one knows much of the codes, or the model learns to do without it.
@@ -69,12 +70,13 @@ class BitSwapConfig(NetworkConfig):
 
     kind: ClassVar[str] = "bitswap"
 
-    latents: int = 8  # the paper's
-    same_grid: int = 2  # latents in a row on one grid; the next has half its sides, rounded up
+    latents: int = depth(8, may_be_zero=True)  # the paper's
+    # latents in a row on one grid; the next has half its sides, rounded up
+    same_grid: int = depth(2)
     channels: int = 4  # of each latent
     latent_width: int = 32  # networks between two latents
     prediction_width: int = 64  # the likelihood
-    blocks: int = 2  # residual blocks of the likelihood
+    blocks: int = depth(2)  # residual blocks of the likelihood
 
     def __post_init__(self) -> None:
         if not self.latents:

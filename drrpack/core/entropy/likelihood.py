@@ -14,6 +14,7 @@ from drrpack.core.entropy.networks import NetworkConfig
 from drrpack.core.exact import WEIGHT_MAX, relu
 from drrpack.core.phases import SIDES
 from drrpack.core.probability import BIN_MIN
+from drrpack.core.stored import depth
 
 KNOWN_REACH = 2  # codes on each side that a prediction looks at
 
@@ -25,14 +26,14 @@ class LikelihoodSizes(NetworkConfig):
     The context model has no latents, and what is said of them below means nothing to it.
     """
 
-    latents: int = 0
+    latents: int = depth(0, may_be_zero=True)
     top_cell: int = 4  # side of the cells of `drrpack.core.phases`
     bottom_cell: int = 4
     top_channels: int = 4  # of each latent, on the grid of the codes
     bottom_channels: int = 2
     latent_width: int = 16  # networks between two latents
     prediction_width: int = 128  # the likelihood, which looks at a window around each code
-    blocks: int = 2  # residual blocks of the likelihood
+    blocks: int = depth(2)  # residual blocks of the likelihood
 
     def __post_init__(self) -> None:
         for name in ("top_cell", "bottom_cell"):

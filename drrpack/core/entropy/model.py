@@ -19,7 +19,7 @@ from drrpack.core import ans
 from drrpack.core.codes import LevelName, Levels
 from drrpack.core.errors import CorruptError, VersionError
 from drrpack.core.frequencies import Tables
-from drrpack.core.section import Json, Section
+from drrpack.core.section import Json, Section, major_of
 
 
 class LevelModel(Protocol):
@@ -120,7 +120,7 @@ Model = TypeVar("Model", bound=EntropyModel)
 def register(model: type[Model]) -> type[Model]:
     """Make a kind of entropy model known. Raises ValueError where another one has its name."""
     for version in model.versions:
-        known = KINDS.setdefault((model.kind, version.split(".")[0]), model)
+        known = KINDS.setdefault((model.kind, major_of(version)), model)
         if known is not model:
             raise ValueError(f"there are two entropy models {model.kind} {version}")
     return model
@@ -135,7 +135,7 @@ def kind_of(section: Section) -> str:
     Raises:
         CorruptError: the config's ``kind`` is no text.
     """
-    if section.major in ("1", "2"):
+    if section.before(3):
         return "bitswap" if section.config.get("latents") else "context"
     kind = section.config.get("kind")
     if not isinstance(kind, str):

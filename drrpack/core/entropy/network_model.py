@@ -23,9 +23,9 @@ from drrpack.core.errors import CorruptError
 from drrpack.core.exact import WEIGHT_BITS_MAX, Arrays
 from drrpack.core.freezing import freeze, int_layers, move, use_int8
 from drrpack.core.frequencies import Tables, tables_from_bytes, tables_to_bytes
-from drrpack.core.section import Json
+from drrpack.core.section import Json, is_before
 from drrpack.core.settings import own_settings, skeleton
-from drrpack.core.weights import Blob, check_count, sizes_from, wrong_size
+from drrpack.core.stored import Blob, check_count, sizes_from, wrong_size
 
 FAST_FROM = 256  # places from which on eight-bit kernels are faster
 TABLE_MAX = 1 << 26  # numbers that a frozen model makes of its weights, to look up
@@ -87,7 +87,7 @@ class NetworkModel:
             CorruptError: the config is not one of ours, or the weights are of another network.
             ExactnessError: the weights break the bound under which sums are exact.
         """
-        old = version.startswith("1.")
+        old = is_before(version, 2)
         before: Json = {"weight_bits": WEIGHT_BITS_MAX} if old else {}
         sizes = sizes_from(cls.config_type, {**config, **before})
         if sizes.table_size > TABLE_MAX:

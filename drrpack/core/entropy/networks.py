@@ -28,6 +28,7 @@ from drrpack.core.exact import WEIGHT_BITS_MAX, WEIGHT_MAX, IntConv2d, relu
 from drrpack.core.freezing import int_layers
 from drrpack.core.frequencies import Tables
 from drrpack.core.probability import LOGIT_BITS, PRECISION, Categorical
+from drrpack.core.stored import depth
 
 TOP_REACH = 4  # rows of the top codes on each side that the bottom's context depends on
 # Of a group: it is what is kept of all its codes at once, besides what some rows take. Twice as
@@ -45,7 +46,8 @@ class NetworkConfig(ABC):
     codebook_size: int = 512
     embedding: int = 64
     width: int = 64  # networks next to the codes
-    weight_bits: int = WEIGHT_BITS_MAX  # weights are multiples of 2**-weight_bits at finest
+    # weights are multiples of 2**-weight_bits at finest
+    weight_bits: int = depth(WEIGHT_BITS_MAX, may_be_zero=True)
 
     @abstractmethod
     def network(self) -> BothLevels:

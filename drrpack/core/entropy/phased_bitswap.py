@@ -25,6 +25,7 @@ from drrpack.core.entropy.network_model import NetworkModel
 from drrpack.core.entropy.networks import NetworkConfig
 from drrpack.core.entropy.phased import PhasedConfig, PhasedLevel, PhasedNetwork
 from drrpack.core.frequencies import Tables
+from drrpack.core.stored import depth
 
 # Where the scales start, as indices into the table. Equal ones let the chain start at no cost, and
 # grow as it helps; the first latent starts informative, or the model learns to do without it.
@@ -39,7 +40,7 @@ class PhasedBitSwapConfig(PhasedConfig):
 
     kind: ClassVar[str] = "bitswap"
 
-    latents: int = 8  # the paper's
+    latents: int = depth(8, may_be_zero=True)  # the paper's
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -7,9 +7,9 @@ from dataclasses import asdict, fields
 from drrpack.core.codes import LEVELS, LevelName, Levels
 from drrpack.core.entropy.model import EntropyModel, find
 from drrpack.core.errors import CorruptError
-from drrpack.core.section import Json, Section
+from drrpack.core.section import Json, Section, is_before
+from drrpack.core.stored import SIZE_LIMIT
 from drrpack.core.streams import StreamLayout
-from drrpack.core.weights import SIZE_LIMIT
 
 STREAMS = "streams"  # the layouts: a key of the config
 KIND = "kind"  # from version 3.0 on
@@ -22,7 +22,7 @@ def pack_entropy(model: EntropyModel, layouts: Layouts) -> Section:
     """An entropy model and the layouts of its streams."""
     config, data = model.pack()
     version = model.versions[-1]
-    named: Json = {} if version.startswith(("1.", "2.")) else {KIND: model.kind}
+    named: Json = {} if is_before(version, 3) else {KIND: model.kind}
     kept = {name: asdict(layouts[name]) for name in LEVELS}
     return Section(version, {**named, **config, STREAMS: kept}, data)
 

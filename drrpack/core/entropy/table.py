@@ -27,7 +27,7 @@ from drrpack.core.frequencies import (
     tables_to_bytes,
 )
 from drrpack.core.section import Json
-from drrpack.core.weights import SIZE_LIMIT
+from drrpack.core.stored import SIZE_LIMIT
 
 
 @dataclass(frozen=True)
