@@ -1,10 +1,11 @@
 """Peak memory and CPU time of whole commands on images of 224x224, for two numbers of images.
 
-    python benchmarks/large_images.py -o benchmarks/results/NAME.json
+    python benchmarks/large_images.py -o benchmarks/results/NAME.json [--photographs FOLDER]
 
-The images are crops of the photographs that come with scikit-learn, as JPEG files. Each command is
-a process of its own; its peak resident memory is what the system says of it. The pixels of all
-images are held once, 150 kB an image; what else grows with their number would show.
+The images are crops of the photographs that come with scikit-learn, as JPEG files, and then those
+of FOLDER in `FOLDER/class/`. Each command is a process of its own; its peak resident memory is what
+the system says of it. The pixels of all images are held once, 150 kB an image; what else grows with
+their number would show.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from made_by import made_by
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
+import drrpack
+
 SIDE = 224
 CLASSES = 4
 
@@ -27,14 +30,19 @@ CLASSES = 4
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, nargs=2, default=[100, 400])
+    parser.add_argument("--photographs", type=Path, help="a folder to measure besides")
     parser.add_argument("--commands", nargs="+", help="these alone, such as encode verify")
     parser.add_argument("-o", "--output", type=Path, required=True)
     given = parser.parse_args()
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        for count in given.images:
-            source, memory = Path(folder, f"photos{count}"), Path(folder, f"{count}.drr")
+        sources = {count: Path(folder, f"photos{count}") for count in given.images}
+        for count, source in sources.items():
             write_crops(source, count)
+        if given.photographs:
+            sources[len([*given.photographs.glob("*/*")])] = given.photographs
+        for count, source in sources.items():
+            memory = Path(folder, f"{count}.drr")
             commands = {
                 "encode": ["encode", source, "-o", memory],
                 "stats": ["stats", memory],
@@ -49,7 +57,8 @@ def main() -> None:
                 row = {"command": name, "images": count, **used}
                 rows.append(row)
                 print(json.dumps(row), flush=True)
-            rows[-len(commands)]["bytes_an_image"] = memory.stat().st_size / count
+            account = drrpack.stats(memory).bytes
+            rows[-len(commands)] |= {"file_bytes": account.file, "payload_bytes": account.payload}
     found = {"rows": rows, "size": [SIDE, SIDE], **made_by()}
     given.output.write_text(json.dumps(found, indent=1) + "\n")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from drrpack.operations.preparing import Classes, Pathlike, chosen_classes, tidy
 from drrpack.operations.progress import Report, heard
 
 IMAGES_AT_ONCE = 1024
+PIXELS_AT_ONCE = 1 << 22  # and no more than that: 83 images of 224x224
 CODES_BYTES = 16 * 2**20  # 105,000 images of 32x32: classes side by side are faster than alone
 STAGE = "images"
 OTHER_FILES = (".drr", ".h5", ".jpg", ".npy", ".parquet", ".png", ".tar", ".webp", ".zip")
@@ -192,7 +194,8 @@ def _put_array(
 
 def _decoded(dataset: DRRDataset, report: Report) -> Iterator[tuple[int, Pixels]]:
     """All images in blocks, each with the number of its first item."""
-    for block in dataset.in_order(IMAGES_AT_ONCE):
+    fitting = PIXELS_AT_ONCE // math.prod(dataset.image_size)
+    for block in dataset.in_order(max(1, min(IMAGES_AT_ONCE, fitting))):
         yield block.start, dataset.pixels(block)
         report(Step(STAGE, block.stop, len(dataset)))
 

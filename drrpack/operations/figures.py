@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import lzma
+import math
 from collections.abc import Collection, Sequence
 
 import numpy as np
@@ -23,7 +24,8 @@ LZMA_FILTER = {
     "lc": 0, "lp": 1,
 }  # fmt: skip
 LZMA_CODES = 1 << 23  # that it packs, at a megabyte a second: those of 105,000 images of 32x32
-HELD_OUT = 2000  # images on which PSNR is measured
+HELD_OUT = 2000  # images on which PSNR is measured, as long as they are no more pixels than
+HELD_OUT_PIXELS = 1 << 27  # these, which take 400 MB
 HELD_OUT_SHARE = 0.02  # kept from fitting where nothing else is unseen
 
 
@@ -100,16 +102,17 @@ def held_out(source: Source, fitted: Collection[int]) -> tuple[Pixels, str]:
     back; there may be none of those.
     """
     counts, count = source.images_per_class, len(source.classes)
+    wanted = max(1, min(HELD_OUT, HELD_OUT_PIXELS // math.prod(source.image_size)))
     seen = set(fitted)
     unseen = [number for number in range(count) if number not in seen]
     if unseen:
         kind = "unseen class" if seen else "class"  # what a codec that came along saw is not known
-        each = -(-HELD_OUT // len(unseen))
-        some = [unseen[place] for place in _spread(len(unseen), HELD_OUT)]
+        each = -(-wanted // len(unseen))
+        some = [unseen[place] for place in _spread(len(unseen), wanted)]
         parts = [source.load(c, "train", _spread(counts[c], each)) for c in some]
         return np.concatenate(parts), f"training images of {counted(len(unseen), kind)}"
     if source.has_test:
-        each = -(-HELD_OUT // count)
+        each = -(-wanted // count)
         of_test = source.counts("test")
         parts = [source.load(c, "test", _spread(of_test[c], each)) for c in range(count)]
         return np.concatenate(parts), "the test split"

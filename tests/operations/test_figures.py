@@ -120,7 +120,10 @@ def test_a_few_are_kept_from_fitting_where_nothing_else_is_unseen(tmp_path: Path
     assert where == "images kept from fitting"
 
 
-def test_not_more_are_measured_than_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(figures, "HELD_OUT", 4)
+@pytest.mark.parametrize(("name", "bound"), [("HELD_OUT", 4), ("HELD_OUT_PIXELS", 5 * 64 - 1)])
+def test_not_more_are_measured_than_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, bound: int
+) -> None:
+    monkeypatch.setattr(figures, name, bound)
     source = source_of(tmp_path, {"train": [1, 5, 5]})
     assert brightness(held_out(source, 1)[0]) == [1, 5, 6, 10]

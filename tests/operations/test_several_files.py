@@ -73,11 +73,12 @@ def test_export(drrpack: Command, parts: list[Path], tmp_path: Path) -> None:
     np.testing.assert_array_equal(found_images, images[labels == 2])
 
 
+@pytest.mark.parametrize(("name", "bound"), [("IMAGES_AT_ONCE", 7), ("PIXELS_AT_ONCE", 7 * 1024)])
 def test_export_in_small_pieces(
-    bitswap_drr: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bitswap_drr: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, bound: int
 ) -> None:
     monkeypatch.setattr("drrpack.operations.export.CODES_BYTES", 3 * 30 * 160)
-    monkeypatch.setattr("drrpack.operations.export.IMAGES_AT_ONCE", 7)
+    monkeypatch.setattr(f"drrpack.operations.export.{name}", bound)
     library.export(bitswap_drr, tmp_path / "all.npz", device="cpu")
     np.savez(tmp_path / "numpy.npz", **dict(zip(("images", "labels"),
              DRRDataset(bitswap_drr).to_numpy(), strict=True)),
