@@ -1,7 +1,8 @@
 """The folder of a run: its settings, a checkpoint for each finished phase, the result so far.
 
     settings.json       what the run was started with; a resumed run must agree
-    phases/<key>.pt     one finished phase: what was measured, and in the newest the weights
+    phases/<key>.pt     one finished phase: what was measured; in the newest also the classifier's
+                        weights, and in the last two what the method goes on from
     result.json         the result of the phases so far
     run.toml            the options of `drrpack train`, in the folder of a single run or of several
     memory/             of a memory that grows with the phases, the file of each phase; it is there
@@ -15,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from drrpack.core.wording import shortened
 from drrpack.formats.files.places import make_folder
 from drrpack.formats.files.publish import changing, is_hidden, remove_leftovers, write_atomic
 from drrpack.formats.layout import Json
+from drrpack.trainers.incremental.method import Method
 from drrpack.trainers.incremental.records import FinishedPhase, check_state
 
 SETTINGS, PHASES, RESULT = "settings.json", "phases", "result.json"
@@ -134,10 +136,50 @@ def load_phase(path: Path) -> FinishedPhase | None:
 
 
 def drop_weights(path: Path) -> None:
-    """Drop the 45 MB of weights of a phase and keep its record, once the next phase is saved."""
+    """Drop the 45 MB of weights of a phase, once the next one is saved.
+
+    The method's state stays: if the next phase's checkpoint is damaged, it is trained again.
+    """
+    finished = load_phase(path)
+    if finished is not None and finished.weights:
+        save_phase(path, finished.without_weights)
+
+
+def drop_state(path: Path) -> None:
+    """Drop the method's state as well and keep the record, once two later phases are saved."""
     finished = load_phase(path)
     if finished is not None and (finished.weights or finished.state):
         save_phase(path, finished.record_alone)
+
+
+def check_history(paths: Sequence[Path], method: type[Method]) -> None:
+    """Check that each phase that is to be trained finds what the method has kept of the one before.
+
+    ``paths`` are the checkpoints of all phases of a run. A method without a history, or one that
+    keeps no state, needs nothing of earlier phases.
+
+    Raises:
+        CorruptError: a checkpoint can't be read, or a state was dropped that is needed again.
+    """
+    if not method.depends_on_history or method.state_dict is Method.state_dict:
+        return
+    for number in range(1, len(paths)):
+        if not paths[number].exists() and _dropped(paths[number - 1]):
+            first = number - 1
+            while first > 0 and _dropped(paths[first - 1]):
+                first -= 1
+            names = ", ".join(path.name for path in paths[first:number])
+            raise CorruptError(
+                f"{paths[number].name} is missing in {paths[number].parent}, and the checkpoint of "
+                f"the phase before it no longer holds what {method.name} goes on from: delete also "
+                f"{names}, and resume; then these phases are trained again"
+            )
+
+
+def _dropped(path: Path) -> bool:
+    """Whether a phase's state was dropped; not of one that is missing, and so trained again."""
+    finished = load_phase(path)
+    return finished is not None and finished.dropped
 
 
 def write_json(path: Path, content: Json) -> None:
