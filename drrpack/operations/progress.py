@@ -67,6 +67,10 @@ def heard(report: Report | None) -> Report:
     return _warn if report is None else report
 
 
+def silent(event: Event) -> None:
+    """The report of any process but the first: that one alone reports what all of them find."""
+
+
 def _warn(event: Event) -> None:
     if isinstance(event, Notice) and event.warning:
         warnings.warn(event.text, UserWarning, stacklevel=4)

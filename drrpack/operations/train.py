@@ -26,7 +26,7 @@ from drrpack.operations.preparing import (
     trusted,
     whole,
 )
-from drrpack.operations.progress import Report, RunStarted, heard
+from drrpack.operations.progress import Report, RunStarted, heard, silent
 from drrpack.trainers.incremental.class_order import order_classes
 from drrpack.trainers.incremental.estimate import estimate
 from drrpack.trainers.incremental.grown import GrownMemory
@@ -152,9 +152,8 @@ def train(
             runs are checked before the first of them trains.
     """
     processes = ranks()
-    report = report if processes.first else None
-    folder = output_path(out)
-    tell, place = heard(report), own_device(choose_device(device))
+    tell = heard(report) if processes.first else silent
+    folder, place = output_path(out), own_device(choose_device(device))
     counts = list(phases) if isinstance(phases, Sequence) else [phases]
     _check_phases(counts)
     at_least(1, seeds=seeds, exemplars=exemplars, epochs=epochs, width=width)
@@ -186,7 +185,7 @@ def train(
         class_order=_order(data, class_order),
         recipe=get_recipe(recipe, epochs, width, augmentation),
         network=get_network(network),
-        device=torch.device(place.type),
+        device=place,
         budget_bytes=None if budget_mb is None else round(budget_mb * 1e6),
         exemplars_per_class=exemplars,
         test_view=test_view,
@@ -201,7 +200,8 @@ def train(
     def ready(planned: Sequence[PlannedRun]) -> None:
         if grow:
             grow_runs(memory, planned, folder / MEMORY, growth, tell)
-        if report is not None and (found := estimate(planned)) is not None:
+        told = processes.first and report is not None
+        if told and (found := estimate(planned)) is not None:
             tell(found)
 
     def before(job: Job, planned: PlannedRun) -> None:
