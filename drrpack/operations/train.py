@@ -292,4 +292,5 @@ def _started(jobs: Sequence[Job], job: Job, planned: PlannedRun) -> RunStarted:
         number=jobs.index(job),
         runs=len(jobs),
         codec_classes=planned.codec_classes,
+        name=job.name(jobs),
     )

@@ -5,6 +5,7 @@
                         weights, and in the last two what the method goes on from
     result.json         the result of the phases so far
     run.toml            the options of `drrpack train`, in the folder of a single run or of several
+    summary.json        the rows of a table, in the folder of several runs, which holds theirs
     memory/             of a memory that grows with the phases, the file of each phase; it is there
                         before the run begins
 
@@ -31,6 +32,7 @@ from drrpack.trainers.incremental.method import Method
 from drrpack.trainers.incremental.records import FinishedPhase, check_state
 
 SETTINGS, PHASES, RESULT = "settings.json", "phases", "result.json"
+SUMMARY = "summary.json"
 RUN_CONFIG = "run.toml"
 MEMORY = "memory"
 BEFORE_PHASES = frozenset((SETTINGS, MEMORY, RUN_CONFIG))  # what a run without a phase has
@@ -45,6 +47,7 @@ def check_run(out: Path, settings: Json, resume: bool) -> None:
     Raises:
         OutputError: the folder holds something else, or can't be made.
         OptionError: the folder holds a run with other settings.
+        CorruptError: the settings of that run can't be read.
     """
     present = _present(out)
     if set(present) <= BEFORE_PHASES:
@@ -56,7 +59,19 @@ def check_run(out: Path, settings: Json, resume: bool) -> None:
         raise OutputError(
             f"{out} already holds a run; continue it with `resume=True`, or give a new folder"
         )
-    _check_settings(out, json.loads((out / SETTINGS).read_text("utf-8")), settings)
+    _check_settings(out, _earlier(out), settings)
+
+
+def check_folders(out: Path) -> None:
+    """Check that several runs can have their folders in ``out``; writes nothing.
+
+    Raises OutputError where a single run has left its result, beside which theirs would come.
+    """
+    if RESULT in _present(out):
+        raise OutputError(
+            f"{out} already holds a single run ({RESULT}), whose run.toml and accuracy.png several "
+            "runs would replace; give a new folder"
+        )
 
 
 @contextmanager
@@ -86,6 +101,25 @@ def _present(out: Path) -> list[str]:
         ) from None
     except OSError as error:
         raise OutputError(f"can't make the run's folder {out}: {error.strerror}") from error
+
+
+def _earlier(out: Path) -> Json:
+    """The settings of the run in a folder; raises CorruptError."""
+    path = out / SETTINGS
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise _damaged(path, str(error)) from error
+    if not isinstance(found, dict):
+        raise _damaged(path, f"found a JSON {type(found).__name__}, expected an object")
+    return found
+
+
+def _damaged(path: Path, found: str) -> CorruptError:
+    return CorruptError(
+        f"the settings {path} can't be read ({found}); put back the file that the run wrote, or "
+        "give a new folder"
+    )
 
 
 def _check_settings(out: Path, before: Json, now: Json) -> None:

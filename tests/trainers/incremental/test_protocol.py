@@ -327,6 +327,12 @@ def test_refusals(stub: None, tmp_path: Path) -> None:
         run(DigitsData(), "stub", out=out, resume=True, seed=1, **SMALL)
     with pytest.raises(OptionError, match=r"recipe\.epochs was 1 and is now 2"):
         run(DigitsData(), "stub", out=out, resume=True, **(SMALL | {"epochs": 2}))
+    written = (out / "settings.json").read_bytes()
+    for damaged in (written[:40], b"[1]", b"\xff"):
+        (out / "settings.json").write_bytes(damaged)
+        with pytest.raises(CorruptError, match=r"settings\.json can't be read .*a new folder"):
+            run(DigitsData(), "stub", out=out, resume=True, **SMALL)
+    (out / "settings.json").write_bytes(written)
     newest = max((out / "phases").iterdir())
     newest.write_bytes(newest.read_bytes()[:100])
     with pytest.raises(CorruptError, match="delete it and resume"):
