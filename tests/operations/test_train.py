@@ -76,6 +76,14 @@ def test_a_page_of_the_runs(several: tuple[Path, list[Any]], tmp_path: Path) -> 
     assert [double.method for double in both.doubles] == ["ub"] and len(both.results) == 4
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
 
+    class Place:
+        """A path of another library."""
+
+        def __fspath__(self) -> str:
+            return str(again)
+
+    assert [run.method for run in report(Place(), tmp_path / "place.png").results] == ["ub"]
+
 
 def test_a_method_as_a_class_with_options(digits_drr: Path, tmp_path: Path) -> None:
     given = {"classes": "0:2", "base": 1, "phases": 1, "ceiling": False, **TINY}
