@@ -53,7 +53,8 @@ class ExperienceReplay(Finetune):
         """The new images, and exemplars: as often, or each once."""
         if not cls.as_often:
             return super().trained_images(context)
-        new = sum(context.data.counts[label] for label in context.new)
+        counts = context.data.counts
+        new = sum(counts[label] for label in context.new)
         return 2 * new if context.phase else new
 
     def least(self, context: PhaseContext, label: int) -> tuple[dict[str, int], float]:
