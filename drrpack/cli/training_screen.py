@@ -73,7 +73,8 @@ def _summary(results: Sequence[Result], rows: Sequence[Row]) -> Table:
         spreads = [row.figures[metric] for metric in METRICS]
         cells = ["-" if s.mean is None else plus_minus(s.mean, s.deviation) for s in spreads]
         named = row.method, str(row.phases), *(row.settings[name] for name in settings)
-        made.add_row(*named, *cells, f"{row.memory_bytes / 1e6:.2f}")
+        size = "-" if row.memory_bytes is None else f"{row.memory_bytes / 1e6:.2f}"
+        made.add_row(*named, *cells, size)
     return made
 
 

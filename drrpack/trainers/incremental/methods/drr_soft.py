@@ -132,8 +132,8 @@ class Answers:
 
 
 def in_steps(logits: Tensor, kept: int) -> tuple[Tensor, Tensor]:
-    """The ``kept`` likeliest classes of logits (N, C), or all if fewer, the likeliest first: (N, K),
-    and their probabilities in steps (N, K) uint8."""
+    """The ``kept`` likeliest classes of logits (N, C), or all if fewer, the likeliest first, and
+    their probabilities in steps: (N, K) int64 and uint8."""
     likeliest = F.softmax(logits, 1).topk(min(kept, logits.shape[1]), 1)
     shares = likeliest.values / likeliest.values[:, :1]
     return likeliest.indices, (shares * STEPS).round().byte()
