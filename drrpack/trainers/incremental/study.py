@@ -38,11 +38,9 @@ class Job:
     def name(self, jobs: Sequence[Job]) -> str:
         """What tells this run from the other ``jobs``: its method, and ``phases/seed`` where these
         are not the same in all of them."""
-        return (
-            f"{self.method} {self.settings.phases}/{self.settings.seed}"
-            if several(jobs)
-            else self.method
-        )
+        if not several(jobs):
+            return self.method
+        return f"{self.method} {self.settings.phases}/{self.settings.seed}"
 
 
 def several(jobs: Sequence[Job]) -> bool:
