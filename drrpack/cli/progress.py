@@ -119,8 +119,7 @@ class Bars:
                 detail = f"epoch {event.epoch}, {figures}, {duration(event.seconds_left)} left"
                 self.move(event.stage, event.fraction, detail, figures)
             case RunStarted():
-                several = f"{event.method} {event.phases}/{event.seed}"
-                self.run = several if event.runs > 2 else event.method
+                self.run = event.name
                 tell(event)
             case RunProgress():
                 self.training(event)

@@ -229,7 +229,9 @@ def train(
             grow_minutes=grow_minutes, resume=resume, report=report,
         )  # fmt: skip
     training_screen.print_results(results, out)
-    return Answer([result.to_json() for result in results], training_screen.results_file(out))
+    return Answer(
+        [result.to_json() for result in results], training_screen.results_file(results, out)
+    )
 
 
 def numbers(text: str, option: str) -> list[int]:

@@ -15,6 +15,7 @@ from drrpack.core.wording import counted
 from drrpack.trainers.incremental.grouping import differing, grouped, heading
 from drrpack.trainers.incremental.metrics import METRICS
 from drrpack.trainers.incremental.results import Result
+from drrpack.trainers.incremental.rundir import RESULT, SUMMARY
 from drrpack.trainers.incremental.study import by_phases
 from drrpack.trainers.incremental.tables import Row, curve
 from drrpack.trainers.incremental.tables import table as result_rows
@@ -41,14 +42,14 @@ def print_results(results: Sequence[Result], out: Path) -> None:
     ours, ceiling = last.get("drr"), last.get("ub")
     if ours is not None and ceiling is not None and results[0].config.budget_bytes is None:
         note(price_of_compression(ceiling - ours, seeds=min(row.seeds for row in rows)))
-    found = results_file(out)
+    found = results_file(results, out)
     note(f"{found.stem}: {found}\nplot: {out / 'accuracy.png'}")
 
 
-def results_file(out: Path) -> Path:
-    """The file with the figures: of one run its result, of several their summary."""
-    one = out / "result.json"
-    return one if one.exists() else out / "summary.json"
+def results_file(results: Sequence[Result], out: Path) -> Path:
+    """The file with the figures: of one run and its ceiling its result, of several a summary."""
+    runs = {(result.phase_count, result.seed) for result in results}
+    return out / (SUMMARY if len(runs) > 1 else RESULT)
 
 
 def _phases(count: int, results: Sequence[Result]) -> Table:
@@ -72,7 +73,8 @@ def _summary(results: Sequence[Result], rows: Sequence[Row]) -> Table:
         spreads = [row.figures[metric] for metric in METRICS]
         cells = ["-" if s.mean is None else plus_minus(s.mean, s.deviation) for s in spreads]
         named = row.method, str(row.phases), *(row.settings[name] for name in settings)
-        made.add_row(*named, *cells, f"{row.memory_bytes / 1e6:.2f}")
+        size = "-" if row.memory_bytes is None else f"{row.memory_bytes / 1e6:.2f}"
+        made.add_row(*named, *cells, size)
     return made
 
 

@@ -54,7 +54,7 @@ from drrpack.operations.preparing import (
     tidy,
     whole,
 )
-from drrpack.operations.progress import Report, heard
+from drrpack.operations.progress import Report, heard, silent
 from drrpack.operations.stats import stats, stats_of_shards
 from drrpack.trainers.fitting.loop import Budget
 from drrpack.trainers.incremental.exemplars import Selection
@@ -155,7 +155,7 @@ def encode(
         DrrError: the streams do not decode to the same codes; nothing is written then.
     """
     processes = ranks()
-    report, output = heard(report if processes.first else None), output_path(output)
+    report, output = heard(report) if processes.first else silent, output_path(output)
     positive(shard_mb=shard_mb)
     shard_bytes = None if shard_mb is None else int(shard_mb * MB)
     place = own_device(choose_device(device))

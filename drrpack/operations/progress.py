@@ -43,6 +43,9 @@ class RunStarted:
     number: int  # of this run, from 0
     runs: int  # in all
     codec_classes: CodecClasses | None
+    name: (
+        str  # what tells it from the others, briefly: the method, phases and seed where they differ
+    )
 
 
 Event: TypeAlias = (
@@ -65,6 +68,10 @@ class Report(Protocol):
 def heard(report: Report | None) -> Report:
     """``report``, or by default a function that turns warnings into Python warnings only."""
     return _warn if report is None else report
+
+
+def silent(event: Event) -> None:
+    """The report of any process but the first: that one alone reports what all of them find."""
 
 
 def _warn(event: Event) -> None:

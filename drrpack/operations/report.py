@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 
 from drrpack.formats.files.addresses import output_path
@@ -46,7 +47,7 @@ def report(
         OutputError: the page can't be written, or another file is there.
         FormatError: ``memory`` can't be read.
     """
-    places = [Path(p) for p in ([runs] if isinstance(runs, str | Path) else list(runs))]  # type: ignore[arg-type]
+    places = [Path(p) for p in ([runs] if isinstance(runs, str | PathLike) else runs)]
     path = output_path(output)
     check_own_output(path, overwrite=force)
     results, doubles = without_doubles(find_results(places))

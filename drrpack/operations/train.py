@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import torch
 
@@ -17,31 +17,18 @@ from drrpack.formats.sources.labelling import ClassesFrom, Labelling
 from drrpack.formats.sources.reading import Reading
 from drrpack.formats.sources.source import Given, Opening
 from drrpack.operations.grow import Growth, check_growth, grow_runs
-from drrpack.operations.preparing import (
-    Trust,
-    at_least,
-    chosen_classes,
-    pictures,
-    positive,
-    trusted,
-    whole,
-)
-from drrpack.operations.progress import Report, RunStarted, heard
-from drrpack.trainers.incremental.class_order import order_classes
+from drrpack.operations.preparing import Trust, chosen_classes, pictures, trusted
+from drrpack.operations.progress import Report, RunStarted, heard, silent
+from drrpack.operations.train_options import ImageOptions, RunOptions
 from drrpack.trainers.incremental.estimate import estimate
 from drrpack.trainers.incremental.grown import GrownMemory
 from drrpack.trainers.incremental.memory_data import MemoryData
-from drrpack.trainers.incremental.methods import Method, get_method
-from drrpack.trainers.incremental.options import make_options
+from drrpack.trainers.incremental.methods import Method
 from drrpack.trainers.incremental.results import Result
 from drrpack.trainers.incremental.run_plan import PlannedRun
 from drrpack.trainers.incremental.rundir import MEMORY
-from drrpack.trainers.incremental.settings import RunSettings
 from drrpack.trainers.incremental.study import CEILING, Job, plan, study
-from drrpack.trainers.learning.recipes import get_recipe
-from drrpack.trainers.learning.resnet import get_network
-from drrpack.trainers.learning.views import get_test_augmentation
-from drrpack.trainers.ranks import own_device, ranks
+from drrpack.trainers.ranks import Ranks, own_device, ranks
 
 
 def train(
@@ -152,132 +139,72 @@ def train(
             runs are checked before the first of them trains.
     """
     processes = ranks()
-    report = report if processes.first else None
-    folder = output_path(out)
-    tell, place = heard(report), own_device(choose_device(device))
-    counts = list(phases) if isinstance(phases, Sequence) else [phases]
-    _check_phases(counts)
-    at_least(1, seeds=seeds, exemplars=exemplars, epochs=epochs, width=width)
-    whole(base=base, seed=seed)
-    positive(budget_mb=budget_mb)
-    kind = get_method(method)
+    tell = heard(report) if processes.first else silent
+    folder, place = output_path(out), own_device(choose_device(device))
+    runs = RunOptions(
+        method=method, options=options or {}, ceiling=ceiling, phases=phases, base=base,
+        class_order=class_order, recipe=recipe, epochs=epochs, width=width, network=network,
+        augmentation=augmentation, seed=seed, seeds=seeds, budget_mb=budget_mb,
+        exemplars=exemplars, test_view=test_view, test_augmentation=test_augmentation,
+        compiled=compiled, device=place,
+    ).check()  # fmt: skip
+    how = Opening(
+        Reading(size, depth, value_range, max_megapixels), skip_bad,
+        labelling=Labelling(classes_from, image_column, label_column),
+    )  # fmt: skip
     raw_test, originals = pictures(test, class_names), pictures(source, class_names)
-    reading = Reading(size, depth, value_range, max_megapixels).check()
-    labelling = Labelling(classes_from, image_column, label_column).check()
-    how = Opening(reading, skip_bad, labelling=labelling)
-    _check_said(how, raw_test)
+    images = ImageOptions(memory, classes, raw_test, how, originals, trust, place).check()
     growth = Growth(grow_epochs, grow_minutes, seed, place)
-    check_growth(growth, grow, kind, counts, budget_mb)
+    check_growth(growth, grow, runs.kind, runs.counts, budget_mb)
     if grow and processes.size > 1:
         raise OptionError("`grow=True`: a memory grows in one process; start it without torchrun")
-
-    def may(reader: Reader) -> bool:
-        """Asked once, where somebody sees it."""
-        return processes.from_first(lambda: trusted(reader, originals, trust))
-
-    data = _open(
-        memory, classes, raw_test, how, originals, may, place, tell, growth if grow else None
-    )
-    settings = RunSettings(
-        method=kind,
-        options=make_options(kind.Options, kind.name, options or {}),
-        base=_base(data, counts) if base is None else base,
-        phases=0,  # of each job its own, as the seed
-        class_order=_order(data, class_order),
-        recipe=get_recipe(recipe, epochs, width, augmentation),
-        network=get_network(network),
-        device=torch.device(place.type),
-        budget_bytes=None if budget_mb is None else round(budget_mb * 1e6),
-        exemplars_per_class=exemplars,
-        test_view=test_view,
-        test_augmentation=get_test_augmentation(test_augmentation),
-        compiled=compiled,
-    )
-    if ceiling and kind.name != CEILING and not data.has_raw:
-        tell(Notice("the raw training images can't be found: no ceiling beside this result"))
-        ceiling = False
-    jobs = plan(folder, settings, counts, range(seed, seed + seeds), ceiling=ceiling)
+    data = _open(images, growth if grow else None, tell, processes)
+    jobs = _jobs(runs, data, folder, tell)
 
     def ready(planned: Sequence[PlannedRun]) -> None:
         if grow:
             grow_runs(memory, planned, folder / MEMORY, growth, tell)
-        if report is not None and (found := estimate(planned)) is not None:
+        told = processes.first and report is not None
+        if told and (found := estimate(planned)) is not None:
             tell(found)
 
     def before(job: Job, planned: PlannedRun) -> None:
         tell(_started(jobs, job, planned))
 
     return study(
-        data,
-        jobs,
-        folder,
-        resume=resume,
-        ready=ready,
-        before=before,
-        report=tell,
-        processes=processes,
-    )
-
-
-def _check_phases(phases: Sequence[int]) -> None:
-    """Raise OptionError for numbers of phases that make no run, or one twice."""
-    for count in phases:
-        at_least(0, phases=count)
-    if not phases or len(set(phases)) < len(phases):
-        raise OptionError(
-            f"`phases={list(phases)!r}`: expected a number, or several that differ, such as "
-            "`phases=[5, 10]`",
-            option="phases",
-        )
-
-
-def _check_said(how: Opening, test: Given | None) -> None:
-    """Raise OptionError for what is said of test images where none are given."""
-    said = {**asdict(how.reading), **how.labelling.said, "skip_bad": how.skip_bad or None}
-    for name, value in said.items() if test is None else ():
-        if value is not None:
-            raise OptionError(
-                f"`{name}={value!r}`: found no `test`, whose pictures it is about; the images that "
-                "the file was made from are read as it records: add `test=DIR`, or leave it out",
-                option=name,
-            )
+        data, jobs, folder,
+        resume=resume, ready=ready, before=before, report=tell, processes=processes,
+    )  # fmt: skip
 
 
 def _open(
-    memory: AnyPath,
-    classes: str | Sequence[str] | None,
-    test: Given | None,
-    how: Opening,
-    source: Given | None,
-    may: Callable[[Reader], bool],
-    device: torch.device,
-    tell: Report,
-    growth: Growth | None,
+    images: ImageOptions, growth: Growth | None, tell: Report, processes: Ranks
 ) -> MemoryData:
-    """The chosen classes of a file, and their raw images."""
-    with Reader(memory) as reader:
-        chosen = chosen_classes(reader.classes, classes, tell)
-        trust = may(reader)
+    """The chosen classes of a file, and their raw images.
+
+    Whether paths that the file names may be read is asked once, where somebody sees it.
+    """
+    with Reader(images.memory) as reader:
+        chosen = chosen_classes(reader.classes, images.classes, tell)
+        trust = processes.from_first(lambda: trusted(reader, images.source, images.trust))
     kind = MemoryData if growth is None else GrownMemory
     data = kind(
-        memory, numbers=chosen, test=test, source=source, trusted=trust, device=device, how=how
-    )
+        images.memory, numbers=chosen, test=images.test, source=images.source, trusted=trust,
+        device=images.device, how=images.how,
+    )  # fmt: skip
     if isinstance(data, GrownMemory) and growth is not None:
         data.growth = growth.key
     return data
 
 
-def _base(data: MemoryData, phases: Sequence[int]) -> int:
-    """Half of the classes, or where no phase follows all of them."""
-    count = len(data.classes)
-    return max(1, count // 2) if any(phases) else count
-
-
-def _order(data: MemoryData, wanted: str | int | Sequence[str | int] | None) -> tuple[int, ...]:
-    """The labels in the order in which they are learned."""
-    if wanted is None or (isinstance(wanted, str) and wanted == "file"):
-        return tuple(data.class_order)
-    return tuple(order_classes(data.classes, wanted, others=data.other_classes))
+def _jobs(runs: RunOptions, data: MemoryData, folder: Path, tell: Report) -> list[Job]:
+    """All runs, each with its ceiling, if one is wanted and the raw training images are there."""
+    settings, ceiling = runs.settings(data), runs.ceiling
+    if ceiling and runs.kind.name != CEILING and not data.has_raw:
+        tell(Notice("the raw training images can't be found: no ceiling beside this result"))
+        ceiling = False
+    seeds = range(runs.seed, runs.seed + runs.seeds)
+    return plan(folder, settings, runs.counts, seeds, ceiling=ceiling)
 
 
 def _started(jobs: Sequence[Job], job: Job, planned: PlannedRun) -> RunStarted:
@@ -292,4 +219,5 @@ def _started(jobs: Sequence[Job], job: Job, planned: PlannedRun) -> RunStarted:
         number=jobs.index(job),
         runs=len(jobs),
         codec_classes=planned.codec_classes,
+        name=job.name(jobs),
     )

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import pytest
+import torch
 from rich.console import Console
 
 from drrpack.cli import progress
 from drrpack.cli.progress import Bars
 from drrpack.core.errors import OptionError
+from drrpack.operations.progress import RunStarted
 from drrpack.trainers.fitting.loop import FitProgress
 from drrpack.trainers.incremental.run_progress import RunProgress
 
@@ -43,6 +46,23 @@ def test_nothing_is_left_of_a_fit_that_is_done(screen: io.StringIO) -> None:
         bars(FitProgress("VQ-VAE", 1e-6, 0, {"psnr_db": 21.5}, 98_221.0))
     line = last_lines(screen)[-1]
     assert "PSNR 21.5" in line and "left" not in line and "epoch 0" not in line
+
+
+def started(method: str, seed: int, number: int, runs: int) -> RunStarted:
+    """A run of a study of two seeds, without ceilings, begins."""
+    return RunStarted(
+        method, 10, 2, seed, torch.device("cpu"), Path("out"), number, runs, None,
+        name=f"{method} 2/{seed}",
+    )  # fmt: skip
+
+
+def test_two_runs_of_one_method_have_bars_of_their_own(screen: io.StringIO) -> None:
+    with Bars() as bars:
+        for seed in (0, 1):
+            bars(started("er", seed, seed, 2))
+            bars(RunProgress(2, 2, 10, 3, 4, 0.9, 0.75, 1.5, 98_221.0))
+    shown = " ".join(last_lines(screen))
+    assert "er 2/0" in shown and "er 2/1" in shown
 
 
 def test_nothing_is_left_of_a_run_that_is_done(screen: io.StringIO) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from drrpack.core.errors import OptionError, OutputError
 from drrpack.core.progress import Notice
@@ -17,9 +18,11 @@ from drrpack.operations import preparing
 from drrpack.operations.progress import Event, RunStarted
 from drrpack.operations.report import report
 from drrpack.operations.train import train
+from drrpack.trainers.incremental.memory_data import MemoryData
 from drrpack.trainers.incremental.methods import METHODS
 from drrpack.trainers.incremental.results import Result
 from drrpack.trainers.incremental.run_progress import RunProgress
+from drrpack.trainers.incremental.study import Job
 from drrpack.trainers.ranks import Ranks
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -72,6 +75,14 @@ def test_a_page_of_the_runs(several: tuple[Path, list[Any]], tmp_path: Path) -> 
     both = report([out, str(again)], tmp_path / "curves.png")
     assert [double.method for double in both.doubles] == ["ub"] and len(both.results) == 4
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+    class Place:
+        """A path of another library."""
+
+        def __fspath__(self) -> str:
+            return str(again)
+
+    assert [run.method for run in report(Place(), tmp_path / "place.png").results] == ["ub"]
 
 
 def test_a_method_as_a_class_with_options(digits_drr: Path, tmp_path: Path) -> None:
@@ -177,3 +188,32 @@ def test_no_phases_are_a_base_of_all_classes(digits_drr: Path, tmp_path: Path) -
     given = {name: value for name, value in TINY.items() if name not in ("base", "phases")}
     found, *_ = train(digits_drr, tmp_path / "run", phases=0, **given)
     assert found.phases[0].classes_seen == len(found.config.classes)
+
+
+def test_it_trains_on_the_device_that_is_asked_for(
+    context_drr: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By its number; what is recorded is the kind, as checkpoints of two GPUs are the same."""
+    from drrpack.operations import train as module
+
+    found: list[Job] = []
+
+    def data(*args: Any, device: torch.device, **more: Any) -> MemoryData:
+        return MemoryData(*args, **more)
+
+    def study(data: MemoryData, jobs: Sequence[Job], *args: Any, **more: Any) -> list[Result]:
+        found.extend(jobs)
+        return []
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(module, "MemoryData", data)
+    monkeypatch.setattr(module, "study", study)
+    for device in ("cuda:1", "cuda:0"):
+        train(context_drr, tmp_path / "run", phases=1, **(TINY | {"device": device}))
+    assert [str(job.settings.device) for job in found] == 2 * ["cuda:1"] + 2 * ["cuda:0"]
+    one, _, other, _ = (job.settings for job in found)
+    opened, groups = MemoryData(context_drr), [(0, 1, 2, 3, 4), (5, 6, 7, 8, 9)]
+    assert one.to_json(opened, groups) == other.to_json(opened, groups)
+    assert one.to_json(opened, groups)["device"] == "cuda"
+    assert one.phase_key(opened, groups, [0, 1]) == other.phase_key(opened, groups, [0, 1])

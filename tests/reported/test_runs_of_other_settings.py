@@ -126,6 +126,19 @@ def test_curves_in_a_picture_are_named_by_what_differs(
     ]  # fmt: skip
 
 
+def test_the_files_that_are_named_are_those_of_these_runs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also where another run has left a result in the same folder."""
+    (tmp_path / "result.json").touch()
+    (tmp_path / "summary.json").touch()
+    one, other = result(0, [50, 40, 30]), result(1, [50, 42, 34])
+    assert training_screen.results_file([one, other], tmp_path) == tmp_path / "summary.json"
+    assert training_screen.results_file([one], tmp_path) == tmp_path / "result.json"
+    ceiling = replace(one, method="ub")
+    assert training_screen.results_file([one, ceiling], tmp_path) == tmp_path / "result.json"
+
+
 def test_seeds_alone_make_a_mean() -> None:
     def other(found: dict[str, Any]) -> None:
         found["config"].update(threads=8, test_view="both")

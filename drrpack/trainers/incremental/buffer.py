@@ -13,6 +13,7 @@ from drrpack.core.errors import OptionError
 from drrpack.formats import raw
 from drrpack.trainers.incremental.context import PhaseContext
 from drrpack.trainers.incremental.method import State
+from drrpack.trainers.learning.network import Network
 
 
 class Policy(Protocol):
@@ -113,6 +114,10 @@ class Exemplars:
             self.kept.append(chosen)
             self.kept_bytes.append(packed_bytes(chosen))
 
+    def add_herded(self, context: PhaseContext, network: Network, policy: Policy) -> None:
+        """Keep exemplars of the classes that are new in a phase, herded by a network's features."""
+        self.add([context.herded(network, label) for label in context.new], policy)
+
     def replace(self, label: int, images: Tensor) -> None:
         """Put other images (n, H, W, 3) uint8 in the place of a class's exemplars, best first."""
         self.kept[label], self.kept_bytes[label] = images.clone(), packed_bytes(images)
@@ -129,6 +134,18 @@ class Exemplars:
 
     def load_state_dict(self, state: State) -> None:
         self.kept, self.kept_bytes = list(state["kept"]), list(state["kept_bytes"])
+
+
+def ranked(context: PhaseContext, label: int) -> Tensor:
+    """The raw images (n, H, W, 3) uint8 of a class that is new, the best exemplars first by what
+    the codec knows of them. Needs 'raw_new' and 'ranked'."""
+    images, _ = context.raw([label])
+    return images[torch.from_numpy(context.ranking(label))]
+
+
+def least_bytes(context: PhaseContext, label: int) -> float:
+    """What the best exemplar of a class that is new takes, which is the least that can be kept."""
+    return float(packed_bytes(ranked(context, label)[:1]))
 
 
 def packed_bytes(images: Tensor) -> int:

@@ -87,8 +87,9 @@ def _as_listed(
     listed = [name for name in listed if find_class(others, name) is None]
     numbers = {name: find_class(names, name) for name in listed}
     order = [number for name in listed if (number := numbers[name]) is not None]
+    there = set(order)
     wrong = {
-        "lacks": [name for number, name in enumerate(names) if number not in set(order)],
+        "lacks": [name for number, name in enumerate(names) if number not in there],
         "has unknown": [name for name, number in numbers.items() if number is None],
         "has more than once": [names[n] for n, times in Counter(order).items() if times > 1],
     }

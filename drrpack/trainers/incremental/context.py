@@ -91,9 +91,9 @@ class PhaseContext:
 
     def best(self, classes: Sequence[int], each: int | None) -> npt.NDArray[np.int64]:
         """Rows of the best ``each`` images of each class, in images that stand class by class."""
-        rows, start = [], 0
+        rows, start, counts = [], 0, self.data.counts
         for label in classes:
-            count = self.data.counts[label]
+            count = counts[label]
             chosen = np.arange(count)
             if each is not None and each < count:
                 chosen = np.sort(self.data.ranking(label)[:each])

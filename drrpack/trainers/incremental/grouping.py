@@ -107,11 +107,17 @@ def _digest(value: object) -> str:
 
 def _order(run: Result) -> str:
     """``as numbered``, or the first classes and a digest of all."""
-    order, names = run.class_order, run.config.classes
+    order = run.class_order
     if order == sorted(order):
         return "as numbered"
-    named = [names[number] if number < len(names) else str(number) for number in order]
+    named = [class_name(run, number) for number in order]
     return f"{', '.join(named[:2])}, … ({_digest(named)[:4]})"
+
+
+def class_name(run: Result, number: int) -> str:
+    """The name of a class, or its number where the result does not hold the names."""
+    names = run.config.classes
+    return names[number] if number < len(names) else str(number)
 
 
 def _budget(run: Result) -> str:

@@ -48,6 +48,6 @@ def adopt(views: Sequence[GrownMemory], files: Sequence[Path]) -> None:
             account = reader.byte_account()
         del account["file"]
         view._account, view._dataset = account, grown
-        view._decoded, view._rankings = first._decoded, first._rankings
+        view._decoded, view._rankings, view._where = first._decoded, first._rankings, {}
     first._decoded.clear()
     first._rankings.clear()

@@ -62,29 +62,37 @@ class MemoryData:
         self._test = open_test(self._reader, test, source, trusted=trusted, how=how)
         self._moved, self._trusted = source, trusted
         self._originals: Originals | None = None
-        self._encoder: Codec | None = None
         self._decoded: dict[int, Pixels] = {}
         self._rankings: dict[int, NDArray[np.int64]] = {}
+        self._where: dict[int, NDArray[np.int64]] = {}  # the images of each class, see `_rows`
         self.classes: Sequence[str] = self._dataset.classes
 
     @property
     def memory_bytes(self) -> dict[str, int]:
         """The file by parts; of streams and raw exemplars those of the classes in use."""
+        return dict(self._bytes_in_use)
+
+    @cached_property
+    def _bytes_in_use(self) -> dict[str, int]:
         parts = self._reader.byte_account()
         del parts["file"]
-        wanted = {self._reader.classes.index(name) for name in self.classes}
-        rows = np.isin(self._reader.index["class"], list(wanted))
-        chosen = self._reader.index[rows]
+        chosen = self._reader.index[np.isin(self._reader.index["class"], self._numbers)]
         sizes = (int(chosen[f"{level}_bytes"].sum(dtype=np.int64)) for level in ("top", "bottom"))
-        raw = self._reader.raw_index[np.isin(self._reader.raw_index["class"], list(wanted))]
+        raw = self._reader.raw_index[np.isin(self._reader.raw_index["class"], self._numbers)]
         raw_bytes = int(raw["bytes"].sum(dtype=np.int64)) + raw.nbytes
         return {**parts, "payload": sum(sizes), "raw": raw_bytes}
 
-    @property
-    def counts(self) -> list[int]:
-        """How many images each class has."""
-        per_class = self._reader.images_per_class
-        return [int(per_class[self._reader.classes.index(name)]) for name in self.classes]
+    @cached_property
+    def _numbers(self) -> list[int]:
+        """The number in the file of each class."""
+        of_name = {name: number for number, name in enumerate(self._reader.classes)}
+        return [of_name[name] for name in self.classes]
+
+    @cached_property
+    def counts(self) -> Sequence[int]:
+        """How many images each class has; asked for once a label, so counted once."""
+        counts: list[int] = self._reader.images_per_class[self._numbers].tolist()
+        return counts
 
     @property
     def device(self) -> torch.device:
@@ -99,7 +107,7 @@ class MemoryData:
         """All images of a class, in the order of herding on what the codec knows of them."""
         if label not in self._rankings:
             self._dataset.preload()  # all classes side by side, which is many times faster
-            where = np.flatnonzero(np.asarray(self._dataset.targets) == label)
+            where = self._rows(label)
             top, bottom = self._dataset.codes(where)
             codes = Codes.of(top.numpy(), bottom.numpy())
             self._rankings[label] = choose(
@@ -109,7 +117,7 @@ class MemoryData:
 
     def exemplars(self, label: int) -> tuple[NDArray[np.int64], Pixels]:
         """Raw exemplars that the file keeps of a class: positions in it, and images."""
-        kept = read_raw(self._reader, self._reader.classes.index(self.classes[label]))
+        kept = read_raw(self._reader, self._numbers[label])
         return kept.positions, kept.images
 
     @property
@@ -131,7 +139,8 @@ class MemoryData:
     @property
     def other_classes(self) -> list[str]:
         """Classes of the file that are not in use."""
-        return [name for name in self._reader.classes if name not in set(self.classes)]
+        in_use = set(self.classes)
+        return [name for name in self._reader.classes if name not in in_use]
 
     @property
     def has_raw(self) -> bool:
@@ -148,9 +157,16 @@ class MemoryData:
 
     def _decode(self, label: int) -> Pixels:
         if label not in self._decoded:
-            targets = np.asarray(self._dataset.targets)
-            self._decoded[label] = self._dataset.pixels(np.flatnonzero(targets == label))
+            self._decoded[label] = self._dataset.pixels(self._rows(label))
         return self._decoded[label]
+
+    def _rows(self, label: int) -> NDArray[np.int64]:
+        """Where the images of a class are among those of the file."""
+        if not self._where:
+            targets = np.asarray(self._dataset.targets)
+            ends = np.bincount(targets, minlength=len(self.classes)).cumsum()[:-1]
+            self._where = dict(enumerate(np.split(targets.argsort(kind="stable"), ends)))
+        return self._where[label]
 
     def raw(self, classes: Sequence[int]) -> Labelled:
         """The images that ``replayed`` reconstructs, in its order; SourceError if not at hand."""

@@ -6,7 +6,6 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -31,6 +30,8 @@ from drrpack.trainers.incremental.run_plan import PlannedRun, plan_run
 from drrpack.trainers.incremental.run_progress import Progress, Report
 from drrpack.trainers.incremental.rundir import (
     RESULT,
+    check_history,
+    drop_state,
     drop_weights,
     load_phase,
     open_run,
@@ -66,12 +67,13 @@ def check_runs(planned: Sequence[PlannedRun]) -> None:
 
     Raises:
         SourceError, OptionError, FormatError: what is missing. CorruptError: a checkpoint that one
-            of them would go on from is damaged.
+            of them would go on from is damaged, or holds too little to go on from.
     """
     known: Known = set()  # runs of one study have their data in common
     for one in planned:
         for path in one.paths:
             load_phase(path)
+        check_history(one.paths, one.settings.method)
         if not one.finished:
             check_needs(one.settings.new_method(), one.contexts, one.through_codec, known)
 
@@ -97,29 +99,42 @@ def carry_out_open_run(
     planned: PlannedRun, report: Report | None = None, processes: Ranks = ALONE
 ) -> Result:
     """The same for a run whose folder is opened and locked already."""
+    settings, records = planned.settings, []
     seen = [len(context.seen) for context in planned.contexts]
-    progress = Progress(report, seen, planned.settings.recipe.epochs)
-    method, on = planned.settings.new_method(), planned.settings.device
-    how, records = planned.settings.test_augmentation, []
+    progress, method = Progress(report, seen, settings.recipe.epochs), settings.new_method()
     for phase, (context, path) in enumerate(zip(planned.contexts, planned.paths, strict=True)):
         finished = _found(path, processes)
         carried_out = finished is None
         if finished is None:
             told = progress.of_phase(phase)
             context = replace(context, report=told, logs=[], processes=processes)
+            how = settings.test_augmentation
             finished = carry_out(method, context, planned.through_codec, how)
             if processes.first:
                 save_phase(path, finished)
         elif finished.state:
             method.load_state_dict(finished.state, context)
-        records.append(processes.from_first(partial(getattr, finished, "record")))
-        result = make_result(planned.described, records, on, planned.codec_classes)
+        records.append(_measured(finished, processes))
+        result = make_result(planned.described, records, settings.device, planned.codec_classes)
         if processes.first:
-            if phase > 0:
-                drop_weights(planned.paths[phase - 1])
+            _drop_old(planned.paths[:phase])
             write_json(planned.out / RESULT, result.to_json())
         progress.tested(phase, result.last_accuracy, carried_out)
     return result
+
+
+def _measured(finished: FinishedPhase, processes: Ranks) -> PhaseRecord:
+    """What the first process has measured, for all: times differ."""
+    return processes.from_first(lambda: finished.record)
+
+
+def _drop_old(before: Sequence[Path]) -> None:
+    """Drop what the checkpoints before the newest one no longer need; only the last two count, as
+    earlier phases have been through this."""
+    for path in before[-1:]:
+        drop_weights(path)
+    for path in before[-2:-1]:
+        drop_state(path)
 
 
 def _found(path: Path, processes: Ranks) -> FinishedPhase | None:

@@ -47,19 +47,29 @@ class FinishedPhase:
     record: PhaseRecord
     weights: State  # of the classifier
     state: State  # of the method
+    dropped: bool = False  # whether there was a state, which is here no longer
+
+    @property
+    def without_weights(self) -> FinishedPhase:
+        """Without the weights, which once the next phase is safe serve no one."""
+        return replace(self, weights={})
 
     @property
     def record_alone(self) -> FinishedPhase:
-        """Without weights and state, which once the next phase is safe serve no one."""
-        return replace(self, weights={}, state={})
+        """Without weights and state, which once two later phases are safe serve no one."""
+        return replace(self, weights={}, state={}, dropped=self.dropped or bool(self.state))
 
     def to_state(self) -> State:
-        return {"record": self.record.to_state(), "weights": self.weights, "state": self.state}
+        kept: State = {"weights": self.weights, "state": self.state, "dropped": self.dropped}
+        return {"record": self.record.to_state(), **kept}
 
     @classmethod
     def from_state(cls, state: State) -> FinishedPhase:
-        record = PhaseRecord.from_state(state["record"])
-        return cls(record, state["weights"], state["state"])
+        """Of an earlier version, which dropped both at once, it is not known what there was: then
+        a state counts as dropped."""
+        record, weights, kept = state["record"], state["weights"], state["state"]
+        dropped = state.get("dropped", not weights and not kept)
+        return cls(PhaseRecord.from_state(record), weights, kept, dropped)
 
 
 def all_losses(logs: Sequence[TrainingLog]) -> list[float]:

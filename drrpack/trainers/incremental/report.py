@@ -23,6 +23,7 @@ from drrpack.formats.preview import preview_grid
 from drrpack.trainers.incremental.chart import Point, Series, chart
 from drrpack.trainers.incremental.grouping import (
     Group,
+    class_name,
     differing,
     distinct_names,
     grouped,
@@ -172,17 +173,19 @@ def _newest(groups: Sequence[Group], columns: Sequence[str]) -> str:
 
 
 def _class_changes(groups: Sequence[Group], columns: Sequence[str]) -> str:
-    """Each class when it was new, and after the last phase; the mean over seeds."""
+    """Each class when it was new, and after the last phase; the mean over seeds.
+
+    Results of earlier versions may lack these figures, or the names of the classes.
+    """
     tables = []
     for group, title in zip(groups, distinct_names(groups, columns), strict=True):
         changes: dict[str, list[tuple[float, float]]] = {}
         for result in group.runs:
-            names = result.config.classes
             last = result.phases[-1].class_accuracy
-            for place, number in enumerate(result.class_order):
+            for place, number in enumerate(result.class_order[: len(last)]):
                 first = next(p for p in result.phases if len(p.class_accuracy) > place)
                 pair = first.class_accuracy[place], last[place]
-                changes.setdefault(names[number], []).append(pair)
+                changes.setdefault(class_name(result, number), []).append(pair)
         body: list[Cells] = []
         for name, pairs in changes.items():
             new, end = (sum(column) / len(pairs) for column in zip(*pairs, strict=True))

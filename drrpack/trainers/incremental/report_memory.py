@@ -40,8 +40,10 @@ def against_memory(rows: Sequence[Row], groups: Sequence[Group], columns: Sequen
     series = [
         Series(name, [Point(row.memory_bytes / 1e6, last)])
         for row, name in zip(rows, distinct_names(groups, columns), strict=True)
-        if (last := row.figures["last_accuracy"].mean) is not None
+        if (last := row.figures["last_accuracy"].mean) is not None and row.memory_bytes is not None
     ]
+    if not series:
+        return "<p>These results do not say what their methods keep.</p>"
     return chart(series, "MB kept, all told", "accuracy after the last phase, %", lines=False)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from drrpack.core.errors import SourceError
+from drrpack.core.wording import shortened
 from drrpack.formats.layout import Json
 from drrpack.trainers.incremental import metrics
 from drrpack.trainers.incremental.metrics import METRICS, Newest
@@ -174,8 +175,15 @@ class Result:
 
     @classmethod
     def from_json(cls, found: Json) -> Result:
-        """Raises KeyError, TypeError or ValueError for what is no result."""
+        """Raises KeyError, TypeError, ValueError or AttributeError for what is no result."""
         through, codec = found.get("through_codec"), found.get("codec_classes")
+        for name, kind in _KINDS.items():
+            if not isinstance(found.get(name, kind()), kind):
+                raise TypeError(
+                    f"found {name} = {shortened(found[name])}, expected a {kind.__name__}"
+                )
+        if not found["phases"]:
+            raise ValueError("found no phase in phases, expected one at least")
         parsed = {
             "phases": [PhaseResult.from_json(phase) for phase in found["phases"]],
             "config": RunConfig(**_known(RunConfig, found["config"])),
@@ -185,6 +193,10 @@ class Result:
         return cls(**(_ABSENT | _known(cls, found) | parsed))
 
 
+_KINDS: dict[str, type] = {
+    "phases": list, "class_order": list, "confusion": list,
+    "memory_bytes": dict, "config": dict, "versions": dict,
+}  # fmt: skip
 _LATER = ("confusion", "epochs", "width", "wall_seconds", "device", "complete")
 _ABSENT: Json = {  # what results of earlier versions may lack
     "seed": None, "class_order": [], "memory_bytes": {}, "confusion": [], "wall_seconds": 0.0,
@@ -268,10 +280,21 @@ def read_result(path: Path) -> Result:
         found: Json = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise SourceError(f"{path} can't be read as a result.json: {error}") from error
+    if not isinstance(found, dict):
+        raise SourceError(
+            f"{path} is no result.json: found {shortened(found)}, expected an object; give the "
+            "file that `drrpack train` wrote"
+        )
     missing = {"method", "recipe", "phases", "config", *METRICS} - set(found)
     if missing:
-        raise SourceError(f"{path} is no result.json: it lacks {', '.join(sorted(missing))}")
+        raise SourceError(
+            f"{path} is no result.json: it lacks {', '.join(sorted(missing))}; give the file that "
+            "`drrpack train` wrote"
+        )
     try:
         return Result.from_json(found)
-    except (KeyError, TypeError, ValueError) as error:
-        raise SourceError(f"{path} is no result.json that can be read: {error}") from error
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise SourceError(
+            f"{path} is no result.json that can be read: {error}; give the file that `drrpack "
+            "train` wrote"
+        ) from error

@@ -49,7 +49,8 @@ class PlannedRun:
         if not known or not ("replayed" in self.settings.method.needs or self.through_codec):
             return None
         names = {label: data.classes[label] for label in used if data.classes[label] in known}
-        later = [name for label, name in names.items() if label not in self.contexts[0].seen]
+        base = set(self.contexts[0].seen)
+        later = [name for label, name in names.items() if label not in base]
         return CodecClasses(list(names.values()), later)
 
 

@@ -1,9 +1,11 @@
 """The folder of a run: its settings, a checkpoint for each finished phase, the result so far.
 
     settings.json       what the run was started with; a resumed run must agree
-    phases/<key>.pt     one finished phase: what was measured, and in the newest the weights
+    phases/<key>.pt     one finished phase: what was measured; in the newest also the classifier's
+                        weights, and in the last two what the method goes on from
     result.json         the result of the phases so far
     run.toml            the options of `drrpack train`, in the folder of a single run or of several
+    summary.json        the rows of a table, in the folder of several runs, which holds theirs
     memory/             of a memory that grows with the phases, the file of each phase; it is there
                         before the run begins
 
@@ -15,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,9 +28,11 @@ from drrpack.core.wording import shortened
 from drrpack.formats.files.places import make_folder
 from drrpack.formats.files.publish import changing, is_hidden, remove_leftovers, write_atomic
 from drrpack.formats.layout import Json
+from drrpack.trainers.incremental.method import Method
 from drrpack.trainers.incremental.records import FinishedPhase, check_state
 
 SETTINGS, PHASES, RESULT = "settings.json", "phases", "result.json"
+SUMMARY = "summary.json"
 RUN_CONFIG = "run.toml"
 MEMORY = "memory"
 BEFORE_PHASES = frozenset((SETTINGS, MEMORY, RUN_CONFIG))  # what a run without a phase has
@@ -43,6 +47,7 @@ def check_run(out: Path, settings: Json, resume: bool) -> None:
     Raises:
         OutputError: the folder holds something else, or can't be made.
         OptionError: the folder holds a run with other settings.
+        CorruptError: the settings of that run can't be read.
     """
     present = _present(out)
     if set(present) <= BEFORE_PHASES:
@@ -54,7 +59,19 @@ def check_run(out: Path, settings: Json, resume: bool) -> None:
         raise OutputError(
             f"{out} already holds a run; continue it with `resume=True`, or give a new folder"
         )
-    _check_settings(out, json.loads((out / SETTINGS).read_text("utf-8")), settings)
+    _check_settings(out, _earlier(out), settings)
+
+
+def check_folders(out: Path) -> None:
+    """Check that several runs can have their folders in ``out``; writes nothing.
+
+    Raises OutputError where a single run has left its result, beside which theirs would come.
+    """
+    if RESULT in _present(out):
+        raise OutputError(
+            f"{out} already holds a single run ({RESULT}), whose run.toml and accuracy.png several "
+            "runs would replace; give a new folder"
+        )
 
 
 @contextmanager
@@ -84,6 +101,25 @@ def _present(out: Path) -> list[str]:
         ) from None
     except OSError as error:
         raise OutputError(f"can't make the run's folder {out}: {error.strerror}") from error
+
+
+def _earlier(out: Path) -> Json:
+    """The settings of the run in a folder; raises CorruptError."""
+    path = out / SETTINGS
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise _damaged(path, str(error)) from error
+    if not isinstance(found, dict):
+        raise _damaged(path, f"found a JSON {type(found).__name__}, expected an object")
+    return found
+
+
+def _damaged(path: Path, found: str) -> CorruptError:
+    return CorruptError(
+        f"the settings {path} can't be read ({found}); put back the file that the run wrote, or "
+        "give a new folder"
+    )
 
 
 def _check_settings(out: Path, before: Json, now: Json) -> None:
@@ -134,10 +170,50 @@ def load_phase(path: Path) -> FinishedPhase | None:
 
 
 def drop_weights(path: Path) -> None:
-    """Drop the 45 MB of weights of a phase and keep its record, once the next phase is saved."""
+    """Drop the 45 MB of weights of a phase, once the next one is saved.
+
+    The method's state stays: if the next phase's checkpoint is damaged, it is trained again.
+    """
+    finished = load_phase(path)
+    if finished is not None and finished.weights:
+        save_phase(path, finished.without_weights)
+
+
+def drop_state(path: Path) -> None:
+    """Drop the method's state as well and keep the record, once two later phases are saved."""
     finished = load_phase(path)
     if finished is not None and (finished.weights or finished.state):
         save_phase(path, finished.record_alone)
+
+
+def check_history(paths: Sequence[Path], method: type[Method]) -> None:
+    """Check that each phase that is to be trained finds what the method has kept of the one before.
+
+    ``paths`` are the checkpoints of all phases of a run. A method without a history, or one that
+    keeps no state, needs nothing of earlier phases.
+
+    Raises:
+        CorruptError: a checkpoint can't be read, or a state was dropped that is needed again.
+    """
+    if not method.depends_on_history or method.state_dict is Method.state_dict:
+        return
+    for number in range(1, len(paths)):
+        if not paths[number].exists() and _dropped(paths[number - 1]):
+            first = number - 1
+            while first > 0 and _dropped(paths[first - 1]):
+                first -= 1
+            names = ", ".join(path.name for path in paths[first:number])
+            raise CorruptError(
+                f"{paths[number].name} is missing in {paths[number].parent}, and the checkpoint of "
+                f"the phase before it no longer holds what {method.name} goes on from: delete also "
+                f"{names}, and resume; then these phases are trained again"
+            )
+
+
+def _dropped(path: Path) -> bool:
+    """Whether a phase's state was dropped; not of one that is missing, and so trained again."""
+    finished = load_phase(path)
+    return finished is not None and finished.dropped
 
 
 def write_json(path: Path, content: Json) -> None:

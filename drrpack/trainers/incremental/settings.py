@@ -54,49 +54,38 @@ class RunSettings:
         """An object of the method, with its options, for one run."""
         return self.method(self.options)
 
-    def to_json(self, data: PhaseData, groups: Sequence[Sequence[int]]) -> Json:
-        """What settings.json holds, ``groups`` being the classes that each phase adds."""
-        settings = {
+    def deciding(self, data: PhaseData) -> Json:
+        """What decides a run beside its classes: which they are, their order, and how they are cut
+        into phases. Of the device it is the kind, as GPUs of any number give one result."""
+        return {
             "method": self.method.name,
             "data": data.fingerprint,
-            "classes": list(data.classes),
-            "class_order": [index for group in groups for index in group],
-            "base": len(groups[0]),
-            "phases": len(groups) - 1,
-            "groups": [len(group) for group in groups],
             "seed": self.seed,
             "device": self.device.type,
             "recipe": self.recipe.to_json(),
-            "recipe_changes": recipe_changes(self.recipe),
             "budget_bytes": self.budget_bytes,
             "exemplars_per_class": self.exemplars_per_class,
             "test_view": self.test_view,
             "compiled": self.compiled,
             **self._beside_the_usual(),
         }
-        return plain(settings)
+
+    def to_json(self, data: PhaseData, groups: Sequence[Sequence[int]]) -> Json:
+        """What settings.json holds, ``groups`` being the classes that each phase adds."""
+        order = [index for group in groups for index in group]
+        classes = {"classes": list(data.classes), "class_order": order}
+        cut = {"base": len(groups[0]), "phases": len(groups) - 1, "groups": sizes(groups)}
+        changes = {"recipe_changes": recipe_changes(self.recipe)}
+        return plain(self.deciding(data) | classes | cut | changes)
 
     def phase_key(
         self, data: PhaseData, groups: Sequence[Sequence[int]], seen: Sequence[int]
     ) -> Json:
         """What decides the phase after which ``seen`` are the classes seen: not how they were cut
         into phases, unless the method has a history. Phases of one key share a checkpoint."""
-        sizes = [len(group) for group in groups]
-        key = {
-            "method": self.method.name,
-            "data": data.fingerprint,
-            "seed": self.seed,
-            "device": self.device.type,
-            "recipe": self.recipe.to_json(),
-            "budget_bytes": self.budget_bytes,
-            "exemplars_per_class": self.exemplars_per_class,
-            "test_view": self.test_view,
-            "compiled": self.compiled,
-            **self._beside_the_usual(),
-            "seen": list(seen),
-            "of": sum(sizes),
-        }
-        return plain(key | {"groups": sizes} if self.method.depends_on_history else key)
+        classes = {"seen": list(seen), "of": sum(sizes(groups))}
+        cut = {"groups": sizes(groups)} if self.method.depends_on_history else {}
+        return plain(self.deciding(data) | classes | cut)
 
     def _beside_the_usual(self) -> Json:
         """The method's options and revision, where it comes from if not from drrpack, the network
@@ -112,6 +101,11 @@ class RunSettings:
         if self.test_augmentation != "none":
             found["test_augmentation"] = self.test_augmentation
         return found | ({} if place is None else {"method_from": place})
+
+
+def sizes(groups: Sequence[Sequence[int]]) -> list[int]:
+    """How many classes each phase adds."""
+    return [len(group) for group in groups]
 
 
 def plain(settings: Json) -> Json:

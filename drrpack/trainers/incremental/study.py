@@ -14,7 +14,7 @@ from drrpack.trainers.incremental.protocol import carry_out_run, check_runs
 from drrpack.trainers.incremental.results import Result
 from drrpack.trainers.incremental.run_plan import PlannedRun, plan_run
 from drrpack.trainers.incremental.run_progress import Report
-from drrpack.trainers.incremental.rundir import write_json
+from drrpack.trainers.incremental.rundir import PHASES, SUMMARY, check_folders, write_json
 from drrpack.trainers.incremental.settings import RunSettings
 from drrpack.trainers.incremental.spread import spread
 from drrpack.trainers.incremental.tables import plot, table
@@ -34,6 +34,18 @@ class Job:
     @property
     def method(self) -> str:
         return self.settings.method.name
+
+    def name(self, jobs: Sequence[Job]) -> str:
+        """What tells this run from the other ``jobs``: its method, and ``phases/seed`` where these
+        are not the same in all of them."""
+        if not several(jobs):
+            return self.method
+        return f"{self.method} {self.settings.phases}/{self.settings.seed}"
+
+
+def several(jobs: Sequence[Job]) -> bool:
+    """Whether a study has more than one run beside ceilings, and so a folder for each of them."""
+    return len({(job.settings.phases, job.settings.seed) for job in jobs}) > 1
 
 
 def plan(
@@ -79,10 +91,13 @@ def study(
     out together. The first one writes what is of all of them.
 
     Runs share the phases that they have in common, in ``out/phases``. What any of them would be
-    refused for is raised before the first one trains: what `plan_run` and `check_runs` raise.
+    refused for is raised before the first one trains: what `check_folders`, `plan_run` and
+    `check_runs` raise.
     """
-    several = len({(job.settings.phases, job.settings.seed) for job in jobs}) > 1
-    shared = out / "phases" if several else None
+    apart = several(jobs)
+    if apart:
+        check_folders(out)
+    shared = out / PHASES if apart else None
     planned = [
         plan_run(data, job.settings, job.folder, resume=resume, checkpoints=shared) for job in jobs
     ]
@@ -100,8 +115,8 @@ def study(
         with logged(job.folder, report) if processes.first else nullcontext() as told:
             results.append(carry_out_run(one, told, processes))
     if processes.first:
-        if several:
-            write_json(out / "summary.json", {"rows": [row.to_json() for row in table(results)]})
+        if apart:
+            write_json(out / SUMMARY, {"rows": [row.to_json() for row in table(results)]})
         plot(results, out / "accuracy.png")
     processes.of_all(None)
     return results

@@ -35,7 +35,7 @@ class Row:
     phases: int  # after the base
     settings: Mapping[str, str]  # those that differ between the rows of a table
     seeds: int  # how many
-    memory_bytes: int
+    memory_bytes: int | None  # None: earlier versions may not have recorded it
     figures: Mapping[str, Spread]  # by the names of METRICS
 
     def to_json(self) -> Json:
@@ -60,7 +60,7 @@ def table(results: Iterable[Result]) -> list[Row]:
             phases=group.phases,
             settings={column: group.settings[column] for column in columns},
             seeds=len(group.runs),
-            memory_bytes=group.runs[0].memory_bytes["total"],
+            memory_bytes=group.runs[0].memory_bytes.get("total"),
             figures={metric: _spread(group.runs, metric) for metric in METRICS},
         )
         for group in groups

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from tiny_memory import encode_tiny
 
 from drrpack import DRRDataset, SourceError
+from drrpack.formats.container import Reader
 from drrpack.formats.sources.source import open_source
+from drrpack.trainers.incremental import memory_data
 from drrpack.trainers.incremental.memory_data import MemoryData
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -111,6 +114,38 @@ def test_what_methods_choose_by(digits_drr: Path, dataset: DRRDataset) -> None:
     assert sorted(ranking.tolist()) == list(range(30)) and ranking.tolist() != list(range(30))
     positions, images = data.exemplars(0)
     assert len(positions) == 0 and images.shape == (0, 32, 32, 3)
+
+
+def test_what_is_asked_for_once_a_class_is_counted_once(
+    digits_drr: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a thousand classes anything else takes minutes."""
+    asked: list[str] = []
+    for name in ("images_per_class", "byte_account"):
+        known = Reader.__dict__[name]
+        count = known.fget if isinstance(known, property) else known
+
+        def counted(self: Reader, name: str = name, count: Any = count) -> object:
+            asked.append(name)
+            return count(self)
+
+        wrapped = property(counted) if isinstance(known, property) else counted
+        monkeypatch.setattr(Reader, name, wrapped)
+    data = MemoryData(digits_drr)
+    asked.clear()
+    for label in range(10):
+        assert data.counts[label] == 30 and data.memory_bytes["payload"] > 0
+    assert sorted(asked) == ["byte_account", "images_per_class"]
+
+
+def test_the_classes_of_a_file_that_are_not_in_use(
+    digits_drr: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = MemoryData(digits_drr, numbers=[7, 2, 9])
+    made: list[object] = []
+    monkeypatch.setattr(memory_data, "set", lambda of: made.append(of) or frozenset(of), False)
+    assert data.other_classes == ["0", "1", "3", "4", "5", "6", "8"]
+    assert len(made) <= 1, "a set for every class of the file"
 
 
 def test_test_images_through_the_codec(

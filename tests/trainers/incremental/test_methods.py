@@ -18,6 +18,7 @@ from torchvision import transforms
 from drrpack.core.errors import OptionError
 from drrpack.formats import raw
 from drrpack.trainers.incremental.methods import METHODS, PhaseContext, get_method
+from drrpack.trainers.incremental.methods.ib_drr import IBDRR
 from drrpack.trainers.incremental.methods.information_back import (
     IBOptions,
     InformationBack,
@@ -48,6 +49,39 @@ def context_of(name: str, seen: int = 6, new: int = 2, **options: Any) -> PhaseC
         phase=1, seen=order, new=order[-new:], data=data, needs=get_method(name).needs,
         recipe=get_recipe("fast", 1, 4), seed=3, device=torch.device("cpu"), classes=10, **options,
     )  # fmt: skip
+
+
+class Counted(DigitsData):
+    """Digits that write down how often they are asked for the numbers of their images."""
+
+    asked = 0
+
+    def __init__(self) -> None:
+        super().__init__(8)
+
+    @property
+    def counts(self) -> list[int]:  # type: ignore[override]
+        self.asked += 1
+        return [8] * 10
+
+    @counts.setter
+    def counts(self, counts: list[int]) -> None:
+        pass
+
+
+def test_the_numbers_of_images_are_asked_for_once() -> None:
+    """And not once a class: a file of a thousand classes counts them all each time."""
+    data = Counted()
+    context = context_of("ib-drr", data=data)
+    context.best(context.seen, 3)
+    assert data.asked == 1
+    method = get_method("ib-drr")()
+    assert isinstance(method, IBDRR)
+    images, rows = method._pairs(context, None)
+    assert data.asked == 1 + 4, "for the best, the pairs, and the images of two new classes"
+    assert len(images) == len(rows) == 2 * 8 + 4 * 2
+    get_method("er").trained_images(context)
+    assert data.asked == 6
 
 
 def test_all_methods_are_known() -> None:

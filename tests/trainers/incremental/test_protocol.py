@@ -327,6 +327,12 @@ def test_refusals(stub: None, tmp_path: Path) -> None:
         run(DigitsData(), "stub", out=out, resume=True, seed=1, **SMALL)
     with pytest.raises(OptionError, match=r"recipe\.epochs was 1 and is now 2"):
         run(DigitsData(), "stub", out=out, resume=True, **(SMALL | {"epochs": 2}))
+    written = (out / "settings.json").read_bytes()
+    for damaged in (written[:40], b"[1]", b"\xff"):
+        (out / "settings.json").write_bytes(damaged)
+        with pytest.raises(CorruptError, match=r"settings\.json can't be read .*a new folder"):
+            run(DigitsData(), "stub", out=out, resume=True, **SMALL)
+    (out / "settings.json").write_bytes(written)
     newest = max((out / "phases").iterdir())
     newest.write_bytes(newest.read_bytes()[:100])
     with pytest.raises(CorruptError, match="delete it and resume"):
@@ -355,3 +361,59 @@ def test_base_alone(stub: None, tmp_path: Path) -> None:
     result = run(DigitsData(), "stub", out=tmp_path, **(SMALL | {"phases": 0, "base": 10}))
     assert result.average_accuracy is None and result.forgetting is None
     assert result.last_accuracy == result.average_accuracy_with_base == 100
+
+
+def checkpoints_of(out: Path) -> list[Path]:
+    """Of a run, in the order of its phases."""
+    return sorted((out / "phases").glob("*.pt"))
+
+
+@pytest.mark.parametrize("method", ["stub", "er"])
+def test_the_newest_phase_is_trained_again_where_its_checkpoint_is_damaged(
+    stub: None, tmp_path: Path, method: str
+) -> None:
+    whole = run(DigitsData(), method, out=tmp_path, **SMALL)
+    for _ in range(2):
+        newest = checkpoints_of(tmp_path)[-1]
+        newest.write_bytes(newest.read_bytes()[:100])
+        with pytest.raises(CorruptError, match="delete it and resume"):
+            run(DigitsData(), method, out=tmp_path, resume=True, **SMALL)
+        newest.unlink()
+        resumed = run(DigitsData(), method, out=tmp_path, resume=True, **SMALL)
+        assert without_times(resumed) == without_times(whole)
+    states = [torch.load(path)["state"] for path in checkpoints_of(tmp_path)]
+    assert [bool(state) for state in states] == [False, False, True, True]
+
+
+@pytest.mark.parametrize("earlier", [False, True], ids=["now", "of an earlier version"])
+def test_no_phase_is_trained_from_a_state_that_was_dropped(
+    stub: None, tmp_path: Path, earlier: bool
+) -> None:
+    whole = run(DigitsData(), "stub", out=tmp_path, **SMALL)
+    paths = checkpoints_of(tmp_path)
+    for path in paths[:3] if earlier else ():  # which kept the state of the newest phase alone
+        torch.save({"record": torch.load(path)["record"], "weights": {}, "state": {}}, path)
+    lost = 3 if earlier else 2
+    paths[lost].unlink()
+    Stub.calls = []
+    with pytest.raises(CorruptError, match="no longer holds what stub goes on from") as caught:
+        run(DigitsData(), "stub", out=tmp_path, resume=True, **SMALL)
+    assert Stub.calls == [], "before anything trains"
+    wanted = [path for path in paths if path.name in str(caught.value)]
+    assert wanted == paths[: lost + 1]
+    for path in paths[:lost]:
+        path.unlink()
+    resumed = run(DigitsData(), "stub", out=tmp_path, resume=True, **SMALL)
+    assert [(call.phase, before) for call, before in Stub.calls] == [
+        (phase, phase) for phase in range(lost + 1)
+    ]
+    assert accuracies(resumed) == accuracies(whole)
+
+
+def test_a_method_that_keeps_no_state_trains_any_phase_again(tmp_path: Path) -> None:
+    whole = run(DigitsData(), "ib-drr", out=tmp_path, **SMALL)
+    for path in checkpoints_of(tmp_path)[:3]:  # as an earlier version left it
+        torch.save({"record": torch.load(path)["record"], "weights": {}, "state": {}}, path)
+    checkpoints_of(tmp_path)[2].unlink()
+    resumed = run(DigitsData(), "ib-drr", out=tmp_path, resume=True, **SMALL)
+    assert without_times(resumed) == without_times(whole)

@@ -11,8 +11,10 @@ import pytest
 from protocol_data import SMALL, DigitsData, run
 from run_results import result
 
+from drrpack.cli.training_screen import print_results
 from drrpack.core.errors import SourceError
 from drrpack.trainers.incremental.records import PhaseRecord
+from drrpack.trainers.incremental.report import write_report
 from drrpack.trainers.incremental.results import Result, phase_result, read_result
 
 OLD = Path(__file__).resolve().parents[3] / "benchmarks" / "results"
@@ -79,3 +81,43 @@ def test_what_is_no_result(tmp_path: Path) -> None:
     path.write_text(json.dumps(result("drr", 0, [70, 60]).to_json() | {"phases": 7}))
     with pytest.raises(SourceError, match=r"no result\.json that can be read"):
         read_result(path)
+    for text in ("7", "null", "[]", '"result"'):
+        path.write_text(text)
+        with pytest.raises(SourceError, match=r"result\.json: found .*, expected an object"):
+            read_result(path)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("phases", []), ("phases", ["first"]), ("phases", {}), ("phases", [{"phase": 0}]),
+        ("config", None), ("memory_bytes", 7), ("class_order", "3"), ("confusion", 1),
+    ],
+)  # fmt: skip
+def test_what_a_result_must_hold(tmp_path: Path, key: str, value: object) -> None:
+    path = tmp_path / "result.json"
+    path.write_text(json.dumps(result("drr", 0, [70, 60]).to_json() | {key: value}))
+    with pytest.raises(SourceError, match=rf"{path} .*; give the file that `drrpack train` wrote"):
+        read_result(path)
+
+
+def test_what_older_results_lack_is_left_out_of_tables(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All that `RunConfig`, `PhaseResult` and `read_result` allow a result to lack."""
+    found = result("er", 0, [70, 60]).to_json() | {"class_order": [1, 0]}
+    for phase in found["phases"]:
+        phase["class_accuracy"] = 2 * [phase["accuracy"]]
+    found["config"] = {}
+    for name in ("names", "figures", "memory", "order"):
+        if name == "figures":
+            for phase in found["phases"]:
+                del phase["class_accuracy"], phase["memory_bytes"]
+        if name in ("memory", "order"):
+            del found["memory_bytes" if name == "memory" else "class_order"]
+        (tmp_path / "result.json").write_text(json.dumps(found))
+        one = read_result(tmp_path / "result.json")
+        write_report([one], tmp_path / "page.html")
+        print_results([one], tmp_path)
+        assert "60.00" in (tmp_path / "page.html").read_text("utf-8")
+        assert "60.00" in capsys.readouterr().out

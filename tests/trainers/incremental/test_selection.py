@@ -11,6 +11,7 @@ import pytest
 from drrpack.core.errors import OptionError
 from drrpack.formats.class_names import find_class
 from drrpack.formats.selection import select_classes
+from drrpack.trainers.incremental import class_order
 from drrpack.trainers.incremental.class_order import order_classes
 
 NAMES = ["ant", "bee", "cat", "dog", "eel, electric", "fox"]
@@ -77,6 +78,14 @@ def test_lists_that_are_none(tmp_path: Path, content: str) -> None:
     with pytest.raises(OptionError, match="`class_order") as caught:
         order_classes(NAMES, str(listed))
     assert str(listed) in str(caught.value)
+
+
+def test_a_list_is_looked_through_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a thousand classes anything else takes minutes."""
+    made: list[object] = []
+    monkeypatch.setattr(class_order, "set", lambda of: made.append(of) or frozenset(of), False)
+    assert order_classes(NAMES, NAMES[::-1]) == [5, 4, 3, 2, 1, 0]
+    assert len(made) <= 1
 
 
 @pytest.mark.parametrize("wanted", ["absent.json", "-1", "", "."])

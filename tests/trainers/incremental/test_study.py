@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from protocol_data import DigitsData, small_settings
 
+from drrpack.core.errors import OutputError
 from drrpack.trainers.incremental.study import Job, by_phases, plan, study
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -38,6 +39,32 @@ def test_several_runs(tmp_path: Path) -> None:
     assert {(job.method, job.settings.phases, job.settings.seed) for job in jobs} == {
         (method, phases, seed) for method in ("er", "ub") for phases in (2, 3) for seed in (4, 5)
     }
+
+
+@pytest.mark.parametrize(
+    ("phases", "seeds", "ceiling", "names"),
+    [
+        ([3], [0], True, ["drr", "ub"]),
+        ([3], [0, 1], False, ["drr 3/0", "drr 3/1"]),
+        ([2, 3], [4], False, ["drr 2/4", "drr 3/4"]),
+        ([3], [0, 1], True, ["drr 3/0", "ub 3/0", "drr 3/1", "ub 3/1"]),
+    ],
+)
+def test_no_two_runs_of_a_study_have_one_name(
+    tmp_path: Path, phases: list[int], seeds: list[int], ceiling: bool, names: list[str]
+) -> None:
+    jobs = jobs_of(tmp_path, "drr", phases, seeds, ceiling)
+    assert [job.name(jobs) for job in jobs] == names
+
+
+def test_several_runs_leave_alone_what_a_single_one_has_left(tmp_path: Path) -> None:
+    study(DigitsData(8), jobs_of(tmp_path, "drr", [1], [0], False), tmp_path)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    jobs = jobs_of(tmp_path, "drr", [1], [0, 1], False)
+    for resume in (False, True):
+        with pytest.raises(OutputError, match=r"already holds a single run .*give a new folder"):
+            study(DigitsData(8), jobs, tmp_path, resume=resume)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
 def test_phases_that_runs_have_in_common_are_trained_once(tmp_path: Path) -> None:

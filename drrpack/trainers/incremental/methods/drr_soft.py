@@ -18,7 +18,7 @@ from drrpack.trainers.learning.classifier import Classifier
 from drrpack.trainers.learning.network import Network
 from drrpack.trainers.learning.training import Terms, smoothed
 
-STEPS = 255  # of a probability, which takes a byte
+STEPS = 255  # of the largest probability of an answer; each takes a byte
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,7 @@ class SoftDRR(Method):
 
     name = "drr-soft"
     needs = frozenset({"replayed", "raw_new"})
+    revision = 1
     Options = SoftOptions
     options: SoftOptions
 
@@ -109,25 +110,33 @@ class SoftDRR(Method):
         with torch.inference_mode():
             features = context.features(teacher, images).to(context.device)
             logits = teacher.classify(features)[:, first : len(context.seen)].cpu()
-        chances = F.softmax(logits.double() / self.options.temperature, 1)
-        likeliest = chances.topk(min(self.options.kept, len(context.new)), 1)
-        room = (0, self.options.kept - likeliest.indices.shape[1])  # class 0 with no probability
-        return Answers(
-            F.pad(likeliest.indices + first, room).to(_class_type(context)),
-            F.pad(likeliest.values * STEPS, room).round().byte(),
-        )
+        likeliest, steps = in_steps(logits.double() / self.options.temperature, self.options.kept)
+        room = (0, self.options.kept - steps.shape[1])  # class 0 with no probability
+        return Answers(F.pad(likeliest + first, room).to(_class_type(context)), F.pad(steps, room))
 
 
 @dataclass(frozen=True)
 class Answers:
-    """The soft labels of N images: K classes each, and their probabilities in steps."""
+    """The soft labels of N images: K classes each, and their probabilities in steps.
+
+    The likeliest class has all steps, however small its probability is among many classes. A
+    probability counts by its share in the sum of its row.
+    """
 
     classes: Tensor  # (N, K) positions in the classes seen
-    steps: Tensor  # (N, K) uint8; a sum of a row is the whole
+    steps: Tensor  # (N, K) uint8, of which the first are `STEPS`
 
     @property
     def nbytes(self) -> int:
         return self.classes.nbytes + self.steps.nbytes
+
+
+def in_steps(logits: Tensor, kept: int) -> tuple[Tensor, Tensor]:
+    """The ``kept`` likeliest classes of logits (N, C), or all if fewer, the likeliest first, and
+    their probabilities in steps: (N, K) int64 and uint8."""
+    likeliest = F.softmax(logits, 1).topk(min(kept, logits.shape[1]), 1)
+    shares = likeliest.values / likeliest.values[:, :1]
+    return likeliest.indices, (shares * STEPS).round().byte()
 
 
 def _class_type(context: PhaseContext) -> torch.dtype:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import ClassVar
 
 import torch
-from torch import Tensor
 
-from drrpack.trainers.incremental.buffer import Exemplars, Policy, packed_bytes, policy_of
+from drrpack.trainers.incremental.buffer import Exemplars, Policy, least_bytes, policy_of, ranked
 from drrpack.trainers.incremental.context import PhaseContext
 from drrpack.trainers.incremental.method import State
 from drrpack.trainers.incremental.methods.finetune import Finetune
@@ -45,7 +44,7 @@ class ExperienceReplay(Finetune):
             network=self.network,
         )
         self.network = classifier.network
-        self.exemplars.add([self._best(context, c) for c in context.new], self._policy(context))
+        self.exemplars.add([ranked(context, c) for c in context.new], self._policy(context))
         return classifier
 
     @classmethod
@@ -53,13 +52,13 @@ class ExperienceReplay(Finetune):
         """The new images, and exemplars: as often, or each once."""
         if not cls.as_often:
             return super().trained_images(context)
-        new = sum(context.data.counts[label] for label in context.new)
+        counts = context.data.counts
+        new = sum(counts[label] for label in context.new)
         return 2 * new if context.phase else new
 
     def least(self, context: PhaseContext, label: int) -> tuple[dict[str, int], float]:
         """The network, and the best image."""
-        fixed = {"old_network": self.network_bytes(context)}
-        return fixed, float(packed_bytes(self._best(context, label)[:1]))
+        return {"old_network": self.network_bytes(context)}, least_bytes(context, label)
 
     def memory_bytes(self, context: PhaseContext) -> dict[str, int]:
         """The exemplars, packed as a memory packs its own, and the network to go on from."""
@@ -74,12 +73,7 @@ class ExperienceReplay(Finetune):
 
     def choose_exemplars(self, context: PhaseContext, network: Network) -> None:
         """Keep exemplars of the new classes, herded by the network that was trained."""
-        herded = [context.herded(network, label) for label in context.new]
-        self.exemplars.add(herded, self._policy(context))
-
-    def _best(self, context: PhaseContext, label: int) -> Tensor:
-        """The images (n, H, W, 3) of a class that is new, the best first."""
-        return context.raw([label])[0][torch.from_numpy(context.ranking(label))]
+        self.exemplars.add_herded(context, network, self._policy(context))
 
     def _policy(self, context: PhaseContext) -> Policy:
         return policy_of(context, self.network_bytes(context))

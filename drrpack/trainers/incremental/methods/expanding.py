@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from drrpack.core.settings import skeleton
-from drrpack.trainers.incremental.buffer import Exemplars, Policy, packed_bytes, policy_of
+from drrpack.trainers.incremental.buffer import Exemplars, Policy, least_bytes, policy_of
 from drrpack.trainers.incremental.context import PhaseContext
 from drrpack.trainers.incremental.method import Method, State
 from drrpack.trainers.incremental.options import MethodOptions
@@ -61,8 +61,7 @@ class ExpandingMethod(Method):
                 torch.cat([old_images, images]), torch.cat([old_labels, labels]), network=start,
                 loss=self._loss(context), parameters=newest,
             )  # fmt: skip
-        herded = [context.herded(classifier.network, label) for label in context.new]
-        self.exemplars.add(herded, self._policy(context))
+        self.exemplars.add_herded(context, classifier.network, self._policy(context))
         self.network = classifier.network
         if context.phase > 0:
             self.network = self.rebalanced(context, self.network)
@@ -112,8 +111,7 @@ class ExpandingMethod(Method):
 
     def least(self, context: PhaseContext, label: int) -> tuple[dict[str, int], float]:
         """The networks of the last phase, and the best image."""
-        best = context.raw([label])[0][torch.from_numpy(context.ranking(label))[:1]]
-        return {"networks": self.final_bytes(context)}, float(packed_bytes(best))
+        return {"networks": self.final_bytes(context)}, least_bytes(context, label)
 
     def memory_bytes(self, context: PhaseContext) -> dict[str, int]:
         """The exemplars, packed as a memory packs its own, and the networks of all phases."""

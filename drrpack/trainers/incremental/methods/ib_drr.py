@@ -55,13 +55,14 @@ class IBDRR(Method):
 
     def _pairs(self, context: PhaseContext, each: int | None) -> tuple[Tensor, Tensor]:
         """Raw images (M, H, W, 3), and the row (M,) of each one's reconstruction."""
-        rows = np.full(sum(context.data.counts[label] for label in context.seen), -1)
+        counts, new = context.data.counts, set(context.new)
+        rows = np.full(sum(counts[label] for label in context.seen), -1)
         replayed = context.best(context.seen, each)
         rows[replayed] = np.arange(len(replayed))  # of an image among those that are replayed
         images, where, start = [], [], 0
         for label in context.seen:
-            count = context.data.counts[label]
-            if label in context.new:
+            count = counts[label]
+            if label in new:
                 images.append(context.raw([label])[0])
                 where.append(rows[start : start + count])
             elif self.keeps_exemplars:
