@@ -26,15 +26,7 @@ from drrpack.formats.sources.labelling import ClassesFrom, Labelling
 from drrpack.formats.sources.reading import Reading
 from drrpack.formats.sources.source import Given, LabelledDataset
 from drrpack.operations import figures
-from drrpack.operations.encode_codecs import (
-    check_table,
-    possible_models,
-    quality_of,
-    shared_codecs,
-    smallest,
-    stored,
-    wanted,
-)
+from drrpack.operations.encode_codecs import possible_models, shared_codecs, smallest, stored
 from drrpack.operations.encode_plan import EncodePlan, plan_encode
 from drrpack.operations.encoding.advice import advice
 from drrpack.operations.encoding.kept import kept_beside
@@ -224,17 +216,15 @@ def carry_out(
 
 def _encode(plan: EncodePlan, report: Report, processes: Ranks) -> Path:
     source, options = plan.source, plan.options
-    candidates, log = shared_codecs(plan, report, processes)
-    quality = quality_of(candidates, options)
-    every = with_quality(candidates, quality)
-    check_table(every, options)
-    candidates = wanted(every, options)
+    fitted, log = shared_codecs(plan, report, processes)
+    quality = plan.models.quality
+    codecs = with_quality(fitted, quality)
     if options.shard_bytes is not None:
-        check_models(possible_models(candidates, options), options.shard_bytes)
+        check_models(possible_models(codecs, plan), options.shard_bytes)
     with kept_beside(plan.parts, len(divide(source)), processes) as kept:
         work = Work(source, kept, processes, report)
-        codes = work.encode(candidates[0], every)
-        taken, sizes = smallest(candidates, codes, options, report, processes)
+        codes = work.encode(codecs)
+        taken, sizes = smallest(codecs, codes, plan, report, processes)
         codec, chunks = work.compress(taken, codes)
         if processes.first:
             report(Step("figures", 0, 1))
