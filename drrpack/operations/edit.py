@@ -14,6 +14,7 @@ from drrpack.formats import metadata, shipped
 from drrpack.formats.class_names import look
 from drrpack.formats.container import Memory
 from drrpack.formats.layout import Json
+from drrpack.operations.merged_notes import merged_notes
 
 
 @dataclass(frozen=True)
@@ -84,13 +85,9 @@ def merge(memories: Mapping[Path, Memory]) -> Memory:
         chunks += [replace(c, class_index=start + c.class_index) for c in memory.chunks]
         raw += [replace(r, class_index=start + r.class_index) for r in memory.raw]
         sources += _sources_of(memory, memory.classes)
-    together = {
-        "sources": sources,
-        **_quality([one.metadata for one in memories.values()]),
-        **_class_order(memories.values(), classes),
-    }
-    kept = changed_metadata(first.metadata, **together)
-    return replace(first, classes=classes, chunks=chunks, raw=raw, metadata=kept)
+    notes = merged_notes([one.metadata for one in memories.values()], sources)
+    notes |= _class_order(memories.values(), classes)
+    return replace(first, classes=classes, chunks=chunks, raw=raw, metadata=notes)
 
 
 def check_no_class_twice(classes: Mapping[Path, Sequence[str]]) -> None:
@@ -122,17 +119,6 @@ def _class_order(memories: Collection[Memory], classes: Sequence[str]) -> Json:
         for name in metadata.ordered_names(memory.metadata, memory.classes)
     )
     return {"class_order": [name for name in ordered if name not in dropped]}
-
-
-def _quality(of_files: Sequence[Json]) -> Json:
-    """The highest quality of some files, so that appended images are no worse than the others.
-
-    Empty if no file records its quality.
-    """
-    known = [metadata.known_quality(each) for each in of_files]
-    if not any("quality" in each for each in of_files):
-        return {}
-    return {"quality": max(metadata.NEAREST if one is None else one for one in known)}
 
 
 def check_one_vqvae(memories: Mapping[Path, Memory]) -> None:
