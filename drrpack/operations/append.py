@@ -34,7 +34,7 @@ from drrpack.operations.entropy_models import (
     with_table,
 )
 from drrpack.operations.pictures import RawChoice, encode_pictures, raw_exemplars
-from drrpack.operations.preparing import Pathlike, budget, names_of, tell_of, tidy
+from drrpack.operations.preparing import Pathlike, as_seed, budget, names_of, tell_of, tidy
 from drrpack.operations.progress import Report, heard
 from drrpack.operations.recode import all_codes, coded, streams
 from drrpack.trainers.fitting.choice import spread
@@ -101,7 +101,7 @@ def append(
         FormatError, OutputError, SourceError, OptionError: each names the path and the fix.
         DrrError: the streams do not decode to the same codes; the file is unchanged then.
     """
-    report, path = heard(report), Path(memory)
+    report, path, seed = heard(report), Path(memory), as_seed(seed)
     place = choose_device(device)
     tidy(path, report)
     options = AppendOptions(

@@ -37,6 +37,8 @@ from drrpack.operations.encoding.work import Work
 from drrpack.operations.pictures import RawChoice, raw_exemplars
 from drrpack.operations.preparing import (
     Pathlike,
+    as_seed,
+    as_whole,
     budget,
     downloaded,
     names_of,
@@ -44,7 +46,6 @@ from drrpack.operations.preparing import (
     tell_of,
     tell_of_labels,
     tidy,
-    whole,
 )
 from drrpack.operations.progress import Report, heard
 from drrpack.operations.stats import stats, stats_of_shards
@@ -153,7 +154,8 @@ def encode(
     place = own_device(choose_device(device))
     if processes.first:
         tidy(output, report)
-    whole(quality=quality, fit_classes=fit_classes, raw_per_class=raw_per_class, seed=seed)
+    quality, fit_classes = as_whole("quality", quality), as_whole("fit_classes", fit_classes)
+    raw_per_class, seed = as_whole("raw_per_class", raw_per_class), as_seed(seed)
     spent = _budget(epochs, minutes, fit, place.type)
     # before pictures are fetched and read, which may take long
     with _alone(output, shard_bytes, processes):
