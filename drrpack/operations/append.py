@@ -18,6 +18,7 @@ from drrpack.core.lazily import Lazily
 from drrpack.core.settings import float_arithmetic
 from drrpack.formats import container, metadata, originals, shipped
 from drrpack.formats.container import Memory, RawRecord, Reader
+from drrpack.formats.files.addresses import local_path
 from drrpack.formats.files.publish import changing
 from drrpack.formats.files.spool import Spool
 from drrpack.formats.hdf5.build import build_image
@@ -101,7 +102,7 @@ def append(
         FormatError, OutputError, SourceError, OptionError: each names the path and the fix.
         DrrError: the streams do not decode to the same codes; the file is unchanged then.
     """
-    report, path, seed = heard(report), Path(memory), as_seed(seed)
+    report, path, seed = heard(report), local_path(memory), as_seed(seed)
     place = choose_device(device)
     tidy(path, report)
     options = AppendOptions(

@@ -18,6 +18,7 @@ from drrpack.core.errors import OptionError
 from drrpack.core.families import get_family
 from drrpack.formats import shipped
 from drrpack.formats.container import Reader
+from drrpack.formats.files.addresses import local_path
 from drrpack.formats.files.places import make_folder
 from drrpack.formats.memory import load_codec
 from drrpack.formats.sources.labelling import ClassesFrom, Labelling
@@ -187,7 +188,7 @@ def _named_codecs(codec: Pathlike | None, family: str | None) -> list[Path]:
         return shipped.paths(get_family(family))
     if family is not None:
         raise OptionError(shipped.FAMILY_BESIDE_CODEC, option="family")
-    return [Path(codec)]
+    return [local_path(codec)]
 
 
 def _loaded(paths: Sequence[Path], device: torch.device) -> list[Codec]:

@@ -17,7 +17,7 @@ from drrpack.core.settings import float_arithmetic
 from drrpack.formats import container, metadata, originals
 from drrpack.formats.account import Stats
 from drrpack.formats.container import Memory
-from drrpack.formats.files.addresses import output_path
+from drrpack.formats.files.addresses import local_path, output_path
 from drrpack.formats.files.publish import replacing
 from drrpack.formats.files.spool import Spool
 from drrpack.formats.layout import Json
@@ -166,7 +166,7 @@ def encode(
                 source, output, place, spent, Reading(size, depth, value_range, max_megapixels),
                 skip_bad=skip_bad, force=force, class_order=class_order,
                 fit_classes=fit_classes,
-                codec=None if codec is None else Path(codec), fit=fit, family=family,
+                codec=None if codec is None else local_path(codec), fit=fit, family=family,
                 preset=preset, entropy=entropy, quality=quality, seed=seed,
                 raw_per_class=raw_per_class, raw_select=raw_select,
                 decoder_only=decoder_only, thin=thin, shard_bytes=shard_bytes,

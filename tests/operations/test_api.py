@@ -550,6 +550,8 @@ def test_other_things_that_are_refused(memory: Path, tmp_path: Path) -> None:
         (lambda: drrpack.stats(tmp_path / "absent.drr"), MissingError, "absent.drr"),
         (lambda: drrpack.merge([], tmp_path / "x.drr"), OptionError, "no files to merge"),
         (lambda: drrpack.drop(memory, "9"), OptionError, "no class '9'"),
+        (lambda: drrpack.drop(memory, [0]), OptionError, "no class 0"),  # type: ignore[list-item]
+        (lambda: drrpack.drop(memory, []), OptionError, "found no class to remove"),
         (lambda: drrpack.preview(memory, tmp_path / "x.png", rows=0), OptionError, "`rows=0`"),
         (lambda: drrpack.compare(memory.parent, seeds=0), OptionError, "`seeds=0`"),
         (lambda: drrpack.compare([], train_at=[-1]), OptionError, r"`train_at=\[-1\]`"),
