@@ -22,6 +22,7 @@ from drrpack.formats.sources.source import Source
 from drrpack.trainers.comparison import peers
 from drrpack.trainers.comparison.choices import WHOLE, Choice, Comparison, Learned
 from drrpack.trainers.comparison.compare import Report
+from drrpack.trainers.comparison.defaults import DRAWS, EPOCHS, SEEDS, WIDTH
 from drrpack.trainers.comparison.verdict import largest_within
 from drrpack.trainers.learning.classifier import train_classifier
 from drrpack.trainers.learning.recipes import Recipe, get_recipe
@@ -37,11 +38,11 @@ class TrainPlan:
     """How the classifiers are trained: all alike, on all training images of their classes."""
 
     device: torch.device
-    epochs: int = 16
-    width: int = 8
-    seeds: int = 1
+    epochs: int = EPOCHS
+    width: int = WIDTH
+    seeds: int = SEEDS
     seed: int = 0
-    draws: int = 1  # random groups of the classes, each with classifiers of its own
+    draws: int = DRAWS  # random groups of the classes, each with classifiers of its own
     sizes: Sequence[float] = ()  # bytes an image at which more is learned from
     work: Path | None = None  # a folder of accuracies that are known already, and of new ones
 
