@@ -212,7 +212,7 @@ def _others(
     """
     start = plan.codec
     if start.entropy.kind in (TableModel.kind, AdaptedModel.kind):
-        known = [start, *shipped_beside(start, plan.options.device)]
+        known = [start, *shipped_beside(start)]
         candidates = with_table(with_adapted(known, every, report=report), every)
         thin = content.vqvae.version == shipped.VERSION
         start = candidates[smallest(candidates, every, thin=thin)[0]]

@@ -89,7 +89,8 @@ def shared_codecs(plan: EncodePlan, report: Report, processes: Ranks) -> tuple[l
 def smallest(
     codecs: list[Codec], codes: Sequence[Codes], plan: EncodePlan, report: Report, processes: Ranks
 ) -> tuple[Codec, dict[str, int]]:
-    """The codec that makes the smallest file, and the bytes that each of several would take.
+    """The codec that makes the smallest file, and the bytes that each of several would take, by the
+    kind of its entropy model, of which each is another.
 
     Among them are those of models that the plan makes of these codes.
     """
@@ -106,8 +107,9 @@ def smallest(
     taken, sizes = processes.from_first(
         lambda: entropy_models.smallest(codecs, codes, thin=plan.options.thin)
     )
-    report(Choice(codecs[taken].entropy.kind, sizes))
-    return codecs[taken], sizes
+    of_kinds = {codec.entropy.kind: size for codec, size in zip(codecs, sizes, strict=True)}
+    report(Choice(codecs[taken].entropy.kind, of_kinds))
+    return codecs[taken], of_kinds
 
 
 def possible_models(codecs: Sequence[Codec], plan: EncodePlan) -> list[tuple[Section, Section]]:
