@@ -77,10 +77,18 @@ def main() -> None:
         codecs, networks = with_bitswap(plan)
         log = {"classes": plan.fit_classes, "device": device.type, "networks": networks}
     else:
-        codecs, log = obtain_codecs(plan, _print, every=True)
+        codecs, log = obtain_codecs(with_every_model(plan), _print)
     place = given.output / given.name
     publish(codecs, log, plan.source, plan.fit_classes, place, given.figures, given.bitswap)
     shutil.rmtree(plan.checkpoints)
+
+
+def with_every_model(plan: EncodePlan) -> EncodePlan:
+    """The plan of a fit that makes Bit-Swap, too, unless one kind alone is asked for."""
+    if plan.options.entropy != "auto":
+        return plan
+    models = replace(plan.models, fitted=OWN.entropy)
+    return replace(plan, taken=replace(plan.taken, models=models))
 
 
 def with_bitswap(plan: EncodePlan) -> tuple[list[Codec], Json]:

@@ -24,7 +24,7 @@ from drrpack.core.entropy.networks import BothLevels, LevelParts, NetworkConfig
 from drrpack.core.entropy.phased_bitswap import PhasedBitSwapConfig
 from drrpack.core.exact import IntConv2d
 from drrpack.core.freezing import freeze, int_layers
-from drrpack.core.frequencies import Frequencies, frequency_table, frequency_tables, tables_to_bytes
+from drrpack.core.frequencies import Frequencies, frequency_tables, tables_to_bytes
 from drrpack.core.section import Section
 from drrpack.core.streams import Level, StreamLayout
 from drrpack.core.transposed import IntConvTranspose2d
@@ -145,6 +145,12 @@ def structured_codes(
         anything = rng.random(grid.shape) < 0.3
         out.append(np.where(anything, rng.integers(0, size, grid.shape), grid).astype(np.int64))
     return out
+
+
+def frequency_table(codes: NDArray[np.integer], size: int) -> Frequencies:
+    """The table (size,) of the codes of one level."""
+    grids = codes.reshape(1, 1, -1)
+    return frequency_tables(Codes.of(grids, grids), size).top
 
 
 def level_of(

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 import torch
 from process_settings import ALL_AND_EACH, SETTINGS
-from small_models import Grid, convolutions_run, small_network, structured_codes
+from small_models import Grid, convolutions_run, frequency_table, small_network, structured_codes
 from torch import Tensor
 
 from drrpack.core import int8, streams
@@ -35,7 +35,6 @@ from drrpack.core.entropy.sections import pack_entropy, unpack_entropy
 from drrpack.core.errors import CorruptError
 from drrpack.core.exact import IntConv2d, exact_arithmetic
 from drrpack.core.freezing import freeze, move, use_int8
-from drrpack.core.frequencies import frequency_table
 from drrpack.core.probability import Categorical
 from drrpack.core.streams import Level, StreamLayout
 

@@ -17,13 +17,16 @@ from small_models import SMALL_VQVAE
 
 from drrpack.core.entropy.bitswap import BitSwapConfig
 from drrpack.core.entropy.context import ContextConfig
+from drrpack.core.entropy.networks import NetworkConfig
 from drrpack.core.families import FAMILIES, Family
 from drrpack.operations import encode as encoding
 from drrpack.operations import encode_codecs
 from drrpack.operations.encode_plan import plan_encode
+from drrpack.operations.encoding import models
 from drrpack.operations.encoding.options import EncodeOptions
 from drrpack.trainers.fitting.loop import Budget
 from drrpack.trainers.fitting.plan import FitPlan, FitSizes
+from drrpack.trainers.fitting.presets import OWN
 
 GOLDEN_BITSWAP = Path(__file__).parent / "golden" / "bitswap.drr"
 GOLDEN_CONTEXT = GOLDEN_BITSWAP.with_name("context.drr")
@@ -58,10 +61,13 @@ def write_digits(folder: Path, train: int = TRAIN, test: int = TEST, side: int =
 
 
 @contextmanager
-def tiny_networks() -> Iterator[None]:
-    """Within it `drrpack.operations.encode_codecs` fits networks of this file's size."""
+def tiny_networks(*entropy: NetworkConfig) -> Iterator[None]:
+    """Within it `drrpack.operations.encode_codecs` fits networks of this file's size, with these
+    entropy models, or Bit-Swap."""
+    entropy = entropy or (TINY_BITSWAP,)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(encode_codecs, "FitPlan", TINY_PLAN)
+        patch.setattr(models, "OWN", replace(OWN, entropy=entropy))
         for name, family in TINY_FAMILIES.items():
             patch.setitem(FAMILIES, name, family)
         patch.setattr("drrpack.core.streams.WIDTHS", TINY_WIDTHS)

@@ -10,6 +10,7 @@ import typer
 
 from drrpack.cli import places
 from drrpack.cli.picture_options import PictureOptions, reads_pictures
+from drrpack.trainers.comparison.defaults import DRAWS, EPOCHS, SEEDS, WIDTH
 
 if TYPE_CHECKING:
     from drrpack.operations.progress import Report
@@ -53,28 +54,37 @@ def compare(
             "images.",
         ),
     ] = False,
-    epochs: Annotated[int, typer.Option(min=1, help="Epochs of each classifier.")] = 16,
+    epochs: Annotated[
+        int | None,
+        typer.Option(min=1, help=f"Epochs of each classifier; {EPOCHS} by default."),
+    ] = None,
     width: Annotated[
-        int, typer.Option(min=1, help="Filters in the first block of the classifier.")
-    ] = 8,
+        int | None,
+        typer.Option(
+            min=1, help=f"Filters in the first block of the classifier; {WIDTH} by default."
+        ),
+    ] = None,
     seeds: Annotated[
-        int, typer.Option(min=1, help="How many classifiers to train for each format.")
-    ] = 1,
+        int | None,
+        typer.Option(
+            min=1, help=f"How many classifiers to train for each format; {SEEDS} by default."
+        ),
+    ] = None,
     draws: Annotated[
-        int,
+        int | None,
         typer.Option(
             min=1,
             help="Split the classes into this many random groups, of 20 classes at most, and train "
-            "on each.",
+            f"on each; {DRAWS} by default.",
         ),
-    ] = 1,
+    ] = None,
     train_at: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="Also train at these sizes, in bytes an image (60,120,240): each format at its "
             "best quality within the size."
         ),
-    ] = "",
+    ] = None,
     work: Annotated[
         Path | None,
         typer.Option(
@@ -170,13 +180,12 @@ def _check_budget(megabytes: float | None) -> None:
         )
 
 
-def _sizes(text: str) -> list[float]:
+def _sizes(text: str | None) -> list[float] | None:
     from drrpack.core.errors import OptionError
 
     try:
-        sizes = [float(part) for part in text.split(",") if part]
+        return None if text is None else [float(part) for part in text.split(",") if part]
     except ValueError:
-        sizes = [0.0]
-    if not all(0 < size < float("inf") for size in sizes):
-        raise OptionError(f"--train-at {text}: say bytes an image, as in 60,120,240")
-    return sizes
+        raise OptionError(
+            f"`train_at={text!r}`: say bytes an image, as in 60,120,240", option="train_at"
+        ) from None

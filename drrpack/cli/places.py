@@ -8,18 +8,12 @@ from typing import Annotated
 
 import typer
 
-from drrpack.core.errors import OptionError
-from drrpack.formats.files.addresses import is_address, output_path, shown
+from drrpack.formats.files.addresses import is_address, local_path, output_path
 
 
 def path(text: str | Path) -> Path:
     """A path on this machine; raises OptionError for an address, which pathlib would change."""
-    if is_address(text):
-        raise OptionError(
-            f"{shown(str(text))}: found an address, expected a path: download the file first; "
-            "stats, verify, preview, view, export and train read a .drr file at its address"
-        )
-    return Path(text)
+    return local_path(text)
 
 
 def output(text: str | Path) -> Path:

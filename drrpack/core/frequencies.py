@@ -20,11 +20,6 @@ Frequencies = NDArray[
 Tables = Levels[Frequencies]
 
 
-def frequency_table(codes: NDArray[np.integer], size: int) -> Frequencies:
-    """Frequencies (size,) of codes: at least 1 each, ``2**TABLE_PRECISION`` in all."""
-    return _table(_counts(codes, size))
-
-
 def frequency_tables(codes: Codes, size: int) -> Tables:
     """The table of each level."""
     return tables_of_all([codes], size)

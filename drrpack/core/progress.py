@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 
@@ -21,6 +20,3 @@ class Notice:
 
     text: str
     warning: bool = True
-
-
-StepReport = Callable[[Step], None]

@@ -18,6 +18,7 @@ from drrpack.core.lazily import Lazily
 from drrpack.core.settings import float_arithmetic
 from drrpack.formats import container, metadata, originals, shipped
 from drrpack.formats.container import Memory, RawRecord, Reader
+from drrpack.formats.files.addresses import local_path
 from drrpack.formats.files.publish import changing
 from drrpack.formats.files.spool import Spool
 from drrpack.formats.hdf5.build import build_image
@@ -34,7 +35,7 @@ from drrpack.operations.entropy_models import (
     with_table,
 )
 from drrpack.operations.pictures import RawChoice, encode_pictures, raw_exemplars
-from drrpack.operations.preparing import Pathlike, budget, names_of, tell_of, tidy
+from drrpack.operations.preparing import Pathlike, as_seed, budget, names_of, tell_of, tidy
 from drrpack.operations.progress import Report, heard
 from drrpack.operations.recode import all_codes, coded, streams
 from drrpack.trainers.fitting.choice import spread
@@ -101,7 +102,7 @@ def append(
         FormatError, OutputError, SourceError, OptionError: each names the path and the fix.
         DrrError: the streams do not decode to the same codes; the file is unchanged then.
     """
-    report, path = heard(report), Path(memory)
+    report, path, seed = heard(report), local_path(memory), as_seed(seed)
     place = choose_device(device)
     tidy(path, report)
     options = AppendOptions(
@@ -211,7 +212,7 @@ def _others(
     """
     start = plan.codec
     if start.entropy.kind in (TableModel.kind, AdaptedModel.kind):
-        known = [start, *shipped_beside(start, plan.options.device)]
+        known = [start, *shipped_beside(start)]
         candidates = with_table(with_adapted(known, every, report=report), every)
         thin = content.vqvae.version == shipped.VERSION
         start = candidates[smallest(candidates, every, thin=thin)[0]]

@@ -18,12 +18,13 @@ from drrpack.core.errors import OptionError
 from drrpack.core.families import get_family
 from drrpack.formats import shipped
 from drrpack.formats.container import Reader
+from drrpack.formats.files.addresses import local_path
 from drrpack.formats.files.places import make_folder
 from drrpack.formats.memory import load_codec
 from drrpack.formats.sources.labelling import ClassesFrom, Labelling
 from drrpack.formats.sources.source import Given, LabelledDataset, open_source
 from drrpack.operations.entropy_models import with_adapted, with_table
-from drrpack.operations.preparing import Classes, Pathlike, at_least, chosen_classes, tell_of
+from drrpack.operations.preparing import Classes, Pathlike, as_whole, chosen_classes, tell_of
 from drrpack.operations.progress import Report, heard
 from drrpack.trainers.comparison import chart as charts
 from drrpack.trainers.comparison import compare as measuring
@@ -47,11 +48,11 @@ def compare(
     label_column: str | None = None,
     skip_bad: bool = False,
     train: bool = False,
-    epochs: int = 16,
-    width: int = 8,
-    seeds: int = 1,
-    draws: int = 1,
-    train_at: Sequence[float] = (),
+    epochs: int | None = None,
+    width: int | None = None,
+    seeds: int | None = None,
+    draws: int | None = None,
+    train_at: Sequence[float] | None = None,
     work: Pathlike | None = None,
     chart: Pathlike | None = None,
     force: bool = False,
@@ -80,8 +81,9 @@ def compare(
         train: train a small classifier on the decoded images of each format, and test it on raw
             images.
         epochs, width, seeds: epochs of each classifier, filters in its first block, and how many
-            classifiers to train for each format.
-        draws: split the classes into this many random groups, and train on each.
+            classifiers to train for each format; by default 16, 8 and 1.
+        draws: split the classes into this many random groups, and train on each; by default they
+            are one group.
         train_at: also train at these sizes, in bytes an image.
         work: keep measured accuracies in this folder, and reuse those that it already has.
         chart: plot PSNR and accuracy over bytes into this .png. An earlier chart is overwritten,
@@ -100,20 +102,20 @@ def compare(
         SourceError, OptionError, FormatError, OutputError: each names what was found and the fix.
     """
     report = heard(report)
-    at_least(1, epochs=epochs, width=width, seeds=seeds, draws=draws)
-    if sample is not None:
-        at_least(1, sample=sample)
+    epochs, width = as_whole("epochs", epochs, 1), as_whole("width", width, 1)
+    seeds, draws = as_whole("seeds", seeds, 1), as_whole("draws", draws, 1)
+    sample, sizes = as_whole("sample", sample, 1), _sizes(train_at or ())
     if chart is not None:
         charts.check(Path(chart), overwrite=force)
     place, against = choose_device(device), peers.chosen(rivals)
     named = None if codec is None and family is None else _named_codecs(codec, family)
     if not train:
         _check_unused(
-            epochs=epochs, width=width, seeds=seeds, draws=draws,
-            train_at=list(train_at) or None, work=work,
-        )  # fmt: skip
+            epochs=epochs, width=width, seeds=seeds, draws=draws, train_at=sizes or None, work=work
+        )
     plan = TrainPlan(
-        place, epochs, width, seeds, draws=draws, sizes=_sizes(train_at),
+        place, epochs or TrainPlan.epochs, width or TrainPlan.width, seeds or TrainPlan.seeds,
+        draws=draws or TrainPlan.draws, sizes=sizes,
         work=None if work is None else make_folder(Path(work)),
     )  # fmt: skip
     found = open_source(
@@ -141,7 +143,10 @@ def compare(
 
 
 def _sizes(train_at: Sequence[float]) -> list[float]:
-    sizes = [float(size) for size in train_at]
+    try:
+        sizes = [float(size) for size in train_at]
+    except (TypeError, ValueError):
+        sizes = [0.0]
     if not all(0 < size < inf for size in sizes):
         raise OptionError(
             f"`train_at={list(train_at)}`: say bytes an image, as in `train_at=[60, 120, 240]`",
@@ -150,10 +155,10 @@ def _sizes(train_at: Sequence[float]) -> list[float]:
     return sizes
 
 
-def _check_unused(**given: object) -> None:
+def _check_unused(**said: object) -> None:
     """Raise OptionError for what is said of a training where nothing is to be trained."""
-    for name, value in given.items():
-        if value != (None if name in ("train_at", "work") else getattr(TrainPlan, name)):
+    for name, value in said.items():
+        if value is not None:
             raise OptionError(
                 f"`{name}={value}`: found no `train=True`, without which nothing is trained; add "
                 "it, or leave this out",
@@ -187,7 +192,7 @@ def _named_codecs(codec: Pathlike | None, family: str | None) -> list[Path]:
         return shipped.paths(get_family(family))
     if family is not None:
         raise OptionError(shipped.FAMILY_BESIDE_CODEC, option="family")
-    return [Path(codec)]
+    return [local_path(codec)]
 
 
 def _loaded(paths: Sequence[Path], device: torch.device) -> list[Codec]:

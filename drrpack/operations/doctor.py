@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TypeAlias
 
 import h5py
 import numpy as np
@@ -18,6 +19,7 @@ import torch
 from drrpack import __version__
 from drrpack.core import int8
 from drrpack.core.device import choose_device
+from drrpack.core.errors import DrrError
 from drrpack.formats import shipped
 from drrpack.formats.container import Reader
 from drrpack.formats.dataset import DRRDataset
@@ -37,7 +39,7 @@ EXTRAS = {  # what each is for, and the module that shows that it is there
     "remote": ("files at addresses", "fsspec"),
 }
 IMAGES = 24  # of the round trip, in two classes
-
+Advice: TypeAlias = Callable[[Exception], str | None]  # what to do; None: the error says it
 
 SOUND_HDF5 = (1, 14, 6)  # 1.14.4 crashes on files that tests/formats/test_fuzz.py makes
 
@@ -78,16 +80,16 @@ def doctor(*, device: str | torch.device = "auto") -> Diagnosis:
         OptionError: there is no such device.
     """
     place = choose_device(device)
-    looks: list[tuple[str, Callable[[], str]]] = [
-        ("versions", _versions),
-        ("system", _system),
-        ("device", lambda: _device(place)),
-        ("codecs", _codecs),
-        ("pictures", _pictures),
-        ("extras", _extras),
-        ("round trip", lambda: _round_trip(place)),
+    looks: list[tuple[str, Callable[[], str], Advice]] = [
+        ("versions", _versions, _again),
+        ("system", _system, _again),
+        ("device", lambda: _device(place), _of_device),
+        ("codecs", _codecs, _again),
+        ("pictures", _pictures, _again),
+        ("extras", _extras, _again),
+        ("round trip", lambda: _round_trip(place), _of_round_trip),
     ]
-    return Diagnosis([_hdf5(), *(_looked(name, look) for name, look in looks)])
+    return Diagnosis([_hdf5(), *(_looked(*one) for one in looks)])
 
 
 def _hdf5() -> Finding:
@@ -103,13 +105,41 @@ def _hdf5() -> Finding:
     )  # fmt: skip
 
 
-def _looked(name: str, look: Callable[[], str]) -> Finding:
-    """What a look finds; anything that it raises is a problem of the installation."""
+def _looked(name: str, look: Callable[[], str], advice: Advice) -> Finding:
+    """What a look finds; anything that it raises is a problem, for which it has its own advice."""
     try:
         return Finding(name, look())
     except Exception as error:  # whatever a broken installation raises is what is asked for
-        problem = f"{type(error).__name__}: {error}"
-        return Finding(name, "failed", f"{problem}; install drrpack and its dependencies again")
+        said = str(error) if isinstance(error, DrrError) else f"{type(error).__name__}: {error}"
+        what = advice(error)
+        return Finding(name, "failed", said if what is None else f"{said}; {what}")
+
+
+def _again(error: Exception) -> str:
+    """Of what comes with drrpack, or with what it depends on."""
+    return "install drrpack and its dependencies again"
+
+
+def _of_device(error: Exception) -> str | None:
+    if isinstance(error, torch.cuda.OutOfMemoryError):
+        return "end what else uses the GPU, or say `device='cpu'`"
+    if isinstance(error, RuntimeError):  # as PyTorch raises for a GPU
+        return "say `device='cpu'`, or mend the GPU's driver"
+    return _again(error)
+
+
+def _of_round_trip(error: Exception) -> str | None:
+    """Of what happens to a small memory: disk, device and arithmetic are no part of drrpack."""
+    if isinstance(error, DrrError):
+        return None  # which says it
+    if isinstance(error, OSError):
+        return (
+            "free some space in the folder for temporary files, or name another one in the "
+            "environment variable TMPDIR"
+        )
+    if isinstance(error, ArithmeticError):
+        return "this machine does not compute exactly: say `device='cpu'`, or take another machine"
+    return _of_device(error)
 
 
 def _versions() -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from drrpack.core.errors import OptionError
 from drrpack.core.wording import few
 from drrpack.formats.container import Reader, write
+from drrpack.formats.files.addresses import local_path
 from drrpack.formats.files.publish import changing
 from drrpack.formats.selection import named_class
 from drrpack.operations import edit
@@ -27,10 +28,14 @@ def drop(
         report: called with events while the work goes on.
 
     Raises:
-        OptionError: the file lacks one of the classes, or would have no class left.
+        OptionError: no class is named, the file lacks one, or it would have no class left.
         FormatError, OutputError: the file can't be read, or another process is changing it.
     """
-    path, wanted = Path(memory), [classes] if isinstance(classes, str) else classes
+    path, wanted = local_path(memory), [classes] if isinstance(classes, str) else [*classes]
+    if not wanted:
+        raise OptionError(
+            "`classes=[]`: found no class to remove; name one at least", option="classes"
+        )
     tidy(path, heard(report))
     with changing(path), Reader(path) as reader:
         before = reader.stored()
@@ -39,9 +44,9 @@ def drop(
         return Written(path, len(after.classes), write(path, after, overwrite=True))
 
 
-def _name(path: Path, names: Sequence[str], wanted: str) -> str:
+def _name(path: Path, names: Sequence[str], wanted: object) -> str:
     """The file's spelling of a class name."""
-    number = named_class(names, wanted)
+    number = named_class(names, wanted) if isinstance(wanted, str) else None
     if number is None:
         raise OptionError(
             f"{path} has no class {wanted!r}; it has {len(names)}: {few(names)}", option="classes"

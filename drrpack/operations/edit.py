@@ -9,11 +9,13 @@ from pathlib import Path
 from drrpack.core.entropy.sections import STREAMS
 from drrpack.core.errors import OptionError
 from drrpack.core.section import Section
-from drrpack.core.wording import few, shortened, sides
+from drrpack.core.wording import shortened, sides
 from drrpack.formats import metadata, shipped
 from drrpack.formats.class_names import look
 from drrpack.formats.container import Memory
+from drrpack.formats.encoder import decoder_alone
 from drrpack.formats.layout import Json
+from drrpack.operations.merged_notes import merged_notes
 
 
 @dataclass(frozen=True)
@@ -26,17 +28,11 @@ class Written:
 
 
 def drop(path: Path, memory: Memory, names: Sequence[str]) -> Memory:
-    """The memory of ``path`` without some classes; the others keep their order.
+    """The memory of ``path`` without some of its classes; the others keep their order.
 
     Raises:
-        OptionError: the file lacks one of the classes, or would have no class left.
+        OptionError: it would have no class left.
     """
-    unknown = [name for name in names if name not in memory.classes]
-    if unknown:
-        raise OptionError(
-            f"{path} has no class {unknown[0]!r}; it has {len(memory.classes)}: "
-            f"{few(memory.classes)}"
-        )
     kept = [name for name in memory.classes if name not in set(names)]
     if not kept:
         raise OptionError(f"{path}: no class would be left; delete the file instead")
@@ -84,13 +80,9 @@ def merge(memories: Mapping[Path, Memory]) -> Memory:
         chunks += [replace(c, class_index=start + c.class_index) for c in memory.chunks]
         raw += [replace(r, class_index=start + r.class_index) for r in memory.raw]
         sources += _sources_of(memory, memory.classes)
-    together = {
-        "sources": sources,
-        **_quality([one.metadata for one in memories.values()]),
-        **_class_order(memories.values(), classes),
-    }
-    kept = changed_metadata(first.metadata, **together)
-    return replace(first, classes=classes, chunks=chunks, raw=raw, metadata=kept)
+    notes = merged_notes([one.metadata for one in memories.values()], sources)
+    notes |= _class_order(memories.values(), classes)
+    return replace(first, classes=classes, chunks=chunks, raw=raw, metadata=notes)
 
 
 def check_no_class_twice(classes: Mapping[Path, Sequence[str]]) -> None:
@@ -124,17 +116,6 @@ def _class_order(memories: Collection[Memory], classes: Sequence[str]) -> Json:
     return {"class_order": [name for name in ordered if name not in dropped]}
 
 
-def _quality(of_files: Sequence[Json]) -> Json:
-    """The highest quality of some files, so that appended images are no worse than the others.
-
-    Empty if no file records its quality.
-    """
-    known = [metadata.known_quality(each) for each in of_files]
-    if not any("quality" in each for each in of_files):
-        return {}
-    return {"quality": max(metadata.NEAREST if one is None else one for one in known)}
-
-
 def check_one_vqvae(memories: Mapping[Path, Memory]) -> None:
     """Refuse memories of different VQ-VAEs; their codes mean different things.
 
@@ -162,11 +143,27 @@ def _refuse_others(
             if essence(one) != essence(two):
                 different.append(f"{what} ({_difference(one, two)})")
         if different:
+            _refuse_decoder_alone({first_path: first.vqvae, path: other.vqvae})
             raise OptionError(
                 f"{first_path} and {path} were made by different codecs, so neither codec can read "
                 f"both; they differ in the {' and the '.join(different)}. Encode the images of one "
                 "file again, with the other file as `codec`"
             )
+
+
+def _refuse_decoder_alone(of_files: Mapping[Path, Section]) -> None:
+    """Raise OptionError if one of two VQ-VAEs is the decoder of the other one."""
+    models = {path: shipped.whole(section, path) for path, section in of_files.items()}
+    whole = [path for path, model in models.items() if model.config.get("encoder") is True]
+    alone = [path for path, model in models.items() if model.config.get("encoder") is False]
+    if len(whole) != 1 or len(alone) != 1:
+        return
+    if shipped.key(decoder_alone(models[whole[0]])) == shipped.key(models[alone[0]]):
+        raise OptionError(
+            f"{whole[0]} and {alone[0]} were made by one codec, and the second lacks the encoder "
+            f"of the VQ-VAE (`decoder_only`). Encode the images of {alone[0]} again, with "
+            f"{whole[0]} as `codec`"
+        )
 
 
 def _difference(one: Section, two: Section) -> str:

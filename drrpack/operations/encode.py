@@ -17,7 +17,7 @@ from drrpack.core.settings import float_arithmetic
 from drrpack.formats import container, metadata, originals
 from drrpack.formats.account import Stats
 from drrpack.formats.container import Memory
-from drrpack.formats.files.addresses import output_path
+from drrpack.formats.files.addresses import local_path, output_path
 from drrpack.formats.files.publish import replacing
 from drrpack.formats.files.spool import Spool
 from drrpack.formats.layout import Json
@@ -26,15 +26,7 @@ from drrpack.formats.sources.labelling import ClassesFrom, Labelling
 from drrpack.formats.sources.reading import Reading
 from drrpack.formats.sources.source import Given, LabelledDataset
 from drrpack.operations import figures
-from drrpack.operations.encode_codecs import (
-    check_table,
-    possible_models,
-    quality_of,
-    shared_codecs,
-    smallest,
-    stored,
-    wanted,
-)
+from drrpack.operations.encode_codecs import possible_models, shared_codecs, smallest, stored
 from drrpack.operations.encode_plan import EncodePlan, plan_encode
 from drrpack.operations.encoding.advice import advice
 from drrpack.operations.encoding.kept import kept_beside
@@ -45,6 +37,8 @@ from drrpack.operations.encoding.work import Work
 from drrpack.operations.pictures import RawChoice, raw_exemplars
 from drrpack.operations.preparing import (
     Pathlike,
+    as_seed,
+    as_whole,
     budget,
     downloaded,
     names_of,
@@ -52,7 +46,6 @@ from drrpack.operations.preparing import (
     tell_of,
     tell_of_labels,
     tidy,
-    whole,
 )
 from drrpack.operations.progress import Report, heard, silent
 from drrpack.operations.stats import stats, stats_of_shards
@@ -161,7 +154,8 @@ def encode(
     place = own_device(choose_device(device))
     if processes.first:
         tidy(output, report)
-    whole(quality=quality, fit_classes=fit_classes, raw_per_class=raw_per_class, seed=seed)
+    quality, fit_classes = as_whole("quality", quality), as_whole("fit_classes", fit_classes)
+    raw_per_class, seed = as_whole("raw_per_class", raw_per_class), as_seed(seed)
     spent = _budget(epochs, minutes, fit, place.type)
     # before pictures are fetched and read, which may take long
     with _alone(output, shard_bytes, processes):
@@ -172,7 +166,7 @@ def encode(
                 source, output, place, spent, Reading(size, depth, value_range, max_megapixels),
                 skip_bad=skip_bad, force=force, class_order=class_order,
                 fit_classes=fit_classes,
-                codec=None if codec is None else Path(codec), fit=fit, family=family,
+                codec=None if codec is None else local_path(codec), fit=fit, family=family,
                 preset=preset, entropy=entropy, quality=quality, seed=seed,
                 raw_per_class=raw_per_class, raw_select=raw_select,
                 decoder_only=decoder_only, thin=thin, shard_bytes=shard_bytes,
@@ -224,17 +218,15 @@ def carry_out(
 
 def _encode(plan: EncodePlan, report: Report, processes: Ranks) -> Path:
     source, options = plan.source, plan.options
-    candidates, log = shared_codecs(plan, report, processes)
-    quality = quality_of(candidates, options)
-    every = with_quality(candidates, quality)
-    check_table(every, options)
-    candidates = wanted(every, options)
+    fitted, log = shared_codecs(plan, report, processes)
+    quality = plan.models.quality
+    codecs = with_quality(fitted, quality)
     if options.shard_bytes is not None:
-        check_models(possible_models(candidates, options), options.shard_bytes)
+        check_models(possible_models(codecs, plan), options.shard_bytes)
     with kept_beside(plan.parts, len(divide(source)), processes) as kept:
         work = Work(source, kept, processes, report)
-        codes = work.encode(candidates[0], every)
-        taken, sizes = smallest(candidates, codes, options, report, processes)
+        codes = work.encode(codecs)
+        taken, sizes = smallest(codecs, codes, plan, report, processes)
         codec, chunks = work.compress(taken, codes)
         if processes.first:
             report(Step("figures", 0, 1))

@@ -9,19 +9,16 @@ from dataclasses import replace
 
 import numpy as np
 
-from drrpack.core.codec import Codec, assemble, prices_of
+from drrpack.core.codec import Codec, assemble
 from drrpack.core.codes import Codes
 from drrpack.core.entropy.adapted import AdaptedModel
 from drrpack.core.entropy.sections import unpack_entropy
 from drrpack.core.entropy.table import TableModel
-from drrpack.core.errors import OptionError
 from drrpack.core.frequencies import tables_to_bytes
 from drrpack.core.progress import Step
-from drrpack.core.rdoq import BEST, DEFAULT_QUALITY
 from drrpack.core.section import Section
 from drrpack.core.weights import unpack_vqvae
 from drrpack.formats import memory, shipped
-from drrpack.formats.encoder import can_choose
 from drrpack.formats.layout import Json
 from drrpack.operations import entropy_models, figures
 from drrpack.operations.encode_plan import EncodePlan
@@ -36,14 +33,11 @@ from drrpack.trainers.ranks import ALONE, Ranks
 
 
 def obtain_codecs(
-    plan: EncodePlan, report: Report, processes: Ranks = ALONE, *, every: bool = False
+    plan: EncodePlan, report: Report, processes: Ranks = ALONE
 ) -> tuple[list[Codec], Json]:
     """The codecs to choose from, all with one VQ-VAE, and how they were fitted.
 
-    A context model may choose the codes. A Bit-Swap that was fitted beside it is left out then,
-    because its file would lack the model that chooses the codes of appended images.
-    ``every`` fits Bit-Swap, too. Several ``processes`` fit together, and the first one keeps
-    checkpoints.
+    Several ``processes`` fit together, and the first one keeps checkpoints.
     """
     options = plan.options
     taken, log = list(plan.taken.codecs), plan.taken.fit
@@ -56,16 +50,13 @@ def obtain_codecs(
     images, labels = images[seen], labels[seen]
     fit_plan = FitPlan(
         options.budget, options.device, options.seed, start=taken, checkpoints=plan.checkpoints,
-        quality=_fitted_quality(taken, options), vqvae=plan.family.vqvae, processes=processes,
+        quality=plan.models.quality, vqvae=plan.family.vqvae, processes=processes,
     ).in_batches(plan.family.batch)  # fmt: skip
     fit_plan = fit_plan if options.preset is None else fit_plan.by(PRESETS[options.preset])
-    of_kind = [c for c in fit_plan.entropy if options.entropy in ("auto", c.kind)]
-    choosing = [c for c in of_kind if c.kind == "context"]
-    if choosing and fit_plan.quality < BEST and not every:
-        of_kind = choosing
+    fit_plan = replace(fit_plan, entropy=plan.models.fitted)
     run = fit_decoder if options.fit == "decoder" else fit_codec
     with checkpoint_folder(plan.checkpoints) if processes.first else nullcontext():
-        fitted, networks = run(images, replace(fit_plan, entropy=of_kind), report, labels)
+        fitted, networks = run(images, fit_plan, report, labels)
     of: Json = {"source_digest": plan.source.digest(), "classes": plan.fit_classes}
     if options.class_order is not None:  # else they are the first ones
         of["names"] = [plan.source.classes[number] for number in plan.fitted]
@@ -95,78 +86,41 @@ def shared_codecs(plan: EncodePlan, report: Report, processes: Ranks) -> tuple[l
     return [replace(codec, quality=quality) for codec in codecs], log
 
 
-def quality_of(codecs: Sequence[Codec], options: EncodeOptions) -> int:
-    """The quality by which codes are chosen; by default 100 if no model can choose codes."""
-    if options.quality is None and prices_of(codecs) is None:
-        return BEST
-    return _fitted_quality(codecs, options)
-
-
-def _fitted_quality(codecs: Sequence[Codec], options: EncodeOptions) -> int:
-    """The quality of the option, or else of the codec's file, or else the default."""
-    kept = [codec.quality for codec in codecs if codec.quality is not None]
-    return options.quality if options.quality is not None else [*kept, DEFAULT_QUALITY][0]
-
-
-MADE_OF_CODES = (TableModel.kind, AdaptedModel.kind)  # entropy models, once codes are known
-
-
-def wanted(codecs: list[Codec], options: EncodeOptions) -> list[Codec]:
-    """Those whose entropy model is of the kind that the options ask for, or may become so."""
-    return [c for c in codecs if options.entropy in ("auto", *MADE_OF_CODES, c.entropy.kind)]
-
-
-def check_table(codecs: Sequence[Codec], options: EncodeOptions) -> None:
-    """Raise OptionError if a table is asked for, and could not choose codes of this quality."""
-    if options.entropy == TableModel.kind and not can_choose(codecs[0]):
-        raise OptionError(
-            f"`entropy='table'`: codes of quality {codecs[0].quality} are chosen by a context "
-            "model, and the file would lack it when images are added; leave the option out, or say "
-            f"`quality={BEST}`",
-            option="entropy",
-        )
-
-
 def smallest(
-    codecs: list[Codec], codes: Sequence[Codes], options: EncodeOptions, report: Report,
-    processes: Ranks,
-) -> tuple[Codec, dict[str, int]]:  # fmt: skip
-    """The codec that makes the smallest file, and the bytes that each of several would take.
+    codecs: list[Codec], codes: Sequence[Codes], plan: EncodePlan, report: Report, processes: Ranks
+) -> tuple[Codec, dict[str, int]]:
+    """The codec that makes the smallest file, and the bytes that each of several would take, by the
+    kind of its entropy model, of which each is another.
 
-    Among them are models made of these codes, unless a codec was given or fitted: then its own
-    entropy model is meant, which may have chosen the codes.
+    Among them are those of models that the plan makes of these codes.
     """
-    kind, every = options.entropy, _every(options)
-    if every or kind == AdaptedModel.kind:
-        least = LEAST_CODES if every else 0
+    models = plan.models
+    if AdaptedModel.kind in models.made:
+        least = LEAST_CODES if models.kept else 0
         codecs = with_adapted(codecs, codes, processes, report, least=least)
-    if every or kind == TableModel.kind:
+    if TableModel.kind in models.made:
         codecs = with_table(codecs, codes)
-    codecs = [codec for codec in codecs if kind in ("auto", codec.entropy.kind)]
+    codecs = models.allowed(codecs)
     if len(codecs) == 1:
         return codecs[0], {}
     report(Step("entropy models", 0, len(codecs)))
     taken, sizes = processes.from_first(
-        lambda: entropy_models.smallest(codecs, codes, thin=options.thin)
+        lambda: entropy_models.smallest(codecs, codes, thin=plan.options.thin)
     )
-    report(Choice(codecs[taken].entropy.kind, sizes))
-    return codecs[taken], sizes
+    of_kinds = {codec.entropy.kind: size for codec, size in zip(codecs, sizes, strict=True)}
+    report(Choice(codecs[taken].entropy.kind, of_kinds))
+    return codecs[taken], of_kinds
 
 
-def _every(options: EncodeOptions) -> bool:
-    """Whether models of all kinds are to be tried."""
-    return options.entropy == "auto" and options.codec is None and options.fit == "no"
-
-
-def possible_models(
-    codecs: Sequence[Codec], options: EncodeOptions
-) -> list[tuple[Section, Section]]:
+def possible_models(codecs: Sequence[Codec], plan: EncodePlan) -> list[tuple[Section, Section]]:
     """The models that a file may hold, as far as they are known before the codes.
 
-    A table is not, but its size is.
+    A table is not, but its size is. An adapted model takes more than the one below it.
     """
-    made = [stored(codec, options) for codec in codecs]
-    if _every(options) or options.entropy == TableModel.kind:
+    models, options = plan.models, plan.options
+    known = models.allowed(codecs) or codecs
+    made = [stored(codec, options) for codec in known]
+    if TableModel.kind in models.made:
         table = tables_to_bytes(codecs[0].entropy.tables)
         made.append((made[0][0], Section(TableModel.versions[-1], {}, table)))
     return made

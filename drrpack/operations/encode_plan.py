@@ -10,10 +10,8 @@ from pathlib import Path
 from drrpack.core.codec import Codec
 from drrpack.core.errors import OptionError, OutputError, SourceError
 from drrpack.core.families import DEFAULT, FAMILIES, Family, for_size, get_family
-from drrpack.core.rdoq import BEST
 from drrpack.core.wording import sides
 from drrpack.formats import container, shipped
-from drrpack.formats.account import entropy_model
 from drrpack.formats.container import Reader
 from drrpack.formats.files.beside import CHECKPOINTS, PARTS, beside
 from drrpack.formats.hdf5.limits import check_classes, check_notes
@@ -21,6 +19,7 @@ from drrpack.formats.layout import MAX_SIDE, Json
 from drrpack.formats.memory import load_codec
 from drrpack.formats.shards import check_shards
 from drrpack.formats.sources.source import Opening, Source, open_as
+from drrpack.operations.encoding.models import Models, plan_models
 from drrpack.operations.encoding.options import EncodeOptions, check_options
 from drrpack.trainers.fitting.presets import PRESETS
 from drrpack.trainers.incremental.class_order import order_classes
@@ -31,11 +30,12 @@ from drrpack.trainers.ranks import Ranks
 class Taken:
     """The codecs that come from files, all with one VQ-VAE; empty for a fit from scratch.
 
-    ``kinds`` are the kinds of their entropy models; ``fit`` records how the networks were fitted.
+    ``models`` says what is done with their entropy models, and with others. ``fit`` records how the
+    networks were fitted.
     """
 
+    models: Models
     codecs: tuple[Codec, ...] = field(default=(), repr=False)
-    kinds: tuple[str, ...] = ()
     fit: Json = field(default_factory=dict, repr=False)
 
 
@@ -49,6 +49,11 @@ class EncodePlan:
     family: Family  # that a fit from scratch begins with
     class_order: tuple[int, ...]  # numbers of all classes, as they are to be learned
     fit_classes: int  # the first so many of them; 0 where a codec is taken over
+
+    @property
+    def models(self) -> Models:
+        """What is done with entropy models."""
+        return self.taken.models
 
     @property
     def fitted(self) -> tuple[int, ...]:
@@ -138,46 +143,14 @@ def take_codecs(options: EncodeOptions, paths: Sequence[Path]) -> Taken:
         FormatError: a file can't be read. OptionError: with ``thin``, its codec can't be left out;
             or the entropy model that is asked for, or that chooses codes, is not there.
     """
-    codecs, kinds, fit = list[Codec](), list[str](), Json()
+    codecs, fit = list[Codec](), Json()
     for path in paths:
         with Reader(path) as reader:
             if options.thin:
                 shipped.thin(shipped.whole(reader.vqvae, path))
             codecs.append(load_codec(reader, options.device, encoder=True))
-            kinds.append(entropy_model(reader))
             fit = shipped.fit_of(reader)
-    _check_entropy(options, kinds)
-    return Taken(tuple(codecs), tuple(kinds), fit)
-
-
-def _check_entropy(options: EncodeOptions, kinds: Sequence[str]) -> None:
-    """Raise OptionError if the requested entropy model, or one that chooses codes, is missing."""
-    wanted, quality, kinds = options.entropy, options.quality, list(kinds)
-    if options.fit in ("scratch", "finetune"):
-        kinds = ["context", "bitswap"] if wanted == "auto" else [wanted]
-    if options.preset is not None:
-        kinds = [config.kind for config in PRESETS[options.preset].entropy]
-    if options.fit in ("no", "decoder"):  # what is made of the codes can be had, too
-        kinds += ["table", *(["adapted"] if "context" in kinds else [])]
-    if wanted not in ("auto", *kinds):
-        raise OptionError(
-            f"`entropy={wanted!r}`: {_place(options)} has {' and '.join(kinds)} alone; leave the "
-            "option out, or fit that model with `fit='finetune'`",
-            option="entropy",
-        )
-    if quality is not None and quality < BEST and not {"context", "adapted"} & {*kinds}:
-        raise OptionError(
-            f"`quality={quality}`: only a context model can choose cheaper codes, and this codec "
-            "has none; leave the option out, or fit one with `fit='finetune'`",
-            option="quality",
-        )
-
-
-def _place(options: EncodeOptions) -> str:
-    """Where the codec comes from, as messages name it."""
-    if options.preset is not None:
-        return f"`preset={options.preset!r}`"
-    return str(options.codec or "the codec that comes with drrpack for images of this size")
+    return Taken(plan_models(options, codecs), tuple(codecs), fit)
 
 
 def _fit_classes(source: Source, options: EncodeOptions) -> int:

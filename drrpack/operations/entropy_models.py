@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-import torch
-
-from drrpack.core.codec import Codec, assemble
+from drrpack.core.codec import Codec
 from drrpack.core.codes import Codes
 from drrpack.core.entropy.adapted import AdaptedModel
 from drrpack.core.entropy.context import ContextModel
@@ -94,25 +92,24 @@ def with_table(codecs: Sequence[Codec], codes: Sequence[Codes]) -> list[Codec]:
     return [*networks, replace(codecs[0], entropy=table)]
 
 
-def shipped_beside(codec: Codec, device: torch.device) -> list[Codec]:
+def shipped_beside(codec: Codec) -> list[Codec]:
     """``codec`` with each entropy model that comes with drrpack for its codebooks."""
     found = list[Codec]()
     for vqvae, entropy_model in shipped.pairs():
-        network, bits = unpack_vqvae(vqvae)
-        if same_codebooks(network, codec.vqvae):
+        if same_codebooks(unpack_vqvae(vqvae)[0], codec.vqvae):
             entropy, layouts = unpack_entropy(entropy_model)
-            made = assemble(network, bits, entropy, layouts, device, codec.pixels.carrier)
-            found.append(replace(codec, entropy=made.entropy, layouts=layouts))
+            entropy = entropy.on(codec.device, codec.pixels.carrier)
+            found.append(replace(codec, entropy=entropy, layouts=layouts))
     return found
 
 
 def smallest(
     codecs: Sequence[Codec], codes: Sequence[Codes], *, thin: bool
-) -> tuple[int, dict[str, int]]:
+) -> tuple[int, list[int]]:
     """Which of some codecs makes the smallest file of ``codes``, and the bytes of each.
 
-    They are those of streams and entropy model, by its kind. With ``thin`` a model that comes with
-    drrpack takes none.
+    They are those of streams and entropy model. With ``thin`` a model that comes with drrpack takes
+    none.
     """
 
     def model_bytes(codec: Codec) -> int:
@@ -120,5 +117,5 @@ def smallest(
         return memory.model_bytes(shipped.as_thin_as_can_be(section) if thin else section)
 
     images = [len(part) for part in codes]
-    taken, sizes = choice.smallest(codecs, choice.spread(codes), images, model_bytes)
-    return next(n for n, each in enumerate(codecs) if each is taken), sizes
+    sizes = choice.sizes(codecs, choice.spread(codes), images, model_bytes)
+    return sizes.index(min(sizes)), sizes

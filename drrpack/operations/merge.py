@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from pathlib import Path
 
 from drrpack.core.device import choose_device
 from drrpack.formats.container import Reader, check_output, write
 from drrpack.formats.file_set import files_of
-from drrpack.formats.files.addresses import output_path
+from drrpack.formats.files.addresses import local_path, output_path
 from drrpack.formats.files.publish import replacing
 from drrpack.operations import edit
 from drrpack.operations.edit import Written
@@ -40,7 +39,8 @@ def merge(
         OptionError: the files have different VQ-VAEs or image sizes, or share a class.
         FormatError, OutputError: a file can't be read, or the output can't be written.
     """
-    paths, target = [Path(path) for path in files_of(memories, " to merge")], output_path(output)
+    found, target = files_of(memories, " to merge"), output_path(output)
+    paths = [local_path(place) for place in found]
     check_output(target, overwrite=force)
     tidy(target, heard(report))
     with replacing(target), ExitStack() as stack:

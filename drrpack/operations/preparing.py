@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterable, Sequence
+from numbers import Real
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from drrpack.core.errors import OptionError
 from drrpack.core.progress import Notice
@@ -26,7 +27,10 @@ from drrpack.trainers.fitting.loop import Budget
 
 Pathlike: TypeAlias = str | os.PathLike[str]
 Classes: TypeAlias = str | Sequence[str | int] | None
+Whole = TypeVar("Whole", int, int | None)
 Trust: TypeAlias = bool | Callable[[Sequence[str]], bool]
+
+LAST_SEED = 2**64 - 1  # that PyTorch takes
 
 
 def tidy(output: Path, report: Report) -> None:
@@ -89,7 +93,7 @@ def chosen_classes(names: Sequence[str], wanted: Classes, report: Report) -> lis
 
 
 def _number(names: Sequence[str], wanted: str | int) -> int:
-    number = find_class(names, wanted) if isinstance(wanted, str) else int(wanted)
+    number = find_class(names, wanted) if isinstance(wanted, str) else whole_number(wanted)
     if number is None or not 0 <= number < len(names):
         raise OptionError(
             f"`classes`: there is no class {wanted!r}; there are {len(names)}: {few(names)}",
@@ -123,11 +127,34 @@ def pictures(
     return given if names is None else Named(given, names)
 
 
-def whole(**given: object) -> None:
+def as_whole(name: str, value: Whole, least: int | None = None) -> Whole:
+    """A whole number as Python's own, which JSON can hold; None stands for a default, and passes.
+
+    Raises:
+        OptionError: the argument ``name`` is no whole number, or less than ``least``.
+    """
+    if value is None:
+        return value
+    found = whole_number(value)
+    if found is None:
+        raise OptionError(f"`{name}={value!r}`: say a whole number", option=name)
+    if least is not None and found < least:
+        raise OptionError(f"`{name}={found}`: say {least} or more", option=name)
+    return found
+
+
+def as_seed(seed: int) -> int:
+    """A random seed as Python's own number; raises OptionError unless all generators take it."""
+    found = as_whole("seed", seed, 0)
+    if found > LAST_SEED:
+        raise OptionError(f"`seed={found}`: say {LAST_SEED} or less", option="seed")
+    return found
+
+
+def whole(**given: int | None) -> None:
     """Raise OptionError for the first argument that is no whole number; None passes."""
     for name, value in given.items():
-        if value is not None and whole_number(value) is None:
-            raise OptionError(f"`{name}={value!r}`: say a whole number", option=name)
+        as_whole(name, value)
 
 
 def at_least(least: int, **given: int | None) -> None:
@@ -135,10 +162,8 @@ def at_least(least: int, **given: int | None) -> None:
 
     None stands for a default, and passes.
     """
-    whole(**given)
     for name, value in given.items():
-        if value is not None and value < least:
-            raise OptionError(f"`{name}={value}`: say {least} or more", option=name)
+        as_whole(name, value, least)
 
 
 def positive(**given: float | None) -> None:
@@ -146,7 +171,7 @@ def positive(**given: float | None) -> None:
     for name, value in given.items():
         if value is None:
             continue
-        number = isinstance(value, int | float) and not isinstance(value, bool)
+        number = isinstance(value, Real) and not isinstance(value, bool)
         if not number or not 0 < value < math.inf:
             raise OptionError(f"`{name}={value!r}`: say a number above zero", option=name)
 
@@ -157,11 +182,11 @@ def budget(epochs: int | None, minutes: float | None, default_minutes: float) ->
         raise OptionError(
             "`epochs` and `minutes` exclude each other: give one of them", option="minutes"
         )
-    at_least(1, epochs=epochs)
+    epochs = as_whole("epochs", epochs, 1)
     positive(minutes=minutes)
     if epochs is not None:
         return Budget(epochs=epochs)
-    return Budget(minutes=default_minutes if minutes is None else minutes)
+    return Budget(minutes=default_minutes if minutes is None else float(minutes))
 
 
 def downloaded(name: str, source: Given) -> Path:

@@ -6,10 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from command import Command
 from PIL import Image
 
 from drrpack.core.errors import WriteError
+from drrpack.trainers.comparison.accuracy import TrainPlan
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -43,6 +45,18 @@ def test_sizes_that_are_none(drrpack: Command, digits_drr: Path, digits_folder: 
     start = ("compare", digits_folder, "--codec", digits_drr, "--train", "--sample", "20")
     for sizes in ("60,x", "0", "nan", "-5"):
         drrpack.refused(*start, "--train-at", sizes, naming=("--train-at", sizes))
+
+
+def test_help_tells_the_defaults(drrpack: Command) -> None:
+    told = " ".join(drrpack("compare", "--help").output.replace("│", " ").split())
+    plan = TrainPlan(torch.device("cpu"))
+    for words in (
+        f"Epochs of each classifier; {plan.epochs} by default",
+        f"first block of the classifier; {plan.width} by default",
+        f"train for each format; {plan.seeds} by default",
+        f"train on each; {plan.draws} by default",
+    ):
+        assert words in told
 
 
 @pytest.fixture

@@ -79,6 +79,22 @@ def test_a_decoder_alone_is_refused_in_both_orders(
         drrpack.refused("merge", *pair, "-o", tmp_path / "x.drr", naming=("VQ-VAE", "encoder"))
 
 
+def test_a_decoder_alone_is_not_called_another_codec(
+    drrpack: Command, files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """The decoders are the same weights: one file lacks the encoder, and that is all."""
+    content, alone, out = content_of(files[1]), tmp_path / "alone.drr", tmp_path / "x.drr"
+    write(alone, replace(content, vqvae=memory.decoder_alone(content.vqvae)))
+    for pair in ((files[0], alone), (alone, files[0])):
+        told = drrpack.refused("merge", *pair, "-o", out, naming=pair)
+        assert f"{files[0]} and {alone} were made by one codec" in told
+        assert "lacks the encoder" in told and "--decoder-only" in told
+        assert f"the images of {alone} again, with {files[0]} as --codec" in told
+    other = with_other_decoder(files[1], tmp_path / "tuned.drr")
+    drrpack.refused("merge", other, alone, "-o", out, naming=(other, alone, "different codecs"))
+    assert drrpack("merge", alone, "-o", tmp_path / "again.drr").code == 0
+
+
 def test_other_sizes_of_images_are_refused(
     drrpack: Command, files: tuple[Path, Path], tmp_path: Path
 ) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from small_models import frequency_table
 
 from drrpack.core.codes import Codes
 from drrpack.core.errors import CorruptError
 from drrpack.core.frequencies import (
     TABLE_PRECISION,
-    frequency_table,
     frequency_tables,
     tables_from_bytes,
     tables_to_bytes,

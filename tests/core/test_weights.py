@@ -19,6 +19,7 @@ from small_models import (
     SMALL,
     SMALL_VQVAE,
     first_version,
+    frequency_table,
     small_network,
     small_vqvae,
 )
@@ -31,7 +32,7 @@ from drrpack.core.entropy.table import TableModel
 from drrpack.core.errors import CorruptError, DrrError, ExactnessError
 from drrpack.core.exact import exact_arithmetic
 from drrpack.core.freezing import int_layers
-from drrpack.core.frequencies import Tables, frequency_table
+from drrpack.core.frequencies import Tables
 from drrpack.core.pixels import ActivationBits
 from drrpack.core.section import Section
 from drrpack.core.streams import StreamLayout

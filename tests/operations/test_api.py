@@ -297,7 +297,10 @@ def test_an_empty_name(tmp_path: Path) -> None:
 
 
 def test_what_is_said_of_a_training_that_is_not_wanted(tmp_path: Path) -> None:
-    for given in ({"epochs": 3}, {"train_at": [60]}, {"work": tmp_path / "work"}, {"seeds": 2}):
+    for given in (
+        {"epochs": 3}, {"train_at": [60]}, {"work": tmp_path / "work"}, {"seeds": 2},
+        {"epochs": 16}, {"draws": 1},  # what is said counts, though it is the default
+    ):  # fmt: skip
         with pytest.raises(OptionError, match="found no `train=True`"):
             drrpack.compare(dataset(0, 1), **given)  # type: ignore[arg-type]
     assert not (tmp_path / "work").exists()
@@ -550,9 +553,12 @@ def test_other_things_that_are_refused(memory: Path, tmp_path: Path) -> None:
         (lambda: drrpack.stats(tmp_path / "absent.drr"), MissingError, "absent.drr"),
         (lambda: drrpack.merge([], tmp_path / "x.drr"), OptionError, "no files to merge"),
         (lambda: drrpack.drop(memory, "9"), OptionError, "no class '9'"),
+        (lambda: drrpack.drop(memory, [0]), OptionError, "no class 0"),  # type: ignore[list-item]
+        (lambda: drrpack.drop(memory, []), OptionError, "found no class to remove"),
         (lambda: drrpack.preview(memory, tmp_path / "x.png", rows=0), OptionError, "`rows=0`"),
         (lambda: drrpack.compare(memory.parent, seeds=0), OptionError, "`seeds=0`"),
         (lambda: drrpack.compare([], train_at=[-1]), OptionError, r"`train_at=\[-1\]`"),
+        (lambda: drrpack.compare([], train_at=["x"]), OptionError, r"`train_at=\['x'\]`"),  # type: ignore[list-item]
         (lambda: drrpack.verify(memory, "deep"), OptionError, "quick, sections, full"),  # type: ignore[arg-type]
         (
             lambda: drrpack.encode(dataset(0), tmp_path / "x.drr", download="cifar10"),

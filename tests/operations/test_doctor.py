@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import tempfile
 import tomllib
@@ -63,6 +64,41 @@ def test_a_broken_installation_is_told_of(tmp_path: Path, monkeypatch: pytest.Mo
     wrong = {one.name: one.problem for one in found.findings if one.problem}
     assert not found.sound and set(wrong) == {"codecs", "round trip"}
     assert "install drrpack and its dependencies again" in wrong["codecs"]
+
+
+@pytest.mark.parametrize(
+    ("error", "words", "not_words"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "TMPDIR", "again"),
+        (FileNotFoundError(2, "No usable temporary directory found"), "TMPDIR", "again"),
+        (torch.cuda.OutOfMemoryError("CUDA out of memory"), "uses the GPU, or say `dev", "again"),
+        (RuntimeError("CUDA error: no kernel image"), "`device='cpu'`", "again"),
+        (ArithmeticError("other pixels"), "does not compute exactly", "again"),
+        (drrpack.OutputError("/x: the disk is full; free some space"), "free some space", "; "),
+        (ImportError("no module"), "install drrpack and its dependencies again", "TMPDIR"),
+    ],
+    ids=lambda given: type(given).__name__,
+)
+def test_each_problem_has_its_own_advice(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, words: str, not_words: str
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(examining, "encode", fail)
+    found = {one.name: one.problem for one in drrpack.doctor(device="cpu").findings}
+    problem = found.pop("round trip")
+    assert problem is not None and words in problem
+    assert not_words not in problem.replace(str(error), "")
+    assert not any(found.values())
+
+
+def test_a_folder_for_temporary_files_that_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "absent"))
+    (problem,) = [one.problem for one in drrpack.doctor(device="cpu").findings if one.problem]
+    assert "TMPDIR" in problem and "again" not in problem
 
 
 def test_a_decoder_that_depends_on_the_batch_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

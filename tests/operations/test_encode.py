@@ -48,8 +48,8 @@ class Fitted:
 @pytest.fixture(scope="module")
 def fitted(few: Path, tmp_path_factory: pytest.TempPathFactory) -> Fitted:
     options = options_for(few, tmp_path_factory.mktemp("fitted") / "mem.drr", fit_classes=6)
-    made = Fitted(plan_encode(options), [])
     with tiny_networks(), one_thread_alone():
+        made = Fitted(plan_encode(options), [])
         assert encoding.carry_out(made.plan, made.events.append) == options.output
     return made
 

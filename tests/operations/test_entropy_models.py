@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import lzma
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from small_models import CONTEXT, small_model, small_vqvae, structured_codes
 from tiny_memory import GOLDEN_CONTEXT, write_digits
 
 import drrpack
+from drrpack.core.codec import finish
+from drrpack.core.codes import Codes
 from drrpack.formats.container import Reader
 from drrpack.formats.dataset import DRRDataset
+from drrpack.operations.entropy_models import smallest
 
 
 def model_of(path: Path) -> str:
@@ -187,3 +193,17 @@ def test_a_single_photograph_of_a_class_is_coded_by_the_model(
         drrpack.verify(file, "full")
     assert len(pictures) == 40
     assert payload["single"] < payload["together"] + 40 * 12  # the heads of two streams, in words
+
+
+def test_of_two_models_of_a_kind_none_is_lost() -> None:
+    """As `merge` has them: the sizes are those of each codec, whatever its kind."""
+    grids = [structured_codes([40], shape, 32)[0] for shape in ((4, 4), (8, 8))]
+    codes, cpu = Codes.of(grids[0], grids[1]), torch.device("cpu")
+    finer = replace(CONTEXT, weight_bits=7)
+    one, other = (
+        finish(small_vqvae(), small_model(codes, config), codes, cpu) for config in (CONTEXT, finer)
+    )
+    taken, sizes = smallest([one, other], [codes], thin=False)
+    assert len(sizes) == 2 and sizes[0] != sizes[1] and sizes[taken] == min(sizes)
+    assert smallest([other, one], [codes], thin=False) == (1 - taken, sizes[::-1])
+    assert smallest([one, one], [codes], thin=False) == (0, 2 * sizes[:1])

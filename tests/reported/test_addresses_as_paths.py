@@ -9,12 +9,14 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from command import Command
 
+import drrpack as library
 from drrpack import DRRDataset
 
 pytest.importorskip("fsspec")
@@ -64,3 +66,22 @@ def test_the_others_say_that_they_take_none(drrpack: Command, tmp_path: Path, co
     done = drrpack(command, address, *rest)
     assert done.code == 2 and not list(tmp_path.iterdir())
     assert done.errors.startswith(f"error: {address}: found an address, expected a path: download")
+
+
+@pytest.mark.parametrize("name", ["drop", "merge", "append", "encode", "compare"])
+def test_so_do_the_functions(tmp_path: Path, context_drr: Path, name: str) -> None:
+    """`pathlib` would make https:/host/mem.drr of it."""
+    address, images = "https://anna:secret@host/mem.drr", [(np.zeros((16, 16, 3), np.uint8), 0)]
+    calls: dict[str, Callable[[], object]] = {
+        "drop": lambda: library.drop(address, "3"),
+        "merge": lambda: library.merge([context_drr, address], tmp_path / "new.drr"),
+        "append": lambda: library.append(address, images),
+        "encode": lambda: library.encode(images, tmp_path / "new.drr", codec=address),
+        "compare": lambda: library.compare(images, codec=address),
+    }
+    with pytest.raises(library.OptionError) as caught:
+        calls[name]()
+    assert str(caught.value).startswith(
+        "https://***@host/mem.drr: found an address, expected a path: download the file first"
+    )
+    assert not list(tmp_path.iterdir())

@@ -7,7 +7,7 @@ from os import PathLike
 from pathlib import Path
 from urllib.parse import unquote
 
-from drrpack.core.errors import OutputError
+from drrpack.core.errors import OptionError, OutputError
 
 HIDDEN = "***"  # in the place of a user's name and password, or of a query
 _AUTHORITY = re.compile(r"[^/?#]*")
@@ -41,6 +41,20 @@ def output_path(place: str | PathLike[str]) -> Path:
         raise OutputError(
             f"{shown(str(place))}: found an address, expected a path: drrpack writes on this "
             "machine alone; write the file here, and copy it to the address"
+        )
+    return Path(place)
+
+
+def local_path(place: str | PathLike[str]) -> Path:
+    """The path of a file or folder on this machine that is read or changed.
+
+    Raises:
+        OptionError: it is an address, which pathlib would change.
+    """
+    if is_address(place):
+        raise OptionError(
+            f"{shown(str(place))}: found an address, expected a path: download the file first; "
+            "stats, verify, preview, view, export and train read a .drr file at its address"
         )
     return Path(place)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from math import isfinite
+from numbers import Integral, Real
 
 from drrpack.core.errors import OptionError
 from drrpack.formats.layout import MAX_SIDE, Json
@@ -23,6 +24,13 @@ class Reading:
     value_range: tuple[float, float] | None = None  # or their values of black and white
     max_megapixels: float | None = None  # a larger picture may be a bomb; Pillow's limit if None
 
+    def __post_init__(self) -> None:
+        """Numbers of numpy become Python's own, which a file can record."""
+        for name in ("size", "depth", "max_megapixels"):
+            object.__setattr__(self, name, _own(getattr(self, name)))
+        if isinstance(self.value_range, tuple | list):
+            object.__setattr__(self, "value_range", tuple(map(_own, self.value_range)))
+
     def check(self) -> Reading:
         """Return this reading unchanged; raises OptionError if a value is not valid."""
         self._check_size()
@@ -31,7 +39,8 @@ class Reading:
                 "found `depth` and `value_range`, expected one: `depth=N` is 0 to 2^N - 1",
                 option="depth",
             )
-        if self.depth is not None and not 1 <= self.depth <= DEPTH_MAX:
+        whole = self.depth is None or type(self.depth) is int
+        if not whole or (self.depth is not None and not 1 <= self.depth <= DEPTH_MAX):
             raise OptionError(
                 f"`depth={self.depth}`: expected 1 to {DEPTH_MAX} bits, such as `depth=12`",
                 option="depth",
@@ -113,6 +122,13 @@ class Reading:
             except OptionError:
                 continue
         return reading
+
+
+def _own(value: object) -> object:
+    """A number as Python's own; anything else as it is."""
+    if isinstance(value, Integral) and not isinstance(value, bool):
+        return int(value)
+    return float(value) if isinstance(value, Real) and not isinstance(value, Integral) else value
 
 
 def _understood(kept: Json) -> list[Json]:

@@ -69,19 +69,19 @@ class Work:
         sizes = [sum(map(len, part)) for part in self.parts]
         return shares(sizes, self.ranks.size)[self.ranks.rank]
 
-    def encode(self, codec: Codec, candidates: Sequence[Codec]) -> Sequence[Codes]:
-        """The codes of every piece, by a codec, whose prices are those of one of ``candidates``.
+    def encode(self, codecs: Sequence[Codec]) -> Sequence[Codes]:
+        """The codes of every piece, by codecs of one VQ-VAE and the prices of one of them.
 
         They are read again whenever one is asked for.
         """
-        self._key = self._key_of(candidates) if self.kept.lasts else ""
+        self._key = self._key_of(codecs) if self.kept.lasts else ""
         total, done, earlier = self._images(self._mine), 0, 0
         for number in self._mine:
             if self.kept.get("codes", number, self._key) is None:
                 made = []
                 for piece in self.parts[number]:
                     pixels = self.source.load(piece.class_index, rows=piece.rows)
-                    made.append(codec.encode(pixels))
+                    made.append(codecs[0].encode(pixels))
                     done += len(piece)
                     self.report(Step("codes", done, total))
                 self.kept.put("codes", number, self._key, codes_to_arrays(made))

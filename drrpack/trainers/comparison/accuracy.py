@@ -22,12 +22,14 @@ from drrpack.formats.sources.source import Source
 from drrpack.trainers.comparison import peers
 from drrpack.trainers.comparison.choices import WHOLE, Choice, Comparison, Learned
 from drrpack.trainers.comparison.compare import Report
+from drrpack.trainers.comparison.defaults import DRAWS, EPOCHS, SEEDS, WIDTH
 from drrpack.trainers.comparison.verdict import largest_within
 from drrpack.trainers.learning.classifier import train_classifier
 from drrpack.trainers.learning.recipes import Recipe, get_recipe
 from drrpack.trainers.learning.resnet import ResNet18, resnet18_for
 
 CLASSES = 20  # a classifier of more tells no more, and takes longer
+REVISION = 0  # of the training: add one where the same recipe and seed come to another accuracy
 Labelled = tuple[Pixels, NDArray[np.int64]]
 
 
@@ -36,11 +38,11 @@ class TrainPlan:
     """How the classifiers are trained: all alike, on all training images of their classes."""
 
     device: torch.device
-    epochs: int = 16
-    width: int = 8
-    seeds: int = 1
+    epochs: int = EPOCHS
+    width: int = WIDTH
+    seeds: int = SEEDS
     seed: int = 0
-    draws: int = 1  # random groups of the classes, each with classifiers of its own
+    draws: int = DRAWS  # random groups of the classes, each with classifiers of its own
     sizes: Sequence[float] = ()  # bytes an image at which more is learned from
     work: Path | None = None  # a folder of accuracies that are known already, and of new ones
 
@@ -68,9 +70,8 @@ def with_accuracy(
     choices = list(comparison.choices)
     wanted = to_train(comparison, plan.sizes)
     for size in plan.sizes:
-        if larger := _larger(comparison, size):
-            named = ", ".join(larger)
-            report(Notice(f"no quality of {named} takes as little as {size:g} bytes an image"))
+        for text in _out_of_reach(comparison, size):
+            report(Notice(text))
     for done, number in enumerate(wanted):
         choice = choices[number]
         report(Step(choice.name, done, len(wanted)))
@@ -157,10 +158,20 @@ def to_train(comparison: Comparison, sizes: Sequence[float] = ()) -> list[int]:
     return list(dict.fromkeys(comparison.choices.index(choice) for choice in wanted))
 
 
-def _larger(comparison: Comparison, size: float) -> list[str]:
-    """The families that take more than ``size`` bytes an image in each of their qualities."""
+def _out_of_reach(comparison: Comparison, size: float) -> list[str]:
+    """What is said of families that take more than ``size`` bytes an image in all their qualities,
+    or, of a memory with a choice of qualities, in each that is measured."""
     families = (WHOLE, *comparison.rivals())
-    return [each for each in families if largest_within(comparison, each, size) is None]
+    larger = [each for each in families if largest_within(comparison, each, size) is None]
+    of_memory, said = [choice.setting for choice in comparison.of(WHOLE)], list[str]()
+    if WHOLE in larger and len(of_memory) > 1:
+        larger.remove(WHOLE)
+        measured = " and ".join([", ".join(of_memory[:-1]), of_memory[-1]])
+        said.append(f"{WHOLE} takes more than {size:g} bytes an image at {measured}")
+    if larger:
+        named = ", ".join(larger)
+        said.append(f"no quality of {named} takes as little as {size:g} bytes an image")
+    return said
 
 
 def decoded(
@@ -186,7 +197,7 @@ def accuracy(given: Labelled, tested: Labelled, plan: TrainPlan, seed: int) -> f
     recipe = get_recipe("fast", plan.epochs, plan.width)
     if plan.work is None:
         return _trained(given, tested, recipe, seed, plan.device)
-    name = _fingerprint(given, tested, recipe, seed)
+    name = _fingerprint(given, tested, recipe, seed, plan.device)
     known = plan.work / f"{name}.json"
     if known.exists():
         return _kept(known)
@@ -225,12 +236,17 @@ def _trained(
     return 100 * float((told == tested[1]).mean())
 
 
-def _fingerprint(given: Labelled, tested: Labelled, recipe: Recipe, seed: int) -> str:
-    """What an accuracy is of: these pixels and labels, this recipe and seed."""
+def _fingerprint(
+    given: Labelled, tested: Labelled, recipe: Recipe, seed: int, device: torch.device
+) -> str:
+    """What an accuracy is of: these pixels and labels, this recipe and seed, this kind of device,
+    and the `REVISION` of the training."""
     shape = given[0].shape
     kind = resnet18_for((shape[1], shape[2]))
     network = "" if kind is ResNet18 else f" {kind.__name__}"  # earlier ones are all of that
-    digest = sha256(f"{recipe} {seed} {shape}{network}".encode())
+    place = "" if device.type == "cpu" else f" on {device.type}"
+    revision = f" revision {REVISION}" if REVISION else ""
+    digest = sha256(f"{recipe} {seed} {shape}{network}{place}{revision}".encode())
     for array in (*given, *tested):
         digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()[:32]

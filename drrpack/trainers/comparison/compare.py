@@ -113,12 +113,8 @@ def measured(rival: Rival, sample: Sample, targets: Sequence[float]) -> list[Cho
     """
     known = {float(quality): _file(rival, quality, sample) for quality in rival.curve}
     for target in targets:
-        below = [quality for quality in known if known[quality].image_bytes <= target]
-        low = max(below, default=None)
-        if low is not None and low == max(known) and low < peers.BEST_LOSSY:
-            known[peers.BEST_LOSSY] = _file(rival, peers.BEST_LOSSY, sample)
-            if known[peers.BEST_LOSSY].image_bytes <= target:
-                continue
+        _reach(rival, sample, target, known)
+        low = max((q for q in known if known[q].image_bytes <= target), default=None)
         high = min((q for q in known if low is not None and q > low), default=None)
         while low is not None and high is not None:
             middle = rival.between(low, high)
@@ -127,6 +123,16 @@ def measured(rival: Rival, sample: Sample, targets: Sequence[float]) -> list[Cho
             known[middle] = _file(rival, middle, sample)
             low, high = (middle, high) if known[middle].image_bytes <= target else (low, middle)
     return [known[quality] for quality in sorted(known)]
+
+
+def _reach(rival: Rival, sample: Sample, target: float, known: dict[float, Choice]) -> None:
+    """Try the format's lowest quality where all that are ``known`` take more than the target, and
+    its highest where all take less."""
+    fits = {quality: choice.image_bytes <= target for quality, choice in known.items()}
+    if not any(fits.values()) and min(known) > rival.lowest:
+        known[rival.lowest] = _file(rival, rival.lowest, sample)
+    if fits[max(fits)] and max(known) < peers.BEST_LOSSY:
+        known[peers.BEST_LOSSY] = _file(rival, peers.BEST_LOSSY, sample)
 
 
 class _Stages:

@@ -59,6 +59,7 @@ class Rival:
     options: Mapping[str, Setting] = field(default_factory=dict)
     step: float = 1  # between qualities that the encoder tells apart; Pillow takes whole ones alone
     sheets: bool = False  # all images of a class in one file
+    lowest: float = 0.0  # quality: there are no smaller files
 
     def told(self, quality: float) -> dict[str, Setting]:
         """All that Pillow is told; a quality of whole steps is an int, as JPEG and AVIF want it."""
@@ -127,6 +128,7 @@ _SINGLE = (
     Rival(
         "JPEG", "JPEG", _scan_start,
         (1, 3, 5, 8, 10, 11, 12, 13, 14, 15, 17, 20, 25, 30, 40, 50, 75), {"subsampling": "4:2:0"},
+        lowest=1.0,
     ),
     Rival(
         "WebP", "WEBP", WEBP_COMMON_BYTES,

@@ -1,4 +1,4 @@
-"""Estimate the bytes that entropy models would take for some codes, and choose the smallest."""
+"""Estimate the bytes that entropy models would take for some codes."""
 
 from __future__ import annotations
 
@@ -20,20 +20,18 @@ SAMPLE = 1024  # images that stand for all
 CODES_AT_ONCE = 20_480  # in one call of the networks: 256 images of 32x32, 5 of 224x224
 
 
-def smallest(
+def sizes(
     codecs: Sequence[Codec],
     sample: Codes,
     images: int | Sequence[int],
     model_bytes: Callable[[Codec], int],
-) -> tuple[Codec, dict[str, int]]:
-    """The codec whose streams and entropy model together take the fewest bytes.
+) -> list[int]:
+    """The bytes that streams and entropy model of each codec take together.
 
-    The bytes are those of ``images`` images like those of ``sample``; of several streams the images
-    of each. Also returns the bytes for each codec, by the kind of its entropy model.
+    They are those of ``images`` images like those of ``sample``; of several streams the images of
+    each.
     """
-    sizes = [stream_bytes(codec, sample, images) + model_bytes(codec) for codec in codecs]
-    kinds = [codec.entropy.kind for codec in codecs]
-    return codecs[sizes.index(min(sizes))], dict(zip(kinds, sizes, strict=True))
+    return [stream_bytes(codec, sample, images) + model_bytes(codec) for codec in codecs]
 
 
 def spread(codes: Sequence[Codes], count: int = SAMPLE) -> Codes:

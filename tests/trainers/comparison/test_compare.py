@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,7 @@ from drrpack.trainers.comparison import (
 from drrpack.trainers.comparison.accuracy import TrainPlan, accuracy, with_accuracy
 from drrpack.trainers.comparison.choices import Choice, Comparison
 from drrpack.trainers.fitting.choice import expected_bytes
+from drrpack.trainers.learning.recipes import get_recipe
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -332,6 +334,28 @@ def test_a_rival_is_judged_at_the_largest_size_within_the_target() -> None:
         ]
 
 
+def test_a_rival_is_looked_for_below_its_curve() -> None:
+    images = np.zeros((4, 16, 16, 3), np.uint8)
+    sample = compare.Sample([images], np.arange(4))
+    sizes = {float(quality): 10.0 + 2 * quality for quality in range(101)}
+    for lowest, target, best in ((0, 31.0, "q10"), (0, 10.0, "q0"), (3, 31.0, "q10")):
+        rival = replace(rival_of(sizes, 1), curve=(20, 40), lowest=lowest)
+        found = compare.measured(rival, sample, [target])
+        assert [c.setting for c in found if c.image_bytes <= target][-1] == best
+        assert len(rival.options["encoded"]) <= 2 + 1 + 5, "0 to 20 is halved five times"
+    rival = replace(rival_of(sizes, 1), curve=(20, 40), lowest=3)
+    found = compare.measured(rival, sample, [15.0])
+    assert [c.setting for c in found] == ["q3", "q20", "q40"], "even its smallest takes more"
+
+
+@pytest.mark.parametrize("name", peers.available())
+def test_no_files_are_smaller_than_those_of_the_lowest_quality(name: str, source: Source) -> None:
+    rival, images = peers.LOSSY[name], source.load(3)[:4]
+    lowest = rival.pack([images], rival.lowest).image_bytes
+    others = (*rival.curve, *range(0, 100, 9))
+    assert lowest <= min(rival.pack([images], quality).image_bytes for quality in others)
+
+
 def test_webp_is_judged_between_whole_qualities(source: Source) -> None:
     sample = compare.draw_sample(source, [0, 1], 30)
     at = [peers.LOSSY["WebP"].pack([sample.images], q).image_bytes for q in (0, 1)]
@@ -370,6 +394,21 @@ def test_sizes_that_nothing_reaches_are_named(
     with_accuracy(only, source, [codec], [2, 3], plan, told.append)
     warned = [event.text for event in told if isinstance(event, Notice) and event.warning]
     assert warned == ["no quality of DRR, AVIF takes as little as 1 bytes an image"]
+
+
+def test_what_is_said_of_a_size_is_so() -> None:
+    """A memory is measured at three qualities, and might be smaller at another."""
+    comparison = made()  # a memory of 150 bytes, JPEG from 50 on, AVIF from 40 on
+    assert compare_accuracy._out_of_reach(comparison, 45) == [
+        "no quality of DRR, JPEG takes as little as 45 bytes an image"
+    ]
+    better = replace(MEMORY, setting="q100", image_bytes=60.0)
+    comparison = replace(comparison, choices=[*comparison.choices, better])
+    assert compare_accuracy._out_of_reach(comparison, 45) == [
+        "DRR takes more than 45 bytes an image at q75 and q100",
+        "no quality of JPEG takes as little as 45 bytes an image",
+    ]
+    assert compare_accuracy._out_of_reach(comparison, 150) == []
 
 
 def test_draws_are_random_groups_of_the_classes_each_with_its_own_classifier(
@@ -431,6 +470,25 @@ def test_accuracies_that_are_known_are_not_trained_for_again(
     ):
         with pytest.raises(AssertionError, match="trained again"):
             changed()
+
+
+def test_accuracies_of_other_devices_and_trainings_have_files_of_their_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given = np.zeros((2, 32, 32, 3), np.uint8), np.array([0, 1])
+    recipe = get_recipe("fast", 16, 8)
+
+    def name(device: str) -> str:
+        return compare_accuracy._fingerprint(given, given, recipe, 0, torch.device(device))
+
+    on_cpu, on_gpu = name("cpu"), name("cuda")
+    known = sha256(f"{recipe} 0 (2, 32, 32, 3)".encode())  # as files were named before
+    for array in (*given, *given):
+        known.update(array.tobytes())
+    assert on_cpu == known.hexdigest()[:32]
+    monkeypatch.setattr(compare_accuracy, "REVISION", 1)
+    assert len({on_cpu, on_gpu, name("cpu"), name("cuda")}) == 4
+    assert name("cuda:1") == name("cuda")
 
 
 @pytest.mark.parametrize(

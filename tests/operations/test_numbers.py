@@ -1,0 +1,87 @@
+"""Numbers as programs have them: those of numpy are taken, and what is none is refused at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from tiny_memory import GOLDEN_CONTEXT
+
+import drrpack
+from drrpack import OptionError
+from drrpack.formats.container import Reader
+from drrpack.formats.sources.reading import Reading
+from drrpack.operations.preparing import LAST_SEED, as_seed, budget, chosen_classes, positive
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (6, 16, 16, 3), dtype=np.uint8)
+IMAGES = [(Image.fromarray(pixels), number % 2) for number, pixels in enumerate(PIXELS)]
+
+
+def test_numbers_of_numpy_make_the_same_file(tmp_path: Path) -> None:
+    plain: dict[str, Any] = {
+        "size": 12, "quality": 60, "raw_per_class": 1, "seed": 3, "max_megapixels": 5,
+    }  # fmt: skip
+    of_numpy = {name: np.int64(value) for name, value in plain.items()}
+    for name, options in (("plain", plain), ("numpy", of_numpy)):
+        drrpack.encode(
+            IMAGES, tmp_path / f"{name}.drr", codec=GOLDEN_CONTEXT, raw_select="random",
+            device="cpu", **options,
+        )  # fmt: skip
+    assert (tmp_path / "plain.drr").read_bytes() == (tmp_path / "numpy.drr").read_bytes()
+    with Reader(tmp_path / "numpy.drr") as reader:
+        assert reader.metadata["quality"] == 60 and reader.metadata["raw"]["per_class"] == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"seed": -1}, "`seed=-1`: say 0 or more"),
+        ({"seed": 1.5}, "`seed=1.5`: say a whole number"),
+        ({"seed": LAST_SEED + 1}, f"say {LAST_SEED} or less"),
+        ({"seed": True}, "`seed=True`: say a whole number"),
+    ],
+)
+def test_seeds_that_are_none(
+    context_drr: Path, tmp_path: Path, given: dict[str, Any], words: str
+) -> None:
+    before = context_drr.read_bytes()
+    for call in (
+        lambda: drrpack.encode(IMAGES, tmp_path / "m.drr", **given),
+        lambda: drrpack.append(context_drr, IMAGES, **given),
+    ):
+        with pytest.raises(OptionError) as caught:
+            call()
+        assert words in str(caught.value) and caught.value.option == "seed"
+    assert context_drr.read_bytes() == before and list(tmp_path.iterdir()) == []
+    assert as_seed(np.uint64(LAST_SEED)) == LAST_SEED
+
+
+def test_half_a_class_is_none() -> None:
+    for wanted in ([1.7], [True], [np.bool_(True)], [None]):
+        with pytest.raises(OptionError, match="there is no class"):
+            chosen_classes(["a", "b"], wanted, print)  # type: ignore[arg-type]
+    assert chosen_classes(["a", "b"], [np.int64(1)], print) == [1]  # type: ignore[list-item]
+
+
+def test_budgets_of_numpy() -> None:
+    assert repr(budget(np.int64(3), None, 1.0)) == repr(budget(3, None, 1.0))  # type: ignore[arg-type]
+    made = budget(None, np.float32(0.5), 1.0)  # type: ignore[arg-type]
+    assert type(made.minutes) is float and made.minutes == 0.5
+    for wrong in (np.float32("nan"), np.bool_(True), True, "3", np.int64(0)):
+        with pytest.raises(OptionError, match="say a number above zero"):
+            positive(minutes=wrong)  # type: ignore[arg-type]
+
+
+def test_readings_of_numpy_are_recorded() -> None:
+    made = Reading(depth=np.int64(12), max_megapixels=np.float32(2.5)).check()  # type: ignore[arg-type]
+    assert repr(made) == repr(Reading(depth=12, max_megapixels=2.5))
+    made = Reading(value_range=(np.uint16(0), np.float32(0.5))).check()  # type: ignore[arg-type]
+    assert repr(made) == repr(Reading(value_range=(0, 0.5)))
+    for wrong in (2.5, True):
+        with pytest.raises(OptionError, match="expected 1 to 32 bits"):
+            Reading(depth=wrong).check()  # type: ignore[arg-type]
