@@ -30,13 +30,13 @@ from made_by import made_by
 from numpy.typing import NDArray
 
 from drrpack.core import ans
+from drrpack.core.arrays import Symbols
 from drrpack.core.codec import lay_out
 from drrpack.core.codes import Codes
 from drrpack.core.frequencies import TABLE_PRECISION
 from drrpack.formats.container import Reader
 from drrpack.formats.memory import load_codec, read_codes
 
-Symbols = NDArray[np.int64]
 LANES = 64
 # at its smallest, and told that codes are of two bytes
 LZMA_FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "lc": 0, "lp": 1}]

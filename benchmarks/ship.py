@@ -27,6 +27,7 @@ import torch
 
 from drrpack.core.codec import Codec, with_quality
 from drrpack.core.codes import Codes
+from drrpack.core.quality import psnr_db, ssim
 from drrpack.core.rdoq import DEFAULT_QUALITY
 from drrpack.core.section import Section
 from drrpack.formats import memory, shipped
@@ -37,7 +38,6 @@ from drrpack.operations.encode_plan import EncodePlan, plan_encode
 from drrpack.operations.encoding.options import EncodeOptions, Fit
 from drrpack.operations.progress import Event
 from drrpack.trainers.comparison.memories import QUALITIES
-from drrpack.trainers.comparison.quality import psnr_db, ssim
 from drrpack.trainers.fitting.choice import bits_of_codes
 from drrpack.trainers.fitting.entropy import fit_beside
 from drrpack.trainers.fitting.loop import Budget, FitProgress, checkpoint_folder

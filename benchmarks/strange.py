@@ -35,6 +35,7 @@ from drrpack.core.frequencies import (
     tables_of_all,
     tables_to_bytes,
 )
+from drrpack.core.quality import psnr_db
 from drrpack.formats.account import Stats
 from drrpack.formats.container import Reader
 from drrpack.formats.memory import load_codec, read_codes
@@ -43,7 +44,6 @@ from drrpack.operations.entropy_models import SEEN_WEIGHT
 from drrpack.operations.figures import LZMA_FILTER, references
 from drrpack.operations.progress import Choice
 from drrpack.trainers.comparison import peers
-from drrpack.trainers.comparison.quality import psnr_db
 
 QUALITY = 75
 LOSSY_QUALITIES = {"JPEG": 10, "WebP": 0, "AVIF": 15}

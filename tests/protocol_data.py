@@ -12,10 +12,10 @@ import numpy.typing as npt
 import pytest
 import torch
 
+from drrpack.core.arrays import Labelled
 from drrpack.trainers.incremental import protocol
 from drrpack.trainers.incremental.methods import Method, get_method
 from drrpack.trainers.incremental.options import make_options
-from drrpack.trainers.incremental.phase_data import Labelled
 from drrpack.trainers.incremental.results import Result
 from drrpack.trainers.incremental.run_progress import Report
 from drrpack.trainers.incremental.settings import RunSettings

@@ -21,9 +21,9 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from drrpack.core.arrays import U64
 from drrpack.core.errors import CorruptError, MessageError
 
-U64 = NDArray[np.uint64]
 Words = NDArray[np.uint32]
 
 HEAD_MIN = np.uint64(1 << 31)

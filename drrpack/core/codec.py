@@ -13,24 +13,23 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from drrpack.core import streams
 from drrpack.core.ans import Words
+from drrpack.core.arrays import Pixels, batches
 from drrpack.core.codes import Codes, Grid, Levels
 from drrpack.core.entropy.model import EntropyModel, Prices
 from drrpack.core.entropy.sections import Layouts
 from drrpack.core.errors import CorruptError, DrrError, MessageError
 from drrpack.core.exact import exact_arithmetic
 from drrpack.core.lazily import Lazily
-from drrpack.core.pixels import ActivationBits, PixelDecoder, batches, calibrate
+from drrpack.core.pixels import ActivationBits, PixelDecoder, calibrate
 from drrpack.core.rdoq import BEST, thrift
 from drrpack.core.settings import float_arithmetic, own_settings
 from drrpack.core.streams import Level, StreamLayout
 from drrpack.core.vqvae import VQVAE, Choose, grid_shapes, pad, to_float
 
-Pixels = NDArray[np.uint8]
 PIXELS_AT_ONCE = 1 << 18  # in one call of the VQ-VAE: 256 small images, which takes half a gigabyte
 CALIBRATED_PIXELS = 1 << 20  # whose activations take some hundreds of megabytes
 DECODED_LESS = 4  # times as few in a CPU's decoder: then its feature maps stay in the caches

@@ -7,7 +7,6 @@ and then a data loader with workers differs from one without. The integer form o
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 
@@ -211,8 +210,3 @@ def _filled(made: IntConv2d, layer: nn.Conv2d | nn.ConvTranspose2d) -> IntConv2d
 
 def _table(codebook: Tensor, bits: int) -> Tensor:
     return round_half_up(codebook.detach() * 2.0**bits).clamp(-WEIGHT_MAX, WEIGHT_MAX)
-
-
-def batches(count: int, size: int) -> Iterator[slice]:
-    """Slices of at most ``size`` that cover ``count``."""
-    return (slice(i, min(i + size, count)) for i in range(0, count, size))

@@ -22,8 +22,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from drrpack.core.arrays import U64
+
 Int64 = NDArray[np.int64]
-U64 = NDArray[np.uint64]
 
 PRECISION = 20  # bits of every probability: 512 symbols of at least 1 cost 0.0007 bits a code
 LOGIT_BITS = 4  # a logit is in sixteenths of a bit

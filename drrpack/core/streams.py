@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from drrpack.core import ans
 from drrpack.core.ans import Message, Words
+from drrpack.core.arrays import Symbols
 from drrpack.core.codes import Grid
 from drrpack.core.entropy.model import LevelModel
 from drrpack.core.errors import CorruptError, MessageError
@@ -25,8 +26,6 @@ from drrpack.core.exact import exact_arithmetic
 from drrpack.core.frequencies import TABLE_PRECISION, Frequencies
 from drrpack.core.lockstep import climb, descend
 from drrpack.core.probability import PRECISION
-
-Symbols = NDArray[np.int64]  # codes on their way through a codec
 
 # Codes of streams that are coded side by side; of a larger group the level's model itself takes
 # a part at a time.

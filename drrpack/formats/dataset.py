@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from drrpack.core.codec import Codec, Pixels
+from drrpack.core.arrays import Pixels
+from drrpack.core.codec import Codec
 from drrpack.core.device import choose_device
 from drrpack.core.errors import OptionError
 from drrpack.core.wording import sides

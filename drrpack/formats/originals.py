@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from drrpack.core.arrays import Pixels
 from drrpack.core.errors import SourceError
 from drrpack.core.wording import sides
 from drrpack.formats import whereabouts
@@ -25,7 +26,6 @@ from drrpack.formats.sources.listing import called, listings
 from drrpack.formats.sources.opening import Given, path_of
 from drrpack.formats.sources.shards import is_there
 from drrpack.formats.sources.source import Opening, Source, Split, open_as, reopened
-from drrpack.formats.sources.splits import Pixels
 
 
 @dataclass(frozen=True)

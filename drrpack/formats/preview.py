@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from drrpack.core.codec import Pixels
+from drrpack.core.arrays import Pixels
 from drrpack.core.errors import OptionError, OutputError, SourceError
 from drrpack.formats.dataset import DRRDataset
 from drrpack.formats.files.publish import publish

@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from drrpack.core.arrays import Pixels
 from drrpack.core.errors import CorruptError, VersionError
 from drrpack.core.section import major_of
 from drrpack.formats.container import Reader
 from drrpack.formats.layout import RAW_VERSION, RawRecord, check_expansion
 
-Pixels = NDArray[np.uint8]
 MAX_SIDE = 16383  # pixels of a WebP
 # libwebp's "quality" where nothing is lost. 100 tries every transform on every block, which takes
 # 28 times as long at 32x32 and 10 times at 224x224, for files that differ by 0.1 %, either way.

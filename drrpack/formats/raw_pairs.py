@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from drrpack.core.codec import Pixels
+from drrpack.core.arrays import Pixels
 from drrpack.core.errors import OptionError
 from drrpack.formats.raw import read_raw
 from drrpack.formats.stored_images import StoredImages

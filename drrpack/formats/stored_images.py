@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from drrpack.core.codec import Codec, Pixels
+from drrpack.core.arrays import Pixels
+from drrpack.core.codec import Codec
 from drrpack.core.codes import Codes
 from drrpack.core.errors import OptionError
 from drrpack.formats.container import Reader

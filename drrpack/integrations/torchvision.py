@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torchvision.datasets import VisionDataset  # type: ignore[import-untyped]
 
-from drrpack.core.codec import Pixels
+from drrpack.core.arrays import Pixels
 from drrpack.core.errors import SourceError
 from drrpack.formats.dataset import DRRDataset
 from drrpack.formats.layout import AnyPath

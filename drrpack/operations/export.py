@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from drrpack.core.codec import Pixels
+from drrpack.core.arrays import Pixels
 from drrpack.core.device import choose_device
 from drrpack.core.errors import OptionError, OutputError, UnsafeError, WriteError
 from drrpack.core.progress import Step

@@ -9,12 +9,13 @@ from collections.abc import Collection, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from drrpack.core.codec import Codec, Pixels
+from drrpack.core.arrays import Pixels
+from drrpack.core.codec import Codec
 from drrpack.core.codes import LEVELS, Codes
+from drrpack.core.quality import psnr_db
 from drrpack.core.wording import counted
 from drrpack.formats.layout import Json
 from drrpack.formats.sources.source import Source
-from drrpack.trainers.comparison.quality import psnr_db
 
 # Raw LZMA2 at its strongest preset, on 16-bit little-endian codes. Its usual window of 64 MiB would
 # take 674 MB of memory, one of 8 MiB 94 MB, and three packers are at work. What lies 6,500 images

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,13 +15,14 @@ from drrpack.core.errors import MessageError
 from drrpack.core.groups import groups
 from drrpack.core.lazily import Lazily
 from drrpack.formats import shipped
+from drrpack.formats.account import stored_top_shape
 from drrpack.formats.container import Chunk, Memory, Reader
 from drrpack.formats.files.spool import Spool, StoredCodes
 from drrpack.formats.memory import chunk, entropy_section, load_codec, read_codes
 from drrpack.operations.edit import check_no_class_twice, check_one_vqvae
 from drrpack.operations.entropy_models import smallest, with_adapted, with_table
 
-IMAGES_AT_ONCE = 20_000  # coded side by side, which is what makes it fast
+CODES_AT_ONCE = 1_600_000  # coded side by side, which is what makes it fast: 20,000 small images
 
 
 def with_one_model(
@@ -78,7 +80,8 @@ def all_codes(reader: Reader, codec: Codec, spool: Spool) -> Sequence[Codes]:
     They are decoded now, and read from ``spool`` whenever those of a class are asked for.
     """
     counts, kept = reader.images_per_class, list[StoredCodes]()
-    for numbers in groups(counts.tolist(), IMAGES_AT_ONCE):
+    at_once = _images_at_once(stored_top_shape(reader))
+    for numbers in groups(counts.tolist(), at_once):
         decoded = read_codes(reader, codec, numbers)
         kept += [spool.put_codes(decoded[number]) for number in numbers]
     return Lazily(len(kept), lambda number: kept[number].read())
@@ -107,7 +110,8 @@ def streams(
 ) -> list[Chunk] | None:
     """The chunks of the classes that are ``filled``; None where their starts are too short."""
     chunks = list[Chunk]()
-    for places in groups([len(codes[number]) for number in filled], IMAGES_AT_ONCE):
+    at_once = _images_at_once(codes[filled[0]].top.shape[1:]) if filled else 1
+    for places in groups([len(codes[number]) for number in filled], at_once):
         numbers = [filled[place] for place in places]
         try:
             made = codec.compress([codes[number] for number in numbers])
@@ -118,3 +122,8 @@ def streams(
             top, bottom = spool.put(bytes(one.top)), spool.put(bytes(one.bottom))
             chunks.append(replace(one, top=top, bottom=bottom))
     return chunks
+
+
+def _images_at_once(top_shape: tuple[int, ...]) -> int:
+    """How many images have `CODES_AT_ONCE` codes, one at least."""
+    return max(1, CODES_AT_ONCE // (5 * math.prod(top_shape)))

@@ -9,11 +9,11 @@ import pytest
 from numpy.typing import NDArray
 
 from drrpack.core import ans
+from drrpack.core.arrays import U64
 
 # craystack's wheel lacks its subpackage, and then importing it fails in other ways than "not found"
 rans = pytest.importorskip("craystack.rans", exc_type=ImportError)
 
-U64 = NDArray[np.uint64]
 Steps = list[tuple[U64, U64, int]]
 
 

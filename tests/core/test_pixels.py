@@ -12,10 +12,11 @@ from small_models import SMALL_VQVAE, convolutions_run, small_vqvae
 from torch import Tensor
 
 from drrpack.core import codec
+from drrpack.core.arrays import batches
 from drrpack.core.codes import Codes
 from drrpack.core.entropy.table import TableModel
 from drrpack.core.exact import exact_arithmetic
-from drrpack.core.pixels import ActivationBits, PixelDecoder, batches, calibrate
+from drrpack.core.pixels import ActivationBits, PixelDecoder, calibrate
 from drrpack.core.vqvae import VQVAE, VQVAEConfig
 
 CPU = torch.device("cpu")

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from PIL import Image
 
-Pixels = NDArray[np.uint8]
+from drrpack.core.arrays import Pixels
+
 Pictures = Mapping[str, Sequence[Pixels]]  # of each class
 
 

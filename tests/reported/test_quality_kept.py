@@ -17,6 +17,7 @@ from tiny_memory import options_for
 
 from drrpack import DRRDataset
 from drrpack.core.errors import CorruptError, OptionError
+from drrpack.core.quality import psnr_db
 from drrpack.formats import shipped
 from drrpack.formats.container import Memory, Reader, write
 from drrpack.formats.memory import load_codec
@@ -26,7 +27,6 @@ from drrpack.operations.edit import drop, merge
 from drrpack.operations.encode import carry_out
 from drrpack.operations.encode_plan import plan_encode
 from drrpack.trainers.comparison.compare import compare
-from drrpack.trainers.comparison.quality import psnr_db
 from drrpack.trainers.incremental.memory_data import MemoryData
 
 pytestmark = pytest.mark.usefixtures("one_thread")

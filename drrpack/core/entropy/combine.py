@@ -10,11 +10,10 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from drrpack.core.ans import Codec, Message
+from drrpack.core.arrays import Symbols
 
-Symbols = NDArray[np.int64]
 X = TypeVar("X")
 Z = TypeVar("Z")
 

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from drrpack.core import ans
+from drrpack.core.arrays import Symbols
 from drrpack.core.entropy.by_rows import by_rows
-from drrpack.core.entropy.combine import Symbols, bits_back, in_blocks
+from drrpack.core.entropy.combine import bits_back, in_blocks
 from drrpack.core.entropy.networks import Block, LevelParts
 from drrpack.core.exact import WEIGHT_MAX, IntConv2d, relu, round_half_up
 from drrpack.core.probability import (

@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from drrpack.core import ans
+from drrpack.core.arrays import Symbols
 from drrpack.core.codes import Codes, Levels
-from drrpack.core.entropy.combine import Symbols, shaped
+from drrpack.core.entropy.combine import shaped
 from drrpack.core.entropy.model import register
 from drrpack.core.errors import CorruptError
 from drrpack.core.frequencies import (

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from drrpack.core.codec import Pixels
+from drrpack.core.arrays import Pixels
 from drrpack.core.errors import SourceError
 from drrpack.core.wording import counted, shortened, sides
 from drrpack.formats.indices import whole_number

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from drrpack.core.arrays import Pixels
 from drrpack.core.errors import SourceError
 from drrpack.formats.sources.pictures import fit_square
-from drrpack.formats.sources.splits import ALL, Pixels, Rows
+from drrpack.formats.sources.splits import ALL, Rows
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
+from drrpack.core.arrays import Pixels
 from drrpack.core.errors import SourceError
 from drrpack.formats.sources.arrays import ArraySplit, content_hash
 from drrpack.formats.sources.brightness import brightness_remarks
@@ -21,7 +22,7 @@ from drrpack.formats.sources.labelling import Labelling
 from drrpack.formats.sources.labels import Label, number_labels
 from drrpack.formats.sources.opening import Files, Given, Opening, path_of
 from drrpack.formats.sources.shards import checked_files, is_shard
-from drrpack.formats.sources.splits import Opened, Pixels, Split, SplitData, shown
+from drrpack.formats.sources.splits import Opened, Split, SplitData, shown
 
 NAME = "npz"
 ENDINGS = (".npz",)

@@ -14,6 +14,7 @@ from typing import Protocol, TypeAlias
 
 import numpy as np
 
+from drrpack.core.arrays import Pixels
 from drrpack.core.errors import SourceError
 from drrpack.core.wording import sides
 from drrpack.formats.sources.brightness import brightness_remarks
@@ -24,7 +25,6 @@ from drrpack.formats.sources.splits import (
     ALL,
     BadImage,
     Opened,
-    Pixels,
     Rows,
     Split,
     SplitData,

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from drrpack.core.arrays import Pixels
 from drrpack.core.errors import OptionError, SourceError
 from drrpack.formats.layout import MAX_CLASSES, MAX_NAME_BYTES
 from drrpack.formats.sources import safe_pickle
@@ -20,7 +21,7 @@ from drrpack.formats.sources.class_folders import checked_folder
 from drrpack.formats.sources.labelling import Labelling
 from drrpack.formats.sources.opening import Files, Given, Opening, path_of
 from drrpack.formats.sources.safe_pickle import StoredArray
-from drrpack.formats.sources.splits import Opened, Pixels, Split, refuse_twins, shown
+from drrpack.formats.sources.splits import Opened, Split, refuse_twins, shown
 
 SIDE = 32
 VALUES = 3 * SIDE * SIDE

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from drrpack.core.arrays import Pixels
 from drrpack.core.errors import OptionError, SourceError
 from drrpack.core.wording import shortened, sides
 from drrpack.formats.class_names import names_of_labels
@@ -29,7 +30,7 @@ from drrpack.formats.sources.labelling import Labelling
 from drrpack.formats.sources.opening import Files, Given, LabelledDataset, Opening, path_of
 from drrpack.formats.sources.pictures import fit_square
 from drrpack.formats.sources.reading import Reading
-from drrpack.formats.sources.splits import Opened, Pixels, Split, SplitData, refuse_twins
+from drrpack.formats.sources.splits import Opened, Split, SplitData, refuse_twins
 
 NAME = "dataset"
 EXPECTED = (

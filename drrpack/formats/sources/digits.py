@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from drrpack.core.arrays import Pixels
 from drrpack.core.errors import SourceError
 from drrpack.formats.sources.arrays import ArraySplit, content_hash
 from drrpack.formats.sources.labelling import Labelling
 from drrpack.formats.sources.opening import Files, Given, Opening, path_of
-from drrpack.formats.sources.splits import Opened, Pixels, Split, SplitData
+from drrpack.formats.sources.splits import Opened, Split, SplitData
 
 NAME = "digits"
 CLASSES = tuple(str(digit) for digit in range(10))

@@ -18,11 +18,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
+from drrpack.core.arrays import Pixels
 from drrpack.core.wording import sides
 from drrpack.formats.process_lock import ProcessLock
 from drrpack.formats.sources.brightness import NotReadable, samples_of, to_rgb
 from drrpack.formats.sources.reading import Reading
-from drrpack.formats.sources.splits import BadImage, Pixels
+from drrpack.formats.sources.splits import BadImage
 
 # A list of our own, because Pillow's holds formats that start other programs (EPS) and some
 # without a signature, as which any file passes. MPO is what many telephones write as .jpg.

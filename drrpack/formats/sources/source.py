@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from drrpack.core.arrays import Pixels
 from drrpack.core.errors import OptionError, SourceError
 from drrpack.formats.sources.cifar import download
 from drrpack.formats.sources.dataset import NAME as DATASET
@@ -28,7 +29,6 @@ from drrpack.formats.sources.splits import (
     ALL,
     SPLITS,
     BadImage,
-    Pixels,
     Rows,
     Split,
     SplitData,

@@ -12,11 +12,11 @@ from typing import Literal, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from drrpack.core.arrays import Pixels
 from drrpack.core.errors import SourceError
 from drrpack.formats.class_names import look
 
 Split: TypeAlias = Literal["train", "test"]
-Pixels: TypeAlias = NDArray[np.uint8]
 
 Rows: TypeAlias = slice | NDArray[np.int64]  # of the pictures of a class, in rising order
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from drrpack.core.codec import Pixels
+from drrpack.core.arrays import Pixels
 from drrpack.core.progress import Notice
+from drrpack.core.quality import psnr_db
 from drrpack.formats.account import Stats
 from drrpack.formats.sources.source import Source
 from drrpack.trainers.comparison.peers import LOSSY
-from drrpack.trainers.comparison.quality import psnr_db
 
 SAMPLE_PIXELS = 1 << 18  # of the images that are packed as JPEG files: a fraction of a second
 QUALITIES = range(1, 96)

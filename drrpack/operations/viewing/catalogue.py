@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from drrpack.core.codec import Pixels
+from drrpack.core.arrays import Pixels
 from drrpack.core.codes import LEVELS, Codes, LevelName
 from drrpack.core.errors import MissingError
 from drrpack.formats.account import account, stored_top_shape

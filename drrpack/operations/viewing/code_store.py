@@ -9,7 +9,8 @@ from functools import cached_property
 
 import torch
 
-from drrpack.core.codec import Codec, Pixels
+from drrpack.core.arrays import Pixels
+from drrpack.core.codec import Codec
 from drrpack.core.codes import Codes
 from drrpack.core.errors import DrrError
 from drrpack.formats.account import stored_top_shape

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from drrpack.core.codes import LEVELS, Codes
+from drrpack.core.quality import psnr_db
 from drrpack.core.wording import counted
 from drrpack.formats.pages.look import visible
 from drrpack.operations.viewing.catalogue import Catalogue, Place
 from drrpack.operations.viewing.class_pages import image_item, originals_told, picture_address
 from drrpack.operations.viewing.neighbours import Neighbours
 from drrpack.operations.viewing.parts import later, link, page, picture
-from drrpack.trainers.comparison.quality import psnr_db
 
 SIDE = 256  # pixels of a picture of one image, about
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from drrpack.core.codec import Pixels
+from drrpack.core.arrays import Pixels
 from drrpack.core.errors import DrrError
 from drrpack.core.progress import Notice
 from drrpack.formats.container import Reader

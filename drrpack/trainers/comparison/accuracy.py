@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from drrpack.core.codec import Codec, Pixels, with_quality
+from drrpack.core.arrays import Labelled, Pixels
+from drrpack.core.codec import Codec, with_quality
 from drrpack.core.errors import CorruptError, OptionError, ReadError, SourceError
 from drrpack.core.progress import Notice, Step
 from drrpack.core.settings import own_settings
@@ -30,7 +31,6 @@ from drrpack.trainers.learning.resnet import ResNet18, resnet18_for
 
 CLASSES = 20  # a classifier of more tells no more, and takes longer
 REVISION = 0  # of the training: add one where the same recipe and seed come to another accuracy
-Labelled = tuple[Pixels, NDArray[np.int64]]
 
 
 @dataclass(frozen=True)

@@ -8,16 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from drrpack.core.codec import Codec, Pixels
+from drrpack.core.arrays import Pixels
+from drrpack.core.codec import Codec
 from drrpack.core.errors import OptionError
 from drrpack.core.progress import Notice, Step
+from drrpack.core.quality import psnr_db, ssim
 from drrpack.core.settings import float_arithmetic
 from drrpack.formats.sources.source import Source
 from drrpack.trainers.comparison import peers
 from drrpack.trainers.comparison.choices import WHOLE, Choice, Comparison
 from drrpack.trainers.comparison.memories import MadeOf, memories
 from drrpack.trainers.comparison.peers import Packed, Rival
-from drrpack.trainers.comparison.quality import psnr_db, ssim
 from drrpack.trainers.comparison.sheets import capacity, sheets_of
 
 SAMPLE = 1000  # images to measure on, if they are small

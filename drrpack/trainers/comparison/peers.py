@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, features
 
+from drrpack.core.arrays import Pixels
 from drrpack.core.errors import OptionError
 from drrpack.trainers.comparison.sheets import cut, sheets_of, tile
 
-Pixels = NDArray[np.uint8]
 Setting = str | int | float | bool  # what an encoder is told under a name
 WEBP_COMMON_BYTES = 27  # RIFF and chunk headers, start code, width and height
 WEBP_LOSSLESS_COMMON_BYTES = 25  # RIFF and chunk headers, signature, width and height

@@ -10,9 +10,9 @@ import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-Pixels = NDArray[np.uint8]
+from drrpack.core.arrays import Pixels
+
 BLOCK = 16  # pixels: a macroblock of WebP, and what JPEG codes together at 4:2:0
 # Pixels of a side. WebP ends at 16383, JPEG and AVIF at 65535; but one image costs the decoding of
 # its sheet, and a larger one saves nothing: headers are 0.2 % of such a sheet.

@@ -10,11 +10,11 @@ import torch
 
 from drrpack.core import streams
 from drrpack.core.ans import words_to_widen
+from drrpack.core.arrays import batches
 from drrpack.core.codec import Codec
 from drrpack.core.codes import LEVELS, Codes, LevelName
 from drrpack.core.exact import exact_arithmetic
 from drrpack.core.frequencies import TABLE_PRECISION
-from drrpack.core.pixels import batches
 
 SAMPLE = 1024  # images that stand for all
 CODES_AT_ONCE = 20_480  # in one call of the networks: 256 images of 32x32, 5 of 224x224

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from drrpack.core.codec import Codec, Pixels, encode_images, finish, with_quality
+from drrpack.core.arrays import Pixels
+from drrpack.core.codec import Codec, encode_images, finish, with_quality
 from drrpack.core.codes import Codes
 from drrpack.core.frequencies import frequency_tables
 from drrpack.core.settings import float_arithmetic, seeded, unfilled

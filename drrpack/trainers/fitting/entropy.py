@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from drrpack.core.codec import Codec, Pixels, encode_images
+from drrpack.core.arrays import Pixels
+from drrpack.core.codec import Codec, encode_images
 from drrpack.core.codes import LEVELS, Codes
 from drrpack.core.entropy.bitswap import BitSwapConfig
 from drrpack.core.entropy.context import ContextNetwork, ContextPrices

@@ -7,8 +7,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from drrpack.core.arrays import batches
 from drrpack.core.codes import Codes
-from drrpack.core.pixels import batches
 from drrpack.core.vqvae import VQVAE
 
 Selection = Literal["herding", "random"]

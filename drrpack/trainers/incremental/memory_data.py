@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from drrpack.core.codec import Codec, Pixels
+from drrpack.core.arrays import Labelled, Pixels
+from drrpack.core.codec import Codec
 from drrpack.core.codes import Codes
 from drrpack.core.errors import SourceError
 from drrpack.core.wording import counted
@@ -22,8 +23,6 @@ from drrpack.formats.originals import Originals, open_originals, open_test
 from drrpack.formats.raw import read_raw
 from drrpack.formats.sources.opening import Given, Opening
 from drrpack.trainers.incremental.exemplars import choose
-
-Labelled = tuple[Pixels, NDArray[np.int64]]
 
 
 class MemoryData:

@@ -8,7 +8,7 @@ from typing import Literal, Protocol, get_args
 import numpy as np
 import numpy.typing as npt
 
-Labelled = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]  # (N, H, W, 3) and (N,)
+from drrpack.core.arrays import Labelled
 
 # What a method looks at. A run is refused before it trains where one of them is missing
 # (`drrpack.trainers.incremental.requirements`).

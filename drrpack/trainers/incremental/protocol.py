@@ -10,13 +10,14 @@ from pathlib import Path
 
 import torch
 
+from drrpack.core.arrays import Labelled
 from drrpack.core.errors import MethodError
 from drrpack.core.settings import own_settings
 from drrpack.core.wording import shortened
 from drrpack.formats.indices import whole_number
 from drrpack.trainers.incremental.context import PhaseContext
 from drrpack.trainers.incremental.method import Method
-from drrpack.trainers.incremental.phase_data import Labelled, PhaseData
+from drrpack.trainers.incremental.phase_data import PhaseData
 from drrpack.trainers.incremental.records import (
     Confusion,
     FinishedPhase,

@@ -7,7 +7,8 @@ import pytest
 from small_models import check_codec, filled_message
 
 from drrpack.core import ans
-from drrpack.core.entropy.combine import Symbols, bits_back, in_turn, shaped
+from drrpack.core.arrays import Symbols
+from drrpack.core.entropy.combine import bits_back, in_turn, shaped
 
 PRECISION = 12
 

@@ -13,8 +13,9 @@ from small_models import CONTEXT, LATENTS, SMALL, check_codec, filled_message, s
 from torch import Tensor
 
 from drrpack.core import ans
+from drrpack.core.arrays import Symbols
 from drrpack.core.entropy import bitswap, by_rows, latents, phased
-from drrpack.core.entropy.combine import Symbols, in_blocks
+from drrpack.core.entropy.combine import in_blocks
 from drrpack.core.entropy.networks import GROUP_MAX, NetworkConfig
 from drrpack.core.entropy.phased_bitswap import PhasedBitSwapConfig
 from drrpack.core.errors import DrrError

@@ -22,6 +22,7 @@ from torch.utils.data import DataLoader
 
 import drrpack as package
 from drrpack import DRRDataset, DrrError, OptionError, OutputError, ReplayBuffer, SourceError
+from drrpack.core.arrays import Pixels
 from drrpack.formats.container import Reader
 from drrpack.formats.replay.policies import Arrival
 from drrpack.formats.sources.source import open_source
@@ -30,7 +31,6 @@ pytestmark = [
     pytest.mark.usefixtures("one_thread"),
     pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning"),
 ]
-Pixels = NDArray[np.uint8]
 IMAGE, CLASS = 90, 24  # bytes: 80 codes of 9 bits; three numbers of 8 bytes
 SMALL_IMAGE = 30  # 80 codes of 3 bits, as the small codec has 8
 

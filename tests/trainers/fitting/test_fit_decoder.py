@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from tiny_memory import TINY_CONTEXT, TINY_PLAN
 
 from drrpack.core.codec import Codec, with_quality
+from drrpack.core.quality import psnr_db
 from drrpack.core.vqvae import grid_bits, rounded
 from drrpack.formats.sources.source import open_source
-from drrpack.trainers.comparison.quality import psnr_db
 from drrpack.trainers.fitting import decoder as module
 from drrpack.trainers.fitting.codec import fit_codec, fit_decoder
 from drrpack.trainers.fitting.loop import Budget

@@ -15,6 +15,7 @@ from torch.nn import BatchNorm2d
 from torch.nn import functional as F
 from torchvision import transforms
 
+from drrpack.core.arrays import Labelled
 from drrpack.core.errors import OptionError
 from drrpack.formats import raw
 from drrpack.trainers.incremental.methods import METHODS, PhaseContext, get_method
@@ -24,7 +25,6 @@ from drrpack.trainers.incremental.methods.information_back import (
     InformationBack,
     Pairs,
 )
-from drrpack.trainers.incremental.phase_data import Labelled
 from drrpack.trainers.learning.augment import Draws
 from drrpack.trainers.learning.batches import Batch, normalise
 from drrpack.trainers.learning.expanding import ExpandingResNet

@@ -16,6 +16,7 @@ import torch
 from protocol_data import ORDER, SMALL, DigitsData, run
 from torch.nn import functional as F
 
+from drrpack.core.arrays import Labelled
 from drrpack.core.errors import OptionError
 from drrpack.trainers.incremental.methods import PhaseContext, get_method
 from drrpack.trainers.incremental.methods.expanding import ExpandingMethod
@@ -42,7 +43,6 @@ from drrpack.trainers.incremental.methods.mnemonics import (
     stepped,
 )
 from drrpack.trainers.incremental.options import make_options
-from drrpack.trainers.incremental.phase_data import Labelled
 from drrpack.trainers.learning import training
 from drrpack.trainers.learning.expanding import ExpandingResNet, auxiliary_loss
 from drrpack.trainers.learning.nearest_mean import NearestMean

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from drrpack.core.codec import Pixels
-from drrpack.core.pixels import batches
+from drrpack.core.arrays import Pixels, batches
 
 WINDOW, SIGMA = 11, 1.5  # of Wang et al. 2004, as are the constants
 C1, C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2

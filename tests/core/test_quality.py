@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from drrpack.trainers.comparison.quality import psnr_db, ssim
+from drrpack.core.quality import psnr_db, ssim
 
 
 def pictures(seed: int = 0, count: int = 3, side: int = 16) -> np.ndarray:
@@ -47,7 +47,7 @@ def test_batches_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     images, decoded = pictures(count=7), pictures(1, count=7)
     whole = ssim(images, decoded), psnr_db(images, decoded)
     three = 3 * images.shape[1] * images.shape[2]
-    monkeypatch.setattr("drrpack.trainers.comparison.quality.PIXELS_AT_ONCE", three)
+    monkeypatch.setattr("drrpack.core.quality.PIXELS_AT_ONCE", three)
     assert (ssim(images, decoded), psnr_db(images, decoded)) == pytest.approx(whole, abs=1e-12)
 
 
