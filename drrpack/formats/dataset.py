@@ -295,7 +295,5 @@ class DRRDataset(Dataset[Item]):
 
     def __repr__(self) -> str:
         what = "images" if self._raw is None else "pairs"
-        return (
-            f"DRRDataset({self.files.name!r}: {len(self)} {what} of {sides(self.image_size)}, "
-            f"{len(self.classes)} classes)"
-        )
+        size, classes = sides(self.image_size), len(self.classes)
+        return f"DRRDataset({self.files.name!r}: {len(self)} {what} of {size}, {classes} classes)"
