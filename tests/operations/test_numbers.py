@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,11 @@ from drrpack import OptionError
 from drrpack.formats.container import Reader
 from drrpack.formats.sources.reading import Reading
 from drrpack.operations.preparing import LAST_SEED, as_seed, budget, chosen_classes, positive
+from drrpack.trainers.comparison.accuracy import TrainPlan
 
 pytestmark = pytest.mark.usefixtures("one_thread")
+
+comparing = import_module("drrpack.operations.compare")
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (6, 16, 16, 3), dtype=np.uint8)
 IMAGES = [(Image.fromarray(pixels), number % 2) for number, pixels in enumerate(PIXELS)]
@@ -59,6 +64,27 @@ def test_seeds_that_are_none(
         assert words in str(caught.value) and caught.value.option == "seed"
     assert context_drr.read_bytes() == before and list(tmp_path.iterdir()) == []
     assert as_seed(np.uint64(LAST_SEED)) == LAST_SEED
+
+
+def test_a_comparison_is_planned_with_numbers_that_json_holds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plans = list[TrainPlan]()
+
+    def planned(source: object, classes: object, plan: TrainPlan) -> None:
+        plans.append(plan)
+        raise InterruptedError
+
+    monkeypatch.setattr(comparing, "check_groups", planned)
+    said = {name: np.int64(2) for name in ("epochs", "width", "seeds", "draws")}
+    with pytest.raises(InterruptedError):
+        drrpack.compare(IMAGES, train=True, test=IMAGES, device="cpu", **said)  # type: ignore[arg-type]
+    with pytest.raises(InterruptedError):
+        drrpack.compare(IMAGES, train=True, test=IMAGES, device="cpu")
+    said_nothing = TrainPlan(plans[0].device, sizes=[])
+    assert plans[1] == said_nothing
+    numbers = [plans[0].epochs, plans[0].width, plans[0].seeds, plans[0].draws]
+    assert json.dumps(numbers) == "[2, 2, 2, 2]"
 
 
 def test_half_a_class_is_none() -> None:
