@@ -43,9 +43,7 @@ class RunStarted:
     number: int  # of this run, from 0
     runs: int  # in all
     codec_classes: CodecClasses | None
-    name: (
-        str  # what tells it from the others, briefly: the method, phases and seed where they differ
-    )
+    name: str  # what tells it from the others: the method, and phases and seed where they differ
 
 
 Event: TypeAlias = (

@@ -154,7 +154,7 @@ def train(
     )  # fmt: skip
     raw_test, originals = pictures(test, class_names), pictures(source, class_names)
     images = ImageOptions(memory, classes, raw_test, how, originals, trust, place).check()
-    growth = Growth(grow_epochs, grow_minutes, seed, place)
+    growth = Growth(grow_epochs, grow_minutes, runs.seed, place)
     check_growth(growth, grow, runs.kind, runs.counts, budget_mb)
     if grow and processes.size > 1:
         raise OptionError("`grow=True`: a memory grows in one process; start it without torchrun")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import torch
 
 from drrpack.core.errors import OptionError
 from drrpack.formats.layout import AnyPath
 from drrpack.formats.sources.source import Given, Opening
-from drrpack.operations.preparing import Trust, at_least, positive, whole
+from drrpack.operations.preparing import Trust, as_seed, as_whole, positive
 from drrpack.trainers.incremental.class_order import order_classes
 from drrpack.trainers.incremental.memory_data import MemoryData
 from drrpack.trainers.incremental.methods import Method, get_method
@@ -56,22 +56,26 @@ class RunOptions:
         return list(self.phases) if isinstance(self.phases, Sequence) else [self.phases]
 
     def check(self) -> RunOptions:
-        """These options; raises OptionError for what no data could make right."""
-        for count in self.counts:
-            at_least(0, phases=count)
+        """These options, with numbers of Python's own; raises OptionError for what no data could
+        make right."""
         if not self.counts or len(set(self.counts)) < len(self.counts):
             raise OptionError(
                 f"`phases={self.counts!r}`: expected a number, or several that differ, such as "
                 "`phases=[5, 10]`",
                 option="phases",
             )
-        at_least(
-            1, seeds=self.seeds, exemplars=self.exemplars, epochs=self.epochs, width=self.width
-        )
-        whole(base=self.base, seed=self.seed)
         positive(budget_mb=self.budget_mb)
         get_method(self.method)
-        return self
+        return replace(
+            self,
+            phases=[as_whole("phases", count, 0) for count in self.counts],
+            base=as_whole("base", self.base),
+            seed=as_seed(self.seed),
+            seeds=as_whole("seeds", self.seeds, 1),
+            exemplars=as_whole("exemplars", self.exemplars, 1),
+            epochs=as_whole("epochs", self.epochs, 1),
+            width=as_whole("width", self.width, 1),
+        )
 
     def settings(self, data: MemoryData) -> RunSettings:
         """Those of every run on ``data``, but for the number of phases and the seed of each.

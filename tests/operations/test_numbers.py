@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from tiny_memory import GOLDEN_CONTEXT
 
@@ -17,6 +19,7 @@ from drrpack import OptionError
 from drrpack.formats.container import Reader
 from drrpack.formats.sources.reading import Reading
 from drrpack.operations.preparing import LAST_SEED, as_seed, budget, chosen_classes, positive
+from drrpack.operations.train_options import RunOptions
 from drrpack.trainers.comparison.accuracy import TrainPlan
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -111,3 +114,23 @@ def test_readings_of_numpy_are_recorded() -> None:
     for wrong in (2.5, True):
         with pytest.raises(OptionError, match="expected 1 to 32 bits"):
             Reading(depth=wrong).check()  # type: ignore[arg-type]
+
+
+def test_numbers_of_a_run_become_pythons_own() -> None:
+    given = {
+        "base": 2, "seed": 3, "seeds": 2, "exemplars": 5, "epochs": 1, "width": 4,
+    }  # fmt: skip
+    options = RunOptions(
+        method="er", options={}, ceiling=True, phases=[np.int64(1), np.int32(2)], class_order=None,
+        recipe="fast", network="resnet18", augmentation="crop", budget_mb=None, test_view="raw",
+        test_augmentation="none", compiled=False, device=torch.device("cpu"),
+        **{name: np.int64(value) for name, value in given.items()},
+    ).check()  # fmt: skip
+    found = {name: getattr(options, name) for name in given}
+    assert found == given and {type(value) for value in found.values()} == {int}
+    assert options.counts == [1, 2] and {type(count) for count in options.counts} == {int}
+    for name, words in (("seed", "say a whole number"), ("exemplars", "say a whole number")):
+        with pytest.raises(OptionError, match=words):
+            replace(options, **{name: 1.5}).check()
+    with pytest.raises(OptionError, match="`seed=-1`: say 0 or more"):
+        replace(options, seed=-1).check()
