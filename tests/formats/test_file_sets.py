@@ -162,7 +162,7 @@ def test_raw_pairs_of_several_files(build: Build, digits_drr: Path, tmp_path: Pa
 def test_other_sizes_are_refused(build: Build, digits_drr: Path) -> None:
     a = build("a.drr", digits_drr, {"cat": 0})
     b = build("b.drr", digits_drr, {"dog": 1}, image_size=(30, 31))
-    with pytest.raises(OptionError, match=r"32x32 in .*a\.drr and of 30x31 in .*b\.drr"):
+    with pytest.raises(OptionError, match=r"32x32 in .*a\.drr and of 31x30 in .*b\.drr"):
         DRRDataset([a, b])
 
 

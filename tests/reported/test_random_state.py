@@ -61,9 +61,9 @@ def kept(digits_folder: Path) -> Path:
 @pytest.mark.slow
 @pytest.mark.parametrize("change", [{}, {"fit": "finetune"}, {"fit": "decoder"}], ids=str)
 def test_fits(change: dict[str, str], kept: Path, digits_folder: Path, tmp_path: Path) -> None:
-    more: dict[str, Any] = {**change, "codec": kept} if change else {"raw_per_class": 2}
+    more: dict[str, Any] = {**change, "codec": kept} if change else {}
     with untouched():
-        encode_tiny(digits_folder, tmp_path / "x.drr", raw_select="random", **more)
+        encode_tiny(digits_folder, tmp_path / "x.drr", raw_per_class=2, raw_select="random", **more)
 
 
 @pytest.mark.parametrize("keep", [True, pytest.param(False, marks=pytest.mark.slow)])
