@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import SupportsIndex, TypeAlias
 
 import numpy as np
@@ -74,6 +74,8 @@ def class_numbers(path: str, names: Sequence[str], wanted: Sequence[str | int] |
     if wanted is None:
         return list(range(len(names)))
     if isinstance(wanted, str):  # whose letters might be names, too
+        raise OptionError(f"{path}: classes={wanted!r}: give a list, [{wanted!r}]")
+    if not isinstance(wanted, Iterable):
         raise OptionError(f"{path}: classes={wanted!r}: give a list, [{wanted!r}]")
     found = [_class_number(path, names, one) for one in wanted]
     if len(set(found)) < len(found):

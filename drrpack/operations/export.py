@@ -106,13 +106,14 @@ def _opened(
 
 def _format_of(output: Path) -> Format:
     """What a name alone asks for; raises OptionError for that of another kind of file."""
-    if output.suffix in OTHER_FILES:
+    ending = output.suffix.lower()
+    if ending in OTHER_FILES:
         raise OptionError(
             f"{output}: no {output.suffix} file can be written; name a folder, or a file NAME.npz; "
             "a folder may have this name with `format='png'`",
             option="output",
         )
-    return "npz" if output.suffix == ".npz" else "png"
+    return "npz" if ending == ".npz" else "png"
 
 
 def check_place(output: Path, kind: str) -> None:
@@ -125,7 +126,7 @@ def check_place(output: Path, kind: str) -> None:
         raise OptionError(
             f"`format={kind!r}`: say one of {', '.join(get_args(Format))}", option="format"
         )
-    if kind == "npz" and output.suffix != ".npz":
+    if kind == "npz" and output.suffix.lower() != ".npz":
         raise OptionError(f"{output}: end the name in .npz for `format='npz'`", option="output")
     try:
         if _is_there(output):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import cast
 
+import numpy as np
 import torch
 
 from drrpack.core.errors import OptionError
@@ -53,7 +55,8 @@ class RunOptions:
     @property
     def counts(self) -> list[int]:
         """The numbers of phases, each of which makes runs of its own."""
-        return list(self.phases) if isinstance(self.phases, Sequence) else [self.phases]
+        several = isinstance(self.phases, Sequence | np.ndarray)
+        return list(cast("Sequence[int]", self.phases if several else [self.phases]))
 
     def check(self) -> RunOptions:
         """These options, with numbers of Python's own; raises OptionError for what no data could

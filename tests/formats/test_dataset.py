@@ -197,6 +197,8 @@ def test_an_unknown_class(digits_drr: Path, unknown: list[Any]) -> None:
 def test_classes_are_a_list(digits_drr: Path) -> None:
     with pytest.raises(OptionError, match=r"classes='12': give a list, \['12'\]"):
         DRRDataset(digits_drr, classes="12")
+    with pytest.raises(OptionError, match=r"classes=2: give a list, \[2\]"):
+        DRRDataset(digits_drr, classes=2)  # type: ignore[arg-type]
 
 
 def test_a_class_twice(digits_drr: Path) -> None:

@@ -122,6 +122,7 @@ def test_the_name_of_another_kind_of_file_is_no_folder(
     error = refused(dataset, tmp_path / "images.npy", None)
     assert "images.npy: no .npy file can be written" in str(error) and "NAME.npz" in str(error)
     assert os.listdir(tmp_path) == [] and not decoded
+    assert export(dataset, tmp_path / "IMAGES.NPZ").format == "npz"
     assert (export(dataset, tmp_path / "images.npy", "png").path / dataset.classes[0]).is_dir()
 
 

@@ -129,6 +129,7 @@ def test_numbers_of_a_run_become_pythons_own() -> None:
     found = {name: getattr(options, name) for name in given}
     assert found == given and {type(value) for value in found.values()} == {int}
     assert options.counts == [1, 2] and {type(count) for count in options.counts} == {int}
+    assert replace(options, phases=np.array([1, 3])).check().counts == [1, 3]
     for name, words in (("seed", "say a whole number"), ("exemplars", "say a whole number")):
         with pytest.raises(OptionError, match=words):
             replace(options, **{name: 1.5}).check()

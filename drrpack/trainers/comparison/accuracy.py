@@ -167,7 +167,9 @@ def _out_of_reach(comparison: Comparison, size: float) -> list[str]:
     if WHOLE in larger and len(of_memory) > 1:
         larger.remove(WHOLE)
         measured = " and ".join([", ".join(of_memory[:-1]), of_memory[-1]])
-        said.append(f"{WHOLE} takes more than {size:g} bytes an image at {measured}")
+        said.append(
+            f"{WHOLE} takes more than {size:g} bytes an image at {measured}, models included"
+        )
     if larger:
         named = ", ".join(larger)
         said.append(f"no quality of {named} takes as little as {size:g} bytes an image")

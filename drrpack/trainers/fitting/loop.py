@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from drrpack.core.errors import CorruptError
 from drrpack.formats.files.places import make_folder
 from drrpack.formats.files.publish import remove_leftovers, write_atomic
+from drrpack.trainers.checkpoints import load_checkpoint, save_checkpoint
 from drrpack.trainers.fitting.share import Share, shared
 from drrpack.trainers.ranks import ALONE, Ranks
 
@@ -235,7 +236,7 @@ def checkpoint_folder(path: Path) -> Iterator[None]:
 def _keep(task: FitTask, path: Path, fingerprint: str, step: int, seconds: float) -> None:
     state: State = {"fingerprint": fingerprint, "step": step, "seconds": seconds}
     state["task"] = task.state_dict()
-    write_atomic(path, lambda file: torch.save(state, file))
+    write_atomic(path, lambda file: save_checkpoint(state, file))
 
 
 def _restore(task: FitTask, path: Path | None, fingerprint: str) -> tuple[int, float]:
@@ -246,12 +247,12 @@ def _restore(task: FitTask, path: Path | None, fingerprint: str) -> tuple[int, f
     if path is None or not path.exists():
         return 0, 0.0
     try:
-        kept = torch.load(path, map_location="cpu", weights_only=True)
+        kept = load_checkpoint(path)
         if kept["fingerprint"] != fingerprint:
             return 0, 0.0
         task.load_state_dict(kept["task"])
         return int(kept["step"]), float(kept["seconds"])
-    except Exception as error:  # torch.load raises half a dozen types on a damaged file
+    except Exception as error:  # what is in it may be anything
         raise CorruptError(
             f"the checkpoint {path} can't be read ({error}); delete it and start again, "
             "and its network is fitted anew"

@@ -21,13 +21,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import torch
-
 from drrpack.core.errors import CorruptError, OptionError, OutputError
 from drrpack.core.wording import shortened
 from drrpack.formats.files.places import make_folder
 from drrpack.formats.files.publish import changing, is_hidden, remove_leftovers, write_atomic
 from drrpack.formats.layout import Json
+from drrpack.trainers.checkpoints import load_checkpoint, save_checkpoint
 from drrpack.trainers.incremental.method import Method
 from drrpack.trainers.incremental.records import FinishedPhase, check_state
 
@@ -152,7 +151,7 @@ def save_phase(path: Path, finished: FinishedPhase) -> None:
     check_state("the classifier's state_dict", finished.weights)
     check_state("the method's state_dict", finished.state)
     make_folder(path.parent)
-    write_atomic(path, lambda file: torch.save(finished.to_state(), file))
+    write_atomic(path, lambda file: save_checkpoint(finished.to_state(), file))
 
 
 def load_phase(path: Path) -> FinishedPhase | None:
@@ -160,9 +159,8 @@ def load_phase(path: Path) -> FinishedPhase | None:
     if not path.exists():
         return None
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        return FinishedPhase.from_state(state)
-    except Exception as error:  # torch.load raises half a dozen types on a damaged file
+        return FinishedPhase.from_state(load_checkpoint(path))
+    except Exception as error:  # what is in it may be anything
         raise CorruptError(
             f"the checkpoint {path} can't be read ({error}); delete it and resume, "
             "and its phase is trained again"

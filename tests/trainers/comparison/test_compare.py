@@ -405,7 +405,7 @@ def test_what_is_said_of_a_size_is_so() -> None:
     better = replace(MEMORY, setting="q100", image_bytes=60.0)
     comparison = replace(comparison, choices=[*comparison.choices, better])
     assert compare_accuracy._out_of_reach(comparison, 45) == [
-        "DRR takes more than 45 bytes an image at q75 and q100",
+        "DRR takes more than 45 bytes an image at q75 and q100, models included",
         "no quality of JPEG takes as little as 45 bytes an image",
     ]
     assert compare_accuracy._out_of_reach(comparison, 150) == []
