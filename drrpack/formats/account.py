@@ -178,8 +178,9 @@ def stored_top_shape(reader: Reader) -> tuple[int, int]:
 
 def _stride(reader: Reader) -> int:
     """The pixels of the file's images for one bottom code, along each side."""
+    vqvae = shipped.whole(reader.vqvae, reader.path)
     try:
-        return stored_stride(shipped.whole(reader.vqvae, reader.path))
+        return stored_stride(vqvae)
     except CorruptError as error:
         raise CorruptError(f"{reader.path}: {error}; take the file from a backup") from error
 

@@ -365,7 +365,7 @@ def test_raw_exemplars_of_a_strange_kind(
 ) -> None:
     start = ("encode", source, "-o", place / "x.drr", "--codec", digits_drr)
     drrpack.refused(*start, "--raw-per-class", "-1", naming=("--raw-per-class", "-1"))
-    drrpack.refused(*start, "--raw-select", "best", naming=("herding, random", "'best'"))
+    drrpack.refused(*start, "--raw-select", "best", naming=("herding, random", "--raw-select best"))
 
 
 def test_the_help_names_every_family_and_its_sizes() -> None:

@@ -10,6 +10,7 @@ import pytest
 from command import Command
 
 from drrpack.cli import screen
+from drrpack.formats.container import Reader
 
 
 def test_json(drrpack: Command, digits_drr: Path) -> None:
@@ -67,3 +68,14 @@ def test_no_memory(drrpack: Command, tmp_path: Path) -> None:
 def test_a_damaged_memory(drrpack: Command, own_drr: Path) -> None:
     own_drr.write_bytes(own_drr.read_bytes()[:-1])
     drrpack.refused("stats", own_drr, naming=(own_drr, "damaged"), code=3)
+
+
+def test_a_damaged_model_is_told_once(drrpack: Command, own_drr: Path) -> None:
+    with Reader(own_drr) as reader:
+        weights = reader.vqvae.data
+    content = bytearray(own_drr.read_bytes())
+    content[content.index(weights) + len(weights) // 2] ^= 1
+    own_drr.write_bytes(content)
+    done = drrpack("stats", own_drr)
+    assert done.code == 3 and "for /vqvae" in done.errors
+    assert done.errors.count(str(own_drr)) == 1 and "backup" not in done.errors

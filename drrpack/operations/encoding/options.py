@@ -77,11 +77,11 @@ def check_options(options: EncodeOptions) -> None:
 
 
 def _check_raw(per_class: int, select: Selection) -> None:
-    if per_class < 0 or select not in SELECTIONS:
+    if per_class < 0:
+        raise OptionError(f"`raw_per_class={per_class}`: say 0 or more", option="raw_per_class")
+    if select not in SELECTIONS:
         raise OptionError(
-            "`raw_per_class` must be 0 or more and `raw_select` one of "
-            f"{', '.join(SELECTIONS)}, not {per_class} and {select!r}",
-            option="raw_per_class" if per_class < 0 else "raw_select",
+            f"`raw_select={select!r}`: say one of {', '.join(SELECTIONS)}", option="raw_select"
         )
     if per_class == 0 and select != EncodeOptions.raw_select:
         raise OptionError(
