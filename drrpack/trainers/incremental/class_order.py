@@ -40,8 +40,8 @@ def order_classes(
         listed = json.loads(Path(wanted).read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise OptionError(
-            f"`class_order={wanted!r}`: say file, a number, or a JSON file with a list of all "
-            f"class names ({error})"
+            f"`class_order={wanted!r}`: say a whole number of 0 or more, a JSON file with a list "
+            f"of all class names, or file for the order that there is ({error})"
         ) from error
     if not isinstance(listed, list):
         raise OptionError(
