@@ -73,9 +73,7 @@ def class_numbers(path: str, names: Sequence[str], wanted: Sequence[str | int] |
     """
     if wanted is None:
         return list(range(len(names)))
-    if isinstance(wanted, str):  # whose letters might be names, too
-        raise OptionError(f"{path}: classes={wanted!r}: give a list, [{wanted!r}]")
-    if not isinstance(wanted, Iterable):
+    if isinstance(wanted, str) or not isinstance(wanted, Iterable):  # letters might be names, too
         raise OptionError(f"{path}: classes={wanted!r}: give a list, [{wanted!r}]")
     found = [_class_number(path, names, one) for one in wanted]
     if len(set(found)) < len(found):

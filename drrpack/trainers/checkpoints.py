@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import IO, Any
-from zipfile import BadZipFile, ZipFile
+from zipfile import ZipFile
 
 import torch
+
+from drrpack.formats.files.archives import DAMAGED
 
 
 class DamagedCheckpointError(ValueError):
@@ -28,7 +30,7 @@ def load_checkpoint(path: Path) -> Any:
     try:
         with ZipFile(path) as archive:
             wrong = archive.testzip()
-    except (BadZipFile, OSError, NotImplementedError, EOFError) as error:
+    except DAMAGED as error:
         raise DamagedCheckpointError("it is not a whole file") from error
     if wrong is not None:
         raise DamagedCheckpointError(f"the checksum of {wrong} in it is wrong")

@@ -7,7 +7,7 @@ from os import PathLike
 from pathlib import Path
 from urllib.parse import unquote
 
-from drrpack.core.errors import OptionError, OutputError
+from drrpack.core.errors import DrrError, OptionError, OutputError
 
 HIDDEN = "***"  # in the place of a user's name and password, or of a query
 _AUTHORITY = re.compile(r"[^/?#]*")
@@ -37,12 +37,11 @@ def output_path(place: str | PathLike[str]) -> Path:
     Raises:
         OutputError: it is an address, where nothing is written.
     """
-    if is_address(place):
-        raise OutputError(
-            f"{shown(str(place))}: found an address, expected a path: drrpack writes on this "
-            "machine alone; write the file here, and copy it to the address"
-        )
-    return Path(place)
+    return _path(
+        place,
+        OutputError,
+        "drrpack writes on this machine alone; write the file here, and copy it to the address",
+    )
 
 
 def local_path(place: str | PathLike[str]) -> Path:
@@ -51,11 +50,18 @@ def local_path(place: str | PathLike[str]) -> Path:
     Raises:
         OptionError: it is an address, which pathlib would change.
     """
+    return _path(
+        place,
+        OptionError,
+        "download the file first; stats, verify, preview, view, export and train read a .drr file "
+        "at its address",
+    )
+
+
+def _path(place: str | PathLike[str], error: type[DrrError], advice: str) -> Path:
+    """A path on this machine; raises ``error`` with ``advice`` for an address."""
     if is_address(place):
-        raise OptionError(
-            f"{shown(str(place))}: found an address, expected a path: download the file first; "
-            "stats, verify, preview, view, export and train read a .drr file at its address"
-        )
+        raise error(f"{shown(str(place))}: found an address, expected a path: {advice}")
     return Path(place)
 
 

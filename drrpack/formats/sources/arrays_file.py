@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from drrpack.core.arrays import Pixels
 from drrpack.core.errors import SourceError
+from drrpack.formats.files.archives import DAMAGED
 from drrpack.formats.sources.arrays import ArraySplit, content_hash
 from drrpack.formats.sources.brightness import brightness_remarks
 from drrpack.formats.sources.class_folders import TEST_NAME, TRAIN_NAME, VAL_NAMES
@@ -32,12 +33,6 @@ EXPECTED = (
     "x and y (or images and labels), or x_train, y_train, x_test and y_test, and perhaps classes"
 )
 BOMB_BYTES, BOMB_RATIO = 1 << 31, 200  # an array that is larger, and was compressed further
-
-# What zipfile and numpy raise for a damaged file: zipfile has NotImplementedError for a compression
-# that it lacks, and RuntimeError for a password.
-DAMAGED = (
-    OSError, ValueError, EOFError, NotImplementedError, RuntimeError, zipfile.BadZipFile,
-)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from drrpack.core.codec import ClassStreams
 from drrpack.core.codes import LEVELS, Codes
 from drrpack.core.errors import WriteError
+from drrpack.formats.files.archives import DAMAGED
 from drrpack.formats.files.places import make_folder
 from drrpack.formats.files.publish import remove_leftovers, write_atomic
-from drrpack.formats.sources.arrays_file import DAMAGED
 from drrpack.trainers.ranks import Ranks
 
 Arrays = dict[str, NDArray[np.generic]]
