@@ -10,13 +10,27 @@ from drrpack.core.errors import OptionError
 from drrpack.core.wording import shortened
 
 
+class NameFinder:
+    """Finds classes by name: the one called so, else the only one that is written in the same
+    letters, as keyboards and file systems compose accents in two ways that look alike."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._exact = {name: number for number, name in enumerate(names)}
+        self._letters: defaultdict[str, list[int]] = defaultdict(list)
+        for number, name in enumerate(names):
+            self._letters[_composed(name)].append(number)
+
+    def find(self, wanted: str) -> int | None:
+        """The number of the class, None if there is none or more than one."""
+        if wanted in self._exact:
+            return self._exact[wanted]
+        same = self._letters.get(_composed(wanted), [])
+        return same[0] if len(same) == 1 else None
+
+
 def find_class(names: Sequence[str], wanted: str) -> int | None:
-    """The number of the class called ``wanted``, else of the only one that is written in the same
-    letters: keyboards and file systems compose accents in two ways that look alike."""
-    if wanted in names:
-        return names.index(wanted)
-    same = [n for n, name in enumerate(names) if _composed(name) == _composed(wanted)]
-    return same[0] if len(same) == 1 else None
+    """As `NameFinder.find`, for a single name."""
+    return names.index(wanted) if wanted in names else NameFinder(names).find(wanted)
 
 
 def look(name: str) -> str:

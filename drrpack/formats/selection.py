@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from drrpack.core.errors import OptionError
 from drrpack.core.wording import few
-from drrpack.formats.class_names import find_class
+from drrpack.formats.class_names import NameFinder, find_class
 
 NAME_PREFIX = "name:"  # before what is a name and neither a count nor a range
 
@@ -52,11 +52,11 @@ def _span(names: Sequence[str], wanted: str) -> range | None:
 
 def _listed(names: Sequence[str], wanted: str) -> list[int]:
     """Classes by their names, which are separated by commas and may contain commas."""
-    found, pieces = [], wanted.split(",")
+    found, pieces, finder = [], wanted.split(","), NameFinder(names)
     longest = 1 + max(name.count(",") for name in names)
     while pieces:
         for end in range(min(longest, len(pieces)), 0, -1):
-            number = named_class(names, ",".join(pieces[:end]).strip())
+            number = _named(finder, ",".join(pieces[:end]).strip())
             if number is not None:
                 found.append(number)
                 break
@@ -77,7 +77,8 @@ def _listed(names: Sequence[str], wanted: str) -> list[int]:
 
 def _each_named(names: Sequence[str], wanted: Sequence[str]) -> list[int]:
     """Classes by a list of their names."""
-    numbers = [find_class(names, name) for name in wanted]
+    finder = NameFinder(names)
+    numbers = [finder.find(name) for name in wanted]
     found = [number for number in numbers if number is not None]
     if len(set(found)) < len(numbers) or not found:
         absent = few([name for name, n in zip(wanted, numbers, strict=True) if n is None])
@@ -127,7 +128,11 @@ def _other(names: Sequence[str], span: range) -> str:
 
 def named_class(names: Sequence[str], wanted: str) -> int | None:
     """As `find_class`, for text from a user: the name may follow ``name:``."""
-    number = find_class(names, wanted)
+    return _named(NameFinder(names), wanted)
+
+
+def _named(finder: NameFinder, wanted: str) -> int | None:
+    number = finder.find(wanted)
     if number is None and wanted.startswith(NAME_PREFIX):
-        return find_class(names, wanted.removeprefix(NAME_PREFIX).strip())
+        return finder.find(wanted.removeprefix(NAME_PREFIX).strip())
     return number

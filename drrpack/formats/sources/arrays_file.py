@@ -101,7 +101,7 @@ def _read(
                 labels[split] = _texts(archive[of_labels]).reshape(-1).tolist()
             named = [key for key in headers if key.lower() in NAMES]
             names = _names(path, headers[named[0]], archive) if named else None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except DAMAGED as error:
         raise _damaged(path, error) from error
     except MemoryError as error:
         raise SourceError(

@@ -7,7 +7,6 @@ source, codec or quality is never taken for one of this run.
 from __future__ import annotations
 
 import shutil
-import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -85,7 +84,7 @@ class InFolder:
                 if str(found["key"]) != key:
                     return None
                 return {str(name): found[str(name)] for name in found["names"]}
-        except (*DAMAGED, KeyError, struct.error):  # or missing
+        except (*DAMAGED, KeyError):  # or missing
             return None  # it is made again
 
     def _path(self, what: str, number: int) -> Path:

@@ -11,7 +11,7 @@ import numpy as np
 
 from drrpack.core.errors import OptionError
 from drrpack.core.wording import few, shortened
-from drrpack.formats.class_names import find_class
+from drrpack.formats.class_names import NameFinder
 from drrpack.formats.indices import whole_number
 
 
@@ -84,8 +84,9 @@ def _as_listed(
     names: Sequence[str], listed: Sequence[str], called: str, others: Sequence[str]
 ) -> list[int]:
     """The classes in the order of a list; raises OptionError, which names its faults."""
-    listed = [name for name in listed if find_class(others, name) is None]
-    numbers = {name: find_class(names, name) for name in listed}
+    elsewhere, finder = NameFinder(others), NameFinder(names)
+    listed = [name for name in listed if elsewhere.find(name) is None]
+    numbers = {name: finder.find(name) for name in listed}
     order = [number for name in listed if (number := numbers[name]) is not None]
     there = set(order)
     wrong = {

@@ -7,6 +7,7 @@ import os
 import sys
 import tarfile
 from pathlib import Path
+from zipfile import ZIP_BZIP2, ZIP_DEFLATED, ZIP_LZMA, ZIP_STORED, ZipFile
 
 import numpy as np
 import pytest
@@ -175,6 +176,28 @@ def test_arrays_that_are_refused(tmp_path: Path, arrays: dict[str, np.ndarray], 
 def test_damaged_arrays(tmp_path: Path) -> None:
     (tmp_path / "a.npz").write_bytes(b"no zip")
     refused(tmp_path / "a.npz", "can't be read as a .npz file")
+
+
+@pytest.mark.parametrize("packed", [ZIP_STORED, ZIP_DEFLATED, ZIP_BZIP2, ZIP_LZMA])
+def test_arrays_with_a_byte_changed_are_read_as_they_were_or_refused(
+    tmp_path: Path, packed: int
+) -> None:
+    with ZipFile(tmp_path / "a.npz", "w", packed) as archive:
+        for key, array in {"x": X, "y": Y}.items():
+            with archive.open(f"{key}.npy", "w") as file:
+                np.save(file, array)
+    content = (tmp_path / "a.npz").read_bytes()
+    errors, places = 0, range(0, len(content), 7)
+    for place in places:
+        changed = content[:place] + bytes([content[place] ^ 0xFF]) + content[place + 1 :]
+        (tmp_path / "b.npz").write_bytes(changed)
+        try:
+            source = open_source(tmp_path / "b.npz")
+        except SourceError:
+            errors += 1
+        else:
+            assert source.images_per_class == (2, 2)
+    assert errors > len(places) / 2
 
 
 # --- lists ----------------------------------------------------------------------------------------
