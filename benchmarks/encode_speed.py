@@ -34,7 +34,7 @@ from torchvision.transforms.functional import pil_to_tensor
 from drrpack.core import codec as codecs
 from drrpack.core import streams
 from drrpack.core.codec import with_quality
-from drrpack.core.codes import Levels
+from drrpack.core.layouts import suited
 from drrpack.core.rdoq import DEFAULT_QUALITY
 from drrpack.formats.container import Reader
 from drrpack.formats.memory import load_codec
@@ -78,14 +78,7 @@ def main() -> None:
     (codec,) = with_quality([codec], DEFAULT_QUALITY)
     codes = timed("VQ-VAE", lambda: [codec.encode(part) for part in images])
     tops, bottoms = [c.top for c in codes], [c.bottom for c in codes]
-    layouts = timed(
-        "choose the layout",
-        lambda: (
-            streams.choose_layout(codec.top, tops, None),
-            streams.choose_layout(codec.bottom, bottoms, tops),
-        ),
-    )
-    codec = replace(codec, layouts=Levels(*layouts))
+    codec = timed("choose the layout", lambda: suited(codec, codes))
     top = timed("code, top", lambda: streams.encode(codec.top, tops, None))
     bottom = timed("code, bottom", lambda: streams.encode(codec.bottom, bottoms, tops))
     made = [

@@ -24,12 +24,13 @@ from made_by import made_by
 from torch import Tensor
 
 from drrpack.core import streams
-from drrpack.core.codec import Codec, lay_out
+from drrpack.core.codec import Codec
 from drrpack.core.codes import LEVELS, Codes, LevelName
 from drrpack.core.entropy.bitswap import BitSwapLevel
 from drrpack.core.entropy.latents import sample
 from drrpack.core.families import SMALL
 from drrpack.core.frequencies import frequency_tables
+from drrpack.core.layouts import lay_out
 from drrpack.formats import shipped
 from drrpack.formats.container import Reader
 from drrpack.formats.memory import load_codec, read_codes

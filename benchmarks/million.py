@@ -95,9 +95,10 @@ def write_codec(memory: Path, path: Path) -> None:
     """A small file whose codec has the VQ-VAE of another, and codes by their frequencies there."""
     import torch
 
-    from drrpack.core.codec import finish, lay_out
+    from drrpack.core.codec import finish
     from drrpack.core.codes import Codes
     from drrpack.core.entropy.table import TableModel
+    from drrpack.core.layouts import lay_out
     from drrpack.formats.container import Memory, Reader, write
     from drrpack.formats.memory import chunk, load_codec, read_codes, sections
 

@@ -31,9 +31,9 @@ from numpy.typing import NDArray
 
 from drrpack.core import ans
 from drrpack.core.arrays import Symbols
-from drrpack.core.codec import lay_out
 from drrpack.core.codes import Codes
 from drrpack.core.frequencies import TABLE_PRECISION
+from drrpack.core.layouts import lay_out
 from drrpack.formats.container import Reader
 from drrpack.formats.memory import load_codec, read_codes
 

@@ -20,8 +20,9 @@ import torch
 from made_by import made_by
 
 from drrpack import ReplayBuffer
-from drrpack.core.codec import Codec, lay_out
+from drrpack.core.codec import Codec
 from drrpack.core.codes import Codes, Levels
+from drrpack.core.layouts import lay_out
 from drrpack.core.streams import StreamLayout
 from drrpack.formats.container import Reader
 from drrpack.formats.replay.codecs import codec_for, shipped_path

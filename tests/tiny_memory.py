@@ -70,7 +70,7 @@ def tiny_networks(*entropy: NetworkConfig) -> Iterator[None]:
         patch.setattr(models, "OWN", replace(OWN, entropy=entropy))
         for name, family in TINY_FAMILIES.items():
             patch.setitem(FAMILIES, name, family)
-        patch.setattr("drrpack.core.streams.WIDTHS", TINY_WIDTHS)
+        patch.setattr("drrpack.core.layouts.WIDTHS", TINY_WIDTHS)
         yield
 
 

@@ -20,7 +20,7 @@ sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "benchmarks")]
 from made_by import made_by  # noqa: E402
 from tiny_memory import TINY_WIDTHS, encode_tiny, write_digits  # noqa: E402
 
-from drrpack.core import streams  # noqa: E402
+from drrpack.core import layouts  # noqa: E402
 from drrpack.core.errors import MissingError  # noqa: E402
 from drrpack.formats.container import Reader, write  # noqa: E402
 from drrpack.formats.file_set import files_of  # noqa: E402
@@ -56,7 +56,7 @@ class Bench:
 
 def make_bench(place: Path) -> Bench:
     torch.set_num_threads(1)
-    streams.WIDTHS = TINY_WIDTHS
+    layouts.WIDTHS = TINY_WIDTHS
     place.mkdir(parents=True, exist_ok=True)
     whole = write_digits(place / "digits", train=12, test=2)
     codec = encode_tiny(whole, place / "codec.drr", epochs=4)

@@ -21,9 +21,8 @@ from drrpack.core.arrays import Pixels, batches
 from drrpack.core.codes import Codes, Grid, Levels
 from drrpack.core.entropy.model import EntropyModel, Prices
 from drrpack.core.entropy.sections import Layouts
-from drrpack.core.errors import CorruptError, DrrError, MessageError
+from drrpack.core.errors import CorruptError, DrrError
 from drrpack.core.exact import exact_arithmetic
-from drrpack.core.lazily import Lazily
 from drrpack.core.pixels import ActivationBits, PixelDecoder, calibrate
 from drrpack.core.rdoq import BEST, thrift
 from drrpack.core.settings import float_arithmetic, own_settings
@@ -231,46 +230,3 @@ def with_quality(codecs: Sequence[Codec], quality: int) -> list[Codec]:
     prices = prices_of(codecs)
     kept = BEST if prices is None else quality
     return [replace(codec, quality=kept, prices=prices, choosing=None) for codec in codecs]
-
-
-def lay_out(
-    codec: Codec, classes: Sequence[Codes], widths: Sequence[tuple[int, int]] | None = None
-) -> tuple[Codec, list[ClassStreams]]:
-    """The codec with the layout of streams that suits these classes, and their streams.
-
-    ``widths`` are those of `streams.choose_layout`.
-
-    Raises:
-        DrrError: as `Codec.compress`.
-    """
-    codec = suited(codec, classes, widths)
-    while True:
-        try:
-            return codec, codec.compress(classes)
-        except MessageError:
-            codec = with_longer_starts(codec)
-
-
-def suited(
-    codec: Codec, classes: Sequence[Codes], widths: Sequence[tuple[int, int]] | None = None
-) -> Codec:
-    """The codec with a layout that pays for the first group of every stream of these classes.
-
-    ``classes`` may be `Lazily` made: the codes of one of them are in memory at a time. A later
-    group may ask for more: then `Codec.compress` raises MessageError, and `with_longer_starts`
-    helps.
-    """
-    tops = Lazily(len(classes), lambda number: classes[number].top)
-    bottoms = Lazily(len(classes), lambda number: classes[number].bottom)
-    top = streams.choose_layout(codec.top, tops, None, widths)
-    bottom = streams.choose_layout(codec.bottom, bottoms, tops, widths)
-    return replace(codec, layouts=Levels(top, bottom))
-
-
-def with_longer_starts(codec: Codec) -> Codec:
-    """The codec with more plain images at the start of each stream, by an eighth."""
-    top, bottom = (
-        replace(layout, plain_images=layout.plain_images * 9 // 8 + 1)
-        for layout in (codec.layouts.top, codec.layouts.bottom)
-    )
-    return replace(codec, layouts=Levels(top, bottom))

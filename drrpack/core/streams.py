@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -30,6 +30,8 @@ from drrpack.core.probability import PRECISION
 # Codes of streams that are coded side by side; of a larger group the level's model itself takes
 # a part at a time.
 POSITIONS_AT_ONCE = 1 << 16
+SPACE, PADDING = 1 << 20, 4  # words that a message may take, or so many times what it holds
+CODES_A_WORD = 4  # or fewer: of a stream that is yet to be written
 
 
 @dataclass(frozen=True)
@@ -72,19 +74,21 @@ def encode(level: Level, codes: Sequence[Grid], tops: Sequence[Grid] | None) -> 
         MessageError: the plain images have too few bits for the first group to borrow:
             `StreamLayout.plain_images` is too small.
     """
-    blocks = _blocks(level, codes)
-    out: list[Words] = []
+    if not codes:
+        return []
+    out: dict[int, Words] = {}
     with exact_arithmetic(level.device):
-        for block in blocks:
-            above = None if tops is None else tops[block]
+        for block in _blocks(level, [c.size // CODES_A_WORD for c in codes], codes[0].shape[1:]):
+            above = None if tops is None else [tops[r] for r in block]
             try:
-                out += ans.flatten(_encode_block(level, codes[block], above))
+                message = _encode_block(level, [codes[r] for r in block], above)
             except MessageError as error:
                 raise MessageError(
                     f"{level.layout.plain_images} plain images start each stream, and have too few "
                     "bits for the group after them to borrow; choose a layout with more of them"
                 ) from error
-    return out
+            out.update(zip(block, ans.flatten(message), strict=True))
+    return [out[r] for r in range(len(codes))]
 
 
 def decode(
@@ -103,10 +107,11 @@ def decode(
     _refuse_impossible(level, streams, images, shape)
     codes = [np.empty((count, *shape), dtype=np.uint16) for count in images]
     with exact_arithmetic(level.device):
-        for block in _blocks(level, codes):
-            above = None if tops is None else tops[block]
+        for block in _blocks(level, [len(words) for words in streams], shape):
+            above = None if tops is None else [tops[r] for r in block]
+            message = [streams[r] for r in block]
             try:
-                _decode_block(level, ans.unflatten(streams[block]), codes[block], above)
+                _decode_block(level, ans.unflatten(message), [codes[r] for r in block], above)
             except MessageError as error:
                 raise CorruptError(
                     f"{error}; the stream is truncated or damaged, or another model wrote it"
@@ -127,13 +132,23 @@ def _refuse_impossible(
             raise CorruptError(f"a stream of {4 * len(words)} bytes can't hold {count} images")
 
 
-def _blocks(level: Level, codes: Sequence[Grid]) -> list[slice]:
-    """Slices of streams that are coded side by side."""
-    if not codes:
-        return []
-    positions = level.layout.group * codes[0].shape[1] * codes[0].shape[2]
-    width = max(1, POSITIONS_AT_ONCE // positions)
-    return [slice(i, i + width) for i in range(0, len(codes), width)]
+def _blocks(level: Level, words: Sequence[int], shape: tuple[int, ...]) -> list[list[int]]:
+    """The streams, of about so many ``words``, that are coded side by side, the longest first.
+
+    In a message every stream has the space of its longest; so long and short ones are kept apart
+    where that space would be many times what they hold.
+    """
+    most = max(1, POSITIONS_AT_ONCE // (level.layout.group * math.prod(shape)))
+    blocks, held = list[list[int]](), 0
+    for row in sorted(range(len(words)), key=lambda row: -words[row]):
+        block = blocks[-1] if blocks else []
+        space = (len(block) + 1) * words[block[0]] if block else 0
+        if not block or len(block) == most or space > max(SPACE, PADDING * (held + words[row])):
+            blocks.append(block := [])
+            held = 0
+        block.append(row)
+        held += words[row]
+    return blocks
 
 
 def _encode_block(level: Level, codes: Sequence[Grid], tops: Sequence[Grid] | None) -> Message:
@@ -222,66 +237,3 @@ def _replace(message: Message, rows: NDArray[np.intp], part: Message) -> Message
     rest = np.setdiff1d(np.arange(message.streams), rows)
     joined = ans.join(part, ans.take(message, rest))
     return ans.take(joined, np.argsort(np.concatenate([rows, rest])))
-
-
-# Groups of images and lanes to choose from, fast ones first: both want a longer start. A plain
-# image is a tenth larger than others, so a share of 0.05 costs half a percent; (1, 8) would save
-# that, and decodes a few classes alone ten times slower. One lane wants no start but what latents
-# borrow: without latents not even the single image of a class is plain.
-WIDTHS = ((8, 64), (4, 32), (2, 16), (1, 8), (1, 1))
-PLAIN_SHARE = 0.05  # of a typical class
-
-
-def choose_layout(
-    level: Level,
-    codes: Sequence[Grid],
-    tops: Sequence[Grid] | None,
-    widths: Sequence[tuple[int, int]] | None = None,
-) -> StreamLayout:
-    """The layout of streams that suits these classes, as `suitable` says; of ``widths``, pairs of
-    images in a group and lanes, which are `WIDTHS` by default."""
-
-    def needed(group: int, lanes: int) -> int:
-        layout = StreamLayout(0, group, lanes)
-        return plain_images_needed(replace(level, layout=layout), codes, tops)
-
-    return suitable([len(c) for c in codes], needed, widths)
-
-
-def suitable(
-    images: Sequence[int],
-    needed: Callable[[int, int], int],
-    widths: Sequence[tuple[int, int]] | None = None,
-) -> StreamLayout:
-    """The fastest layout whose plain images are a small part of a typical class, or else that with
-    the fewest.
-
-    ``images`` are those of each class; ``needed`` says how many have to be plain for a group of so
-    many and so many lanes.
-    """
-    typical = float(np.median(images)) if len(images) else 0.0
-    tried = list[StreamLayout]()
-    for group, lanes in widths or WIDTHS:
-        tried.append(StreamLayout(needed(group, lanes), group, lanes))
-        if tried[-1].plain_images <= PLAIN_SHARE * typical:
-            return tried[-1]
-    return min(tried, key=lambda layout: layout.plain_images)  # of equal ones the fastest
-
-
-def plain_images_needed(level: Level, codes: Sequence[Grid], tops: Sequence[Grid] | None) -> int:
-    """The fewest plain images, in steps of an eighth, that give every stream enough bits; 0 where
-    there are no images."""
-    table_bits = -np.log2(level.table / 2.0**TABLE_PRECISION)
-    bits = [table_bits[c].sum((1, 2)).mean() for c in codes if len(c)]
-    if not bits:
-        return 0
-    need = 32 * ans.words_to_widen(level.layout.lanes) / float(np.mean(bits))
-    while True:
-        layout = replace(level.layout, plain_images=int(np.ceil(need)))
-        end = layout.plain_images + layout.group
-        above = None if tops is None else [t[:end].copy() for t in tops]
-        try:  # copies, as a view would keep all codes of its class in memory
-            encode(replace(level, layout=layout), [c[:end].copy() for c in codes], above)
-            return layout.plain_images
-        except MessageError:
-            need = max(need * 1.125, layout.plain_images + 1)

@@ -13,7 +13,7 @@ from drrpack.core.codes import Codes
 from drrpack.core.device import choose_device
 from drrpack.core.entropy.adapted import AdaptedModel
 from drrpack.core.entropy.table import TableModel
-from drrpack.core.errors import OptionError
+from drrpack.core.errors import MessageError, OptionError
 from drrpack.core.lazily import Lazily
 from drrpack.core.settings import float_arithmetic
 from drrpack.formats import container, metadata, originals, shipped
@@ -180,8 +180,9 @@ def _kept(
     reader: Reader, plan: AppendPlan, content: Memory, fresh: Sequence[Codes], spool: Spool
 ) -> Memory:
     """Code the new images with the file's models; copy the old streams."""
-    chunks = streams(plan.codec, fresh, range(len(fresh)), spool)
-    if chunks is None:  # too few plain images for so short a class: all streams, laid out anew
+    try:
+        chunks = streams(plan.codec, fresh, range(len(fresh)), spool)
+    except MessageError:  # too few plain images for so short a class: all streams, laid out anew
         return coded(content, plan.codec, _together(reader, plan, content, fresh, spool), spool)
     numbers = [content.classes.index(name) for name in plan.source.classes]
     new = [replace(chunk, class_index=numbers[chunk.class_index]) for chunk in chunks]

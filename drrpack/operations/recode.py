@@ -9,10 +9,10 @@ from pathlib import Path
 
 import torch
 
-from drrpack.core.codec import Codec, suited, with_longer_starts
+from drrpack.core.codec import Codec
 from drrpack.core.codes import Codes
-from drrpack.core.errors import MessageError
 from drrpack.core.groups import groups
+from drrpack.core.layouts import lengthened, suited
 from drrpack.core.lazily import Lazily
 from drrpack.formats import shipped
 from drrpack.formats.account import stored_top_shape
@@ -95,10 +95,7 @@ def coded(memory: Memory, codec: Codec, codes: Sequence[Codes], spool: Spool) ->
     """
     filled = [number for number, each in enumerate(codes) if len(each)]
     codec = suited(codec, Lazily(len(filled), lambda place: codes[filled[place]]))
-    chunks = streams(codec, codes, filled, spool)
-    while chunks is None:
-        codec = with_longer_starts(codec)
-        chunks = streams(codec, codes, filled, spool)
+    codec, chunks = lengthened(codec, lambda one: streams(one, codes, filled, spool))
     entropy_model = entropy_section(codec)
     if memory.vqvae.version == shipped.VERSION:
         entropy_model = shipped.as_thin_as_can_be(entropy_model)
@@ -107,16 +104,17 @@ def coded(memory: Memory, codec: Codec, codes: Sequence[Codes], spool: Spool) ->
 
 def streams(
     codec: Codec, codes: Sequence[Codes], filled: Sequence[int], spool: Spool
-) -> list[Chunk] | None:
-    """The chunks of the classes that are ``filled``; None where their starts are too short."""
+) -> list[Chunk]:
+    """The chunks of the classes that are ``filled``.
+
+    Raises:
+        MessageError: the plain images at the start of a stream have too few bits.
+    """
     chunks = list[Chunk]()
     at_once = _images_at_once(codes[filled[0]].top.shape[1:]) if filled else 1
     for places in groups([len(codes[number]) for number in filled], at_once):
         numbers = [filled[place] for place in places]
-        try:
-            made = codec.compress([codes[number] for number in numbers])
-        except MessageError:
-            return None
+        made = codec.compress([codes[number] for number in numbers])
         for number, of_class in zip(numbers, made, strict=True):
             one = chunk(number, of_class)
             top, bottom = spool.put(bytes(one.top)), spool.put(bytes(one.bottom))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,9 +13,11 @@ import pytest
 import torch
 from small_models import Grid, level_of, small_network, structured_codes
 
-from drrpack.core import streams
+from drrpack.core import layouts, streams
 from drrpack.core.ans import Words
+from drrpack.core.codes import Codes, Levels
 from drrpack.core.errors import CorruptError, MessageError
+from drrpack.core.lazily import Lazily
 from drrpack.core.streams import Level, StreamLayout
 
 RAGGED = [0, 1, 40, 3, 57, 31, 0, 40]
@@ -29,6 +32,13 @@ def both_levels(
     bottoms = structured_codes(list(counts), (2 * shape[0], 2 * shape[1]), 32, seed=1)
     top = level_of(network.top, tops, plain)
     return top, level_of(network.bottom, bottoms, plain), tops, bottoms
+
+
+def starts_of(
+    top: Level, bottom: Level, tops: Sequence[Grid], bottoms: Sequence[Grid]
+) -> layouts.Starts:
+    classes = [Codes.of(t, b) for t, b in zip(tops, bottoms, strict=True)]
+    return layouts.Starts(Levels(top.table, bottom.table), classes)
 
 
 def assert_codes(found: Sequence[Grid], wanted: Sequence[Grid]) -> None:
@@ -75,6 +85,23 @@ def test_one_class_alone_is_what_it_is_in_company() -> None:
             assert_codes(found, codes[part])
 
 
+def test_one_long_stream_among_short_ones_takes_the_space_of_one() -> None:
+    """Side by side, 10,000 streams of a code would each take the space of one of 8,000."""
+    counts = [*[1] * 5000, 8000, *[1] * 5000]
+    rng = np.random.default_rng(0)
+    codes = [rng.integers(32, size=(count, 1, 1)).astype(np.uint16) for count in counts]
+    level = level_of(small_network().top, codes, plain=10**6)
+    tracemalloc.start()
+    coded = streams.encode(level, codes, None)
+    made = tracemalloc.get_traced_memory()[1]
+    tracemalloc.reset_peak()
+    found = streams.decode(level, coded, counts, (1, 1), None)
+    read = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert_codes(found, codes)
+    assert max(made, read) < 25e6
+
+
 def test_blocks_of_streams_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     _, bottom, tops, bottoms = both_levels()
     together = streams.encode(bottom, bottoms, tops)
@@ -104,7 +131,7 @@ from pathlib import Path
 import numpy as np
 import torch
 torch.set_num_threads(2)
-from drrpack.core import streams
+from drrpack.core import layouts, streams
 from test_streams import RAGGED, both_levels
 folder = Path(sys.argv[1])
 top, bottom, _, _ = both_levels()
@@ -201,7 +228,8 @@ def test_too_few_plain_images_are_an_error() -> None:
 def test_the_plain_images_needed_are_enough_and_hardly_more(with_top: bool) -> None:
     top, bottom, tops, bottoms = both_levels([60, 70, 2, 80, 0])
     level, codes, above = (bottom, bottoms, tops) if with_top else (top, tops, None)
-    needed = streams.plain_images_needed(level, codes, above)
+    starts = starts_of(top, bottom, tops, bottoms)
+    needed = layouts.plain_images_needed(level, "bottom" if with_top else "top", starts)
     layout = StreamLayout(needed, level.layout.group, level.layout.lanes)
     streams.encode(Level(level.model, level.table, layout), codes, above)
     less = StreamLayout(int(needed * 0.8) - 1, level.layout.group, level.layout.lanes)
@@ -213,12 +241,33 @@ def test_the_plain_images_needed_are_enough_and_hardly_more(with_top: bool) -> N
             streams.encode(Level(level.model, level.table, less), heads, tops_of)
 
 
+def test_the_codes_of_classes_are_read_once_to_choose_layouts() -> None:
+    """They may be on a disk. Only where more images are asked for are they read once more."""
+    top, bottom, tops, bottoms = both_levels([60, 70, 2, 300, 0], (8, 8))
+    read = list[int]()
+
+    def of_class(number: int) -> Codes:
+        read.append(number)
+        return Codes.of(tops[number], bottoms[number])
+
+    starts = layouts.Starts(Levels(top.table, bottom.table), Lazily(5, of_class))
+    for name, level in (("top", top), ("bottom", bottom)):
+        layouts.choose_layout(level, name, starts)
+    assert sorted(read) == [0, 1, 2, 3, 4]
+    codes, above = starts.grids("bottom", 200)
+    assert sorted(read) == sorted([0, 1, 2, 3, 4] * 2)
+    assert above is not None
+    assert_codes(codes, [grid[:200] for grid in bottoms])
+    assert_codes(above, [grid[:200] for grid in tops])
+
+
 @pytest.mark.parametrize("counts", [[], [0], [0, 0]])
 def test_no_images_have_a_layout(counts: list[int]) -> None:
     top, bottom, tops, bottoms = both_levels([*counts, 40])
     few = len(counts)
+    starts = starts_of(top, bottom, tops[:few], bottoms[:few])
     for level, codes, above in ((top, tops[:few], None), (bottom, bottoms[:few], tops[:few])):
-        layout = streams.choose_layout(level, codes, above)
+        layout = layouts.choose_layout(level, "top" if above is None else "bottom", starts)
         assert layout.plain_images >= 0 and layout.group >= 1 and layout.lanes >= 1
         empty = Level(level.model, level.table, layout)
         coded = streams.encode(empty, codes, above)

@@ -40,6 +40,7 @@ from small_models import (
 )
 
 from drrpack.core import codec as codecs
+from drrpack.core import layouts
 from drrpack.core.codec import Codec
 from drrpack.core.codes import Codes, Levels
 from drrpack.core.entropy.bitswap import BitSwapConfig
@@ -147,7 +148,7 @@ def large_seedlings(place: Path) -> list[Seedling]:
     codes = [Codes.of(top, bottom) for top, bottom in zip(tops, bottoms, strict=True)]
     seen = Codes.concat(codes)
     entropy = small_model(seen, TINY_CONTEXT)
-    made, packed = codecs.lay_out(codecs.finish(vqvae, entropy, seen, CPU), codes)
+    made, packed = layouts.lay_out(codecs.finish(vqvae, entropy, seen, CPU), codes)
     chunks = [chunk(number, each) for number, each in enumerate(packed)]
     names = [f"class {number}" for number in range(len(counts))]
     many = Memory((8, 8), names, chunks, *sections(made), {}, [])
@@ -196,7 +197,7 @@ def memory_of(
     classes: list[str],
 ) -> Memory:
     """A file's content, with the first and the third image of each class raw."""
-    codec, made = codecs.lay_out(codec, codes, widths=[(4, 1)])
+    codec, made = layouts.lay_out(codec, codes, widths=[(4, 1)])
     assert codec.bottom.layout.steps(len(codes[0])), "nothing is left for Bit-Swap"
     chunks = [chunk(number, streams) for number, streams in enumerate(made)]
     kept = [record for n, each in enumerate(images) for record in raw.pack(n, [0, 2], each[[0, 2]])]

@@ -164,7 +164,7 @@ def pool(
     each_drr: Path, digits_folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Pool]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("drrpack.core.streams.WIDTHS", TINY_WIDTHS)
+        patch.setattr("drrpack.core.layouts.WIDTHS", TINY_WIDTHS)
         yield Pool(each_drr, digits_folder, tmp_path_factory.mktemp("pool"))
 
 

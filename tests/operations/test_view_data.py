@@ -20,10 +20,11 @@ from small_models import small_vqvae, structured_codes
 from viewed import HOSTILE, KEPT, hostile_memory
 
 from drrpack import CorruptError, DRRDataset, MissingError
-from drrpack.core.codec import finish, lay_out
+from drrpack.core.codec import finish
 from drrpack.core.codes import Codes
 from drrpack.core.entropy.table import TableModel
 from drrpack.core.errors import DrrError
+from drrpack.core.layouts import lay_out
 from drrpack.formats.container import Reader
 from drrpack.formats.sources.source import open_source
 from drrpack.operations.viewing import catalogue as catalogues

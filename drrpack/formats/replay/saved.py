@@ -5,8 +5,9 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Mapping, Sequence
 
-from drrpack.core.codec import Codec, lay_out
+from drrpack.core.codec import Codec
 from drrpack.core.errors import OptionError
+from drrpack.core.layouts import lay_out
 from drrpack.formats.class_names import names_of_labels
 from drrpack.formats.container import Memory, Reader
 from drrpack.formats.memory import chunk, read_codes, sections

@@ -10,10 +10,11 @@ from hashlib import sha256
 
 import PIL
 
-from drrpack.core.codec import ClassStreams, Codec, suited, with_longer_starts
+from drrpack.core.codec import ClassStreams, Codec
 from drrpack.core.codes import Codes
 from drrpack.core.errors import MessageError
 from drrpack.core.groups import groups
+from drrpack.core.layouts import lengthened, suited
 from drrpack.core.lazily import Lazily
 from drrpack.core.progress import Notice, Step
 from drrpack.formats import memory
@@ -111,13 +112,21 @@ class Work:
         """
         layouts = self.ranks.from_first(lambda: suited(codec, codes).layouts)
         codec = replace(codec, layouts=layouts)
-        while True:
-            key = f"{self._key} {_digest(codec)}" if self.kept.lasts else str(codec.layouts)
-            if all(self.ranks.of_all(self._compress(codec, key))):
-                return codec, [*self._chunks(key)] if self.ranks.first else []
-            codec = with_longer_starts(codec)
+        codec, key = lengthened(codec, self._compress)
+        return codec, [*self._chunks(key)] if self.ranks.first else []
 
-    def _compress(self, codec: Codec, key: str) -> bool:
+    def _compress(self, codec: Codec) -> str:
+        """Let every process make the streams of its parts; return the key that they are kept by.
+
+        Raises:
+            MessageError: the starts of streams are too short, perhaps those of another process.
+        """
+        key = f"{self._key} {_digest(codec)}" if self.kept.lasts else str(codec.layouts)
+        if not all(self.ranks.of_all(self._compress_mine(codec, key))):
+            raise MessageError("the plain images have too few bits for the group after them")
+        return key
+
+    def _compress_mine(self, codec: Codec, key: str) -> bool:
         """Make the streams of this process's parts; False where their starts are too short."""
         total = self._images(self._mine)
         missing = [n for n in self._mine if self.kept.get("streams", n, key) is None]

@@ -8,7 +8,7 @@ from math import ceil
 import numpy as np
 import torch
 
-from drrpack.core import streams
+from drrpack.core import layouts
 from drrpack.core.ans import words_to_widen
 from drrpack.core.arrays import batches
 from drrpack.core.codec import Codec
@@ -66,7 +66,7 @@ def _start_bits(
     def needed(_: int, lanes: int) -> int:  # if nothing but lanes has to be paid for
         return max(least, ceil(32 * words_to_widen(lanes) / max(1.0, plain)))
 
-    layout = streams.suitable(images, needed)
+    layout = layouts.suitable(images, needed)
     more = max(0.0, plain - bits / max(1, len(sample)))
     return more * sum(layout.plain(count) for count in images)
 

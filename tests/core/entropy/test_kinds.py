@@ -21,13 +21,14 @@ from torch import Tensor
 from drrpack import DRRDataset
 from drrpack.core import ans
 from drrpack.core.arrays import Symbols
-from drrpack.core.codec import finish, lay_out
+from drrpack.core.codec import finish
 from drrpack.core.codes import Codes, Levels
 from drrpack.core.entropy import model as kinds
 from drrpack.core.entropy.combine import shaped
 from drrpack.core.entropy.model import kind_of, register
 from drrpack.core.errors import VersionError
 from drrpack.core.frequencies import Tables, tables_from_bytes, tables_to_bytes
+from drrpack.core.layouts import lay_out
 from drrpack.core.section import Json
 from drrpack.formats import memory
 from drrpack.formats.container import Memory, Reader, write

@@ -21,9 +21,9 @@ from drrpack.core.entropy.phased_bitswap import PhasedBitSwapConfig
 from drrpack.core.errors import DrrError
 from drrpack.core.exact import IntConv2d, exact_arithmetic
 from drrpack.core.freezing import use_int8
+from drrpack.core.layouts import WIDTHS
 from drrpack.core.phases import SIDES, Phases, lines_of
 from drrpack.core.settings import skeleton
-from drrpack.core.streams import WIDTHS
 from drrpack.trainers.fitting.presets import OWN, PAPER
 
 CPU = torch.device("cpu")

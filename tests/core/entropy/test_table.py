@@ -12,11 +12,12 @@ from drr_files import read_all
 from small_models import check_codec, filled_message, small_vqvae, structured_codes
 
 from drrpack import DRRDataset
-from drrpack.core.codec import finish, lay_out
+from drrpack.core.codec import finish
 from drrpack.core.codes import Codes, Levels
 from drrpack.core.entropy.sections import pack_entropy
 from drrpack.core.entropy.table import TableModel
 from drrpack.core.errors import CorruptError, VersionError
+from drrpack.core.layouts import lay_out
 from drrpack.core.streams import StreamLayout
 from drrpack.formats import memory
 from drrpack.formats.account import account

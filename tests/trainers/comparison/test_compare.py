@@ -14,9 +14,10 @@ import torch
 from PIL import Image
 from small_models import CONTEXT, SMALL, small_model, small_vqvae, structured_codes
 
-from drrpack.core.codec import encode_images, finish, lay_out
+from drrpack.core.codec import encode_images, finish
 from drrpack.core.codes import Codes
 from drrpack.core.errors import CorruptError, OptionError, OutputError, ReadError, SourceError
+from drrpack.core.layouts import lay_out
 from drrpack.core.progress import Notice, Step
 from drrpack.formats.container import Reader
 from drrpack.formats.memory import load_codec

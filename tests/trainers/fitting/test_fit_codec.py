@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from small_models import CONTEXT, LATENTS, SMALL, SMALL_VQVAE
 from tiny_memory import TINY_BITSWAP, TINY_CONTEXT, TINY_PLAN, TINY_WIDTHS
 
-from drrpack.core.codec import Codec, lay_out
+from drrpack.core.codec import Codec
+from drrpack.core.layouts import lay_out
 from drrpack.formats import memory
 from drrpack.formats.sources.source import open_source
 from drrpack.trainers.fitting.choice import expected_bytes
@@ -65,7 +66,7 @@ def test_a_layout_that_cant_be_paid_for_is_made_anew(
     undisturbed: Codec, images: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     codes = [undisturbed.encode(images[:30]), undisturbed.encode(images[30:])]
-    monkeypatch.setattr("drrpack.core.streams.plain_images_needed", lambda *_: 0)  # too few
+    monkeypatch.setattr("drrpack.core.layouts.plain_images_needed", lambda *_: 0)  # too few
     codec, made = lay_out(undisturbed, codes, TINY_WIDTHS)
     assert codec.top.layout.plain_images > 0
     assert codec.decompress(made, (4, 4))[1].digest == codes[1].digest
