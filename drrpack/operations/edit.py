@@ -36,7 +36,8 @@ def drop(path: Path, memory: Memory, names: Sequence[str]) -> Memory:
     kept = [name for name in memory.classes if name not in set(names)]
     if not kept:
         raise OptionError(f"{path}: no class would be left; delete the file instead")
-    return of_classes(memory, kept)
+    after = of_classes(memory, kept)
+    return replace(after, metadata=changed_since(after.metadata, "dropped"))
 
 
 def of_classes(memory: Memory, kept: Sequence[str]) -> Memory:
@@ -181,10 +182,25 @@ def _difference(one: Section, two: Section) -> str:
 
 
 def changed_metadata(kept: Json, **changes: object) -> Json:
-    """Metadata of a file whose classes have changed, without figures of the old classes."""
-    measured = metadata.part(kept, "figures")
-    figures = {name: measured[name] for name in measured if name != "reference_bits"}
+    """Metadata of a file whose classes have changed, without figures of the old classes.
+
+    PSNR stays: it tells of the codec.
+    """
+    measured, old = metadata.part(kept, "figures"), ("reference_bits", "entropy_bytes")
+    figures = {name: measured[name] for name in measured if name not in old}
     return {**kept, "figures": figures, **changes}
+
+
+def changed_since(kept: Json, change: str) -> Json:
+    """Metadata that say what the file went through after its PSNR was measured, if it was.
+
+    ``change`` is a name of `metadata.SINCE`.
+    """
+    measured = metadata.part(kept, "figures")
+    if metadata.number(measured, "psnr_db") is None:
+        return kept
+    names = {*metadata.since_measured(measured), change}
+    return {**kept, "figures": {**measured, "since": sorted(names)}}
 
 
 def _sources_of(memory: Memory, classes: Sequence[str]) -> list[Json]:
