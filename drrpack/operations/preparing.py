@@ -16,7 +16,7 @@ from drrpack.formats.class_names import find_class, names_of_labels
 from drrpack.formats.container import Reader
 from drrpack.formats.files.publish import remove_leftovers
 from drrpack.formats.indices import whole_number
-from drrpack.formats.originals import untrusted_paths
+from drrpack.formats.recorded_places import untrusted_paths
 from drrpack.formats.selection import how_taken, select_classes
 from drrpack.formats.sources.dataset import Named
 from drrpack.formats.sources.opening import LabelledDataset, path_of
