@@ -150,7 +150,7 @@ def encode(
     processes = ranks()
     report, output = heard(report) if processes.first else silent, output_path(output)
     positive(shard_mb=shard_mb)
-    shard_bytes = None if shard_mb is None else int(shard_mb * MB)
+    shard_bytes = None if shard_mb is None else int(round(shard_mb * MB, 3))
     place = own_device(choose_device(device))
     if processes.first:
         tidy(output, report)
