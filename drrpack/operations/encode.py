@@ -44,6 +44,7 @@ from drrpack.operations.preparing import (
     names_of,
     positive,
     tell_of,
+    tell_of_few_raw,
     tell_of_labels,
     tidy,
 )
@@ -178,6 +179,7 @@ def encode(
         report(plan)
         tell_of(plan.source, report)
         tell_of_labels(plan.source, report)
+        tell_of_few_raw(plan.source, raw_per_class, report)
         carry_out(plan, report, processes)
     made = stats(output) if shard_bytes is None else stats_of_shards(output)
     if processes.first:

@@ -61,6 +61,21 @@ def tell_of_labels(source: Source, report: Report) -> None:
         )
 
 
+def tell_of_few_raw(source: Source, per_class: int, report: Report) -> None:
+    """Report classes that have fewer images than are to be kept raw of each: they keep all."""
+    counts = source.images_per_class
+    short = [number for number, count in enumerate(counts) if count < per_class]
+    if short:
+        least = min(short, key=counts.__getitem__)
+        report(
+            Notice(
+                f"`raw_per_class={per_class}`: {len(short)} of {counted(len(counts), 'class')} "
+                f"have fewer images, and all of theirs are kept raw; {source.classes[least]!r} "
+                f"has the fewest, {counts[least]}"
+            )
+        )
+
+
 def chosen_classes(names: Sequence[str], wanted: Classes, report: Report) -> list[int]:
     """Numbers of the selected classes; of all classes for None.
 
