@@ -98,7 +98,7 @@ def encode(
 
     Args:
         source: an image folder, a folder with ``train/`` and ``test/``, a CIFAR folder,
-            ``"digits"``, or a dataset of ``(image, label)``; see
+            ``"sklearn:digits"``, or a dataset of ``(image, label)``; see
             `drrpack.formats.sources.source.open_source`.
         output: the file to write; ``force`` overwrites an existing file.
         size: resize every image to ``size`` x ``size`` pixels.
