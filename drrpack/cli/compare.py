@@ -22,7 +22,7 @@ def compare(
     source: Annotated[
         Path,
         typer.Argument(
-            help="The images, in a folder of any kind that encode takes, or the word digits.",
+            help="The images, in a folder of any kind that encode takes, or sklearn:digits.",
             parser=places.path,
         ),
     ],

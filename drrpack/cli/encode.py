@@ -24,7 +24,7 @@ def encode(
         typer.Argument(
             help="A folder with one subfolder of pictures for each class (SRC/class/*.png), a "
             "folder with train/ and test/ (or val/), a CIFAR folder, a .parquet, .tar, .npz or "
-            ".csv file, or the word digits.",
+            ".csv file, or sklearn:digits.",
             parser=places.path,
         ),
     ],

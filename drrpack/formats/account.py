@@ -58,7 +58,8 @@ class BitsPerCode:
 @dataclass(frozen=True)
 class Stats:
     """All figures of a file. PSNR was measured when it was encoded, on ``psnr_images`` images that
-    ``psnr_on`` describes; it is None where it was not.
+    ``psnr_on`` describes, with what has been dropped or appended since; it is None where it was
+    not measured.
 
     Of a memory that was written as several files, ``files`` has their paths and ``path`` is a
     pattern that finds them; of one file ``files`` is empty.
@@ -116,8 +117,15 @@ def account(reader: Reader) -> Stats:
         compression_ratio=raw_bytes / parts.file,
         psnr_db=metadata.number(measured, "psnr_db"),
         psnr_images=count if isinstance(count, int) else 0,
-        psnr_on=str(measured.get("psnr_on", "")),
+        psnr_on=_psnr_on(measured),
     )
+
+
+def _psnr_on(measured: Json) -> str:
+    """What PSNR was measured on, and which changes of the file it does not know of."""
+    where = str(measured.get("psnr_on", ""))
+    changes = [metadata.SINCE[name] for name in metadata.since_measured(measured)]
+    return f"{where}, before {' and '.join(changes)}" if where and changes else where
 
 
 def together(path: str, each: Sequence[Stats]) -> Stats:

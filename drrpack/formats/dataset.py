@@ -82,7 +82,7 @@ class DRRDataset(Dataset[Item]):
     Raises:
         FormatError: the file is missing, damaged or not a .drr file (`drrpack.core.errors`).
         OptionError: the file lacks one of the classes, or keeps no raw images for pairs; several
-            files have images of different sizes; there is no such device.
+            files have images of different sizes; there is no such device or number of bytes.
     """
 
     def __init__(

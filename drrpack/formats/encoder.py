@@ -35,8 +35,9 @@ def with_encoder(reader: Reader, decoder: Section) -> Section:
         if whole and shipped.key(decoder_alone(section)) == shipped.key(decoder):
             return section
     raise OptionError(
-        f"{reader.path}: it was written with `decoder_only`, so it can't take in new images; "
-        "append to the file that has the whole codec"
+        f"{reader.path}: it was written with `decoder_only`, so its codec has no encoder, and no "
+        "new images can be encoded with it; take a file with the whole codec, one that was written "
+        "without `decoder_only`"
     )
 
 

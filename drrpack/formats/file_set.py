@@ -34,8 +34,8 @@ def files_of(memories: Files, purpose: str = "") -> list[AnyPath]:
         OptionError: the list is empty, or patterns find files of two sets of shards.
         MissingError: no file fits a pattern, or patterns find some shards of a memory and not all.
     """
-    given = [memories] if isinstance(memories, str | os.PathLike) else list(memories)
-    fitting = {one: _matching(os.fspath(one)) for one in given if _is_pattern(one)}
+    given = as_list(memories)
+    fitting = {one: _matching(os.fspath(one)) for one in given if is_pattern(one)}
     found = [file for one in given for file in fitting.get(one, [_place(one)])]
     if not found:
         raise OptionError(f"found no files{purpose}, expected one at least", option="memories")
@@ -44,7 +44,13 @@ def files_of(memories: Files, purpose: str = "") -> list[AnyPath]:
     return list(dict.fromkeys(found))
 
 
-def _is_pattern(place: AnyPath) -> bool:
+def as_list(memories: Files) -> list[AnyPath]:
+    """What is given, one or several, as a list; patterns stay."""
+    return [memories] if isinstance(memories, str | os.PathLike) else list(memories)
+
+
+def is_pattern(place: AnyPath) -> bool:
+    """Whether it stands for the files whose names fit it, as no file has this very name."""
     path = os.fspath(place)
     return not is_address(place) and glob.has_magic(path) and not os.path.lexists(path)
 

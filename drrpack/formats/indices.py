@@ -98,6 +98,22 @@ def whole_number(number: object) -> int | None:
         return None
 
 
+def byte_bound(name: str, given: object) -> int:
+    """A number of bytes as Python's own.
+
+    Raises:
+        OptionError: the argument ``name`` is none.
+    """
+    found = whole_number(given)
+    if found is None or found < 0:
+        raise OptionError(
+            f"`{name}={given!r}`: expected a number of bytes, such as {2**28} for 256 MiB; give a "
+            "whole number of 0 or more, or leave it out",
+            option=name,
+        )
+    return found
+
+
 def _no_numpy_bool(number: SupportsIndex) -> SupportsIndex:
     """A number as it is; raises TypeError for numpy's booleans, which numpy 1 takes as numbers."""
     if isinstance(number, np.bool_):

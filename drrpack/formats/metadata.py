@@ -15,6 +15,8 @@ from drrpack.formats.sources.labelling import Labelling
 from drrpack.formats.sources.reading import Reading
 
 NEAREST = 100  # the quality of images whose codes are the nearest
+# What a file may have gone through since its PSNR was measured, as `figures` records it, in words
+SINCE = {"dropped": "classes were dropped", "appended": "images were appended"}
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,12 @@ def known_quality(metadata: Json) -> int | None:
         return quality(metadata)
     except ValueError:
         return None
+
+
+def since_measured(figures: Json) -> list[str]:
+    """What the file has gone through since its PSNR was measured: names of `SINCE`."""
+    found = _names(figures.get("since")) or ()
+    return [name for name in SINCE if name in found]
 
 
 def sources(metadata: Json) -> list[SourceRecord]:

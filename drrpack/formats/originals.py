@@ -1,28 +1,22 @@
-"""Find the raw images of a ``.drr`` file again, by the name and the digests that it records.
-
-A file may come from anywhere, so drrpack never opens text from it as a path. The user's machine
-remembers where a folder is; otherwise the folder is beside the file, or the user names it.
-"""
+"""Find the raw images of a ``.drr`` file again, by the name and the digests that it records."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from pathlib import Path
 
 import numpy as np
 
 from drrpack.core.arrays import Pixels
 from drrpack.core.errors import SourceError
-from drrpack.core.wording import sides
-from drrpack.formats import whereabouts
+from drrpack.core.wording import few, sides
+from drrpack.formats import recorded_places, whereabouts
 from drrpack.formats.container import Reader
-from drrpack.formats.files.addresses import is_address
 from drrpack.formats.layout import Json
 from drrpack.formats.metadata import SourceRecord
 from drrpack.formats.recorded import labelled, recorded_labelling, recorded_reading, records
-from drrpack.formats.sources.listing import called, listings
+from drrpack.formats.sources.listing import listings
 from drrpack.formats.sources.opening import Given, path_of
 from drrpack.formats.sources.shards import is_there
 from drrpack.formats.sources.source import Opening, Source, Split, open_as, reopened
@@ -107,12 +101,18 @@ def remember(source: Source) -> None:
 
 
 def open_originals(
-    reader: Reader, given: Given | None, split: Split, *, trusted: bool = False
+    reader: Reader,
+    given: Given | None,
+    split: Split,
+    *,
+    classes: Collection[str] | None = None,
+    trusted: bool = False,
 ) -> Originals:
     """Open the folders that were encoded, and check their ``split``.
 
     Each folder must hold exactly the images that were encoded; their digest shows it. ``given`` is
-    the present place of one folder, or the dataset itself; `_find` looks for the others.
+    the present place of one folder, or the dataset itself; `recorded_places` looks for the others.
+    ``classes`` are those in use, by default all: folders that have none of them are left alone.
     ``trusted``: paths that an older file names may be opened.
 
     Raises:
@@ -123,17 +123,26 @@ def open_originals(
     if not found:
         fix = "" if split == "train" else f"; say where raw test images are with {option}"
         raise SourceError(f"{reader.path}: does not record which images it was made from{fix}")
-    return Originals(tuple(_open_part(reader, kept, given, split, trusted) for kept in found))
+    needed = _needed(found, split, reader.classes if classes is None else classes)
+    return Originals(tuple(_open_part(reader, kept, given, split, trusted) for kept in needed))
 
 
-def untrusted_paths(reader: Reader, given: Given | None) -> list[str]:
-    """The paths that an older file names for folders that can't be found in another way."""
-    every = records(reader)
-    if given is not None and len(every) == 1:
-        return []
-    places = [(kept.path, _find(reader, kept)) for kept in every]
-    lost = [path for path, found in places if found is None or not is_there(found)]
-    return [path for path in lost if path is not None]
+def _needed(
+    found: Sequence[SourceRecord], split: Split, classes: Collection[str]
+) -> Sequence[SourceRecord]:
+    """The sources of some classes; all, if none is known to have them.
+
+    One without test images is not needed for a class that has some in another source.
+    """
+    tested = {name for kept in found if "test" in kept.digests for name in kept.classes}
+
+    def needs(kept: SourceRecord) -> bool:
+        wanted = {*classes}.intersection(kept.classes)
+        if split == "test" and split not in kept.digests:
+            wanted -= tested
+        return bool(wanted)
+
+    return [kept for kept in found if needs(kept)] or found
 
 
 def _open_part(
@@ -144,17 +153,18 @@ def _open_part(
     if split == "test" and split not in kept.digests:
         raise SourceError(
             f"{reader.path}: the source {kept.shown} had no test/ or val/ when it was encoded; "
-            f"say where raw test images are with {option}"
+            f"say where raw test images are with {option}, or leave out its classes with "
+            f"`classes`: {few(kept.classes)}"
         )
     how = Opening(kept.reading, skip_bad=True, splits=[split])
     if kept.kind is not None:
         return Part(_without_folder(reader, kept, given, how, split), split, kept.classes)
     folder = None if given is None else path_of(given)
-    path = _place(reader, kept, folder, split, trusted)
+    path = recorded_places.place(reader, kept, folder, split, trusted)
     if path is None or (path != folder and not is_there(path)):
         where = "`source=DIR`" if split == "train" else f"`source=DIR`, or others with {option}"
         why = "" if split == "train" else "accuracy is measured on raw test images, so "
-        found = f"{_missing(kept, path)}; {why}say where they are with {where}"
+        found = f"{recorded_places.not_found(kept, path)}; {why}say where they are with {where}"
         raise SourceError(f"{reader.path}: {found}")
     # bad pictures may have been left out when encoding; the digest tells whether the same ones
     source = open_as(path, labelled(how, path, kept.labelling))
@@ -192,60 +202,12 @@ def _without_folder(
     )
 
 
-def _place(
-    reader: Reader, kept: SourceRecord, given: Path | None, split: Split, trusted: bool
-) -> Path | None:
-    """Where a recorded folder should be: ``given``, unless that is another one of several."""
-    if given is not None and len(records(reader)) == 1:
-        return given
-    if given is not None and _listed(given, kept, split):
-        return given
-    found = _find(reader, kept, split)
-    if found is not None and is_there(found):
-        return found
-    return Path(kept.path) if trusted and kept.path is not None else given or found
-
-
-def _find(reader: Reader, kept: SourceRecord, split: Split = "train") -> Path | None:
-    """Where a recorded folder lies on this machine, as far as that can be told without its help.
-
-    A folder of its name, beside the file or where one works, must have its listing. Where it was
-    last seen it may have changed: the digest of its pictures will show.
-    """
-    remembered = whereabouts.find(kept.digests.get(split))
-    around = [Path()] if is_address(reader.path) else [Path(reader.path).parent, Path()]
-    nearby = [path for place in around for path in called(place, kept.name or "")]
-    candidates = [*([] if remembered is None else [remembered]), *nearby]
-    same = (path for path in candidates if _listed(path, kept, split))
-    return next(same, remembered)
-
-
-def _listed(folder: Path, kept: SourceRecord, split: Split) -> bool:
-    """Whether a folder holds files of the recorded names and sizes."""
-    recorded = kept.listings.get(split)
-    return recorded is not None and listings(folder, kept.labelling).get(split) == recorded
-
-
-def _missing(kept: SourceRecord, path: Path | None) -> str:
-    """Say where a folder was looked for without success."""
-    if path is not None:
-        return f"the images it was made from are not at {path} any more"
-    if kept.path is not None:
-        return (
-            f"found the path {kept.path!r} for the images it was made from, which drrpack does "
-            "not open only because a file names it"
-        )
-    return (
-        f"found no folder {kept.name!r} with the images it was made from: not beside the file, "
-        "not in the current folder, and not where this machine has seen them before"
-    )
-
-
 def open_test(
     reader: Reader,
     given: Given | None,
     moved: Given | None = None,
     *,
+    classes: Collection[str] | None = None,
     trusted: bool = False,
     how: Opening | None = None,
 ) -> Originals:
@@ -253,14 +215,14 @@ def open_test(
 
     A given folder may have a test split or be a plain image folder with the file's class names, and
     a dataset of a program has such names too; it need not have all of them, as not all need be
-    tested. ``moved`` is where a recorded source is now, ``trusted`` as in `open_originals`; ``how``
-    says how a given one is read; by default as the file's images were.
+    tested. ``moved`` is where a recorded source is now, ``classes`` and ``trusted`` as in
+    `open_originals`; ``how`` says how a given one is read; by default as the file's images were.
 
     Raises:
         SourceError: neither is there, or the sizes do not fit; says how to mend it.
     """
     if given is None:
-        found = open_originals(reader, moved, "test", trusted=trusted)
+        found = open_originals(reader, moved, "test", classes=classes, trusted=trusted)
     else:
         source = open_as(given, _as_recorded(reader, given, how or Opening()))
         split: Split = "test" if source.has_test else "train"

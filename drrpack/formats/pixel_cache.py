@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drrpack.core.arrays import Pixels
+from drrpack.formats.indices import byte_bound
 
 
 class PixelCache:
@@ -17,8 +18,8 @@ class PixelCache:
     """
 
     def __init__(self, count: int, size: tuple[int, int], budget_bytes: int) -> None:
-        self.budget_bytes, self.size = budget_bytes, size
-        self.room = min(count, budget_bytes // (size[0] * size[1] * 3))
+        self.budget_bytes, self.size = byte_bound("cache_bytes", budget_bytes), size
+        self.room = min(count, self.budget_bytes // (size[0] * size[1] * 3))
         self.slot = np.full(count, -1, dtype=np.int64)
         self.store: Pixels | None = None
         self.used = 0

@@ -106,7 +106,9 @@ def _originals(
     dataset: DRRDataset, source: Given | None, trusted: bool
 ) -> tuple[Originals | None, str]:
     try:
-        found = open_originals(dataset.reader, source, "train", trusted=trusted)
+        found = open_originals(
+            dataset.reader, source, "train", classes=dataset.classes, trusted=trusted
+        )
     except SourceError as error:
         if source is not None:
             raise

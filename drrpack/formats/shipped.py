@@ -13,6 +13,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from drrpack.core.entropy import adapted
+from drrpack.core.entropy.model import kind_of
 from drrpack.core.entropy.sections import KIND, STREAMS
 from drrpack.core.errors import CorruptError, DrrError, OptionError, VersionError
 from drrpack.core.families import FAMILIES, Family, for_size
@@ -152,6 +153,12 @@ def paths_for(size: tuple[int, int]) -> list[Path]:
     paths()  # or the error
     there = [f for f in FAMILIES.values() if any(_is_of(vqvae, f) for vqvae, _ in pairs())]
     return paths(for_size(size, there))
+
+
+def families_with(kind: str) -> list[Family]:
+    """The families of which a codec comes with drrpack that has this kind of entropy model."""
+    there = [vqvae for vqvae, entropy_model in pairs() if kind_of(entropy_model) == kind]
+    return [f for f in FAMILIES.values() if any(_is_of(vqvae, f) for vqvae in there)]
 
 
 def _is_of(vqvae: Section, family: Family) -> bool:

@@ -21,6 +21,7 @@ from drrpack.core.codes import Codes
 from drrpack.core.errors import OptionError
 from drrpack.formats.container import Reader
 from drrpack.formats.file_set import FileSet
+from drrpack.formats.indices import byte_bound
 from drrpack.formats.memory import Place, load_codec, read_chunks
 
 CODES_BYTES = 256 * 2**20  # 1,600,000 images of 32x32
@@ -40,6 +41,9 @@ class StoredImages:
         budget_bytes: how much memory decoded codes may take, or the one chunk that was read last
             where it takes more; None for no bound.
 
+    Raises:
+        OptionError: ``budget_bytes`` is no number of bytes.
+
     Attributes:
         chunks: (chunks,) of `CHUNK`: file and row of each chunk, its label and number of images.
         starts: the first image of each chunk, and the number of all images, (chunks + 1,).
@@ -48,7 +52,10 @@ class StoredImages:
     def __init__(
         self, files: FileSet, chosen: Sequence[int], device: torch.device, budget_bytes: int | None
     ) -> None:
-        self.files, self.device, self.budget_bytes = files, device, budget_bytes
+        self.files, self.device = files, device
+        self.budget_bytes = (
+            None if budget_bytes is None else byte_bound("codes_bytes", budget_bytes)
+        )
         self.image_size = files.readers[0].image_size
         self.chunks = _chunks(files, chosen)
         self.starts = np.concatenate([[0], np.cumsum(self.chunks["images"], dtype=np.int64)])

@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from fractions import Fraction
 from multiprocessing.context import BaseContext
+from numbers import Rational, Real
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -150,13 +151,14 @@ def _groups(share: Share, numbering: Numbering) -> tuple[Fraction, list[Group], 
         return _balanced(numbering)
     if share == "proportional":
         return Fraction(old, old + new), [everything[0]], [everything[1]]
-    if isinstance(share, bool | str) or not isinstance(share, int | float) or not 0 < share < 1:
+    if isinstance(share, bool) or not isinstance(share, Real) or not 0 < share < 1:
         raise OptionError(
             f"`share={share!r}`: expected 'balanced', 'proportional' or a number over "
             "0 and below 1: give one of them",
             option="share",
         )
-    return Fraction(share), [everything[0]], [everything[1]]
+    exact = share if isinstance(share, Rational) else float(share)
+    return Fraction(exact), [everything[0]], [everything[1]]
 
 
 def _balanced(numbering: Numbering) -> tuple[Fraction, list[Group], list[Group]]:

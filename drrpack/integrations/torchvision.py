@@ -72,7 +72,9 @@ class DRRVision(VisionDataset):  # type: ignore[misc]  # torchvision has no type
         if train:
             pixels, labels = memory.to_numpy()
         else:
-            pixels, labels = _labelled(open_test(memory.reader, test), memory.classes)
+            pixels, labels = _labelled(
+                open_test(memory.reader, test, classes=memory.classes), memory.classes
+            )
         self.data, self.targets = pixels, labels.tolist()
 
     def __getitem__(self, index: int) -> tuple[Any, Any]:

@@ -27,7 +27,7 @@ from drrpack.formats.sources.reading import Reading
 from drrpack.formats.sources.source import Given, LabelledDataset
 from drrpack.operations import figures
 from drrpack.operations.append_plan import AppendOptions, AppendPlan, plan_append
-from drrpack.operations.edit import changed_metadata
+from drrpack.operations.edit import changed_metadata, changed_since
 from drrpack.operations.entropy_models import (
     shipped_beside,
     smallest,
@@ -172,7 +172,7 @@ def _with_classes(
     """The content with the names, the origin and the raw exemplars of the new classes."""
     content = reader.stored()
     rows = [*metadata.shared_sources(content.metadata), originals.record(plan.source)]
-    changed = changed_metadata(content.metadata, sources=rows)
+    changed = changed_since(changed_metadata(content.metadata, sources=rows), "appended")
     return replace(content, classes=classes, raw=[*content.raw, *raw], metadata=changed)
 
 

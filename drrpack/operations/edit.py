@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from drrpack.core.entropy.sections import STREAMS
 from drrpack.core.errors import OptionError
-from drrpack.core.section import Section
-from drrpack.core.wording import shortened, sides
-from drrpack.formats import metadata, shipped
+from drrpack.formats import metadata
 from drrpack.formats.class_names import look
 from drrpack.formats.container import Memory
-from drrpack.formats.encoder import decoder_alone
 from drrpack.formats.layout import Json
 from drrpack.operations.merged_notes import merged_notes
+from drrpack.operations.one_codec import check_one_vqvae
 
 
 @dataclass(frozen=True)
@@ -36,7 +33,8 @@ def drop(path: Path, memory: Memory, names: Sequence[str]) -> Memory:
     kept = [name for name in memory.classes if name not in set(names)]
     if not kept:
         raise OptionError(f"{path}: no class would be left; delete the file instead")
-    return of_classes(memory, kept)
+    after = of_classes(memory, kept)
+    return replace(after, metadata=changed_since(after.metadata, "dropped"))
 
 
 def of_classes(memory: Memory, kept: Sequence[str]) -> Memory:
@@ -63,14 +61,15 @@ def of_classes(memory: Memory, kept: Sequence[str]) -> Memory:
 
 
 def merge(memories: Mapping[Path, Memory]) -> Memory:
-    """One memory with the classes of all files, in this order, whose models must be the same.
+    """One memory with the classes of all files, in this order, of one entropy model.
 
     Raises:
-        OptionError: the files have different codecs or image sizes, or share a class; the message
+        OptionError: the files have different VQ-VAEs or image sizes, or share a class; the message
             says how they differ.
     """
-    _refuse_others(memories, {"VQ-VAE": "vqvae", "entropy model": "entropy_model"})
+    check_one_vqvae(memories)
     first = next(iter(memories.values()))
+    assert all(one.entropy_model == first.entropy_model for one in memories.values())
     check_no_class_twice({path: memory.classes for path, memory in memories.items()})
     classes: list[str] = []
     chunks, raw, sources = [], [], []
@@ -116,75 +115,26 @@ def _class_order(memories: Collection[Memory], classes: Sequence[str]) -> Json:
     return {"class_order": [name for name in ordered if name not in dropped]}
 
 
-def check_one_vqvae(memories: Mapping[Path, Memory]) -> None:
-    """Refuse memories of different VQ-VAEs; their codes mean different things.
-
-    Raises:
-        OptionError: different VQ-VAEs or image sizes; the message says how they differ.
-    """
-    _refuse_others(memories, {"VQ-VAE": "vqvae"}, shipped.key)
-
-
-def _refuse_others(
-    memories: Mapping[Path, Memory],
-    models: Mapping[str, str],
-    essence: Callable[[Section], object] = lambda model: model,
-) -> None:
-    """Raise OptionError unless all have images of one size, and ``models`` of one ``essence``."""
-    (first_path, first), *others = memories.items()
-    for path, other in others:
-        if first.image_size != other.image_size:
-            sizes = [sides(memory.image_size) for memory in (first, other)]
-            raise OptionError(f"{first_path} has images of {sizes[0]}, {path} of {sizes[1]}")
-        different = []
-        for what, name in models.items():
-            one = shipped.whole(getattr(first, name), first_path)
-            two = shipped.whole(getattr(other, name), path)
-            if essence(one) != essence(two):
-                different.append(f"{what} ({_difference(one, two)})")
-        if different:
-            _refuse_decoder_alone({first_path: first.vqvae, path: other.vqvae})
-            raise OptionError(
-                f"{first_path} and {path} were made by different codecs, so neither codec can read "
-                f"both; they differ in the {' and the '.join(different)}. Encode the images of one "
-                "file again, with the other file as `codec`"
-            )
-
-
-def _refuse_decoder_alone(of_files: Mapping[Path, Section]) -> None:
-    """Raise OptionError if one of two VQ-VAEs is the decoder of the other one."""
-    models = {path: shipped.whole(section, path) for path, section in of_files.items()}
-    whole = [path for path, model in models.items() if model.config.get("encoder") is True]
-    alone = [path for path, model in models.items() if model.config.get("encoder") is False]
-    if len(whole) != 1 or len(alone) != 1:
-        return
-    if shipped.key(decoder_alone(models[whole[0]])) == shipped.key(models[alone[0]]):
-        raise OptionError(
-            f"{whole[0]} and {alone[0]} were made by one codec, and the second lacks the encoder "
-            f"of the VQ-VAE (`decoder_only`). Encode the images of {alone[0]} again, with "
-            f"{whole[0]} as `codec`"
-        )
-
-
-def _difference(one: Section, two: Section) -> str:
-    """Describe the difference between two models."""
-    if one.version != two.version:
-        return f"versions {one.version} and {two.version}"
-    names = sorted({*one.config, *two.config} - {STREAMS})
-    keys = [name for name in names if one.config.get(name) != two.config.get(name)]
-    if not keys and one.data == two.data:
-        keys = [STREAMS]
-    if keys:
-        values = f"{shortened(one.config.get(keys[0]))} and {shortened(two.config.get(keys[0]))}"
-        return f"{keys[0]}: {values}"
-    return "other weights"
-
-
 def changed_metadata(kept: Json, **changes: object) -> Json:
-    """Metadata of a file whose classes have changed, without figures of the old classes."""
-    measured = metadata.part(kept, "figures")
-    figures = {name: measured[name] for name in measured if name != "reference_bits"}
+    """Metadata of a file whose classes have changed, without figures of the old classes.
+
+    PSNR stays: it tells of the codec.
+    """
+    measured, old = metadata.part(kept, "figures"), ("reference_bits", "entropy_bytes")
+    figures = {name: measured[name] for name in measured if name not in old}
     return {**kept, "figures": figures, **changes}
+
+
+def changed_since(kept: Json, change: str) -> Json:
+    """Metadata that say what the file went through after its PSNR was measured, if it was.
+
+    ``change`` is a name of `metadata.SINCE`.
+    """
+    measured = metadata.part(kept, "figures")
+    if metadata.number(measured, "psnr_db") is None:
+        return kept
+    names = {*metadata.since_measured(measured), change}
+    return {**kept, "figures": {**measured, "since": sorted(names)}}
 
 
 def _sources_of(memory: Memory, classes: Sequence[str]) -> list[Json]:

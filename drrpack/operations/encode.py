@@ -44,6 +44,7 @@ from drrpack.operations.preparing import (
     names_of,
     positive,
     tell_of,
+    tell_of_few_raw,
     tell_of_labels,
     tidy,
 )
@@ -97,7 +98,7 @@ def encode(
 
     Args:
         source: an image folder, a folder with ``train/`` and ``test/``, a CIFAR folder,
-            ``"digits"``, or a dataset of ``(image, label)``; see
+            ``"sklearn:digits"``, or a dataset of ``(image, label)``; see
             `drrpack.formats.sources.source.open_source`.
         output: the file to write; ``force`` overwrites an existing file.
         size: resize every image to ``size`` x ``size`` pixels.
@@ -150,7 +151,7 @@ def encode(
     processes = ranks()
     report, output = heard(report) if processes.first else silent, output_path(output)
     positive(shard_mb=shard_mb)
-    shard_bytes = None if shard_mb is None else int(shard_mb * MB)
+    shard_bytes = None if shard_mb is None else int(round(shard_mb * MB, 3))
     place = own_device(choose_device(device))
     if processes.first:
         tidy(output, report)
@@ -178,6 +179,7 @@ def encode(
         report(plan)
         tell_of(plan.source, report)
         tell_of_labels(plan.source, report)
+        tell_of_few_raw(plan.source, raw_per_class, report)
         carry_out(plan, report, processes)
     made = stats(output) if shard_bytes is None else stats_of_shards(output)
     if processes.first:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from contextlib import ExitStack
 
 from drrpack.core.device import choose_device
+from drrpack.core.errors import OptionError
 from drrpack.formats.container import Reader, check_output, write
-from drrpack.formats.file_set import files_of
+from drrpack.formats.file_set import as_list, files_of, is_pattern
 from drrpack.formats.files.addresses import local_path, output_path
 from drrpack.formats.files.publish import replacing
+from drrpack.formats.layout import AnyPath
 from drrpack.operations import edit
 from drrpack.operations.edit import Written
 from drrpack.operations.preparing import Pathlike, tidy
@@ -31,15 +34,18 @@ def merge(
 
     Args:
         memories: the files, in the order of their classes in the new file; patterns such as
-            ``"mem-*.drr"`` may stand among them. A file that is named twice counts once.
+            ``"mem-*.drr"`` may stand among them. What a pattern finds again counts once.
         output: the file to write; ``force`` overwrites an existing file.
         report: called with events while the work goes on.
 
     Raises:
-        OptionError: the files have different VQ-VAEs or image sizes, or share a class.
+        OptionError: a file is named twice, or the files have different VQ-VAEs or image sizes, or
+            share a class.
         FormatError, OutputError: a file can't be read, or the output can't be written.
     """
+    _refuse_twice([one for one in as_list(memories) if not is_pattern(one)])
     found, target = files_of(memories, " to merge"), output_path(output)
+    _refuse_twice(found)
     paths = [local_path(place) for place in found]
     check_output(target, overwrite=force)
     tidy(target, heard(report))
@@ -49,3 +55,22 @@ def merge(
         together = edit.merge(dict(zip(paths, contents, strict=True)))
         size = write(target, together, overwrite=force)
     return Written(target, len(together.classes), size)
+
+
+def _refuse_twice(places: Sequence[AnyPath]) -> None:
+    """Raise OptionError if two of some paths lead to one file."""
+    seen = dict[str, str]()
+    for place in places:
+        shown, file = os.fspath(place), os.path.realpath(local_path(place))
+        if file in seen:
+            twice = (
+                f"{shown}: found it"
+                if seen[file] == shown
+                else f"{seen[file]} and {shown}: found one file"
+            )
+            raise OptionError(
+                f"{twice} twice among the files to merge, expected files of different classes; "
+                "name it once",
+                option="memories",
+            )
+        seen[file] = shown

@@ -78,8 +78,10 @@ def _figures(of_files: Sequence[Json]) -> Json:
     names = ("psnr_db", "psnr_images", "psnr_on")
     measured = [{name: each[name] for name in names if name in each} for each in of_each]
     once = [one for n, one in enumerate(measured) if one not in measured[:n]]
+    changes = {name for each in of_each for name in metadata.since_measured(each)}
+    since: Json = {"since": sorted(changes)} if changes else {}
     if len(once) == 1:  # parts of one memory, for which it was measured together
-        return once[0]
+        return {**once[0], **since} if once[0] else {}
     errors, counts, where = list[float](), list[float](), list[str]()
     for one in once:
         psnr, images = metadata.number(one, "psnr_db"), metadata.number(one, "psnr_images")
@@ -94,4 +96,5 @@ def _figures(of_files: Sequence[Json]) -> Json:
         "psnr_db": 10 * math.log10(_PEAK / mean),
         "psnr_images": int(sum(counts)),
         "psnr_on": f"{where[0]}, in each of {len(where)} files" if alike else " and ".join(where),
+        **since,
     }

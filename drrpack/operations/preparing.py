@@ -16,7 +16,7 @@ from drrpack.formats.class_names import find_class, names_of_labels
 from drrpack.formats.container import Reader
 from drrpack.formats.files.publish import remove_leftovers
 from drrpack.formats.indices import whole_number
-from drrpack.formats.originals import untrusted_paths
+from drrpack.formats.recorded_places import untrusted_paths
 from drrpack.formats.selection import how_taken, select_classes
 from drrpack.formats.sources.dataset import Named
 from drrpack.formats.sources.opening import LabelledDataset, path_of
@@ -57,6 +57,21 @@ def tell_of_labels(source: Source, report: Report) -> None:
             Notice(
                 f"{source.place}: no image has the label {number}, so the memory numbers labels "
                 f"anew: the label {label} becomes {number}, {counted(len(labels), 'class')} in all"
+            )
+        )
+
+
+def tell_of_few_raw(source: Source, per_class: int, report: Report) -> None:
+    """Report classes that have fewer images than are to be kept raw of each: they keep all."""
+    counts = source.images_per_class
+    short = [number for number, count in enumerate(counts) if count < per_class]
+    if short:
+        least = min(short, key=counts.__getitem__)
+        report(
+            Notice(
+                f"`raw_per_class={per_class}`: {len(short)} of {counted(len(counts), 'class')} "
+                f"have fewer images, and all of theirs are kept raw; {source.classes[least]!r} "
+                f"has the fewest, {counts[least]}"
             )
         )
 

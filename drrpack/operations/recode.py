@@ -19,8 +19,9 @@ from drrpack.formats.account import stored_top_shape
 from drrpack.formats.container import Chunk, Memory, Reader
 from drrpack.formats.files.spool import Spool, StoredCodes
 from drrpack.formats.memory import chunk, entropy_section, load_codec, read_codes
-from drrpack.operations.edit import check_no_class_twice, check_one_vqvae
+from drrpack.operations.edit import check_no_class_twice
 from drrpack.operations.entropy_models import smallest, with_adapted, with_table
+from drrpack.operations.one_codec import check_one_vqvae
 
 CODES_AT_ONCE = 1_600_000  # coded side by side, which is what makes it fast: 20,000 small images
 

@@ -156,16 +156,49 @@ def test_merge_says_how_codecs_differ(drrpack: Command, start: Path, tmp_path: P
         content = reader.memory()
     model = content.vqvae
     changes = {
-        "weights": ("other weights", {"data": model.data[:-1] + b"\x00"}),
-        "size": ("channels: 4 and 8", {"config": {**model.config, "channels": 8}}),
-        "version": ("versions 2.0 and 1.1", {"version": "1.1"}),
+        "weights": ("have other weights", {"data": model.data[:-1] + b"\x00"}),
+        "size": ("layers of other sizes", {"config": {**model.config, "channels": 8}}),
+        "version": ("have other weights", {"version": "1.1"}),
+        "stride": (
+            "stands for 4x4 pixels, one of the second for 8x8",
+            {"version": "3.0", "config": {**model.config, "stride": 8}},
+        ),
+        "scales": (
+            "have other weights",
+            {"config": {**model.config, "activation_bits": {"top": 3}}},
+        ),
     }
     for name, (words, change) in changes.items():
         other = tmp_path / f"{name}.drr"
         fields = {**model.__dict__, **change}
         write(other, type(content)(**{**content.__dict__, "vqvae": type(model)(**fields)}))
         out = ("-o", tmp_path / "out.drr")
-        drrpack.refused("merge", start, other, *out, naming=(start, other, words, "--codec"))
+        told = drrpack.refused("merge", start, other, *out, naming=(start, other, words, "--codec"))
+        told = told.replace(str(other), "")
+        assert not any(field in told for field in ("{", "_bits", "channels", "version"))
+
+
+def test_merge_says_which_codec_comes_with_drrpack(
+    drrpack: Command, start: Path, digits_drr: Path, tmp_path: Path
+) -> None:
+    told = drrpack.refused("merge", digits_drr, start, "-o", tmp_path / "out.drr")
+    assert "the first by one that comes with drrpack, the second by one that was fitted" in told
+
+
+def test_merge_refuses_a_file_twice(
+    drrpack: Command, start: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, link = tmp_path / "out.drr", tmp_path / "link.drr"
+    link.symlink_to(start)
+    monkeypatch.chdir(tmp_path)
+    for same in (start, link, "mem.drr"):
+        naming = (start, same, "twice", "name it once")
+        drrpack.refused("merge", start, same, "-o", out, naming=naming)
+    drrpack.refused("merge", start, tmp_path / "l*.drr", "-o", out, naming=(link, "twice"))
+    assert not out.exists()
+    link.unlink()
+    assert drrpack("merge", start, tmp_path / "m*.drr", "-o", out).code == 0  # found again
+    assert DRRDataset(out).classes == list("0123")
 
 
 @pytest.mark.parametrize("kind", ["png", "webp"])

@@ -360,6 +360,27 @@ def test_raw_exemplars(
     assert "raw exemplars" in done.output
 
 
+def test_raw_exemplars_of_classes_with_fewer_images(
+    drrpack: Command, source: Path, context_drr: Path, tmp_path: Path
+) -> None:
+    for index, (name, count) in enumerate((("eel", 2), ("fox", 5))):
+        for number in range(count):
+            picture(source / name / f"{number}.png", seed=50 * (index + 1) + number)
+    command = ("encode", source, "--codec", context_drr, "-o", tmp_path / "mem.drr", "--force")
+    done = drrpack(*command, "--raw-per-class", "4")
+    assert done.errors.count("--raw-per-class 4: 3 of 4 classes have fewer images") == 1
+    assert "'eel' has the fewest, 2" in done.errors
+    with Reader(tmp_path / "mem.drr") as reader:
+        assert reader.metadata["raw"]["per_class"] == 4
+    assert DRRDataset(tmp_path / "mem.drr", raw="pairs").targets == [
+        *3 * [0],
+        *3 * [1],
+        *2 * [2],
+        *4 * [3],
+    ]
+    assert "fewer images" not in drrpack(*command, "--raw-per-class", "2").errors
+
+
 def test_raw_exemplars_of_a_strange_kind(
     drrpack: Command, source: Path, digits_drr: Path, place: Path
 ) -> None:

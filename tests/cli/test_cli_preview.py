@@ -54,6 +54,8 @@ def test_refusals(drrpack: Command, digits_drr: Path, digits_folder: Path, tmp_p
     notes = tmp_path / "notes.txt"
     notes.write_text("no memory")
     drrpack.refused("preview", notes, "-o", place / "grid.png", naming=(notes,), code=3)
+    naming = (other, "found a folder, expected a .drr file", f"`drrpack encode {other} -o mem.drr`")
+    drrpack.refused("preview", other, "-o", place / "grid.png", naming=naming)
     assert drrpack(*start, place / "grid.png", "--rows", "0").code == 2
     assert [path.name for path in place.iterdir()] == ["old.png"]
 

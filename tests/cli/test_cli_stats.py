@@ -63,6 +63,8 @@ def test_no_memory(drrpack: Command, tmp_path: Path) -> None:
         notes = tmp_path / "notes.txt"
         drrpack.refused("stats", notes, *options, naming=(notes,), code=3)
         drrpack.refused("stats", tmp_path / "absent", *options, naming=("no such file",))
+        drrpack.refused("stats", tmp_path, *options, naming=("found a folder", "drrpack encode"))
+        drrpack.refused("stats", "/dev/null", *options, naming=("found a device, expected a .drr",))
 
 
 def test_a_damaged_memory(drrpack: Command, own_drr: Path) -> None:

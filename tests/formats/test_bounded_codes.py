@@ -6,6 +6,7 @@ import pickle
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -140,3 +141,16 @@ def test_threads_workers_and_copies(bitswap_drr: Path) -> None:
     loader = DataLoader(copied, batch_size=45, num_workers=1, multiprocessing_context="fork")
     images = torch.cat([batch for batch, _ in loader]).permute(0, 2, 3, 1)
     np.testing.assert_array_equal(images.numpy(), pixels)
+
+
+@pytest.mark.parametrize("name", ["codes_bytes", "cache_bytes"])
+@pytest.mark.parametrize("wrong", [-1, 1.5, "256", True, float("nan"), np.float32(8)])
+def test_what_is_no_number_of_bytes(digits_drr: Path, name: str, wrong: Any) -> None:
+    with pytest.raises(OptionError, match=f"`{name}=.*expected a number of bytes") as caught:
+        DRRDataset(digits_drr, **{name: wrong})
+    assert caught.value.option == name
+
+
+def test_numbers_of_bytes_of_numpy(digits_drr: Path) -> None:
+    dataset = DRRDataset(digits_drr, codes_bytes=np.int64(1), cache_bytes=np.uint8(0))  # type: ignore[arg-type]
+    np.testing.assert_array_equal(dataset.pixels([3]), DRRDataset(digits_drr).pixels([3]))

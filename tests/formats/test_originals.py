@@ -11,10 +11,12 @@ import pytest
 from drr_files import read_all
 from picture_folders import noise, save
 
+from drrpack import append, train
 from drrpack.core.errors import SourceError
 from drrpack.formats.container import Reader, write
 from drrpack.formats.originals import Originals, open_originals, open_test, remember
 from drrpack.formats.sources.source import open_source
+from drrpack.integrations.torchvision import DRRVision
 
 
 @pytest.fixture
@@ -167,3 +169,50 @@ def test_what_was_left_out_as_bad_is_no_change(own_drr: Path, folder: Path) -> N
         (folder / split / "0" / "bad.png").write_bytes(b"no picture")
     assert len(open_originals(reader, None, "train").load(reader.classes[0])) == 30
     assert split_of(open_test(reader, None)) == "test"
+
+
+# --- several folders -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def two(own_drr: Path, digits_folder: Path, tmp_path: Path) -> Reader:
+    """A file of digits and, of a folder without test images, of "new" and of more images of "3"."""
+    remember(open_source(digits_folder))
+    train, more = digits_folder / "train", tmp_path / "more"
+    shutil.copytree(train / "5", more / "new")
+    shutil.copytree(train / "6", more / "3")
+    append(own_drr, more, extend=True, keep_entropy_model=True, device="cpu")
+    return Reader(own_drr)
+
+
+def test_classes_that_no_other_folder_tests(two: Reader) -> None:
+    with pytest.raises(SourceError, match=r"the source 'more' had no test/ .*`test=DIR`.*'new'"):
+        open_test(two, None)
+    with pytest.raises(SourceError, match="the source 'more' had no test/"):
+        open_test(two, None, classes=["new", "0"])
+
+
+@pytest.mark.parametrize("classes", [["0", "1"], ["3"]])
+def test_a_folder_that_the_classes_in_use_do_not_need(two: Reader, classes: list[str]) -> None:
+    found = open_test(two, None, classes=classes)
+    assert split_of(found) == "test" and not found.missing(classes)
+    assert len(found.load(classes[0])) == 8
+
+
+def test_training_images_are_those_of_all_folders(
+    two: Reader, digits_folder: Path, tmp_path: Path
+) -> None:
+    assert len(open_originals(two, None, "train", classes=["3"]).load("3")) == 60
+    shutil.rmtree(tmp_path / "more")
+    assert open_originals(two, None, "train", classes=["0"]).roots == str(digits_folder)
+    for classes in (None, ["3"], ["0", "new"]):
+        with pytest.raises(SourceError, match="more any more"):
+            open_originals(two, None, "train", classes=classes)
+
+
+def test_a_training_on_the_classes_that_have_test_images(two: Reader, tmp_path: Path) -> None:
+    made = train(
+        two.path, tmp_path / "run", classes=["1", "3"], phases=1, epochs=1, width=2, ceiling=False
+    )
+    assert made is not None
+    assert DRRVision(two.path, train=False, classes=["1", "3"]).targets == 8 * [0] + 8 * [1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +128,21 @@ def test_labels_without_names(memory: DRRDataset) -> None:
             drrpack.replay(memory, plain, **wrong)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("share", [0, 1, 1.5, -0.1, "half", True, float("nan"), None])
+@pytest.mark.parametrize(
+    "share", [np.float32(0.25), np.float64(0.25), np.float16(0.25), Fraction(1, 4)]
+)
+def test_shares_of_other_kinds_of_number(memory: DRRDataset, share: Any) -> None:
+    plain, found = (
+        [*drrpack.replay(memory, pictures(), share=part).batch_sampler] for part in (0.25, share)
+    )
+    assert [list(batch) for batch in found] == [list(batch) for batch in plain]
+
+
+@pytest.mark.parametrize(
+    "share",
+    [0, 1, 1.5, -0.1, "half", True, float("nan"), None, np.float32(1), np.float32("nan"), 1j,
+     np.bool_(True), Fraction(3, 2)],
+)  # fmt: skip
 def test_shares_that_are_none(memory: DRRDataset, share: Any) -> None:
     with pytest.raises(OptionError, match="expected 'balanced', 'proportional' or a number"):
         drrpack.replay(memory, pictures(), share=share)

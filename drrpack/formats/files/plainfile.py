@@ -35,7 +35,11 @@ class PlainFile(StoredFile):
         info = os.fstat(self.fd)
         if not stat.S_ISREG(info.st_mode):
             self.close()
-            raise MissingError(f"{path}: found a folder or device; give the path of a .drr file")
+            what, fix = "a device", "give the path of one"
+            if stat.S_ISDIR(info.st_mode):
+                what = "a folder"
+                fix += f"; `drrpack encode {path} -o mem.drr` makes one of a folder of images"
+            raise MissingError(f"{path}: found {what}, expected a .drr file: {fix}")
         self.size, self.identity = info.st_size, _identity(info)
 
     def is_ours(self) -> bool:

@@ -16,20 +16,24 @@ from drrpack.formats.sources.opening import Files, Given, Opening, path_of
 from drrpack.formats.sources.splits import Opened, Split, SplitData
 
 NAME = "digits"
+ALWAYS = "sklearn:digits"  # where a folder may have the other name
 CLASSES = tuple(str(digit) for digit in range(10))
 BRIGHTEST = 16  # scikit-learn has values from 0 to 16
 TEST_EVERY = 5  # of each digit, one scan in five is kept for testing
 
 
 class Digits:
-    """What ``encode("digits", ...)`` reads, unless a folder has that name."""
+    """What ``encode("sklearn:digits", ...)`` reads; ``"digits"`` as well unless a folder has that
+    name."""
 
     name: str = NAME
     everywhere: str | None = NAME
     takes: tuple[str, ...] = ()
 
     def recognises(self, given: Given) -> bool:
-        return path_of(given) == Path(NAME) and not os.path.lexists(NAME)
+        path = path_of(given)
+        named = path is not None and str(path) in (NAME, ALWAYS)
+        return named and not os.path.lexists(str(path))
 
     def open(self, given: Given, how: Opening) -> Opened:
         images, labels = _load()
@@ -46,6 +50,16 @@ class Digits:
 
     def files(self, root: Path, labelling: Labelling) -> Files:
         yield from ()
+
+
+def taken_for_a_folder(given: Given) -> list[str]:
+    """A remark on what has the name of the digits and is read in their place; else none."""
+    if path_of(given) != Path(NAME) or not os.path.lexists(NAME):
+        return []
+    return [
+        f"{NAME}: this is read from {Path(NAME).absolute()}; scikit-learn's digits, which have the "
+        f"same name, are {ALWAYS}"
+    ]
 
 
 def _load() -> tuple[Pixels, NDArray[np.int64]]:

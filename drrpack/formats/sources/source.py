@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from drrpack.core.arrays import Pixels
 from drrpack.core.errors import OptionError, SourceError
 from drrpack.formats.sources.cifar import download
 from drrpack.formats.sources.dataset import NAME as DATASET
+from drrpack.formats.sources.digits import taken_for_a_folder
 from drrpack.formats.sources.labelling import Labelling
 from drrpack.formats.sources.opening import (
     KEEP_BUDGET_BYTES,
@@ -155,7 +156,7 @@ def open_source(
       it, each an image folder. Where both are there ``test`` is the test split and ``val`` is not
       read. Another folder that looks like a split is told of in ``remarks``;
     - ``cifar-100-python/`` or ``cifar-10-batches-py/``, or a folder that holds one of them;
-    - ``"digits"``, where there is no such folder: scikit-learn's digits;
+    - ``"sklearn:digits"``, or ``"digits"`` where nothing has that name: scikit-learn's digits;
     - a ``.npz``, ``.csv``, ``.parquet`` or ``.tar`` file, a pattern such as ``a-{0..9}.tar``, or a
       folder of such tables or tars; docs/sources.md describes them;
     - a map-style dataset of ``(image, label)``, see ``dataset.EXPECTED``: its training split.
@@ -209,7 +210,8 @@ def open_as(source: Given, how: Opening) -> Source:
             "have its own classes and splits: leave it out",
             option=given,
         )
-    return _opened(kind, source, how)
+    opened = _opened(kind, source, how)
+    return replace(opened, remarks=(*taken_for_a_folder(source), *opened.remarks))
 
 
 def _called(source: Given) -> str:

@@ -12,6 +12,7 @@ from drrpack.core.entropy.networks import NetworkConfig
 from drrpack.core.entropy.table import TableModel
 from drrpack.core.errors import OptionError
 from drrpack.core.rdoq import BEST, DEFAULT_QUALITY
+from drrpack.formats import shipped
 from drrpack.formats.encoder import can_choose
 from drrpack.operations.encoding.options import EncodeOptions
 from drrpack.trainers.fitting.presets import OWN, PRESETS
@@ -97,8 +98,14 @@ def _check_wanted(options: EncodeOptions, there: Sequence[str]) -> None:
     if options.preset is not None:
         found, fix = f"`preset={options.preset!r}`", "leave one of the two options out"
     else:
-        found = str(options.codec or "the codec that comes with drrpack for images of this size")
         fix = "leave the option out, or fit that model with `fit='finetune'`"
+        found = str(options.codec)
+        if options.codec is None:
+            named = options.family is not None
+            which = f"of `family={options.family!r}`" if named else "for images of this size"
+            found = f"the codec {which} that comes with drrpack"
+            having = [f"`family={f.name!r}`" for f in shipped.families_with(options.entropy)]
+            fix = f"say {' or '.join(having)}, {fix}" if having else fix
     raise OptionError(
         f"`entropy={options.entropy!r}`: {found} has {' and '.join(possible)} alone; {fix}",
         option="entropy",

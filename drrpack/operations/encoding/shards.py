@@ -5,7 +5,6 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from math import ceil
 from pathlib import Path
 
 from drrpack.core.codes import LEVELS, Codes
@@ -38,7 +37,7 @@ def check_models(models: Sequence[tuple[Section, Section]], limit: int) -> None:
     least = min(len(vqvae.data) + len(entropy.data) for vqvae, entropy in models)
     if least > limit:
         raise OptionError(
-            f"`shard_mb={limit / MB:g}`: each file holds the models, which take {_mb(least)} MB; "
+            f"`shard_mb={_shown(limit)}`: each file holds the models, which take {_mb(least)} MB; "
             f"{_WAYS_OUT}",
             option="shard_mb",
         )
@@ -97,15 +96,20 @@ def _too_large(content: Memory, limit: int, size: Callable[[range], int]) -> Opt
     alone = [size(range(n, n + 1)) for n in range(len(content.classes))]
     largest = max(range(len(alone)), key=alone.__getitem__)
     return OptionError(
-        f"`shard_mb={limit / MB:g}`: the class {content.classes[largest]!r} alone takes "
+        f"`shard_mb={_shown(limit)}`: the class {content.classes[largest]!r} alone takes "
         f"{_mb(alone[largest])} MB with the models, and a class is never divided; {_WAYS_OUT}",
         option="shard_mb",
     )
 
 
+def _shown(limit: int) -> str:
+    """Megabytes to the byte, so that a size which is larger is shown to be."""
+    return f"{limit / MB:.6f}".rstrip("0").rstrip(".")
+
+
 def _mb(count: int) -> str:
-    """Megabytes, rounded up, so that what is shown is enough."""
-    return f"{ceil(count / 10_000) / 100:.2f}"
+    """Megabytes, rounded up to hundredths, so that what is shown is enough."""
+    return f"{-(-count // 10_000) / 100:.2f}"
 
 
 def _part(content: Memory, classes: range, reference: Json) -> Memory:

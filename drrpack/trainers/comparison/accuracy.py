@@ -85,7 +85,11 @@ def with_accuracy(
             if each.decoded_as == choice.decoded_as:
                 choices[n] = _with_scores(each, scores)
     names = [[source.classes[number] for number in group] for group in groups]
-    how = Learned(names, plan.seeds, plan.epochs, plan.width)
+    largest = [float(np.bincount(labels).max()) / len(labels) for _, labels in tested]
+    how = Learned(
+        names, plan.seeds, plan.epochs, plan.width, tested=sum(len(labels) for _, labels in tested),
+        chance=100 * statistics.fmean(largest),
+    )  # fmt: skip
     return replace(comparison, choices=choices, learned=how)
 
 

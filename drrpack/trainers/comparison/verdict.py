@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 from statistics import fmean, stdev
 
-from drrpack.trainers.comparison.choices import Choice, Comparison
+from drrpack.core.wording import counted
+from drrpack.trainers.comparison.choices import Choice, Comparison, Learned
 
 
 def equal_bytes(rivals: Sequence[Choice], psnr: float) -> float | None:
@@ -120,7 +121,7 @@ def _lossless_within(comparison: Comparison, size: float) -> Choice | None:
 
 def _by_accuracy(comparison: Comparison, size: float) -> list[str]:
     """Who teaches most of those that were learned from, are not raw, and take no more than
-    ``size``; nobody wins by less than the noise."""
+    ``size``; nobody wins by less than the noise, or where the best classifier only guesses."""
     said = [] if comparison.learned is None else [comparison.learned.in_words()]
     sizes = {c: c.bytes_an_image(comparison.images) for c in comparison.choices}
     lossy = [c for c in comparison.choices if c.psnr_db is not None and sizes[c] <= size]
@@ -128,6 +129,8 @@ def _by_accuracy(comparison: Comparison, size: float) -> list[str]:
     if not scores:
         return said
     best = max(scores, key=lambda choice: scores[choice])
+    if comparison.learned is not None and scores[best] <= comparison.learned.guessed_at_most:
+        return [*said, _no_verdict(comparison.learned, best.name, scores[best])]
     if len(scores) > 1 and len({f"{score:.1f}" for score in scores.values()}) == 1:
         return [*said, f"at no more bytes none wins by accuracy: all come to {scores[best]:.1f} %"]
     ahead, clearly = _ahead(best, list(scores))
@@ -137,6 +140,15 @@ def _by_accuracy(comparison: Comparison, size: float) -> list[str]:
         f"at no more bytes {best.name} {wins}: {scores[best]:.1f} % of raw test images at "
         f"{sizes[best]:.1f} bytes an image{ahead}",
     ]
+
+
+def _no_verdict(learned: Learned, name: str, score: float) -> str:
+    return (
+        f"no verdict by accuracy: the classifiers have learned too little. At no more bytes the "
+        f"best, {name}, comes to {score:.1f} % of raw test images, and guesses on "
+        f"{counted(learned.tested, 'test image')} come to up to {learned.guessed_at_most:.1f} %. "
+        f"Say more `epochs` than {learned.epochs}, or give more images of each class"
+    )
 
 
 def _ahead(best: Choice, learned: Sequence[Choice]) -> tuple[str, bool]:
@@ -158,7 +170,8 @@ def _ahead(best: Choice, learned: Sequence[Choice]) -> tuple[str, bool]:
 
 def _for_accuracy(comparison: Comparison, memory: Choice, size: float) -> list[str]:
     """The bytes at which each family teaches as much as the memory of ``size`` bytes an image."""
-    if memory.accuracy is None:
+    how = comparison.learned
+    if memory.accuracy is None or (how is not None and memory.accuracy <= how.guessed_at_most):
         return []
     needs = []
     for family in comparison.rivals():

@@ -58,13 +58,15 @@ class MemoryData:
             memory, classes=numbers, device=device or "cpu", cache_bytes=0, codes_bytes=None
         )
         self._reader = self._dataset.reader
-        self._test = open_test(self._reader, test, source, trusted=trusted, how=how)
+        self.classes: Sequence[str] = self._dataset.classes
+        self._test = open_test(
+            self._reader, test, source, classes=self.classes, trusted=trusted, how=how
+        )
         self._moved, self._trusted = source, trusted
         self._originals: Originals | None = None
         self._decoded: dict[int, Pixels] = {}
         self._rankings: dict[int, NDArray[np.int64]] = {}
         self._where: dict[int, NDArray[np.int64]] = {}  # the images of each class, see `_rows`
-        self.classes: Sequence[str] = self._dataset.classes
 
     @property
     def memory_bytes(self) -> dict[str, int]:
@@ -174,7 +176,7 @@ class MemoryData:
     def _raw(self) -> Originals:
         if self._originals is None:
             self._originals = open_originals(
-                self._reader, self._moved, "train", trusted=self._trusted
+                self._reader, self._moved, "train", classes=self.classes, trusted=self._trusted
             )
         return self._originals
 

@@ -17,6 +17,7 @@ from drrpack.formats.account import account
 from drrpack.formats.container import Reader
 from drrpack.formats.dataset import DRRDataset
 from drrpack.formats.files.publish import write_atomic
+from drrpack.formats.files.storedfile import SIGNATURE
 from drrpack.formats.layout import AnyPath
 from drrpack.formats.pages.look import Cell, Cells, html_table, style
 from drrpack.formats.preview import preview_grid
@@ -54,12 +55,27 @@ def find_results(places: Iterable[Path]) -> list[Result]:
                 f"{place}: found nothing there, expected the folder of a run or its {RESULT}; "
                 "check the path, or give the folder of `drrpack train --out`"
             )
+        _refuse_memory(place)
         paths = sorted(place.rglob(RESULT)) if place.is_dir() else [place]
         if not paths:
             raise SourceError(f"{place} holds no {RESULT}; give folders of `drrpack train --out`")
         for path in paths:
             found[path.resolve()] = read_result(path)
     return list(found.values())
+
+
+def _refuse_memory(place: Path) -> None:
+    """Raise SourceError for a .drr file, which knows of no training."""
+    try:
+        with place.open("rb") as file:
+            start = file.read(len(SIGNATURE))
+    except OSError:  # a folder, or what can't be read as a result either
+        return
+    if start == SIGNATURE:
+        raise SourceError(
+            f"{place}: found a memory, expected the folder of a run: `drrpack train {place} --out "
+            "run` makes one; to show images of the memory beside the runs, give it as `memory`"
+        )
 
 
 def complete(results: Sequence[Result]) -> list[Result]:

@@ -40,10 +40,24 @@ def test_as_a_path_and_at_another_size() -> None:
 
 def test_a_folder_of_that_name_wins(tmp_path: Path) -> None:
     save(tmp_path / "digits" / "cat" / "0.png")
-    assert open_source("digits").classes == ("cat",)
+    for given in ("digits", Path("digits")):
+        source = open_source(given)
+        assert source.classes == ("cat",)
+        assert [str(tmp_path / "digits") in text for text in source.remarks] == [True]
+        assert "sklearn:digits" in source.remarks[0]
+    assert open_source(tmp_path / "digits").remarks == ()
     (tmp_path / "sub").mkdir()
     with pytest.raises(SourceError, match="no such folder"):
         open_source("sub/digits")
+
+
+def test_the_name_that_always_means_scikit_learns(tmp_path: Path) -> None:
+    pytest.importorskip("sklearn")
+    alone = open_source("digits")
+    save(tmp_path / "digits" / "cat" / "0.png")
+    source = open_source("sklearn:digits")
+    assert source.digest() == alone.digest() and (source.name, source.root) == ("digits", None)
+    assert source.remarks == alone.remarks == ()
 
 
 def test_without_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,19 @@ def test_a_table_beside_the_papers_networks(few: Path, tmp_path: Path) -> None:
     assert kinds(plan.models) == (["bitswap"], (), ("table",), 100)
     with pytest.raises(OptionError, match=r"has bitswap and table alone; leave one of the two"):
         planned(few, tmp_path / "mem.drr", preset="paper", entropy="adapted")
+
+
+def test_a_family_without_the_model_that_is_asked_for(few: Path, tmp_path: Path) -> None:
+    """The images are small, so it is the family alone that stands in the way."""
+    options = options_for(few, tmp_path / "mem.drr", fit="no", entropy="bitswap", family="medium")
+    with pytest.raises(OptionError) as caught:
+        plan_encode(options)
+    told = str(caught.value)
+    assert told.startswith("`entropy='bitswap'`: the codec of `family='medium'` that comes with")
+    assert "images of this size" not in told and "say `family='small'`" in told
+    for family in ("small", None):  # what the message says to do
+        plan = plan_encode(replace(options, family=family))
+        assert plan.models.kept == ("bitswap",)
 
 
 def kinds(models: Models) -> tuple[list[str], tuple[str, ...], tuple[str, ...], int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -30,7 +31,7 @@ from drrpack.formats.hdf5.build import build_image, image_bytes
 from drrpack.formats.shards import write_shards
 from drrpack.operations import figures
 from drrpack.operations.edit import of_classes
-from drrpack.operations.encoding.shards import consecutive, divided
+from drrpack.operations.encoding.shards import MB, check_models, consecutive, divided
 from drrpack.operations.stats import stats_of_shards
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -329,6 +330,19 @@ def test_what_is_too_small(few: Path, tmp_path: Path, monkeypatch: pytest.Monkey
     assert os.listdir(tmp_path) == []
     enough = float(str(caught.value).split(" alone takes ")[1].split()[0])
     assert small(few, tmp_path / "mem.drr", shard_mb=enough).classes == 10
+
+
+@pytest.mark.parametrize(
+    ("limit", "shown"),
+    [(3_159_999, "3.159999"), (3_000_000, "3"), (1, "0.000001"), (1_234_567_890, "1234.56789")],
+)
+def test_a_limit_is_shown_as_smaller_than_what_it_must_hold(limit: int, shown: str) -> None:
+    models = Section("1.0", {}, b"12"), Section("1.0", {}, bytes(limit - 1))  # a byte too much
+    with pytest.raises(OptionError) as caught:
+        check_models([models], limit)
+    said = re.fullmatch(r"`shard_mb=(\S+)`: each .* take (\S+) MB; .*", str(caught.value))
+    assert said is not None and said[1] == shown
+    assert float(said[1]) * MB == limit < float(said[2]) * MB
 
 
 # --- the command ----------------------------------------------------------------------------------

@@ -34,7 +34,7 @@ from drrpack.trainers.comparison import (
     verdict,
 )
 from drrpack.trainers.comparison.accuracy import TrainPlan, accuracy, with_accuracy
-from drrpack.trainers.comparison.choices import Choice, Comparison
+from drrpack.trainers.comparison.choices import Choice, Comparison, Learned
 from drrpack.trainers.fitting.choice import expected_bytes
 from drrpack.trainers.learning.recipes import get_recipe
 
@@ -179,6 +179,27 @@ def test_nobody_wins_by_less_than_the_noise() -> None:
         words = verdict.in_words(Comparison(10_000, 100, (32, 32), [memory, rival, low]), memory)
         assert "DRR q75 has the best accuracy, and does not clearly win: 50.0 %" in words[1]
         assert f"JPEG q20 is next, {50 - mean:.1f} points below it over 3 pairs" in words[1]
+
+
+def learned(tested: int, chance: float = 20.0) -> Learned:
+    return Learned([["a", "b", "c", "d", "e"]], 1, 4, 8, tested=tested, chance=chance)
+
+
+def test_classifiers_that_guess_give_no_verdict() -> None:
+    """Guesses among five classes on 400 images deviate by 2 points: 26 % is three of these."""
+    assert learned(400).guessed_at_most == pytest.approx(26)
+    memory, rival = replace(MEMORY, accuracy=22.0), replace(JPEG[1], accuracy=25.9)
+    guessed = Comparison(10_000, 100, (32, 32), [rival, memory], learned=learned(400))
+    told = " ".join(verdict.in_words(guessed, memory))
+    assert "no verdict by accuracy" in told and "JPEG q20, comes to 25.9 %" in told
+    assert "up to 26.0 %" in told and "more `epochs` than 4" in told and "more images" in told
+    assert "wins by accuracy" not in told and "to teach as much" not in told
+    more = replace(guessed, learned=learned(1600))  # guesses come to 23 % at most
+    told = " ".join(verdict.in_words(more, memory))
+    assert "JPEG q20 wins by accuracy: 25.9 %" in told and "to teach as much" not in told
+    memory = replace(memory, accuracy=24.0)
+    told = " ".join(verdict.in_words(replace(more, choices=[rival, memory]), memory))
+    assert "to teach as much as DRR q75" in told
 
 
 def test_what_fits_into_a_budget() -> None:
@@ -438,7 +459,8 @@ def test_draws_are_random_groups_of_the_classes_each_with_its_own_classifier(
     alone = [score for one in each for score in one.of("raw")[0].accuracies]
     assert list(raw.accuracies) == alone
     told = found.to_json()["learned"]
-    assert told == {"groups": told["groups"], "seeds": 2, "epochs": 1, "width": 2}
+    of_tests = {"tested": 4 * 8, "chance": 50.0}
+    assert told == {"groups": told["groups"], "seeds": 2, "epochs": 1, "width": 2, **of_tests}
     assert sorted(name for group in told["groups"] for name in group) == [*"2345"]
     assert verdict.in_words(found, found.memory)[1] == (
         "accuracy: of classifiers of 2 random groups of 2 classes, 2 seeds each, with their "

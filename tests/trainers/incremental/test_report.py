@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -16,6 +17,7 @@ import pytest
 from chromium import chromium
 from command import Command
 from protocol_data import SMALL, DigitsData, run
+from tiny_memory import GOLDEN_CONTEXT
 
 from drrpack import stats
 from drrpack.core.errors import OptionError, SourceError
@@ -119,6 +121,9 @@ def test_class_changes(page: Path, runs: Path) -> None:
 def test_results_are_found_once(runs: Path, tmp_path: Path) -> None:
     assert len(find_results([runs])) == len(RUNS)
     assert len(find_results([runs, runs / "ub-2-0", runs / "ub-2-0" / "result.json"])) == len(RUNS)
+    for memory in (GOLDEN_CONTEXT, shutil.copy(GOLDEN_CONTEXT, tmp_path / "no-suffix")):
+        with pytest.raises(SourceError, match=r"found a memory, .*`drrpack train .* --out run`"):
+            find_results([runs, Path(memory)])
     with pytest.raises(SourceError, match=r"holds no result.json"):
         find_results([tmp_path])
     with pytest.raises(SourceError, match=r"absent: found nothing there, expected .*check the"):
