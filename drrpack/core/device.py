@@ -33,6 +33,11 @@ def choose_device(name: str | torch.device = "auto") -> torch.device:
     return device
 
 
+def device_name(device: torch.device) -> str:
+    """``cpu``, or a GPU by its name."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
 def wait_for(device: torch.device) -> None:
     """Return when all that was asked of a device is done; a CPU does it at once."""
     if device.type == "cuda":

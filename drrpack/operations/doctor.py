@@ -18,7 +18,7 @@ import torch
 
 from drrpack import __version__
 from drrpack.core import int8
-from drrpack.core.device import choose_device
+from drrpack.core.device import choose_device, device_name
 from drrpack.core.errors import DrrError
 from drrpack.formats import shipped
 from drrpack.formats.container import Reader
@@ -158,7 +158,7 @@ def _system() -> str:
 def _device(device: torch.device) -> str:
     if device.type == "cuda":
         memory = torch.cuda.get_device_properties(device).total_memory
-        return f"{torch.cuda.get_device_name(device)}, {memory / 2**30:.0f} GiB"
+        return f"{device_name(device)}, {memory / 2**30:.0f} GiB"
     kernels = "eight-bit kernels" if int8.available() else "float kernels alone, which are slower"
     threads = f"{torch.get_num_threads()} threads"
     return f"CPU with {threads} and {kernels}; PyTorch finds no GPU that it can use"

@@ -126,8 +126,10 @@ def _budget(run: Result) -> str:
 
 
 def _options(run: Result) -> str:
-    """Values of the method's options, and where a method of a user comes from."""
+    """Values of the method's options, its revision, and where a method of a user comes from."""
     values = [f"{name}={value}" for name, value in run.config.options.items()]
+    if run.config.revision:
+        values.append(f"revision {run.config.revision}")
     if run.config.method_from is not None:
         values.append(f"from {run.config.method_from}")
     return ", ".join(values) or "default"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from drrpack.core.device import device_name
 from drrpack.core.errors import SourceError
 from drrpack.core.wording import shortened
 from drrpack.formats.layout import Json
@@ -98,6 +99,7 @@ class RunConfig:
     test_view: str = "raw"
     compiled: bool = False
     options: dict[str, Value] = field(default_factory=dict)  # of the method
+    revision: int = 0  # of the method: what it does has changed so often
     method_from: str | None = None  # package.module:Class of a method that is not drrpack's
     network: str | None = None  # None: resnet18
     test_augmentation: str | None = None  # None: no other view of a test image
@@ -109,7 +111,7 @@ class RunConfig:
         return {name: v for name, v in found.items() if name not in _WHERE_ANY or v}
 
 
-_WHERE_ANY = ("options", "method_from", "network", "test_augmentation")
+_WHERE_ANY = ("options", "revision", "method_from", "network", "test_augmentation")
 
 
 @dataclass(frozen=True)
@@ -267,11 +269,6 @@ def _through_codec(phases: Sequence[PhaseResult]) -> ThroughCodec | None:
     if len(seen) < len(phases):
         return None
     return ThroughCodec(metrics.mean(seen[1:]), metrics.mean(seen), seen[-1])
-
-
-def device_name(device: torch.device) -> str:
-    """``cpu``, or a GPU by its name."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 def read_result(path: Path) -> Result:

@@ -43,6 +43,7 @@ class Progress:
         self.report, self.seen, self.epochs = report, seen, epochs
         self.start = time.monotonic()
         self.trained = 0  # classes of the phases carried out by this very process
+        self._begun = -1  # the phase whose first training has begun
 
     def of_phase(self, phase: int) -> TrainReport | None:
         """The report to give to the training of ``phase``."""
@@ -65,8 +66,11 @@ class Progress:
             self.report(self._placed(whole, sum(self.seen[: phase + 1]), self.trained))
 
     def _send(self, phase: int, at: TrainProgress) -> None:
-        # how many trainings a phase has is not known: one beside the first finds its work all done
-        share = 1.0 if at.stage else at.fraction
+        # how many trainings a phase has is not known: one beside the first, which has no name,
+        # finds the phase's work all done, or not begun
+        if not at.stage:
+            self._begun = phase
+        share = at.fraction if not at.stage else float(self._begun == phase)
         if self.report is not None:
             here = RunProgress(
                 phase, len(self.seen) - 1, self.seen[phase], at.epoch, at.epochs,

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from drrpack.core.errors import MethodError, OptionError
 from drrpack.trainers.incremental.exemplars import herd
+from drrpack.trainers.incremental.grouping import differing, grouped
 from drrpack.trainers.incremental.methods import (
     Batch,
     Classifier,
@@ -27,6 +28,7 @@ from drrpack.trainers.incremental.methods import (
     get_method,
 )
 from drrpack.trainers.incremental.phase_data import NEEDS, Need
+from drrpack.trainers.incremental.results import read_result
 from drrpack.trainers.incremental.run_progress import RunProgress
 from drrpack.trainers.learning.heads import CosineHead
 from drrpack.trainers.learning.recipes import get_recipe
@@ -226,6 +228,10 @@ def test_no_run_goes_on_with_a_method_that_works_otherwise_now(
     with pytest.raises(OptionError, match="with other settings: revision was None and is now 1"):
         run(DigitsData(8), "er", out=tmp_path / "run", resume=True, **settings)
     run(DigitsData(8), "er", out=tmp_path / "again", **settings)
+    before, now = (read_result(tmp_path / name / "result.json") for name in ("run", "again"))
+    assert (before.config.revision, now.config.revision) == (0, 1)
+    first, second = grouped([before, now])
+    assert "revision 1" in second.name(differing([first, second])), "one is no other seed of both"
     assert files("run").isdisjoint(files("again")), "no checkpoint is shared"
 
 

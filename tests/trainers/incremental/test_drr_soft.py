@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from drrpack.core.errors import OptionError
 from drrpack.trainers.incremental.methods import PhaseContext, get_method
 from drrpack.trainers.incremental.methods.drr_soft import SoftDRR, SoftOptions
+from drrpack.trainers.incremental.run_progress import RunProgress
 from drrpack.trainers.learning.classifier import NetworkClassifier
 from drrpack.trainers.learning.network import Network
 
@@ -91,6 +92,16 @@ def test_an_undecided_teacher_of_many_classes_leaves_an_answer(
     assert answers.classes[:, :2].tolist() == [[1, 0], [1, 0]]
     wanted = 255 * torch.tensor([0.0, -0.1, -0.2]).exp()
     assert answers.steps.tolist() == 2 * [wanted.round().int().tolist()] == 2 * [[255, 231, 209]]
+
+
+def test_progress_never_runs_backwards(tmp_path: Path) -> None:
+    """The teacher is trained before the network: its phase has not begun then."""
+    told: list[RunProgress] = []
+    small = SMALL | {"phases": 1, "epochs": 2, "width": 2}
+    run(DigitsData(4), "drr-soft", out=tmp_path, report=told.append, **small)
+    done = [at.fraction for at in told]
+    assert done == sorted(done) and done[-1] == 1.0
+    assert {at.fraction for at in told if at.stage == "teacher"} == {0.0, 4 / (4 + 10)}
 
 
 def test_a_class_and_a_probability_are_a_byte_each(tmp_path: Path) -> None:

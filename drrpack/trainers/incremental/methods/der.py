@@ -36,6 +36,7 @@ class DER(ExpandingMethod):
     """
 
     name = "der"
+    revision = 1
     Options = DEROptions
     options: DEROptions
     added = None
