@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from drrpack.core.by_rows import by_rows
 from drrpack.core.exact import (
     ACTIVATION_MAX,
     WEIGHT_MAX,
@@ -115,7 +116,8 @@ class PixelDecoder(nn.Module):
         self, network: VQVAE, bits: ActivationBits, carrier: torch.dtype = torch.float32
     ) -> None:
         super().__init__()
-        self.bits, self.carrier = bits, carrier
+        self.bits, self.carrier, self._widest = bits, carrier, _widest(network)
+        self._reach = _reach(network)
         self.raise_top = _transposed(
             network.upsample_top, WEIGHT_MAX, bits.top, bits.joined, WEIGHT_MAX
         )
@@ -141,8 +143,17 @@ class PixelDecoder(nn.Module):
         """Codes, top (B, H/T, W/T) and bottom (B, 2H/T, 2W/T) int64, to pixels uint8 (B, H, W, 3),
         T being the top stride.
 
-        Call inside `drrpack.core.exact.exact_arithmetic`.
+        Large images are decoded some rows at a time. Call inside
+        `drrpack.core.exact.exact_arithmetic`.
         """
+        _, rows, columns = top.shape
+        below = bottom.view(-1, rows, 2, 2 * columns).transpose(1, 2)  # (B, 2, H/T, 2W/T)
+        return by_rows(self._of_rows, (top, below), self._reach, self._widest).permute(0, 2, 3, 1)
+
+    def _of_rows(self, top: Tensor, below: Tensor) -> Tensor:
+        """Pixels (B, 3, H, W) of top codes (B, H/T, W/T), and both rows of bottom codes below each
+        of their rows, (B, 2, H/T, 2W/T)."""
+        bottom = below.transpose(1, 2).flatten(1, 2)
         raised = self.raise_top(F.embedding(top, self.top_table).permute(0, 3, 1, 2))
         embedded = F.embedding(bottom, self.bottom_table).permute(0, 3, 1, 2)
         hidden = self.first(torch.cat([raised, embedded], 1))
@@ -152,7 +163,7 @@ class PixelDecoder(nn.Module):
         for up in self.ups:
             hidden = up(hidden)
         pixels = torch.floor((self.out(hidden) * 255 + 2**20) * 2.0**-13).clamp_(0, 255)
-        return pixels.to(torch.uint8).permute(0, 2, 3, 1)
+        return pixels.to(torch.uint8)
 
     def move(self, device: torch.device) -> PixelDecoder:
         """This decoder on ``device``."""
@@ -162,6 +173,20 @@ class PixelDecoder(nn.Module):
         )
         use_int8(self, in_bytes=True)
         return self
+
+
+def _widest(network: VQVAE) -> int:
+    """Numbers of the largest feature map of the decoder, for each top code."""
+    config = network.config
+    rising = enumerate(reversed(config.widths), start=1)  # sides are doubled once, twice, ...
+    return max(4 * 2 * config.embedding, *(width << 2 * doubled for doubled, width in rising))
+
+
+def _reach(network: VQVAE) -> int:
+    """Rows of top codes, on each side, that a pixel depends on."""
+    _, blocks, _ = network.decoder_layers
+    beside = 1 + len(blocks) + 2  # rows of bottom codes: convolutions 3 wide, and all doublings
+    return 1 + -(-beside // 2)
 
 
 class _Block(nn.Module):

@@ -11,11 +11,11 @@ import torch
 from small_models import SMALL_VQVAE, convolutions_run, small_vqvae
 from torch import Tensor
 
-from drrpack.core import codec
+from drrpack.core import by_rows, codec
 from drrpack.core.arrays import batches
 from drrpack.core.codes import Codes
 from drrpack.core.entropy.table import TableModel
-from drrpack.core.exact import exact_arithmetic
+from drrpack.core.exact import IntConv2d, exact_arithmetic
 from drrpack.core.pixels import ActivationBits, PixelDecoder, calibrate
 from drrpack.core.vqvae import VQVAE, VQVAEConfig
 
@@ -115,6 +115,32 @@ def test_cuda_gives_the_bytes_of_the_cpu(carrier: torch.dtype) -> None:
     decoder = decoder_of(network, carrier).move(cuda)
     with exact_arithmetic(cuda):
         assert torch.equal(decoder(top.cuda(), bottom.cuda()).cpu(), wanted)
+
+
+@pytest.mark.parametrize("in_bytes", [False, True])
+@pytest.mark.parametrize("blocks", [0, 1, 2, 5])
+@pytest.mark.parametrize(
+    "config", [SMALL_VQVAE, LARGER, RISING], ids=["small", "stride 8", "rising"]
+)
+def test_rows_that_are_decoded_apart_are_those_of_the_whole(
+    config: VQVAEConfig, blocks: int, in_bytes: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = small_vqvae(config=replace(config, residual_blocks=blocks))
+    codes = random_codes(2, (40, 3))
+    decoder = decoder_of(network)
+    decoder = decoder.move(CPU) if in_bytes else decoder
+    sizes = list[int]()
+    for layer in decoder.modules():
+        if isinstance(layer, IntConv2d):
+            layer.register_forward_hook(lambda _, __, out: sizes.append(out.numel()))
+    with exact_arithmetic(CPU):
+        wanted = decoder(*codes)
+        whole = max(sizes)
+        sizes.clear()
+        monkeypatch.setattr(by_rows, "NUMBERS_AT_ONCE", 1)
+        found = decoder(*codes)
+    assert torch.equal(found, wanted)
+    assert max(sizes) <= whole / 2 * min(1, 3 * (3 + blocks) / 40), "of one image, and a few rows"
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 5)])

@@ -24,9 +24,9 @@ from torch.nn import functional as F
 
 from drrpack.core import ans
 from drrpack.core.arrays import Symbols
+from drrpack.core.by_rows import NUMBERS_AT_ONCE, by_rows
 from drrpack.core.codes import Levels
 from drrpack.core.dense import IntLinear
-from drrpack.core.entropy.by_rows import NUMBERS_AT_ONCE, by_rows
 from drrpack.core.entropy.combine import in_blocks, in_turn
 from drrpack.core.entropy.latents import (
     LATENT_BITS,

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from drrpack.core import ans
 from drrpack.core.arrays import Symbols
-from drrpack.core.entropy.by_rows import by_rows
+from drrpack.core.by_rows import by_rows
 from drrpack.core.entropy.combine import bits_back, in_blocks
 from drrpack.core.entropy.networks import Block, LevelParts
 from drrpack.core.exact import WEIGHT_MAX, IntConv2d, relu, round_half_up

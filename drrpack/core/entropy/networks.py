@@ -19,9 +19,9 @@ from torch.nn import functional as F
 
 from drrpack.core import ans
 from drrpack.core.arrays import Symbols
+from drrpack.core.by_rows import by_rows
 from drrpack.core.codes import Levels
 from drrpack.core.dense import IntEmbedding, IntLinear
-from drrpack.core.entropy.by_rows import by_rows
 from drrpack.core.entropy.model import EntropyModel
 from drrpack.core.errors import DrrError
 from drrpack.core.exact import WEIGHT_BITS_MAX, WEIGHT_MAX, IntConv2d, relu

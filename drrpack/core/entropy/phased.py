@@ -16,8 +16,8 @@ from torch import Tensor
 
 from drrpack.core import ans
 from drrpack.core.arrays import Symbols
+from drrpack.core.by_rows import NUMBERS_AT_ONCE
 from drrpack.core.codes import Levels
-from drrpack.core.entropy.by_rows import NUMBERS_AT_ONCE
 from drrpack.core.entropy.combine import in_blocks, in_turn
 from drrpack.core.entropy.likelihood import KNOWN_REACH, Likelihood, LikelihoodSizes, Places
 from drrpack.core.entropy.networks import (

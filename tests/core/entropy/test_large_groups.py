@@ -12,9 +12,9 @@ import torch
 from small_models import CONTEXT, LATENTS, SMALL, check_codec, filled_message, small_network
 from torch import Tensor
 
-from drrpack.core import ans
+from drrpack.core import ans, by_rows
 from drrpack.core.arrays import Symbols
-from drrpack.core.entropy import bitswap, by_rows, latents, phased
+from drrpack.core.entropy import bitswap, latents, phased
 from drrpack.core.entropy.combine import in_blocks
 from drrpack.core.entropy.networks import GROUP_MAX, NetworkConfig
 from drrpack.core.entropy.phased_bitswap import PhasedBitSwapConfig
