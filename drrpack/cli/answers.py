@@ -56,7 +56,7 @@ def answering(command: Command) -> Command:
         if not isinstance(answer, Answer) or not terminal.speaks():
             return
         if as_json:
-            _print_json(answer.figures)
+            print_json(answer.figures)
         elif quiet:
             for path in answer.paths:
                 typer.echo(path)
@@ -65,7 +65,8 @@ def answering(command: Command) -> Command:
     return taking
 
 
-def _print_json(content: object) -> None:
+def print_json(content: object) -> None:
+    """Print what programs read of a command; paths become text."""
     from json import dumps
 
     typer.echo(dumps(content, indent=2, default=str))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from drrpack.cli import places
+from drrpack.cli.answers import print_json
 from drrpack.cli.picture_options import PictureOptions, reads_pictures
 from drrpack.trainers.comparison.defaults import DRAWS, EPOCHS, SEEDS, WIDTH
 
@@ -161,7 +161,7 @@ def _told(budget_mb: float | None, as_json: bool) -> Report:
             case Notice(warning=False):
                 note(event.text)
             case Comparison() if as_json:
-                typer.echo(json.dumps(event.to_json()))
+                print_json(event.to_json())
             case Comparison():
                 screen.print_comparison(event, budget_mb)
             case _:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from drrpack.cli.answers import print_json
+
 
 def doctor(
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
@@ -20,9 +22,7 @@ def doctor(
 
     found = run(device=device)
     if json:
-        from json import dumps
-
-        typer.echo(dumps(found.to_json(), indent=2))
+        print_json(found.to_json())
     else:
         from drrpack.cli import screen
 

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from drrpack.cli import places
+from drrpack.cli.answers import print_json
 
 
 def stats(
@@ -21,10 +22,8 @@ def stats(
 
     found = run(memory)
     if json:
-        from json import dumps
-
         several = [{"path": one.path, **one.to_json()} for one in found]
-        typer.echo(dumps(several if len(found) > 1 else found[0].to_json(), indent=2))
+        print_json(several if len(found) > 1 else found[0].to_json())
         return
     from drrpack.cli import screen
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from drrpack.cli import places
+from drrpack.cli.answers import print_json
 
 if TYPE_CHECKING:
     from drrpack.core.errors import FormatError
@@ -62,7 +63,7 @@ def verify(
         if not json:
             _show(results[-1])
     if json:
-        _print_json(results if len(results) > 1 else results[0])
+        print_json(results if len(results) > 1 else results[0])
     if exit_code:
         sys.exit(exit_code)
 
@@ -107,9 +108,3 @@ def _unsound(memory: str, error: FormatError) -> Json:
         "error": spelled(str(error)),
         "exit_code": error.exit_code,
     }
-
-
-def _print_json(content: Json | list[Json]) -> None:
-    from json import dumps
-
-    typer.echo(dumps(content, indent=2))
