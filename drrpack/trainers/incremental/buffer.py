@@ -122,12 +122,19 @@ class Exemplars:
         """Put other images (n, H, W, 3) uint8 in the place of a class's exemplars, best first."""
         self.kept[label], self.kept_bytes[label] = images.clone(), packed_bytes(images)
 
-    def labelled(self, times: int = 1) -> tuple[Tensor, Tensor]:
-        """All images (N, H, W, 3) uint8 and labels (N,) int64, class by class, ``times`` over."""
+    def labelled(self) -> tuple[Tensor, Tensor]:
+        """All images (N, H, W, 3) uint8 and labels (N,) int64, class by class."""
         if not self.kept:
             return torch.empty(0, dtype=torch.uint8), torch.empty(0, dtype=torch.int64)
         labels = [torch.full((len(images),), label) for label, images in enumerate(self.kept)]
-        return torch.cat(times * self.kept), torch.cat(times * labels)
+        return torch.cat(self.kept), torch.cat(labels)
+
+    def before(self, images: Tensor, labels: Tensor, times: int = 1) -> tuple[Tensor, Tensor]:
+        """All of them with their labels, ``times`` over, and then ``images`` and ``labels``."""
+        if not self.kept:
+            return images, labels
+        kept, of_kept = self.labelled()
+        return torch.cat([*times * [kept], images]), torch.cat([*times * [of_kept], labels])
 
     def state_dict(self) -> State:
         return {"kept": self.kept, "kept_bytes": self.kept_bytes}

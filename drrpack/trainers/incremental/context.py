@@ -55,6 +55,11 @@ class PhaseContext:
     report: TrainReport | None = None
     logs: list[TrainingLog] = field(default_factory=list)  # of the phase's trainings so far
 
+    @property
+    def old(self) -> tuple[int, ...]:
+        """The classes of earlier phases, in class order."""
+        return self.seen[: len(self.seen) - len(self.new)]
+
     # --- images ----------------------------------------------------------------------------------
 
     def replayed(self, classes: Sequence[int], each: int | None = None) -> tuple[Tensor, Tensor]:

@@ -88,7 +88,7 @@ class Method(ABC):
 
         By default these are the images that the method declares to need.
         """
-        counts, old = context.data.counts, len(context.seen) - len(context.new)
+        counts, old = context.data.counts, len(context.old)
         new = sum(counts[label] for label in context.new)
         seen = sum(counts[label] for label in context.seen)
         found = seen if cls.needs & {"replayed", "raw_seen"} else 0

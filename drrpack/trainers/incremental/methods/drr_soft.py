@@ -106,7 +106,7 @@ class SoftDRR(Method):
         images, labels = context.raw(context.new)
         teacher: Network = context.train(images, labels, stage="teacher").network
         images, _ = context.raw(context.new, each)
-        first = len(context.seen) - len(context.new)
+        first = len(context.old)
         with torch.inference_mode():
             features = context.features(teacher, images).to(context.device)
             logits = teacher.classify(features)[:, first : len(context.seen)].cpu()

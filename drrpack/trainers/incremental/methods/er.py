@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import torch
-
 from drrpack.trainers.incremental.buffer import Exemplars, Policy, least_bytes, policy_of, ranked
 from drrpack.trainers.incremental.context import PhaseContext
 from drrpack.trainers.incremental.method import State
@@ -37,12 +35,8 @@ class ExperienceReplay(Finetune):
         images, labels = context.raw(context.new)
         old = len(self.exemplars)
         times = max(1, round(len(images) / old)) if old else 0
-        old_images, old_labels = self.exemplars.labelled(times)
-        classifier = context.train(
-            torch.cat([old_images, images]),
-            torch.cat([old_labels, labels]),
-            network=self.network,
-        )
+        both = self.exemplars.before(images, labels, times)
+        classifier = context.train(*both, network=self.network)
         self.network = classifier.network
         self.exemplars.add([ranked(context, c) for c in context.new], self._policy(context))
         return classifier

@@ -6,7 +6,6 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from torch import nn
 
 from drrpack.core.settings import skeleton
@@ -56,9 +55,8 @@ class ExpandingMethod(Method):
             classifier = context.train(images, labels, network=start)
         else:
             start.take_over(self.network)
-            old_images, old_labels = self.exemplars.labelled()
             classifier = context.train(
-                torch.cat([old_images, images]), torch.cat([old_labels, labels]), network=start,
+                *self.exemplars.before(images, labels), network=start,
                 loss=self._loss(context), parameters=newest,
             )  # fmt: skip
         self.exemplars.add_herded(context, classifier.network, self._policy(context))
@@ -72,7 +70,7 @@ class ExpandingMethod(Method):
         """A network whose head favours new classes no longer."""
 
     def _loss(self, context: PhaseContext) -> Loss[ExpandingResNet]:
-        old = len(context.seen) - len(context.new)
+        old = len(context.old)
         smoothing = context.recipe.label_smoothing
 
         def loss(network: ExpandingResNet, batch: Batch) -> Terms:

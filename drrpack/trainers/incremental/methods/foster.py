@@ -100,8 +100,7 @@ class FOSTER(ExperienceReplay):
         if self.network is None:
             network: ResNet = context.train(images, labels).network
         else:
-            old_images, old_labels = self.exemplars.labelled()
-            both = torch.cat([old_images, images]), torch.cat([old_labels, labels])
+            both = self.exemplars.before(images, labels)
             boosted = self._boosted(context, self.network, *both)
             network = self._compressed(context, self.network, boosted, *both)
         self.choose_exemplars(context, network)
@@ -112,7 +111,7 @@ class FOSTER(ExperienceReplay):
         self, context: PhaseContext, last: ResNet, images: Tensor, labels: Tensor
     ) -> Boosted:
         """The last network and a new one beside it, which begins as a copy of it."""
-        old = len(context.seen) - len(context.new)
+        old = len(context.old)
         weights = class_weights(images_of(labels), self.options.boosting_balance).to(context.device)
         smoothing = context.recipe.label_smoothing
 

@@ -81,7 +81,7 @@ class GFR(Finetune):
     def _loss(self, context: PhaseContext, last: ResNet, drawing: Generator) -> Loss[ResNet]:
         teacher = context.snapshot(last)
         generator = copy.deepcopy(drawing).to(context.device).requires_grad_(False)
-        old, factor = _old(context), _factor(context)
+        old, factor = len(context.old), _factor(context)
         smoothing = context.recipe.label_smoothing
         chance = torch.Generator().manual_seed(context.stage_seed("drawn features"))
 
@@ -119,7 +119,7 @@ class GFR(Finetune):
             generator, critic, context.features(network, both), torch.cat([labels, labels]),
             self._gan_settings(), seed=seed, device=context.device,
             last=None if last is None else copy.deepcopy(last).to(context.device),
-            old=_old(context), old_factor=_factor(context),
+            old=len(context.old), old_factor=_factor(context),
         )  # fmt: skip
         return generator.cpu().eval(), critic.cpu().eval()
 
@@ -165,10 +165,6 @@ def adam(parameters: Iterable[nn.Parameter], recipe: Recipe) -> torch.optim.Opti
     return torch.optim.Adam(parameters, lr=recipe.peak_lr, weight_decay=recipe.weight_decay)
 
 
-def _old(context: PhaseContext) -> int:
-    return len(context.seen) - len(context.new)
-
-
 def _factor(context: PhaseContext) -> float:
     """How many times as many classes are old as are new."""
-    return _old(context) / len(context.new)
+    return len(context.old) / len(context.new)

@@ -56,11 +56,9 @@ class ICaRL(ExperienceReplay):
 
     def train_phase(self, context: PhaseContext) -> Classifier:
         images, labels = context.raw(context.new)
-        old_images, old_labels = self.exemplars.labelled()
-        if len(old_images):
-            images, labels = torch.cat([old_images, images]), torch.cat([old_labels, labels])
+        images, labels = self.exemplars.before(images, labels)
         teacher = None if self.network is None else context.snapshot(self.network)
-        old = len(context.seen) - len(context.new)
+        old = len(context.old)
 
         def loss(network: Network, batch: Batch) -> Tensor:
             wanted = None if teacher is None else teacher(batch.images)[:, :old]

@@ -64,12 +64,11 @@ class LUCIR(ExperienceReplay):
             classifier = context.train(images, labels, network=self.new_network(context))
         else:
             start = imprinted(context, self.network)
-            old_images, old_labels = self.exemplars.labelled()
             classifier = context.train(
-                torch.cat([old_images, images]), torch.cat([old_labels, labels]),
+                *self.exemplars.before(images, labels),
                 network=start, loss=self._loss(context, self.network),
             )  # fmt: skip
-            restore_vectors(classifier.network, self.network, len(context.seen) - len(context.new))
+            restore_vectors(classifier.network, self.network, len(context.old))
         self.choose_exemplars(context, classifier.network)
         if self.network is not None and self.options.balanced_epochs:
             classifier = context.train(
@@ -147,7 +146,7 @@ def imprinted(context: PhaseContext, network: ResNet) -> ResNet:
     long as those of old classes are on average (section 3.4)."""
     start = copy.deepcopy(network)
     weight = cosine_head(start).weight
-    old = len(context.seen) - len(context.new)
+    old = len(context.old)
     with torch.no_grad():
         length = weight[:old].norm(dim=1).mean()
         for position, label in enumerate(context.new, old):

@@ -48,7 +48,7 @@ class LwF(Finetune):
             return super().train_phase(context)
         images, labels = context.raw(context.new)
         teacher = context.snapshot(self.network)
-        old = len(context.seen) - len(context.new)
+        old = len(context.old)
         smoothing = context.recipe.label_smoothing
 
         def loss(network: Network, batch: Batch) -> Terms:

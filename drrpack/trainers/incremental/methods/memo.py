@@ -27,7 +27,7 @@ class MEMO(ExpandingMethod):
     def rebalanced(self, context: PhaseContext, network: ExpandingResNet) -> ExpandingResNet:
         """A copy whose vectors of new classes are as long on average as those of old ones."""
         aligned = copy.deepcopy(network)
-        old, seen = len(context.seen) - len(context.new), len(context.seen)
+        old, seen = len(context.old), len(context.seen)
         with torch.no_grad():
             lengths = aligned.head.weight.norm(dim=1)
             aligned.head.weight[old:seen] *= lengths[:old].mean() / lengths[old:seen].mean()

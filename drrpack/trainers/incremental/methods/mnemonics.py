@@ -55,7 +55,7 @@ class Mnemonics(LUCIR):
     def choose_exemplars(self, context: PhaseContext, network: Network) -> None:
         """Herd exemplars of the new classes, and put optimised ones in their places."""
         super().choose_exemplars(context, network)
-        old = len(context.seen) - len(context.new)
+        old = len(context.old)
         found = optimised(context, network, *self._of_old_and_new(old), self.options)
         policy, start = self._policy(context), 0
         for label in range(old, len(context.seen)):
