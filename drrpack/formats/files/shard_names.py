@@ -17,6 +17,7 @@ from pathlib import Path
 
 from drrpack.core.errors import MissingError, OptionError
 from drrpack.core.wording import SHOWN, few
+from drrpack.formats.files.beside import exchanges_in
 
 _NAME = re.compile(r"(.+)-(\d{5,9})-of-(\d{5,9})(\.[^.]*)?", re.DOTALL)
 
@@ -79,16 +80,17 @@ def shards_of(output: Path) -> list[Path]:
 
     They may be of several sets, and incomplete.
     """
+    return shards_in(output.parent, output.stem, output.suffix)
+
+
+def shards_in(folder: Path, stem: str, ending: str) -> list[Path]:
+    """The same of a memory of which the names begin and end in this way."""
     try:
-        entries = sorted(output.parent / name for name in os.listdir(output.parent))
+        entries = sorted(folder / name for name in os.listdir(folder))
     except OSError:
         return []
     known = ((path, set_of(path)) for path in entries)
-    return [
-        path
-        for path, of in known
-        if of is not None and (of.stem, of.ending) == (output.stem, output.suffix)
-    ]
+    return [p for p, of in known if of is not None and (of.stem, of.ending) == (stem, ending)]
 
 
 def refuse_incomplete(fitting: Sequence[Path], given: Sequence[Path]) -> None:
@@ -116,11 +118,22 @@ def refuse_incomplete(fitting: Sequence[Path], given: Sequence[Path]) -> None:
             )
 
 
+def left_in(folder: Path) -> str:
+    """What a message adds where files may be missing because a process was killed."""
+    found = exchanges_in(folder)
+    if not found:
+        return ""
+    return (
+        f"; {found[0]} holds files that a run was exchanging: unless it still works, the next "
+        "command that writes a file beside it brings them to their place"
+    )
+
+
 def _refuse_missing(of: ShardSet, there: set[int]) -> None:
     missing = (number for number in range(of.count) if number not in there)
     names = few([of.path(number).name for number in islice(missing, SHOWN + 1)])
     raise MissingError(
         f"{of.pattern}: found {len(there)} of {of.count} files, expected all; "
         f"missing: {names}: fetch or encode them again, or name the others one by one to read "
-        "them alone"
+        f"them alone{left_in(of.folder)}"
     )
