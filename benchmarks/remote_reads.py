@@ -40,6 +40,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(206 if wanted else 200)
         self.send_header("Content-Range", f"bytes {first}-{first + len(body) - 1}/{len(data)}")
         self.send_header("Content-Length", str(len(body)))
+        self.send_header("ETag", '"1"')  # without a version, streams would not be kept
         self.end_headers()
         self.wfile.write(body)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+SHOWN = 5  # of the names in a list
+
 
 def counted(count: int, noun: str) -> str:
     """A count and its noun, in the plural unless the count is 1: ``1 class``, ``2 classes``."""
@@ -26,4 +28,4 @@ def shortened(value: object) -> str:
 
 def few(names: Sequence[str]) -> str:
     """The first names, quoted and escaped, because names in a file may hold any character."""
-    return f"{', '.join(map(repr, names[:5]))}{', …' if names[5:] else ''}"
+    return f"{', '.join(map(repr, names[:SHOWN]))}{', …' if names[SHOWN:] else ''}"

@@ -18,7 +18,7 @@ from drrpack.formats import metadata
 from drrpack.formats.class_names import unite
 from drrpack.formats.container import Reader
 from drrpack.formats.files.addresses import is_address
-from drrpack.formats.files.shard_names import refuse_incomplete
+from drrpack.formats.files.shard_names import left_in, refuse_incomplete
 from drrpack.formats.layout import AnyPath
 
 Files: TypeAlias = AnyPath | Sequence[AnyPath]  # a file, a pattern such as "mem-*.drr", or several
@@ -62,7 +62,8 @@ def _place(place: AnyPath) -> AnyPath:
 def _matching(path: str) -> list[Path]:
     found = [Path(name) for name in sorted(glob.glob(path))]
     if not found:
-        raise MissingError(f"{path}: there is no such file, and no file fits this pattern")
+        hint = left_in(Path(path).parent)
+        raise MissingError(f"{path}: there is no such file, and no file fits this pattern{hint}")
     return found
 
 

@@ -14,6 +14,7 @@ from drrpack.core.progress import Notice
 from drrpack.core.wording import counted, few
 from drrpack.formats.class_names import find_class, names_of_labels
 from drrpack.formats.container import Reader
+from drrpack.formats.files.exchange import finish_exchanges
 from drrpack.formats.files.publish import remove_leftovers
 from drrpack.formats.indices import whole_number
 from drrpack.formats.recorded_places import untrusted_paths
@@ -34,7 +35,9 @@ LAST_SEED = 2**64 - 1  # that PyTorch takes
 
 
 def tidy(output: Path, report: Report) -> None:
-    """Remove leftovers of killed runs from the folder of ``output``, and report them."""
+    """Finish or remove what killed runs left in the folder of ``output``, and report it."""
+    for words in finish_exchanges(output.parent):
+        report(Notice(words))
     for path in remove_leftovers(output.parent):
         report(Notice(f"removed {path}, left behind by a run that was killed"))
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 CHECKPOINTS, PARTS = ".fit", ".parts"  # endings of folders that an interrupted command leaves
 PREFIX, SUFFIX = ".drr-", ".tmp"  # of what is not finished
+EXCHANGE = ".swap"  # in the place of that suffix: a folder whose files may be the only ones
+NUMBER = "[0-9a-f]" * 16  # a pattern of what stands between prefix and suffix
 _NAME_BYTES = 143  # eCryptFS has the shortest names; most file systems take 255 bytes
 
 
@@ -23,3 +25,8 @@ def beside(path: Path, ending: str) -> Path:
 def hidden_beside(target: Path) -> Path:
     """A new hidden name beside ``target``, for a file or folder that is not finished."""
     return target.with_name(f"{PREFIX}{secrets.token_hex(8)}{SUFFIX}")
+
+
+def exchanges_in(folder: Path) -> list[Path]:
+    """The hidden folders of exchanges of files, under way or left by a killed process."""
+    return sorted(folder.glob(f"{PREFIX}{NUMBER}{EXCHANGE}"))

@@ -80,6 +80,30 @@ def locked(path: Path, make: Callable[[Path], int]) -> int:
     raise BlockingIOError(errno.EWOULDBLOCK, "another process holds its lock")
 
 
+@contextmanager
+def free(path: Path) -> Iterator[bool]:
+    """Whether no process has locked the file or folder at ``path``; within, this one has.
+
+    False as well where that can't be known: it can't be opened, or the file system has no locks.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | _SAFE)
+    except OSError:
+        yield False
+        return
+    try:
+        yield _locks(descriptor) and is_at(descriptor, path)
+    finally:
+        os.close(descriptor)
+
+
+def _locks(descriptor: int) -> bool:
+    with suppress(OSError):
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    return False
+
+
 def is_at(descriptor: int, path: Path) -> bool:
     """Whether an open file is still the one at ``path``."""
     with suppress(FileNotFoundError):

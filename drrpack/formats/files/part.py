@@ -20,7 +20,7 @@ class Part:
         kind: of the checksum, "CRC" or "sha256".
         expected: the checksum in hexadecimal.
         checksum: of pieces that were read, in hexadecimal.
-        content: says in any copy of the file, and only there, which bytes these are.
+        content: says in any copy of the file which bytes these are.
     """
 
     what: str
@@ -31,9 +31,20 @@ class Part:
     content: str
 
     @property
-    def key(self) -> str:
-        """64 hexadecimal digits that belong to these bytes, wherever the file lies."""
-        return sha256(f"{self.content}\n{self.kind} {self.expected}".encode()).hexdigest()
+    def names_its_bytes(self) -> bool:
+        """Whether no other bytes have the checksum, whoever made them: a CRC can be forged."""
+        return self.kind == "sha256"
+
+    def key(self, file: tuple[object, ...]) -> str:
+        """64 hexadecimal digits that belong to these bytes alone.
+
+        They are the same in every file where the checksum names its bytes, and otherwise in the one
+        that ``file`` identifies.
+        """
+        words = f"{self.content}\n{self.kind} {self.expected}"
+        if not self.names_its_bytes:
+            words += f"\n{file!r}"
+        return sha256(words.encode()).hexdigest()
 
     @property
     def size(self) -> int:

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import IO
 
 from drrpack.core.errors import DrrError, MissingError, OutputError, WriteError
-from drrpack.formats.files.beside import PREFIX, SUFFIX, hidden_beside
-from drrpack.formats.files.locks import is_at, lock_file, new_file, new_folder
+from drrpack.formats.files.beside import EXCHANGE, NUMBER, PREFIX, SUFFIX, hidden_beside
+from drrpack.formats.files.locks import free, is_at, lock_file, new_file, new_folder
 from drrpack.formats.files.places import check_output, exists_already, reason
 from drrpack.formats.files.unfinished import undone_by
 from drrpack.formats.layout import AnyPath
@@ -154,39 +154,29 @@ def sync_folder(folder: Path) -> None:
 # --- what a killed process left -------------------------------------------------------------------
 
 _CLAIM = ".lock"
-_NUMBER = "[0-9a-f]" * 16
 
 
 def remove_leftovers(folder: Path) -> list[Path]:
     """Remove the hidden files and folders of writers that were killed; returns what they were.
 
     The files of a running process are locked, and stay. On a file system without locks, all stay.
+    So does what `drrpack.formats.files.exchange.finish_exchanges` can finish.
     """
-    found = [path for end in (SUFFIX, _CLAIM) for path in folder.glob(f"{PREFIX}{_NUMBER}{end}")]
+    found = [path for end in (SUFFIX, _CLAIM) for path in folder.glob(f"{PREFIX}{NUMBER}{end}")]
     return [path for path in sorted(found) if _remove_left_over(path)]
 
 
 def is_hidden(path: Path) -> bool:
     """Whether a name is that of an unfinished file or folder, of a leftover, or of a lock."""
-    return path.name.startswith(PREFIX) and path.name.endswith((SUFFIX, _CLAIM))
+    return path.name.startswith(PREFIX) and path.name.endswith((SUFFIX, EXCHANGE, _CLAIM))
 
 
 def _remove_left_over(path: Path) -> bool:
     """Remove a file that nobody has locked, while holding its lock, because names are reused."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if not is_at(descriptor, path):
-            return False
-        remove(path)
-    except OSError:
-        return False
-    finally:
-        os.close(descriptor)
-    return True
+    with free(path) as nobodys:
+        if nobodys:
+            remove(path)
+    return nobodys
 
 
 def remove(path: Path) -> None:

@@ -1,6 +1,6 @@
 """Parts of files that were fetched from addresses, kept on this machine.
 
-Each part is a file in the user's cache folder, named by a digest of what it holds: no name and no
+Each part is a file in the user's cache folder, named by a digest (`Part.key`): no name and no
 content tells where it came from. Whoever takes a part from here compares its checksum, so a
 damaged one only costs a request. Nothing depends on the folder: what can't be kept is fetched
 again.

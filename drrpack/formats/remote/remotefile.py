@@ -31,9 +31,10 @@ def open_stored(path: AnyPath) -> StoredFile:
 class RemoteFile(StoredFile):
     """A file at an address, of which only what is asked for is fetched.
 
-    Parts that were found intact are kept in the user's cache (`part_cache`). ``path`` and all
-    messages show the address without its secrets. Its identity is the address, the size, and the
-    version that the server reports.
+    Parts that were found intact are kept in the user's cache (`part_cache`); those whose checksum
+    can be forged only for this file, and only if the server reports a version. ``path`` and all
+    messages show the address without its secrets. Its identity is the address, the size, and that
+    version.
 
     Raises:
         OptionError: fsspec, or what it needs for this kind of address, is not installed.
@@ -45,7 +46,7 @@ class RemoteFile(StoredFile):
         self._address, self._cache = address, part_cache.of_user()
         self._connection = _connect(address)
         found = self._find()
-        self.size = found.size
+        self.size, self._has_version = found.size, bool(found.version)
         self.identity = (address, found.size, found.version)
         self._blocks = {0: found.head}  # of HEAD_BYTES, by number; kept: libhdf5 comes back to them
 
@@ -67,7 +68,9 @@ class RemoteFile(StoredFile):
 
     def _kept(self, part: Part) -> list[bytes] | None:
         """The pieces of a part from the cache, if they are there and intact."""
-        data = self._cache.get(part.key, part.size)
+        if not self._may_keep(part):
+            return None
+        data = self._cache.get(part.key(self.identity), part.size)
         if data is None:
             return None
         file, pieces = io.BytesIO(data), []
@@ -75,13 +78,18 @@ class RemoteFile(StoredFile):
             pieces.append(file.read(size))
         return pieces if part.intact(pieces) else None
 
+    def _may_keep(self, part: Part) -> bool:
+        """Whether something tells this part from those of other files, and of this one later on."""
+        return part.names_its_bytes or self._has_version
+
     def _fetched_parts(self, parts: Sequence[Part]) -> list[list[bytes]]:
         found = self._pieces(parts)
         if any(not part.intact(pieces) for part, pieces in zip(parts, found, strict=True)):
             found = self._pieces(parts)  # something on the way may have changed a bit
         pairs = list(zip(parts, found, strict=True))
         intact = [(part, pieces) for part, pieces in pairs if part.intact(pieces)]
-        self._cache.put({part.key: b"".join(pieces) for part, pieces in intact})
+        kept = [(part, pieces) for part, pieces in intact if self._may_keep(part)]
+        self._cache.put({part.key(self.identity): b"".join(pieces) for part, pieces in kept})
         if len(intact) < len(parts):
             self._check_unchanged()
         return found

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import json
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,12 +12,13 @@ import pytest
 
 from drrpack.core.errors import MissingError, WriteError
 from drrpack.formats.file_set import files_of
-from drrpack.formats.files.exchange import exchanged
+from drrpack.formats.files.exchange import exchanged, finish_exchanges
 from drrpack.formats.files.publish import remove_leftovers
 from drrpack.formats.files.shard_names import shard_set, shards_of
 from drrpack.formats.files.unfinished import undo_all
+from drrpack.operations.preparing import tidy
 
-STEPS = 2 + 3  # renames of old files and of new ones
+STEPS = 1 + 2 + 3  # renames of the folder, of old files and of new ones
 
 
 def write_old(folder: Path, count: int = 2) -> None:
@@ -118,46 +119,172 @@ def test_what_is_undone_after_a_signal(
     assert content(tmp_path) == expected("old", 2)
 
 
+@pytest.mark.parametrize("place", ["taken", "denied"])
+def test_old_files_that_can_not_be_moved_back_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    write_old(tmp_path)
+    rename, calls, foreign = os.rename, list[int](), tmp_path / "mem-00001-of-00002.drr"
+
+    def failing(source: Path, target: Path) -> None:
+        calls.append(1)
+        if len(calls) == 1 + 2 + 2:
+            if place == "taken":
+                foreign.write_text("of another program")
+            raise PermissionError(13, "no")
+        if place == "denied" and target == foreign:
+            raise PermissionError(13, "no")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", failing)
+    with pytest.raises(
+        WriteError, match=r"mem.drr: can't be written: .*'mem-00001-of-00002.drr'"
+    ) as caught:
+        exchange(tmp_path)
+    monkeypatch.undo()
+    (hidden,) = tmp_path.glob(".drr-*")
+    assert f"files of before lie in {hidden}: " in str(caught.value)
+    kept = hidden / "old" / foreign.name
+    assert kept.read_text() == f"old {foreign.name}" and remove_leftovers(tmp_path) == []
+    if place == "taken":
+        (told,) = finish_exchanges(tmp_path)
+        assert str(hidden) in told and kept.exists(), "and nothing is overwritten"
+        assert foreign.read_text() == "of another program"
+        foreign.unlink()
+    later(tmp_path)
+    assert content(tmp_path) == expected("old", 2)
+
+
+def test_a_new_file_that_can_not_be_moved_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No old file lies beside it, and the exchange can only go on."""
+    write_old(tmp_path)
+    rename, calls = os.rename, list[int]()
+
+    def failing(source: Path, target: Path) -> None:
+        calls.append(1)
+        if len(calls) > 1 + 2 + 1:
+            raise PermissionError(13, "no")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", failing)
+    with pytest.raises(WriteError, match=r"'mem-00000-of-00003.drr'\), so files of before lie in"):
+        exchange(tmp_path)
+    monkeypatch.undo()
+    assert [path.name for path in shards_of(tmp_path / "mem.drr")] == ["mem-00000-of-00003.drr"]
+    later(tmp_path)
+    assert content(tmp_path) == expected("new", 3)
+
+
 KILLED = """
-import os, signal, sys
+import json, os, signal, sys
 from pathlib import Path
-from test_exchange import exchange
+from drrpack.formats.files.exchange import exchanged, finish_exchanges
+from drrpack.formats.files.shard_names import shard_set, shards_of
 
-rename, calls = os.rename, []
+def exchange(folder):
+    output = folder / "mem.drr"
+    paths = shard_set(output, 3).paths
+    with exchanged(shards_of(output), paths, output) as hidden:
+        for path in paths:
+            (hidden / path.name).write_text(f"new {path.name}")
 
-def killed(source, target):
-    calls.append(1)
-    if len(calls) == int(sys.argv[2]):
-        os.kill(os.getpid(), signal.SIGKILL)
-    rename(source, target)
+def killing(honest):
+    def step(*given, **named):
+        calls.append(1)
+        if len(calls) == last:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return honest(*given, **named)
+    return step
 
-os.rename = killed
-exchange(Path(sys.argv[1]))
+calls, work = [], {"exchange": exchange, "finish": finish_exchanges}
+os.rename, os.unlink, os.rmdir = map(killing, (os.rename, os.unlink, os.rmdir))
+for folder, what, last in json.loads(sys.argv[1]):
+    child = os.fork()
+    if child == 0:
+        work[what](Path(folder))
+        os._exit(0)
+    status = os.waitpid(child, 0)[1]
+    assert status in (0, signal.SIGKILL), status
+    print(int(status != 0))
 """
 
 
-@pytest.mark.parametrize(("old", "step"), [(2, 1), (2, 2), (2, 4), (3, 3), (3, 5)])
-def test_who_reads_after_a_kill_finds_a_whole_set_or_an_error(
-    tmp_path: Path, old: int, step: int
-) -> None:
+def killed(*cases: tuple[Path, str, int]) -> list[bool]:
+    """For each folder, kill a process before its rename or removal of this number, from 1.
+
+    Returns whether it came to that, or the process was done before.
+    """
+    given = json.dumps([(str(folder), what, step) for folder, what, step in cases])
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", KILLED, given]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr
+    return [line == "1" for line in done.stdout.split()]
+
+
+def later(folder: Path) -> list[str]:
+    """What a later command says, which tidies up in the folder of whatever it writes."""
+    told = list[str]()
+    tidy(folder / "another.npz", lambda event: told.append(str(event)))
+    return told
+
+
+def folders(place: Path, count: int, old: int) -> list[Path]:
+    made = [place / str(n) for n in range(count)]
+    for folder in made:
+        folder.mkdir()
+        write_old(folder, old)
+    return made
+
+
+@pytest.mark.parametrize("old", [0, 2, 3])
+def test_a_kill_at_any_moment_loses_nothing(tmp_path: Path, old: int) -> None:
     """Also where the new names are those of old files."""
-    write_old(tmp_path, old)
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join([*sys.path, str(Path(__file__).parent)]),
-    }
-    done = subprocess.run([sys.executable, "-c", KILLED, tmp_path, str(step)], env=environment)
-    assert done.returncode == -signal.SIGKILL
-    pattern = tmp_path / "mem-*.drr"
-    if step == 1:
-        assert [path.read_text() for path in map(Path, files_of(pattern))] == [
-            *expected("old", old).values()
-        ]
-    else:
-        with pytest.raises(MissingError):
-            files_of(pattern)
-    there = {path.read_text()[:3] for path in shards_of(tmp_path / "mem.drr")}
-    assert len(there) <= 1, "old and new files are never mixed"
-    assert len(remove_leftovers(tmp_path)) == 1
+    renames = 1 + old + 3 + 1  # the last is that of the folder, before it is removed
+    places = folders(tmp_path, renames + old + 3, old)
+    came = killed(*((folder, "exchange", step) for step, folder in enumerate(places, 1)))
+    assert came == [True] * (len(places) - 1) + [False]
+    whole = [expected("old", old), expected("new", 3)]
+    for step, folder in enumerate(places, 1):
+        outside = {path.name: path.read_text() for path in shards_of(folder / "mem.drr")}
+        assert len({text[:3] for text in outside.values()}) <= 1, "they are never mixed"
+        if outside not in whole or not outside:
+            with pytest.raises(MissingError) as caught:
+                files_of(folder / "mem-*.drr")
+            hinted = "the next command that writes a file beside it brings them" in str(
+                caught.value
+            )
+            assert hinted == (step > 1)
+        told = later(folder)
+        assert content(folder) == whole[1 if step > 1 + old else 0]
+        assert len(told) == int(step < len(places)) and later(folder) == []
+
+
+def test_a_kill_while_it_is_finished(tmp_path: Path) -> None:
+    steps = range(2, 7)  # after the hidden folder has its last name, and before it loses it
+    for again in range(1, 9):
+        (tmp_path / str(again)).mkdir()
+        places = folders(tmp_path / str(again), len(steps), 2)
+        assert all(killed(*((f, "exchange", n) for f, n in zip(places, steps, strict=True))))
+        came = killed(*((folder, "finish", again) for folder in places))
+        assert all(came) or again > 3
+        for step, folder in zip(steps, places, strict=True):
+            later(folder)
+            assert content(folder) == (expected("new", 3) if step > 3 else expected("old", 2))
+
+
+def test_a_running_exchange_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_old(tmp_path)
+    rename = os.rename
+
+    def watched(source: Path, target: Path) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "rename", rename)
+            assert later(tmp_path) == []
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", watched)
     exchange(tmp_path)
     assert content(tmp_path) == expected("new", 3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -83,3 +84,17 @@ def test_two_sets_of_one_name(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="several sets"):
         files_of(tmp_path / "mem-*.drr")
     assert files_of([tmp_path / "*.npz", tmp_path / "men-*"]) == others
+
+
+def test_a_name_that_claims_very_many_files(tmp_path: Path) -> None:
+    """It costs no more than the names that are shown."""
+    touch(tmp_path, "mem-00000-of-999999999.drr", "mem-00002-of-999999999.drr")
+    tracemalloc.start()
+    try:
+        with pytest.raises(MissingError, match="found 2 of 999999999 files") as caught:
+            files_of(tmp_path / "mem-*.drr")
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
+    names = [f"'mem-{n:05}-of-999999999.drr'" for n in (1, 3, 4, 5, 6)]
+    assert f"missing: {', '.join(names)}, …: fetch" in str(caught.value)

@@ -44,12 +44,55 @@ def test_nothing_is_fetched_twice(server: ByteServer, local: Reader, cache: Path
     assert {path.stat().st_mode & 0o777 for path in entries(cache)} == {0o600}
 
 
-def test_a_copy_at_another_address_is_known(server: ByteServer, cache: Path) -> None:
-    next(Reader(server.address).streams([3]))
-    other = Reader(server.address.replace("localhost", "127.0.0.1"))
-    server.forget()
-    next(other.streams([3]))
-    assert server.asked == []
+def elsewhere(server: ByteServer) -> str:
+    return server.address.replace("localhost", "127.0.0.1")
+
+
+def test_a_sha256_is_known_at_another_address(
+    server: ByteServer, local: Reader, cache: Path
+) -> None:
+    with Reader(server.address) as first, Reader(elsewhere(server)) as other:
+        first.models()
+        server.forget()
+        assert other.models() == local.models() and server.asked == []
+
+
+# what of five bytes can be flipped without a change of any CRC32: the bits of its polynomial
+SAME_CRC = ((0xEDB88320 << 1) | 1).to_bytes(5, "little")
+
+
+def with_the_same_crc(data: bytes, at: int) -> bytes:
+    changed = bytes(a ^ b for a, b in zip(data[at : at + 5], SAME_CRC, strict=True))
+    return data[:at] + changed + data[at + 5 :]
+
+
+@pytest.mark.parametrize("dataset", ["streams", "raw/data"])
+@pytest.mark.parametrize("etag", ['"1"', None])
+@pytest.mark.parametrize("moment", ["elsewhere", "later"])
+def test_no_file_gives_its_records_to_another(
+    server: ByteServer,
+    local: Reader,
+    cache: Path,
+    dataset: str,
+    etag: str | None,
+    moment: str,
+) -> None:
+    """Also where the other bytes have the same length, place and CRC32."""
+
+    def records(address: str) -> list[object]:
+        with Reader(address) as reader:
+            rows = reader.streams([0]) if dataset == "streams" else reader.raw_records([0])
+            return list(rows)
+
+    honest, server.etag = server.data, etag
+    server.data = with_the_same_crc(honest, local.structure.extents[dataset].offset + 7)
+    forged = records(server.address)
+    server.data = honest
+    if moment == "later" and etag is not None:
+        server.etag = '"2"'
+    there = elsewhere(server) if moment == "elsewhere" else server.address
+    assert records(there) == records(str(local.path)) != forged
+    assert records(there) == records(str(local.path))
 
 
 def test_another_file_at_the_same_address_is_not(

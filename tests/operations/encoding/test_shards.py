@@ -403,7 +403,8 @@ def ended(
 
 def test_a_kill_between_two_shards(few: Path, tmp_path: Path, limit: float) -> None:
     output = tmp_path / "mem.drr"
-    done = ended(few, output, limit, signal.SIGKILL, 3, "before")
+    step = 1 + 2 + 1  # the first rename is that of a folder
+    done = ended(few, output, limit, signal.SIGKILL, step, "before")
     assert done.returncode == -signal.SIGKILL, done.stderr
     there = sorted(path.name for path in tmp_path.glob("mem-*"))
     assert len(there) == 2 and there[0].startswith("mem-00000-of-0000")
@@ -416,15 +417,21 @@ def test_a_kill_between_two_shards(few: Path, tmp_path: Path, limit: float) -> N
     ):
         with pytest.raises(MissingError, match=r"found 2 of \d files.*'mem-00002-of-0000"):
             read(tmp_path / "mem-*.drr")
-    with pytest.warns(UserWarning, match="left behind by a run that was killed"):
-        made = small(few, output, shard_mb=limit, force=True)
+    with pytest.warns(UserWarning) as told:
+        library.export(tmp_path / there[0], tmp_path / "another.npz")
+    first, second = (str(one.message) for one in told)
+    assert first.startswith(f"brought the new files {tmp_path / 'mem-*.drr'} to their place")
+    assert second.endswith(".lock, left behind by a run that was killed")
+    assert len(DRRDataset(tmp_path / "mem-*.drr")) == 60
+    (tmp_path / "another.npz").unlink()
+    made = small(few, output, shard_mb=limit, force=True)
     assert sorted(map(str, tmp_path.iterdir())) == list(made.files)
     assert len(DRRDataset(made.path)) == 60
 
 
 def test_signals_between_two_shards(few: Path, tmp_path: Path, limit: float) -> None:
     output = tmp_path / "mem.drr"
-    done = ended(few, output, limit, signal.SIGINT, 3, "after")
+    done = ended(few, output, limit, signal.SIGINT, 1 + 2, "after")
     assert done.returncode == 130 and "interrupted" in done.stderr, done.stderr
     assert os.listdir(tmp_path) == []
 
