@@ -267,9 +267,10 @@ def _refuse_emptied_classes(
     listing: Listing, checked: Mapping[Split, Sequence[Sequence[Checked]]],
     classes: Sequence[str], storage: Storage, called: str,
 ) -> None:  # fmt: skip
+    numbers = {name: number for number, name in enumerate(classes)}
     for split, found_classes in listing.items():
         for found in found_classes:
-            if not checked[split][classes.index(found.name)]:
+            if not checked[split][numbers[found.name]]:
                 raise SourceError(_emptied(found, storage, called))
 
 
