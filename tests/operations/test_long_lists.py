@@ -19,6 +19,7 @@ from drrpack.formats.container import Chunk, Reader, write
 from drrpack.formats.indices import class_numbers
 from drrpack.formats.remote import transfer
 from drrpack.formats.sources import checked
+from drrpack.formats.sources.listed import ClassPictures
 from drrpack.integrations.mixed import by_names
 from drrpack.operations import append, append_plan, edit
 from drrpack.operations.drop import drop
@@ -118,7 +119,7 @@ def test_classes_to_add(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_classes_of_a_folder() -> None:
-    listing = {"train": [checked.ClassPictures(name, Path(name), ()) for name in names()]}
+    listing = {"train": [ClassPictures(name, Path(name), ()) for name in names()]}
     full: Any = {"train": MANY * [(None,)]}
     checked._refuse_emptied_classes(listing, full, names(), None, "folder")  # type: ignore[arg-type]
 
