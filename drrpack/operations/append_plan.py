@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,8 +59,14 @@ class AppendPlan:
 
     @property
     def checkpoints(self) -> Path:
-        """The folder beside the file with the checkpoints of an interrupted fine-tuning."""
-        return beside(self.options.memory, CHECKPOINTS)
+        """The folder beside the file, or what it is a link to, with the checkpoints of an
+        interrupted fine-tuning."""
+        return beside(Path(os.path.realpath(self.options.memory)), CHECKPOINTS)
+
+    @property
+    def left(self) -> tuple[Path, ...]:
+        """The folders that an interrupted append leaves, from which the next one goes on."""
+        return (self.checkpoints,)
 
 
 def plan_append(reader: Reader, options: AppendOptions) -> AppendPlan:
