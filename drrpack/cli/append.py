@@ -65,11 +65,9 @@ def append(
     from drrpack.cli import interrupts
     from drrpack.cli.progress import Bars
     from drrpack.cli.terminal import note
-    from drrpack.formats.files.beside import CHECKPOINTS, beside
     from drrpack.operations.append import append as run
 
     interrupts.makes(memory)
-    interrupts.goes_on(beside(memory, CHECKPOINTS), "the same command")
     with Bars() as bars:
         made = run(
             memory, source, keep_entropy_model=keep_entropy_model, extend=extend, epochs=epochs,

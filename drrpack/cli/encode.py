@@ -157,7 +157,6 @@ def encode(
     """
     from drrpack.cli import interrupts, screen
     from drrpack.cli.progress import Bars
-    from drrpack.formats.files.beside import CHECKPOINTS, PARTS, beside
     from drrpack.formats.files.shard_names import shards_of
     from drrpack.operations.encode import encode as run
     from drrpack.trainers.ranks import sharing
@@ -166,8 +165,6 @@ def encode(
         interrupts.makes(output)
     else:
         interrupts.makes(output, files=lambda: shards_of(output))
-    for ending in (PARTS, CHECKPOINTS):
-        interrupts.goes_on(beside(output, ending), "the same command")
     with sharing(), Bars() as bars:
         made = run(
             source, output, **pictures, class_order=class_order, fit_classes=fit_classes,

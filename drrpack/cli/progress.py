@@ -15,12 +15,15 @@ from rich.progress import (
     TextColumn,
 )
 
+from drrpack.cli import interrupts
 from drrpack.cli.progress_lines import Lines
 from drrpack.cli.screen import duration, table
 from drrpack.cli.telling import tell
 from drrpack.cli.terminal import console, draws, errors, show_cursor
 from drrpack.core.progress import Step
 from drrpack.formats.files.unfinished import undone_by
+from drrpack.operations.append_plan import AppendPlan
+from drrpack.operations.encode_plan import EncodePlan
 from drrpack.operations.progress import Event, RunStarted
 from drrpack.trainers.fitting.loop import FitProgress
 from drrpack.trainers.incremental.run_progress import RunProgress
@@ -125,6 +128,10 @@ class Bars:
                 self.training(event)
             case Step():
                 self.count(event.stage, event.done, event.total)
+            case EncodePlan() | AppendPlan():
+                for folder in event.left:
+                    interrupts.goes_on(folder, "the same command")
+                tell(event)
             case _:
                 tell(event)
 

@@ -14,11 +14,20 @@ class NameFinder:
     """Finds classes by name: the one called so, else the only one that is written in the same
     letters, as keyboards and file systems compose accents in two ways that look alike."""
 
-    def __init__(self, names: Sequence[str]) -> None:
-        self._exact = {name: number for number, name in enumerate(names)}
+    def __init__(self, names: Iterable[str]) -> None:
+        self.names: list[str] = []
+        self._exact: dict[str, int] = {}
         self._letters: defaultdict[str, list[int]] = defaultdict(list)
-        for number, name in enumerate(names):
-            self._letters[_composed(name)].append(number)
+        for name in names:
+            self.add(name)
+
+    def add(self, name: str) -> int:
+        """One class more; returns its number."""
+        number = len(self.names)
+        self.names.append(name)
+        self._exact.setdefault(name, number)
+        self._letters[_composed(name)].append(number)
+        return number
 
     def find(self, wanted: str) -> int | None:
         """The number of the class, None if there is none or more than one."""
@@ -26,11 +35,6 @@ class NameFinder:
             return self._exact[wanted]
         same = self._letters.get(_composed(wanted), [])
         return same[0] if len(same) == 1 else None
-
-
-def find_class(names: Sequence[str], wanted: str) -> int | None:
-    """As `NameFinder.find`, for a single name."""
-    return names.index(wanted) if wanted in names else NameFinder(names).find(wanted)
 
 
 def look(name: str) -> str:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from functools import partial
+from functools import cached_property, partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -97,11 +97,12 @@ class Reader:
         """Where each part of the file lies, with its version and digest."""
         return self._open.current()[1]
 
-    @property
+    @cached_property
     def images_per_class(self) -> NDArray[np.int64]:
-        """How many images each class has, (classes,)."""
+        """How many images each class has, (classes,); it can't be written to."""
         counts = np.zeros(len(self.classes), np.int64)
         np.add.at(counts, self.index["class"], self.index["images"])
+        counts.flags.writeable = False
         return counts
 
     @property

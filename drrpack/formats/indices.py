@@ -12,7 +12,7 @@ from torch import Tensor
 
 from drrpack.core.errors import OptionError
 from drrpack.core.wording import few
-from drrpack.formats.class_names import find_class
+from drrpack.formats.class_names import NameFinder
 
 Indices: TypeAlias = Sequence[int] | Sequence[bool] | NDArray[np.integer | np.bool_] | Tensor
 
@@ -75,17 +75,26 @@ def class_numbers(path: str, names: Sequence[str], wanted: Sequence[str | int] |
         return list(range(len(names)))
     if isinstance(wanted, str) or not isinstance(wanted, Iterable):  # letters might be names, too
         raise OptionError(f"{path}: classes={wanted!r}: give a list, [{wanted!r}]")
-    found = [_class_number(path, names, one) for one in wanted]
-    if len(set(found)) < len(found):
+    numbers, absent = find_each(names, wanted)
+    if absent:
+        raise OptionError(f"{path} has no class {absent[0]!r}; it has {len(names)}: {few(names)}")
+    if len(set(numbers)) < len(numbers):
         raise OptionError(f"{path}: a class is asked for twice: {list(wanted)!r}")
-    return found
+    return numbers
 
 
-def _class_number(path: str, names: Sequence[str], wanted: str | int) -> int:
-    found = find_class(names, wanted) if isinstance(wanted, str) else whole_number(wanted)
-    if found is None or not 0 <= found < len(names):
-        raise OptionError(f"{path} has no class {wanted!r}; it has {len(names)}: {few(names)}")
-    return found
+def find_each(
+    names: Sequence[str], wanted: Iterable[str | int]
+) -> tuple[list[int], list[str | int]]:
+    """The numbers of classes that are given by name or by number, and what is not among them."""
+    finder, numbers, absent = NameFinder(names), list[int](), list[str | int]()
+    for one in wanted:
+        number = finder.find(one) if isinstance(one, str) else whole_number(one)
+        if number is None or not 0 <= number < len(names):
+            absent.append(one)
+        else:
+            numbers.append(number)
+    return numbers, absent
 
 
 def whole_number(number: object) -> int | None:

@@ -73,10 +73,12 @@ def read_raw(reader: Reader, class_index: int) -> RawImages:
             f"{reader.path}: its raw images have version {version}, this program reads "
             f"{RAW_VERSION}; update drrpack"
         )
-    parts = list(_records(reader, class_index))
-    positions = np.concatenate([np.zeros(0, np.int64), *(p.positions for p in parts)])
-    images = np.concatenate([np.zeros((0, *reader.image_size, 3), np.uint8)]
-                            + [p.images for p in parts])  # fmt: skip
+    rows = np.flatnonzero(reader.raw_index["class"] == class_index)
+    if not len(rows):
+        return RawImages(np.zeros(0, np.int64), np.zeros((0, *reader.image_size, 3), np.uint8))
+    parts = list(_records(reader, class_index, rows))
+    positions = np.concatenate([part.positions for part in parts])
+    images = np.concatenate([part.images for part in parts])
     limit = int(reader.images_per_class[class_index])
     if (np.diff(positions) <= 0).any() or (positions >= limit).any():
         raise CorruptError(
@@ -86,8 +88,7 @@ def read_raw(reader: Reader, class_index: int) -> RawImages:
     return RawImages(positions, images)
 
 
-def _records(reader: Reader, class_index: int) -> Iterator[RawImages]:
-    rows = np.flatnonzero(reader.raw_index["class"] == class_index)
+def _records(reader: Reader, class_index: int, rows: NDArray[np.intp]) -> Iterator[RawImages]:
     packed, images = (
         int(reader.raw_index[rows][k].sum(dtype=np.int64)) for k in ("bytes", "images")
     )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from drrpack.core.errors import OptionError
 from drrpack.core.wording import few
-from drrpack.formats.class_names import NameFinder, find_class
+from drrpack.formats.class_names import NameFinder
 
 NAME_PREFIX = "name:"  # before what is a name and neither a count nor a range
 
@@ -24,11 +24,12 @@ def select_classes(names: Sequence[str], wanted: str | Sequence[str] | None) -> 
         return list(range(len(names)))
     if not isinstance(wanted, str):
         return _each_named(names, wanted)
-    alone, span = named_class(names, wanted), _span(names, wanted)
+    finder = NameFinder(names)
+    alone, span = named_class(finder, wanted), _span(names, wanted)
     if alone is not None:
         return [alone]
     if span is None:
-        return _listed(names, wanted)
+        return _listed(finder, wanted)
     if not span:
         raise OptionError(
             f"`classes={wanted!r}`: there are {len(names)} classes, 0:{len(names)}",
@@ -50,13 +51,13 @@ def _span(names: Sequence[str], wanted: str) -> range | None:
     return range(start, end) if 0 <= start < end <= len(names) else range(0)
 
 
-def _listed(names: Sequence[str], wanted: str) -> list[int]:
+def _listed(finder: NameFinder, wanted: str) -> list[int]:
     """Classes by their names, which are separated by commas and may contain commas."""
-    found, pieces, finder = [], wanted.split(","), NameFinder(names)
+    found, pieces, names = [], wanted.split(","), finder.names
     longest = 1 + max(name.count(",") for name in names)
     while pieces:
         for end in range(min(longest, len(pieces)), 0, -1):
-            number = _named(finder, ",".join(pieces[:end]).strip())
+            number = named_class(finder, ",".join(pieces[:end]).strip())
             if number is not None:
                 found.append(number)
                 break
@@ -96,7 +97,8 @@ def how_taken(names: Sequence[str], wanted: str | None) -> str | None:
     """
     if wanted is None:
         return None
-    alone, span = named_class(names, wanted), _span(names, wanted)
+    finder = NameFinder(names)
+    alone, span = named_class(finder, wanted), _span(names, wanted)
     if alone is None:
         if span and ":" not in wanted and any(name.isdecimal() for name in names):
             return (
@@ -106,32 +108,28 @@ def how_taken(names: Sequence[str], wanted: str | None) -> str | None:
         return None
     taken = f"`classes={wanted!r}`: taken as the name of the class {names[alone]!r}"
     inner = wanted.removeprefix(NAME_PREFIX)
-    if inner != wanted and find_class(names, inner) not in (None, alone):
+    if inner != wanted and finder.find(inner) not in (None, alone):
         return f"{taken}; for the class {inner!r} say {inner}"
     if span:
         return (
-            f"{taken}; for the classes from {span.start} to {span.stop} say {_other(names, span)}"
+            f"{taken}; for the classes from {span.start} to {span.stop} say {_other(finder, span)}"
         )
     parts = [part.strip() for part in wanted.split(",")]
-    if len(parts) > 1 and all(part in names for part in parts):
+    if len(parts) > 1 and {*parts} <= {*names}:
         listed = ",".join(f"{NAME_PREFIX}{part}" for part in parts)
         return f"{taken}; for the classes of a list say {listed}"
     return None
 
 
-def _other(names: Sequence[str], span: range) -> str:
+def _other(finder: NameFinder, span: range) -> str:
     """A spelling of a range that is not also the name of a class."""
     start, stop = span.start, span.stop
     ways = [f"{start}:{stop}", f"{start:02}:{stop}", f"{start:03}:{stop}"]
-    return next((way for way in ways if named_class(names, way) is None), ways[0])
+    return next((way for way in ways if named_class(finder, way) is None), ways[0])
 
 
-def named_class(names: Sequence[str], wanted: str) -> int | None:
-    """As `find_class`, for text from a user: the name may follow ``name:``."""
-    return _named(NameFinder(names), wanted)
-
-
-def _named(finder: NameFinder, wanted: str) -> int | None:
+def named_class(finder: NameFinder, wanted: str) -> int | None:
+    """As `NameFinder.find`, for text from a user: the name may follow ``name:``."""
     number = finder.find(wanted)
     if number is None and wanted.startswith(NAME_PREFIX):
         return finder.find(wanted.removeprefix(NAME_PREFIX).strip())

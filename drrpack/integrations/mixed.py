@@ -15,7 +15,7 @@ from torch.utils.data import Dataset, Subset, TensorDataset
 
 from drrpack.core.errors import OptionError, SourceError
 from drrpack.core.wording import shortened
-from drrpack.formats.class_names import find_class, names_of_labels
+from drrpack.formats.class_names import NameFinder, names_of_labels
 from drrpack.formats.dataset import DRRDataset
 from drrpack.formats.indices import whole_number
 from drrpack.formats.sources.opening import LabelledDataset
@@ -189,12 +189,11 @@ def by_names(memory: DRRDataset, new: Labels, names: Sequence[str]) -> Numbering
             "classes, expected a name for each label: give `class_names`",
             option="class_names",
         )
-    classes, numbers = [*memory.classes], np.zeros(len(names), np.int64)
+    finder, numbers = NameFinder(memory.classes), np.zeros(len(names), np.int64)
     for label in np.unique(new):
-        found = find_class(classes, names[label])
-        numbers[label] = len(classes) if found is None else found
-        classes += [names[label]] if found is None else []
-    return Numbering(tuple(classes), np.array(memory.targets, np.int64), numbers[new])
+        found = finder.find(names[label])
+        numbers[label] = finder.add(names[label]) if found is None else found
+    return Numbering(tuple(finder.names), np.array(memory.targets, np.int64), numbers[new])
 
 
 def by_offset(memory: DRRDataset, new: Labels, offset: int) -> Numbering:

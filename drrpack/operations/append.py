@@ -26,7 +26,12 @@ from drrpack.formats.sources.labelling import ClassesFrom, Labelling
 from drrpack.formats.sources.reading import Reading
 from drrpack.formats.sources.source import Given, LabelledDataset
 from drrpack.operations import figures
-from drrpack.operations.append_plan import AppendOptions, AppendPlan, plan_append
+from drrpack.operations.append_plan import (
+    AppendOptions,
+    AppendPlan,
+    known_and_new,
+    plan_append,
+)
 from drrpack.operations.edit import changed_metadata, changed_since
 from drrpack.operations.entropy_models import (
     shipped_beside,
@@ -159,11 +164,16 @@ def carry_out(reader: Reader, plan: AppendPlan, report: Report) -> Appended:
 
 def _classes_and_raw(reader: Reader, plan: AppendPlan) -> tuple[list[str], RawChoice]:
     """All classes of the new file, and the raw exemplars that it keeps of the new images."""
-    source = plan.source
-    new = [name for name in source.classes if name not in reader.classes]
-    classes = [*reader.classes, *new]
-    numbers = {source.classes.index(name): classes.index(name) for name in new}
+    classes = [*reader.classes, *known_and_new(reader, plan.source)[1]]
+    places = enumerate(_places(classes, plan))
+    numbers = {number: place for number, place in places if place >= len(reader.classes)}
     return classes, RawChoice(plan.raw_per_class, plan.raw_select, plan.options.seed, numbers)
+
+
+def _places(classes: Sequence[str], plan: AppendPlan) -> list[int]:
+    """Where each class of the source is among ``classes`` of the new file."""
+    there = {name: place for place, name in enumerate(classes)}
+    return [there[name] for name in plan.source.classes]
 
 
 def _with_classes(
@@ -184,7 +194,7 @@ def _kept(
         chunks = streams(plan.codec, fresh, range(len(fresh)), spool)
     except MessageError:  # too few plain images for so short a class: all streams, laid out anew
         return coded(content, plan.codec, _together(reader, plan, content, fresh, spool), spool)
-    numbers = [content.classes.index(name) for name in plan.source.classes]
+    numbers = _places(content.classes, plan)
     new = [replace(chunk, class_index=numbers[chunk.class_index]) for chunk in chunks]
     return replace(content, chunks=[*content.chunks, *new])
 
@@ -194,7 +204,7 @@ def _together(
 ) -> Sequence[Codes]:
     """All codes, old and new, class by class."""
     old = all_codes(reader, plan.codec, spool)
-    place = {content.classes.index(name): n for n, name in enumerate(plan.source.classes)}
+    place = {at: number for number, at in enumerate(_places(content.classes, plan))}
 
     def of_class(number: int) -> Codes:
         parts = [old[number]] if number < len(old) else []

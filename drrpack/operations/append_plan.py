@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,8 +59,14 @@ class AppendPlan:
 
     @property
     def checkpoints(self) -> Path:
-        """The folder beside the file with the checkpoints of an interrupted fine-tuning."""
-        return beside(self.options.memory, CHECKPOINTS)
+        """The folder beside the file, or what it is a link to, with the checkpoints of an
+        interrupted fine-tuning."""
+        return beside(Path(os.path.realpath(self.options.memory)), CHECKPOINTS)
+
+    @property
+    def left(self) -> tuple[Path, ...]:
+        """The folders that an interrupted append leaves, from which the next one goes on."""
+        return (self.checkpoints,)
 
 
 def plan_append(reader: Reader, options: AppendOptions) -> AppendPlan:
@@ -89,14 +96,13 @@ def suited(images: int, device: str) -> Budget:
 
 
 def _check(reader: Reader, source: Source, options: AppendOptions) -> None:
-    known = [name for name in source.classes if name in reader.classes]
+    known, new = known_and_new(reader, source)
     if known and not options.extend:
         raise OptionError(
             f"{reader.path} has a class {known[0]!r} already, as {source.place} does; "
             "say `extend=True` to add images to it",
             option="extend",
         )
-    new = [name for name in source.classes if name not in known]
     check_classes(reader.path, [*reader.classes, *new])
     rows = [*metadata.shared_sources(reader.metadata), {"classes": [*source.classes]}]
     check_notes(reader.path, {**reader.metadata, "sources": rows})
@@ -108,6 +114,13 @@ def _check(reader: Reader, source: Source, options: AppendOptions) -> None:
             "bring them to that size, with `size` where it is square",
             option="size",
         )
+
+
+def known_and_new(reader: Reader, source: Source) -> tuple[list[str], list[str]]:
+    """The classes of a source that the file has already, and the others."""
+    there = {*reader.classes}
+    known = [name for name in source.classes if name in there]
+    return known, [name for name in source.classes if name not in there]
 
 
 def _refuse_twins(reader: Reader, new: Sequence[str], source: Source) -> None:

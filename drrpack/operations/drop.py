@@ -7,6 +7,7 @@ from pathlib import Path
 
 from drrpack.core.errors import OptionError
 from drrpack.core.wording import few
+from drrpack.formats.class_names import NameFinder
 from drrpack.formats.container import Reader, write
 from drrpack.formats.files.addresses import local_path
 from drrpack.formats.files.publish import changing
@@ -39,14 +40,16 @@ def drop(
     tidy(path, heard(report))
     with changing(path), Reader(path) as reader:
         before = reader.stored()
-        names = [_name(path, before.classes, one) for one in wanted]
+        finder = NameFinder(before.classes)
+        names = [_name(path, finder, one) for one in wanted]
         after = edit.drop(path, before, names)
         return Written(path, len(after.classes), write(path, after, overwrite=True))
 
 
-def _name(path: Path, names: Sequence[str], wanted: object) -> str:
+def _name(path: Path, finder: NameFinder, wanted: object) -> str:
     """The file's spelling of a class name."""
-    number = named_class(names, wanted) if isinstance(wanted, str) else None
+    names = finder.names
+    number = named_class(finder, wanted) if isinstance(wanted, str) else None
     if number is None:
         raise OptionError(
             f"{path} has no class {wanted!r}; it has {len(names)}: {few(names)}", option="classes"

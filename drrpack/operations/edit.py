@@ -30,7 +30,8 @@ def drop(path: Path, memory: Memory, names: Sequence[str]) -> Memory:
     Raises:
         OptionError: it would have no class left.
     """
-    kept = [name for name in memory.classes if name not in set(names)]
+    dropped = set(names)
+    kept = [name for name in memory.classes if name not in dropped]
     if not kept:
         raise OptionError(f"{path}: no class would be left; delete the file instead")
     after = of_classes(memory, kept)

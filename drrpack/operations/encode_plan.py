@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from drrpack.core.codec import Codec
@@ -60,18 +61,29 @@ class EncodePlan:
         """Numbers of the classes that the codec is fitted on, as they lie in the source."""
         return tuple(sorted(self.class_order[: self.fit_classes]))
 
+    @cached_property
+    def target(self) -> Path:
+        """The output, or what it is a link to: the file that is written, so what an interrupted
+        encode leaves is beside it."""
+        return Path(os.path.realpath(self.options.output))
+
     @property
     def checkpoints(self) -> Path:
-        """The folder beside the output with the checkpoints of an interrupted fit.
+        """The folder beside the target with the checkpoints of an interrupted fit.
 
         Its name is hidden, so that it does not count as a class if the output lies in the source.
         """
-        return beside(self.options.output, CHECKPOINTS)
+        return beside(self.target, CHECKPOINTS)
 
     @property
     def parts(self) -> Path:
-        """The folder beside the output with what an encode has made so far; hidden, too."""
-        return beside(Path(os.path.realpath(self.options.output)), PARTS)
+        """The folder beside the target with what an encode has made so far; hidden, too."""
+        return beside(self.target, PARTS)
+
+    @property
+    def left(self) -> tuple[Path, ...]:
+        """The folders that an interrupted encode leaves, from which the next one goes on."""
+        return self.parts, self.checkpoints
 
 
 def plan_encode(options: EncodeOptions, processes: Ranks | None = None) -> EncodePlan:

@@ -161,7 +161,9 @@ def _export_folder(dataset: DRRDataset, output: Path, kind: str, report: Report)
             of_class.mkdir()
         written = [0] * len(folders)
         for start, pixels in _decoded(dataset, report):
-            for label, image in zip(targets[start:].tolist(), pixels, strict=False):
+            for label, image in zip(
+                targets[start : start + len(pixels)].tolist(), pixels, strict=True
+            ):
                 path = folders[label] / f"{written[label]:05}.{kind}"
                 Image.fromarray(image).save(path, lossless=True)
                 written[label] += 1

@@ -12,11 +12,11 @@ from typing import TypeAlias, TypeVar
 from drrpack.core.errors import OptionError
 from drrpack.core.progress import Notice
 from drrpack.core.wording import counted, few
-from drrpack.formats.class_names import find_class, names_of_labels
+from drrpack.formats.class_names import names_of_labels
 from drrpack.formats.container import Reader
 from drrpack.formats.files.exchange import finish_exchanges
 from drrpack.formats.files.publish import remove_leftovers
-from drrpack.formats.indices import whole_number
+from drrpack.formats.indices import find_each, whole_number
 from drrpack.formats.recorded_places import untrusted_paths
 from drrpack.formats.selection import how_taken, select_classes
 from drrpack.formats.sources.dataset import Named
@@ -101,23 +101,18 @@ def chosen_classes(names: Sequence[str], wanted: Classes, report: Report) -> lis
             "for the first five",
             option="classes",
         )
-    numbers = [_number(names, one) for one in wanted]
+    numbers, absent = find_each(names, wanted)
+    if absent:
+        raise OptionError(
+            f"`classes`: there is no class {absent[0]!r}; there are {len(names)}: {few(names)}",
+            option="classes",
+        )
     if not numbers or len(set(numbers)) < len(numbers):
         raise OptionError(
             f"`classes={list(wanted)!r}`: name each class once; there are {few(names)}",
             option="classes",
         )
     return numbers
-
-
-def _number(names: Sequence[str], wanted: str | int) -> int:
-    number = find_class(names, wanted) if isinstance(wanted, str) else whole_number(wanted)
-    if number is None or not 0 <= number < len(names):
-        raise OptionError(
-            f"`classes`: there is no class {wanted!r}; there are {len(names)}: {few(names)}",
-            option="classes",
-        )
-    return number
 
 
 def trusted(reader: Reader, source: Given | None, trust: Trust) -> bool:

@@ -11,6 +11,7 @@ import pytest
 
 from drrpack.cli.telling import tell
 from drrpack.core.errors import OptionError
+from drrpack.formats.class_names import NameFinder
 from drrpack.formats.selection import how_taken, named_class, select_classes
 from drrpack.operations.preparing import chosen_classes
 
@@ -37,7 +38,7 @@ def test_a_name_can_be_forced() -> None:
     assert select_classes(DIGITS, "name:4") == [4]
     assert select_classes(PRIMES, "name:5,name:11") == [2, 4]
     assert how_taken(DIGITS, "name:4") is None
-    assert named_class(DIGITS, "name:4") == 4
+    assert named_class(NameFinder(DIGITS), "name:4") == 4
 
 
 @pytest.mark.parametrize("wanted", [None, "2", "1:3", "ant", "ant,bee"])

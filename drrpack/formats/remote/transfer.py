@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -27,8 +28,9 @@ def fetch(connection: Connection, wanted: Sequence[Range]) -> list[bytes]:
     spans = merged(wanted)
     requests = [piece for span in spans for piece in _divided(*span)]
     data = dict(zip(requests, _each(connection, requests), strict=True))
-    whole = {s: b"".join(data[piece] for piece in _divided(*s)) for s in spans}
-    return [_cut(whole, offset, size) for offset, size in wanted]
+    whole = [b"".join(data[piece] for piece in _divided(*span)) for span in spans]
+    starts = [start for start, _ in spans]
+    return [_cut(starts, whole, offset, size) for offset, size in wanted]
 
 
 def merged(wanted: Sequence[Range]) -> list[Range]:
@@ -49,11 +51,13 @@ def _divided(offset: int, size: int) -> list[Range]:
     return [(at, min(each, offset + size - at)) for at in range(offset, offset + size, each)]
 
 
-def _cut(whole: dict[Range, bytes], offset: int, size: int) -> bytes:
-    for (start, length), data in whole.items():
-        if start <= offset and offset + size <= start + length:
-            return data[offset - start : offset - start + size]
-    return b""  # of an empty range
+def _cut(starts: Sequence[int], whole: Sequence[bytes], offset: int, size: int) -> bytes:
+    """One range, from the last of the spans, which are in order, that does not start behind it."""
+    if size == 0:  # no span may cover it
+        return b""
+    span = bisect_right(starts, offset) - 1
+    inside = offset - starts[span]
+    return whole[span][inside : inside + size]
 
 
 def _each(connection: Connection, requests: Sequence[Range]) -> list[bytes]:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drrpack.core.errors import MethodError, OptionError
+from drrpack.formats.replay.class_rows import ClassRows, split
 from drrpack.formats.replay.packing import Rows
 from drrpack.formats.replay.policies import Arrival, Policy, checked
 
@@ -18,18 +19,18 @@ class Content:
     """Rows of packed codes, class by class in the order in which the stream brought the classes,
     in each class from the oldest to the newest image.
 
-    Arrays are replaced and never written to, so a `copy` costs next to nothing.
+    Rows are replaced and never written to, so a `copy` costs next to nothing.
 
     Attributes:
         labels: of each class.
-        rows: of each class, (n, row_bytes) uint8.
+        rows: of each class.
         seen: how many images of each class the stream has brought.
     """
 
     def __init__(self, row_bytes: int) -> None:
         self.row_bytes = row_bytes
         self.labels, self.seen = list[int](), list[int]()
-        self.rows = list[Rows]()
+        self.rows = list[ClassRows]()
 
     def __len__(self) -> int:
         return sum(map(len, self.rows))
@@ -48,7 +49,7 @@ class Content:
     def put(self, label: int, rows: Rows, seen: int) -> None:
         """Add a class with all its rows, of which the stream has brought ``seen`` at least."""
         self.labels.append(label)
-        self.rows.append(rows)
+        self.rows.append(ClassRows.of(rows))
         self.seen.append(max(seen, len(rows)))
 
     def images(self) -> NDArray[np.int64]:
@@ -60,7 +61,7 @@ class Content:
         number, place = self._places(positions)
         rows = np.empty((len(positions), self.row_bytes), np.uint8)
         for each in np.unique(number):
-            rows[number == each] = self.rows[each][place[number == each]]
+            rows[number == each] = self.rows[each].at(place[number == each])
         return rows, np.array(self.labels, np.int64)[number]
 
     def offer(
@@ -106,14 +107,14 @@ class Content:
     def _change(self, arrival: Arrival, gone: NDArray[np.int64], number: int, row: Rows) -> None:
         """Remove what is gone, and add the row unless it is among that."""
         refused = bool((gone == arrival.newest).any())
-        of, place = _split(gone[gone != arrival.newest], arrival.ends)
+        of, place = split(gone[gone != arrival.newest], arrival.ends)
         for each in np.unique(of):
-            self.rows[each] = np.delete(self.rows[each], place[of == each], axis=0)
+            self.rows[each] = self.rows[each].without(place[of == each])
         if not refused:
-            self.rows[number] = np.concatenate([self.rows[number], row[None]])
+            self.rows[number] = self.rows[number].with_row(row)
 
     def _places(self, positions: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
-        return _split(positions, np.cumsum(self.images()))
+        return split(positions, np.cumsum(self.images()))
 
 
 def capacity_of(budget: int, classes: int, row_bytes: int) -> int:
@@ -135,12 +136,3 @@ def _asked(policy: Policy, arrival: Arrival, random: np.random.Generator) -> NDA
         return np.array(checked(policy.leaving(arrival, random), arrival), np.int64)
     except (TypeError, ValueError) as error:
         raise MethodError(f"the policy {policy!r}: found {error}; mend its `leaving`") from error
-
-
-def _split(
-    positions: NDArray[np.int64], ends: NDArray[np.int64]
-) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
-    """The class of each position, and the place in it."""
-    number = np.searchsorted(ends, positions, side="right")
-    starts = np.concatenate([[0], ends]).astype(np.int64)
-    return number, positions - starts[number]

@@ -109,8 +109,11 @@ class ClassBalanced:
                 largest = label
             else:
                 largest = int(random.choice(np.flatnonzero(images == images.max())))
-            free = set(arrival.of_class(largest)) - {*gone, arrival.newest}
-            gone.append(int(random.choice(sorted(free))))
+            there = arrival.of_class(largest)
+            place = there.start + int(random.integers(images[largest]))
+            for taken in sorted(one for one in (*gone, arrival.newest) if one in there):
+                place += place >= taken  # it counts those that are left
+            gone.append(place)
             images[largest] -= 1
         return gone
 

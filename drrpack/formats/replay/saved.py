@@ -5,6 +5,8 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from drrpack.core.codec import Codec
 from drrpack.core.errors import OptionError
 from drrpack.core.layouts import lay_out
@@ -47,7 +49,9 @@ def memory_of(
     Raises:
         DrrError: the streams do not decode to the same codes.
     """
-    codec, streams = lay_out(codec, [packing.unpack(rows) for rows in content.rows if len(rows)])
+    codec, streams = lay_out(
+        codec, [packing.unpack(rows.whole()) for rows in content.rows if len(rows)]
+    )
     chunks = [chunk(number, made) for number, made in enumerate(streams)]
     quality = {} if codec.quality is None else {"quality": codec.quality}
     return Memory(size, names, chunks, *sections(codec), quality)
@@ -71,5 +75,5 @@ def content_of(reader: Reader, codec: Codec, packing: CodePacking, saved: Record
         label, seen = known[name]
         content.put(label, packing.pack(codes[number]), seen)
     for label, seen in gone:
-        content.put(label, content.rows[0][:0], seen)
+        content.put(label, np.empty((0, packing.row_bytes), np.uint8), seen)
     return content

@@ -7,10 +7,10 @@ a budget; where they do not fit, each class is decoded again when it is asked fo
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, TypeAlias
 
 import numpy as np
 
@@ -18,8 +18,9 @@ from drrpack.core.arrays import Pixels
 from drrpack.core.errors import SourceError
 from drrpack.core.wording import sides
 from drrpack.formats.sources.brightness import brightness_remarks
+from drrpack.formats.sources.listed import ClassPictures, Listing, Storage, Stored
 from drrpack.formats.sources.opening import Opening
-from drrpack.formats.sources.pictures import FORMATS, Picture
+from drrpack.formats.sources.pictures import FORMATS
 from drrpack.formats.sources.reading import Reading
 from drrpack.formats.sources.splits import (
     ALL,
@@ -32,64 +33,6 @@ from drrpack.formats.sources.splits import (
 )
 
 SHOWN_BAD = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """One picture and where it is stored.
-
-    Attributes:
-        where: its file, or a file and the picture inside it; text, as a `Path` takes more memory.
-        name: its path below the split, which goes into the digest of the source.
-        place: its number in its storage. Pictures are read in this order; within a class it must
-            be the order of `ClassPictures.pictures`.
-    """
-
-    where: str
-    name: bytes
-    place: int = 0
-
-    @property
-    def path(self) -> Path:
-        return Path(self.where)
-
-
-@dataclass(frozen=True)
-class ClassPictures:
-    """One class of one split: its name in NFC, its place for messages, and its pictures."""
-
-    name: str
-    where: Path
-    pictures: tuple[Stored, ...]
-
-
-Listing: TypeAlias = Mapping[Split, Sequence[ClassPictures]]
-
-
-def by_class(
-    stored: Iterable[Stored], numbers: Iterable[int], classes: Sequence[str], where: Path
-) -> list[ClassPictures]:
-    """Pictures of one split in the classes that have some; ``numbers`` are the class of each, and
-    ``where`` is the folder of the files that they are stored in."""
-    found: list[list[Stored]] = [[] for _ in classes]
-    for one, number in zip(stored, numbers, strict=True):
-        found[number].append(one)
-    return [
-        ClassPictures(name, where / name, tuple(pictures))
-        for name, pictures in zip(classes, found, strict=True)
-        if pictures
-    ]
-
-
-class Storage(Protocol):
-    """Where the pictures of a source are stored."""
-
-    @property
-    def files(self) -> str | None:
-        """None if each has a file of its own, else in words what the pictures are."""
-
-    def read(self, pictures: Sequence[Stored], reading: Reading) -> Iterator[Picture | BadImage]:
-        """Read and decode each of ``pictures``, which are in the order of their places."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,14 +101,16 @@ class CheckedSplit:
         numbers = np.arange(len(self.pictures[class_index]))[rows]
         pictures = [self.pictures[class_index][number] for number in numbers]
         images = np.empty((len(pictures), *self.image_size, 3), np.uint8)
-        found = self.storage.read([picture.stored for picture in pictures], self.reading)
-        for image, picture, read in zip(images, pictures, found, strict=True):
-            if isinstance(read, BadImage) or read.sha256 != picture.sha256:
-                raise SourceError(
-                    f"{shown(picture.stored.path)}: changed since the source was opened; expected "
-                    "the same bytes: leave the source alone while it is read, and start again"
-                )
-            image[:] = read.pixels
+        stored = [picture.stored for picture in pictures]
+        with closing(self.storage.read(stored, self.reading)) as found:
+            for image, picture, read in zip(images, pictures, found, strict=True):
+                if isinstance(read, BadImage) or read.sha256 != picture.sha256:
+                    raise SourceError(
+                        f"{shown(picture.stored.path)}: changed since the source was opened; "
+                        "expected the same bytes: leave the source alone while it is read, and "
+                        "start again"
+                    )
+                image[:] = read.pixels
         return images
 
 
@@ -241,14 +186,15 @@ def _checked(
     """What becomes of each picture, with the number of its class."""
     sizes: dict[tuple[int, int], tuple[int, int]] = {}  # of equal ones a single value is kept
     pictures = [one for one, _ in owned]
-    for (one, number), read in zip(owned, storage.read(pictures, reading), strict=True):
-        if isinstance(read, BadImage):
-            yield number, read
-            continue
-        if keep is not None:
-            keep((split, number), read.pixels)
-        size = (read.pixels.shape[0], read.pixels.shape[1])
-        yield number, Checked(one, read.sha256, sizes.setdefault(size, size), read.peak)
+    with closing(storage.read(pictures, reading)) as found:
+        for (one, number), read in zip(owned, found, strict=True):
+            if isinstance(read, BadImage):
+                yield number, read
+                continue
+            if keep is not None:
+                keep((split, number), read.pixels)
+            size = (read.pixels.shape[0], read.pixels.shape[1])
+            yield number, Checked(one, read.sha256, sizes.setdefault(size, size), read.peak)
 
 
 def _bad_message(bad: Sequence[BadImage], listing: Listing, storage: Storage) -> str:
@@ -267,9 +213,10 @@ def _refuse_emptied_classes(
     listing: Listing, checked: Mapping[Split, Sequence[Sequence[Checked]]],
     classes: Sequence[str], storage: Storage, called: str,
 ) -> None:  # fmt: skip
+    numbers = {name: number for number, name in enumerate(classes)}
     for split, found_classes in listing.items():
         for found in found_classes:
-            if not checked[split][classes.index(found.name)]:
+            if not checked[split][numbers[found.name]]:
                 raise SourceError(_emptied(found, storage, called))
 
 

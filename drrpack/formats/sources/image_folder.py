@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from drrpack.formats.sources.checked import ClassPictures, Stored, open_listing
+from drrpack.formats.sources.checked import open_listing
 from drrpack.formats.sources.class_folders import (
     ClassFiles,
     checked_folder,
@@ -18,13 +18,13 @@ from drrpack.formats.sources.class_folders import (
     refuse_empty,
 )
 from drrpack.formats.sources.labelling import Labelling
+from drrpack.formats.sources.listed import ClassPictures, Stored
 from drrpack.formats.sources.nested_folders import list_nested
 from drrpack.formats.sources.opening import Files, Given, Opening, path_of
-from drrpack.formats.sources.pictures import Picture, read_pictures
+from drrpack.formats.sources.pictures import Pictures, read_pictures
 from drrpack.formats.sources.reading import Reading
-from drrpack.formats.sources.splits import BadImage, Opened, Split, shown
+from drrpack.formats.sources.splits import Opened, Split, shown
 
-AT_ONCE = 512  # pictures that are read before the next ones are asked for
 DIVIDED = (
     "the folders train/ and test/ (or val/), each with one folder for each class: name a folder "
     "that has them"
@@ -36,10 +36,8 @@ class PictureFiles:
 
     files: str | None = None
 
-    def read(self, pictures: Sequence[Stored], reading: Reading) -> Iterator[Picture | BadImage]:
-        for start in range(0, len(pictures), AT_ONCE):
-            paths = [one.path for one in pictures[start : start + AT_ONCE]]
-            yield from read_pictures(paths, reading)
+    def read(self, pictures: Sequence[Stored], reading: Reading) -> Pictures:
+        return read_pictures((one.path for one in pictures), reading)
 
 
 class ImageFolder:

@@ -12,12 +12,13 @@ from pathlib import Path
 
 from drrpack.core.errors import SourceError
 from drrpack.formats.sources.brightness import NotReadable
-from drrpack.formats.sources.checked import ClassPictures, Stored, by_class, open_listing
+from drrpack.formats.sources.checked import open_listing
 from drrpack.formats.sources.labelling import Labelling
 from drrpack.formats.sources.labels import number_labels
+from drrpack.formats.sources.listed import ClassPictures, Stored, by_class
 from drrpack.formats.sources.opening import Files, Given, Opening, path_of
-from drrpack.formats.sources.parquet_table import PICTURES_AT_ONCE, Table
-from drrpack.formats.sources.pictures import Picture, read_contents
+from drrpack.formats.sources.parquet_table import Table
+from drrpack.formats.sources.pictures import Pictures, read_contents
 from drrpack.formats.sources.reading import Reading
 from drrpack.formats.sources.shards import (
     DIVIDED,
@@ -26,7 +27,7 @@ from drrpack.formats.sources.shards import (
     listed_shards,
     split_shards,
 )
-from drrpack.formats.sources.splits import BadImage, Opened, Split, shown
+from drrpack.formats.sources.splits import Opened, Split, shown
 
 ENDINGS = (".parquet",)
 
@@ -73,18 +74,16 @@ class TableRows:
         """The number of the table that holds a row."""
         return bisect_right(self.ends, place)
 
-    def read(self, pictures: Sequence[Stored], reading: Reading) -> Iterator[Picture | BadImage]:
+    def read(self, pictures: Sequence[Stored], reading: Reading) -> Pictures:
+        return read_contents(self._jobs(pictures), reading)
+
+    def _jobs(self, pictures: Sequence[Stored]) -> Iterator[tuple[Path, Callable[[], bytes]]]:
         for number, found in groupby(pictures, key=lambda one: self.of(one.place)):
             table, stored = self.tables[number], list(found)
             start = self.ends[number] - sum(table.group_rows)
             contents = table.pictures([one.place - start for one in stored])
-            jobs: list[tuple[Path, Callable[[], bytes]]] = []
             for one, content in zip(stored, contents, strict=True):
-                jobs.append((one.path, partial(_given, content)))
-                if len(jobs) == PICTURES_AT_ONCE:
-                    yield from read_contents(jobs, reading)
-                    jobs = []
-            yield from read_contents(jobs, reading)
+                yield one.path, partial(_given, content)
 
 
 def _given(content: bytes | NotReadable) -> bytes:

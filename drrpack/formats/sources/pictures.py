@@ -8,12 +8,14 @@ import os
 import stat
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
@@ -33,6 +35,7 @@ EXTENSIONS = (
     *(".pnm", ".tif", ".tiff", ".gif", ".jp2", ".j2k", ".avif"),
 )
 THREADS = min(8, os.cpu_count() or 1)
+WINDOW = 2 * THREADS  # pictures that are decoded, or about to be, before the first of them is taken
 USUAL_PIXELS = Image.MAX_IMAGE_PIXELS or 0  # Pillow's limit as it comes: of 256 MB in RGB
 _ALONE = threading.Lock()
 _SETTINGS = ProcessLock()  # of Pillow: one call at a time changes them
@@ -48,24 +51,36 @@ class Picture:
     peak: float | None = None  # the largest value of a deep one; see ``brightness.to_rgb``
 
 
-def read_pictures(paths: Sequence[Path], reading: Reading) -> list[Picture | BadImage]:
+Pictures: TypeAlias = Generator[Picture | BadImage, None, None]  # as they are read, to be closed
+
+
+def read_pictures(paths: Iterable[Path], reading: Reading) -> Pictures:
     """Read every file, in order, several at a time; its size: see ``fit_square``."""
-    return read_contents([(path, partial(_read_file, path)) for path in paths], reading)
+    return read_contents(((path, partial(_read_file, path)) for path in paths), reading)
 
 
-def read_contents(
-    found: Sequence[tuple[Path, Callable[[], bytes]]], reading: Reading
-) -> list[Picture | BadImage]:
+def read_contents(found: Iterable[tuple[Path, Callable[[], bytes]]], reading: Reading) -> Pictures:
     """Decode pictures that may lie anywhere, in order, several at a time.
 
-    Each has a name for messages and a function that gives its bytes. That function is called in a
-    thread, and may raise NotReadable.
+    No more than `WINDOW` of them wait for whoever asks, however many there are. Other calls wait
+    until all have been taken, or until the generator is closed.
+
+    Args:
+        found: for each a name for messages and a function that gives its bytes; the next ones are
+            asked for as pictures are taken. The function is called in a thread, and may raise
+            NotReadable.
     """
     readable()  # Pillow loads its plugins here, before there are threads
     with _SETTINGS:
         limit = _pixel_limit(reading)
         with _strict_pillow(limit), ThreadPoolExecutor(THREADS) as pool:
-            return list(pool.map(lambda one: _read_picture(one[0], one[1], reading, limit), found))
+            waiting = deque[Future[Picture | BadImage]]()
+            for path, read in found:
+                if len(waiting) == WINDOW:
+                    yield waiting.popleft().result()
+                waiting.append(pool.submit(_read_picture, path, read, reading, limit))
+            while waiting:
+                yield waiting.popleft().result()
 
 
 def fit_square(image: Image.Image, size: int) -> Image.Image:

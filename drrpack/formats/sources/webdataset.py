@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
 from drrpack.core.errors import OptionError, SourceError
 from drrpack.formats.sources.brightness import NotReadable
-from drrpack.formats.sources.checked import ClassPictures, Stored, by_class, open_listing
+from drrpack.formats.sources.checked import open_listing
 from drrpack.formats.sources.labelling import Labelling
 from drrpack.formats.sources.labels import Label, number_labels
+from drrpack.formats.sources.listed import ClassPictures, Stored, by_class
 from drrpack.formats.sources.opening import Files, Given, Opening, path_of
-from drrpack.formats.sources.pictures import EXTENSIONS, Picture, read_contents
+from drrpack.formats.sources.pictures import EXTENSIONS, Pictures, read_contents
 from drrpack.formats.sources.reading import Reading
 from drrpack.formats.sources.shards import (
     DIVIDED,
@@ -26,14 +27,13 @@ from drrpack.formats.sources.shards import (
     listed_shards,
     split_shards,
 )
-from drrpack.formats.sources.splits import BadImage, Opened, Split, shown
+from drrpack.formats.sources.splits import Opened, Split, shown
 from drrpack.formats.sources.tar_index import MAX_LABEL_BYTES, Member, members, read_member
 
 ENDINGS = (".tar",)
 COMPRESSED = (".tar.gz", ".tgz", ".tar.xz", ".tar.zst", ".tar.bz2")
 TEXT, JSON = "cls", "json"  # endings of labels
 JSON_KEYS = ("label", "cls", "class")
-AT_ONCE = 256  # pictures in memory as they are stored
 _NUMBER = re.compile(r"-?\d{1,18}")
 
 
@@ -60,11 +60,9 @@ class TarMembers:
         name = f"{class_name}/".encode() + os.fsencode(f"{number}/{member.name}")
         return Stored(str(_inside(shard, member)), name, len(self.places) - 1)
 
-    def read(self, pictures: Sequence[Stored], reading: Reading) -> Iterator[Picture | BadImage]:
-        for start in range(0, len(pictures), AT_ONCE):
-            some = pictures[start : start + AT_ONCE]
-            jobs = [(one.path, partial(read_member, *self.places[one.place])) for one in some]
-            yield from read_contents(jobs, reading)
+    def read(self, pictures: Sequence[Stored], reading: Reading) -> Pictures:
+        jobs = ((one.path, partial(read_member, *self.places[one.place])) for one in pictures)
+        return read_contents(jobs, reading)
 
 
 class WebDataset:

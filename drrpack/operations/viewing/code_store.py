@@ -7,7 +7,9 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from drrpack.core.arrays import Pixels
 from drrpack.core.codec import Codec
@@ -33,9 +35,10 @@ class CodeStore:
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
         self._codes = OrderedDict[int, Codes]()  # that used longest ago first
+        self._kept_bytes = 0  # what these take
         self._codes_lock = threading.Lock()
         self._codec_lock = threading.RLock()
-        self._queue: dict[int, None] = {}  # classes to decode in the background, in order
+        self._queue = OrderedDict[int, None]()  # classes to decode in the background, in order
         self._queue_lock = threading.Lock()
         self._worker: threading.Thread | None = None
         self._error: DrrError | None = None
@@ -70,28 +73,25 @@ class CodeStore:
 
     def _keep(self, found: Mapping[int, Codes]) -> None:
         with self._codes_lock:
-            self._codes |= found
-            while len(self._codes) > 1 and self._bytes_of(self._codes) > KEPT_BYTES:
-                self._codes.popitem(last=False)
-
-    def _bytes_of(self, numbers: Iterable[int]) -> int:
-        rows, columns = self._top_shape
-        images = self._reader.images_per_class[[*numbers]]
-        return int(images.sum()) * 2 * 5 * rows * columns
+            for number, codes in found.items():
+                self._kept_bytes += 0 if number in self._codes else int(self._sizes[number])
+                self._codes[number] = codes
+            while len(self._codes) > 1 and self._kept_bytes > KEPT_BYTES:
+                self._kept_bytes -= int(self._sizes[self._codes.popitem(last=False)[0]])
 
     @cached_property
-    def _top_shape(self) -> tuple[int, int]:
-        return stored_top_shape(self._reader)
+    def _sizes(self) -> NDArray[np.int64]:
+        """What the codes of each class take in memory, (classes,): bytes."""
+        rows, columns = stored_top_shape(self._reader)
+        return self._reader.images_per_class * (2 * 5 * rows * columns)
 
     def together(self, numbers: Sequence[int], first: int) -> list[int]:
         """As many of some classes as are kept at the same time, in their order; ``first``, which is
         one of them, in any case."""
-        chosen, left = {first}, KEPT_BYTES - self._bytes_of([first])
-        for number in numbers:
-            left -= self._bytes_of([number]) if number != first else 0
-            if left >= 0:
-                chosen.add(number)
-        return [number for number in numbers if number in chosen]
+        wanted = np.array(numbers, np.int64)
+        others = np.where(wanted == first, 0, self._sizes[wanted])
+        fitting = np.cumsum(others) <= KEPT_BYTES - self._sizes[first]
+        return [int(number) for number in wanted[fitting | (wanted == first)]]
 
     def pixels(self, codes: Codes) -> Pixels:
         """The images of some codes, uint8 (n, H, W, 3)."""
@@ -112,7 +112,7 @@ class CodeStore:
             raise self._error
         missing = {number: None for number in numbers if number not in self._codes}
         with self._queue_lock:
-            self._queue = missing | self._queue
+            self._queue = OrderedDict(missing | self._queue)
             if self._queue and self._worker is None and not self._closed:
                 self._worker = threading.Thread(target=self._work, daemon=True)
                 self._worker.start()
@@ -134,11 +134,13 @@ class CodeStore:
     def _next_batch(self) -> list[int]:
         """Classes to decode next; none when the thread should end, and then it counts as ended."""
         with self._queue_lock:
-            missing = [n for n in self._queue if n not in self._codes]
-            batch, rest = missing[:CLASSES_AT_ONCE], missing[CLASSES_AT_ONCE:]
-            self._queue = dict.fromkeys(rest)
+            batch = list[int]()
+            while self._queue and len(batch) < CLASSES_AT_ONCE:
+                number, _ = self._queue.popitem(last=False)
+                batch += [] if number in self._codes else [number]
             if self._closed or self._error is not None or not batch:
-                self._queue, self._worker, batch = {}, None, []
+                self._queue.clear()
+                self._worker, batch = None, []
             return batch
 
 

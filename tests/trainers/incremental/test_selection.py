@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from drrpack.core.errors import OptionError
-from drrpack.formats.class_names import find_class
+from drrpack.formats.class_names import NameFinder
 from drrpack.formats.selection import select_classes
 from drrpack.trainers.incremental import class_order
 from drrpack.trainers.incremental.class_order import order_classes
@@ -100,7 +100,8 @@ COMPOSED, APART = (unicodedata.normalize(form, "naïve") for form in ("NFC", "NF
 def test_accents_in_their_other_form(tmp_path: Path) -> None:
     for name, typed in ((COMPOSED, APART), (APART, COMPOSED)):
         names = ["ant", name]
-        assert find_class(names, name) == find_class(names, typed) == 1
+        finder = NameFinder(names)
+        assert finder.find(name) == finder.find(typed) == 1
         assert select_classes(names, typed) == [1]
         assert select_classes(names, f"{typed},ant") == [1, 0]
         with pytest.raises(OptionError, match="once"):
@@ -112,10 +113,13 @@ def test_accents_in_their_other_form(tmp_path: Path) -> None:
 
 def test_classes_that_differ_by_form_alone() -> None:
     names = [APART, COMPOSED]
-    assert (find_class(names, APART), find_class(names, COMPOSED)) == (0, 1)
+    finder = NameFinder(names)
+    assert (finder.find(APART), finder.find(COMPOSED)) == (0, 1)
     marks = "a\u0323\u0301", "a\u0301\u0323"  # dot below and acute, in either order
     assert unicodedata.normalize("NFC", marks[0]) == unicodedata.normalize("NFC", marks[1])
-    assert find_class(marks, unicodedata.normalize("NFC", marks[0])) is None, "it may be either"
+    assert NameFinder(marks).find(unicodedata.normalize("NFC", marks[0])) is None, (
+        "it may be either"
+    )
 
 
 def test_names_are_shown_without_what_a_terminal_obeys() -> None:
