@@ -28,8 +28,7 @@ from drrpack.core.frequencies import Frequencies, frequency_tables, tables_to_by
 from drrpack.core.section import Section
 from drrpack.core.streams import Level, StreamLayout
 from drrpack.core.transposed import IntConvTranspose2d
-from drrpack.core.vqvae import VQVAE, VQVAEConfig
-from drrpack.core.vqvae import freeze as freeze_vqvae
+from drrpack.core.vqvae import VQVAE, VQVAEConfig, as_stored
 
 Grid = NDArray[np.int64]
 T = TypeVar("T")
@@ -169,7 +168,7 @@ def small_vqvae(seed: int = 0, config: VQVAEConfig = SMALL_VQVAE) -> VQVAE:
         last = network.decoder[-1]
         assert isinstance(last, torch.nn.ConvTranspose2d)
         last.weight.mul_(4.0)
-    return freeze_vqvae(network)
+    return as_stored(network)
 
 
 @contextmanager

@@ -234,7 +234,7 @@ def grid_bits(config: VQVAEConfig, name: str) -> int:
     return config.weight_bits if name.endswith(".weight") else 0
 
 
-def freeze(network: VQVAE) -> VQVAE:
+def as_stored(network: VQVAE) -> VQVAE:
     """Round every weight to what will be stored, so that what is stored is what is used."""
     network = network.cpu().eval().requires_grad_(False)
     for name, tensor in network.state_dict().items():

@@ -12,7 +12,7 @@ from command import Command
 
 from drrpack import DRRDataset
 from drrpack.core.families import LARGE, MEDIUM, SMALL, Family
-from drrpack.core.vqvae import freeze
+from drrpack.core.vqvae import as_stored
 from drrpack.formats import shipped
 from drrpack.formats.container import Reader
 from drrpack.formats.memory import load_codec
@@ -135,7 +135,7 @@ def test_all_files_of_a_family_have_one_vqvae(family: Family, kinds: list[str]) 
             verify(path, "full")
             codecs.append(load_codec(reader, CPU, encoder=True))
     assert sorted(c.entropy.kind for c in codecs) == kinds
-    one, *others = (freeze(codec.vqvae).state_dict() for codec in codecs)
+    one, *others = (as_stored(codec.vqvae).state_dict() for codec in codecs)
     assert all(torch.equal(one[name], other[name]) for other in others for name in one)
 
 

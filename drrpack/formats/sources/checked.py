@@ -18,7 +18,7 @@ from drrpack.core.arrays import Pixels
 from drrpack.core.errors import SourceError
 from drrpack.core.wording import sides
 from drrpack.formats.sources.brightness import brightness_remarks
-from drrpack.formats.sources.listed import ClassPictures, Listing, Storage, Stored
+from drrpack.formats.sources.listed import ClassPictures, Listing, PictureAt, Storage
 from drrpack.formats.sources.opening import Opening
 from drrpack.formats.sources.pictures import FORMATS
 from drrpack.formats.sources.reading import Reading
@@ -40,7 +40,7 @@ class Checked:
     """A picture that was read on opening: the sha256 of its bytes, the (height, width) it gives,
     and ``Picture.peak``."""
 
-    stored: Stored
+    stored: PictureAt
     sha256: bytes
     size: tuple[int, int]
     peak: float | None
@@ -180,7 +180,7 @@ def _read_split(
 
 
 def _checked(
-    split: Split, owned: Sequence[tuple[Stored, int]], storage: Storage, reading: Reading,
+    split: Split, owned: Sequence[tuple[PictureAt, int]], storage: Storage, reading: Reading,
     keep: Callable[[tuple[Split, int], Pixels], None] | None,
 ) -> Iterator[tuple[int, Checked | BadImage]]:  # fmt: skip
     """What becomes of each picture, with the number of its class."""

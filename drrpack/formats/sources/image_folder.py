@@ -18,7 +18,7 @@ from drrpack.formats.sources.class_folders import (
     refuse_empty,
 )
 from drrpack.formats.sources.labelling import Labelling
-from drrpack.formats.sources.listed import ClassPictures, Stored
+from drrpack.formats.sources.listed import ClassPictures, PictureAt
 from drrpack.formats.sources.nested_folders import list_nested
 from drrpack.formats.sources.opening import Files, Given, Opening, path_of
 from drrpack.formats.sources.pictures import Pictures, read_pictures
@@ -36,7 +36,7 @@ class PictureFiles:
 
     files: str | None = None
 
-    def read(self, pictures: Sequence[Stored], reading: Reading) -> Pictures:
+    def read(self, pictures: Sequence[PictureAt], reading: Reading) -> Pictures:
         return read_pictures((one.path for one in pictures), reading)
 
 
@@ -108,7 +108,7 @@ def open_files(
     stored = {
         split: [
             ClassPictures(
-                one.name, one.folder, tuple(Stored(str(f), one.relative(f)) for f in one.files)
+                one.name, one.folder, tuple(PictureAt(str(f), one.relative(f)) for f in one.files)
             )
             for one in found
         ]

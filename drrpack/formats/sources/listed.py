@@ -13,7 +13,7 @@ from drrpack.formats.sources.splits import Split
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class PictureAt:
     """One picture and where it is stored.
 
     Attributes:
@@ -38,18 +38,18 @@ class ClassPictures:
 
     name: str
     where: Path
-    pictures: tuple[Stored, ...]
+    pictures: tuple[PictureAt, ...]
 
 
 Listing: TypeAlias = Mapping[Split, Sequence[ClassPictures]]
 
 
 def by_class(
-    stored: Iterable[Stored], numbers: Iterable[int], classes: Sequence[str], where: Path
+    stored: Iterable[PictureAt], numbers: Iterable[int], classes: Sequence[str], where: Path
 ) -> list[ClassPictures]:
     """Pictures of one split in the classes that have some; ``numbers`` are the class of each, and
     ``where`` is the folder of the files that they are stored in."""
-    found: list[list[Stored]] = [[] for _ in classes]
+    found: list[list[PictureAt]] = [[] for _ in classes]
     for one, number in zip(stored, numbers, strict=True):
         found[number].append(one)
     return [
@@ -66,7 +66,7 @@ class Storage(Protocol):
     def files(self) -> str | None:
         """None if each has a file of its own, else in words what the pictures are."""
 
-    def read(self, pictures: Sequence[Stored], reading: Reading) -> Pictures:
+    def read(self, pictures: Sequence[PictureAt], reading: Reading) -> Pictures:
         """Read and decode each of ``pictures``, which are in the order of their places.
 
         Close what comes back unless all of it was taken (`pictures.read_contents`).

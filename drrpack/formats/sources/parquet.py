@@ -15,7 +15,7 @@ from drrpack.formats.sources.brightness import NotReadable
 from drrpack.formats.sources.checked import open_listing
 from drrpack.formats.sources.labelling import Labelling
 from drrpack.formats.sources.labels import number_labels
-from drrpack.formats.sources.listed import ClassPictures, Stored, by_class
+from drrpack.formats.sources.listed import ClassPictures, PictureAt, by_class
 from drrpack.formats.sources.opening import Files, Given, Opening, path_of
 from drrpack.formats.sources.parquet_table import Table
 from drrpack.formats.sources.pictures import Pictures, read_contents
@@ -74,10 +74,10 @@ class TableRows:
         """The number of the table that holds a row."""
         return bisect_right(self.ends, place)
 
-    def read(self, pictures: Sequence[Stored], reading: Reading) -> Pictures:
+    def read(self, pictures: Sequence[PictureAt], reading: Reading) -> Pictures:
         return read_contents(self._jobs(pictures), reading)
 
-    def _jobs(self, pictures: Sequence[Stored]) -> Iterator[tuple[Path, Callable[[], bytes]]]:
+    def _jobs(self, pictures: Sequence[PictureAt]) -> Iterator[tuple[Path, Callable[[], bytes]]]:
         for number, found in groupby(pictures, key=lambda one: self.of(one.place)):
             table, stored = self.tables[number], list(found)
             start = self.ends[number] - sum(table.group_rows)
@@ -111,7 +111,7 @@ def _list(
         shard_of = {shard: number for number, shard in enumerate(shards[split])}
         of = numbers[split].tolist()
         stored = [
-            Stored(
+            PictureAt(
                 str(table.row(row)), f"{classes[number]}/{shard_of[table.path]}/{row}".encode(),
                 next(places),
             )

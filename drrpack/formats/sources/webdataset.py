@@ -15,7 +15,7 @@ from drrpack.formats.sources.brightness import NotReadable
 from drrpack.formats.sources.checked import open_listing
 from drrpack.formats.sources.labelling import Labelling
 from drrpack.formats.sources.labels import Label, number_labels
-from drrpack.formats.sources.listed import ClassPictures, Stored, by_class
+from drrpack.formats.sources.listed import ClassPictures, PictureAt, by_class
 from drrpack.formats.sources.opening import Files, Given, Opening, path_of
 from drrpack.formats.sources.pictures import EXTENSIONS, Pictures, read_contents
 from drrpack.formats.sources.reading import Reading
@@ -54,13 +54,13 @@ class TarMembers:
     places: list[tuple[Path, int, int]] = field(default_factory=list)  # tar, offset, size
     files: str | None = "pictures in a tar"
 
-    def add(self, shard: Path, number: int, member: Member, class_name: str) -> Stored:
+    def add(self, shard: Path, number: int, member: Member, class_name: str) -> PictureAt:
         """Count one more picture, of the shard with this number in its split."""
         self.places.append((shard, member.offset, member.size))
         name = f"{class_name}/".encode() + os.fsencode(f"{number}/{member.name}")
-        return Stored(str(_inside(shard, member)), name, len(self.places) - 1)
+        return PictureAt(str(_inside(shard, member)), name, len(self.places) - 1)
 
-    def read(self, pictures: Sequence[Stored], reading: Reading) -> Pictures:
+    def read(self, pictures: Sequence[PictureAt], reading: Reading) -> Pictures:
         jobs = ((one.path, partial(read_member, *self.places[one.place])) for one in pictures)
         return read_contents(jobs, reading)
 

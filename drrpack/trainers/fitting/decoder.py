@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from drrpack.core.codes import Codes
-from drrpack.core.vqvae import VQVAE, freeze, pad, to_float
+from drrpack.core.vqvae import VQVAE, as_stored, pad, to_float
 from drrpack.trainers.fitting.features import Features
 from drrpack.trainers.fitting.loop import NetworkTask
 from drrpack.trainers.fitting.vqvae import FEATURES_WEIGHT, TUNING_RATE, on_grid
@@ -58,4 +58,4 @@ class DecoderFit(NetworkTask):
 
     def finish(self) -> VQVAE:
         """The network with its new decoder, frozen."""
-        return freeze(self.network)
+        return as_stored(self.network)

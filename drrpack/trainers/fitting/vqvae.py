@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from drrpack.core.quantiser import Quantiser
-from drrpack.core.vqvae import VQVAE, freeze, grid_bits, pad, perplexity, rounded, to_float
+from drrpack.core.vqvae import VQVAE, as_stored, grid_bits, pad, perplexity, rounded, to_float
 from drrpack.trainers.fitting.features import Features
 from drrpack.trainers.fitting.loop import NetworkTask, State
 from drrpack.trainers.fitting.presets import OWN, Preset
@@ -85,7 +85,7 @@ class VQVAEFit(NetworkTask):
             self._initialise_codebooks(torch.Generator().manual_seed(0))
         for quantiser in (self.network.top, self.network.bottom):
             quantiser.codebook.requires_grad_(False)
-        return freeze(self.network)
+        return as_stored(self.network)
 
     def _forward(
         self, images: Tensor, generator: torch.Generator, count: int

@@ -14,7 +14,7 @@ from PIL import Image
 from small_models import SMALL_VQVAE, small_vqvae
 
 from drrpack.core.families import LARGE, MEDIUM
-from drrpack.core.vqvae import freeze
+from drrpack.core.vqvae import as_stored
 from drrpack.formats import shipped
 from drrpack.formats.container import Reader
 from drrpack.formats.memory import load_codec
@@ -31,7 +31,7 @@ def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 def test_codes_and_pixels_are_those_of_halved_images(script: ModuleType) -> None:
     network = small_vqvae(config=replace(SMALL_VQVAE, channels=32, stride=8))
-    made = freeze(script.doubled(network))  # as it is stored
+    made = as_stored(script.doubled(network))  # as it is stored
     assert made.config == replace(network.config, stride=16, first_channels=8)
     pixels = np.random.default_rng(0).integers(0, 256, (3, 64, 96, 3), dtype=np.uint8)
     halved = [
