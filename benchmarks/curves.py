@@ -15,9 +15,12 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
+from typing import Any
 
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 import drrpack
 from drrpack.core.progress import Notice
@@ -25,6 +28,17 @@ from drrpack.formats.layout import Json
 from drrpack.operations.progress import Event
 
 DRAWS = 3
+# What is drawn, and how: files have round marks, sheets square ones, memories diamonds.
+LINES: dict[str, dict[str, Any]] = {
+    "DRR thin": {"color": "black", "marker": "D", "linewidth": 2},
+    "DRR": {"color": "0.45", "marker": "D", "linewidth": 2},
+    "JPEG": {"color": "tab:orange", "marker": "o"},
+    "JPEG-sheet": {"color": "tab:orange", "marker": "s", "linestyle": "--"},
+    "WebP": {"color": "tab:green", "marker": "o"},
+    "WebP-sheet": {"color": "tab:green", "marker": "s", "linestyle": "--"},
+    "AVIF": {"color": "tab:blue", "marker": "o"},
+    "AVIF-sheet": {"color": "tab:blue", "marker": "s", "linestyle": "--"},
+}
 
 
 @dataclass(frozen=True)
@@ -74,32 +88,45 @@ def measured(source: Path, size: Size, work: Path) -> Json:
 
 def draw(found: dict[str, Json], output: Path) -> None:
     """A pane for each size: how far accuracy is below that from raw images of the same classes."""
-    figure = Figure(figsize=(5 * len(found), 4.5), layout="constrained")
+    figure = Figure(figsize=(4.6 * len(found), 4.4), layout="constrained")
     panes = figure.subplots(1, len(found), squeeze=False)[0]
     for axes, (name, one) in zip(panes, found.items(), strict=True):
         _draw_size(axes, one)
         axes.set_title(f"{SIZES[name].title}, {one['images']:,} images", fontsize=10)
     panes[0].set_ylabel("accuracy below that of raw images (points)")
-    figure.savefig(output.with_suffix(".png"), dpi=150)
+    lines = {text: line for axes in panes for line, text in zip(*_legend(axes), strict=True)}
+    names = [name for name in LINES if name in lines]
+    figure.legend(
+        [lines[name] for name in names], names, loc="outside lower center", ncols=len(names),
+        fontsize=8, frameon=False,
+    )  # fmt: skip
+    figure.savefig(output.with_suffix(".png"), dpi=110)
+
+
+def _legend(axes: Axes) -> tuple[list[Artist], list[str]]:
+    handles, names = axes.get_legend_handles_labels()
+    return handles, names
 
 
 def _draw_size(axes: Axes, found: Json) -> None:
     (raw,) = (c["accuracies"] for c in found["choices"] if c["family"] == "raw")
-    learned = [c for c in found["choices"] if c["accuracies"] and c["family"] != "raw"]
-    for family in dict.fromkeys(choice["family"] for choice in learned):
-        if family == "DRR decoder-only":
+    learned = [c for c in found["choices"] if c["accuracies"]]
+    for family, line in LINES.items():
+        chosen = [c for c in learned if c["family"] == family]
+        if not chosen:
             continue
-        chosen = sorted(
-            (c for c in learned if c["family"] == family), key=lambda c: c["bytes_an_image"]
-        )
+        chosen.sort(key=lambda c: float(c["bytes_an_image"]))
         lost = [[a - b for a, b in zip(c["accuracies"], raw, strict=True)] for c in chosen]
         axes.errorbar(
             [c["bytes_an_image"] for c in chosen], [fmean(one) for one in lost],
-            [stdev(one) for one in lost], marker="o", markersize=4, capsize=3, label=family,
+            [stdev(one) for one in lost], markersize=5, capsize=3, label=family, **line,
         )  # fmt: skip
     axes.set(xscale="log", xlabel="bytes an image, all told")
-    axes.grid(alpha=0.3, which="both")
-    axes.legend(fontsize=7)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 1.3, 2, 3, 5, 7)))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.axhline(0, color="0.5", linewidth=0.8)
+    axes.grid(alpha=0.3)
 
 
 def _place(output: Path, name: str) -> Path:

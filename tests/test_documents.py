@@ -18,7 +18,6 @@ from drrpack.cli.app import app
 from drrpack.trainers.incremental.methods import METHODS
 
 RESULTS = ROOT / "benchmarks" / "results"
-FIGURES = ("README.md", "docs/results.md")
 
 
 def text_of(document: str) -> str:
@@ -196,28 +195,58 @@ def test_every_method_stands_where_a_user_looks() -> None:
         assert name in study or name == "ub", name
 
 
-@pytest.mark.parametrize("document", FIGURES)
+IN_README = {
+    "raw images": ("raw", ""),
+    "drrpack, without the models": ("DRR thin", "q75"),
+    "all images of a class in one AVIF picture": ("AVIF-sheet", "q28"),
+    "JPEG, quality 8": ("JPEG", "q8"),
+    "WebP, quality 0": ("WebP", "q0"),
+}
+SHEETS = re.compile(r"an? (JPEG|WebP|AVIF) sheet of each class, quality ([\d.]+)")
+
+
+def test_accuracy_over_bytes() -> None:
+    """The tables of all that the classifiers of CIFAR-100 learned from, here and in the README."""
+    choices = {(c["family"], c["setting"]): c for c in results("curves-small")["choices"]}
+    shown = dict[str, list[str]]()
+    for cells in rows(section("docs/rate.md", "Accuracy over bytes")):
+        if cells[0] in ("", "---"):
+            continue  # the head
+        name, _, quality = cells[0].partition(", quality ")
+        if sheet := SHEETS.fullmatch(cells[0]):
+            name, quality = f"{sheet[1]}-sheet", sheet[2]
+        name = {"raw images": "raw", "DRR with all its models": "DRR"}.get(name, name)
+        one = choices[name, quality and f"q{quality}"]
+        average = f"{mean(one['accuracies']):.1f} %"
+        size = f"{one['bytes_an_image']:,.1f}".removesuffix(".0")
+        psnr = "" if one["psnr_db"] is None else f"{one['psnr_db']:.2f} dB"
+        each = ", ".join(f"{accuracy:.1f}" for accuracy in one["accuracies"])
+        assert cells[1:] == [size, psnr, f"{each} %", average], cells[0]
+        shown[name + quality] = [size, psnr, average]
+    assert len(shown) == sum(bool(c["accuracies"]) for c in choices.values()) - 1, "decoder-only"
+    for start, (family, setting) in IN_README.items():
+        assert row("README.md", start)[1:] == shown[family + setting.removeprefix("q")]
+    assert f"take {choices['DRR', 'q75']['bytes_an_image']:.1f} bytes each" in text_of("README.md")
+
+
 @pytest.mark.parametrize(
     ("start", "family", "setting"),
     [("raw images", "raw", ""), ("JPEG, quality 10", "JPEG", "q10"),
      ("AVIF, quality 15", "AVIF", "q15"), ("WebP, quality 0", "WebP", "q0")],
 )  # fmt: skip
-def test_what_rivals_give(document: str, start: str, family: str, setting: str) -> None:
+def test_what_rivals_give(start: str, family: str, setting: str) -> None:
     choices = results("tin100-compare")["choices"]
     (one,) = [c for c in choices if (c["family"], c["setting"]) == (family, setting)]
-    cells = row(document, start)
+    cells = row("docs/results.md", start)
     assert cells[1] == f"{one['bytes_an_image']:,.1f}".removesuffix(".0")
     assert cells[2] == ("" if one["psnr_db"] is None else f"{one['psnr_db']:.2f} dB")
     assert cells[-1] == f"{one['accuracy']:.1f} ± {one['accuracy_std']:.1f} %"
 
 
-@pytest.mark.parametrize(
-    ("document", "start"), [("README.md", "drrpack"), ("docs/results.md", "DRR")]
-)
-def test_what_a_memory_gives(document: str, start: str) -> None:
+def test_what_a_memory_gives() -> None:
     choices = results("tin100-compare")["choices"]
     ours = [c for c in choices if c["family"].startswith("DRR") and c["accuracy"] is not None]
-    cells = next(cells for cells in rows(text_of(document)) if cells[0].startswith(start))
+    cells = next(c for c in rows(text_of("docs/results.md")) if c[0].startswith("DRR"))
     shown = [
         (f"{c['bytes_an_image']:.1f}", f"{c['psnr_db']:.2f} dB",
          f"{c['accuracy']:.1f} ± {c['accuracy_std']:.1f} %")
