@@ -118,7 +118,7 @@ def test_commands_on_such_a_file(
         assert reader.classes == [*names, "new"]
 
 
-@pytest.mark.parametrize("psnr_db", [-1e5, 1e5, BEYOND, -1, 1e308])
+@pytest.mark.parametrize("psnr_db", [-1e5, 1e5, pytest.param(BEYOND, id="beyond"), -1, 1e308])
 def test_merging_with_a_psnr_that_can_not_be(
     drrpack: Command, context_drr: Path, tmp_path: Path, psnr_db: float
 ) -> None:
