@@ -100,7 +100,6 @@ def account(reader: Reader) -> Stats:
     parts = Bytes(**reader.byte_account())
     raw_bytes = images * height * width * 3
     measured = metadata.part(reader.metadata, "figures")
-    count = metadata.number(measured, "psnr_images")
     return Stats(
         path=str(reader.path),
         format_version=reader.format_version,
@@ -115,8 +114,8 @@ def account(reader: Reader) -> Stats:
         ),
         bits_per_code=_bits_per_code(reader, images, metadata.part(measured, "reference_bits")),
         compression_ratio=raw_bytes / parts.file,
-        psnr_db=metadata.number(measured, "psnr_db"),
-        psnr_images=count if isinstance(count, int) else 0,
+        psnr_db=metadata.psnr_db(measured),
+        psnr_images=metadata.count(measured, "psnr_images") or 0,
         psnr_on=_psnr_on(measured),
     )
 
@@ -203,8 +202,8 @@ def _bits_per_code(reader: Reader, images: int, reference: Json) -> BitsPerCode:
         measured = metadata.part(reference, level)
         return Bits(
             coded=8 * sizes[level] / max(1, codes[level]),
-            order0=metadata.number(measured, "order0"),
-            lzma=metadata.number(measured, "lzma"),
+            order0=metadata.bits_per_code(measured, "order0"),
+            lzma=metadata.bits_per_code(measured, "lzma"),
         )
 
     return BitsPerCode(bits("top"), bits("bottom"), bits("all"))

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from os import PathLike
@@ -204,6 +205,18 @@ def parse_json(path: AnyPath, name: str, text: bytes) -> Json:
     if not isinstance(value, dict):
         raise forbidden(path, f"{name} holding a JSON {type(value).__name__}", "a JSON object")
     return value
+
+
+def number(
+    value: object, least: float = -sys.float_info.max, most: float = sys.float_info.max
+) -> float | None:
+    """A number of JSON from ``least`` to ``most``, which is one that a float can hold; else None.
+
+    JSON has whole numbers of any size, at which arithmetic and formats of floats fail.
+    """
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    return value if least <= value <= most else None
 
 
 def _refuse_constant(name: str) -> None:

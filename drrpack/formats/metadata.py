@@ -10,13 +10,15 @@ from dataclasses import dataclass, field
 from pathlib import PureWindowsPath
 from typing import TypeGuard
 
-from drrpack.formats.layout import Json
+from drrpack.formats.layout import Json, number
 from drrpack.formats.sources.labelling import Labelling
 from drrpack.formats.sources.reading import Reading
 
 NEAREST = 100  # the quality of images whose codes are the nearest
 # What a file may have gone through since its PSNR was measured, as `figures` records it, in words
 SINCE = {"dropped": "classes were dropped", "appended": "images were appended"}
+_MOST = 1 << 53  # of whatever is counted
+_BEST_DB = 150.0  # `drrpack.core.quality.psnr_db` of equal images is less
 
 
 @dataclass(frozen=True)
@@ -68,10 +70,20 @@ def part(metadata: Json, name: str) -> Json:
     return found if isinstance(found, dict) else {}
 
 
-def number(metadata: Json, name: str) -> float | None:
-    """The number called ``name``, if it is one."""
+def count(metadata: Json, name: str) -> int | None:
+    """The whole number from 0 called ``name``, if it is one that floats hold exactly."""
     found: object = metadata.get(name)
-    return found if isinstance(found, int | float) and not isinstance(found, bool) else None
+    return found if _is_whole(found) and 0 <= found <= _MOST else None
+
+
+def psnr_db(figures: Json) -> float | None:
+    """The PSNR in dB that was measured, if it is one that images of eight bits can have."""
+    return number(figures.get("psnr_db"), 0, _BEST_DB)
+
+
+def bits_per_code(figures: Json, name: str) -> float | None:
+    """The bits per code called ``name``, if they are some that a way of coding may take."""
+    return number(figures.get(name), 0, _MOST)
 
 
 def quality(metadata: Json) -> int | None:

@@ -132,7 +132,7 @@ def changed_since(kept: Json, change: str) -> Json:
     ``change`` is a name of `metadata.SINCE`.
     """
     measured = metadata.part(kept, "figures")
-    if metadata.number(measured, "psnr_db") is None:
+    if metadata.psnr_db(measured) is None:
         return kept
     names = {*metadata.since_measured(measured), change}
     return {**kept, "figures": {**measured, "since": sorted(names)}}

@@ -45,8 +45,8 @@ def _raw(of_files: Sequence[Json]) -> Json | None:
     return max(rules, key=_per_class, default=None)
 
 
-def _per_class(rule: Json) -> float:
-    count = metadata.number(rule, "per_class")
+def _per_class(rule: Json) -> int:
+    count = metadata.count(rule, "per_class")
     return -1 if count is None else count
 
 
@@ -82,10 +82,10 @@ def _figures(of_files: Sequence[Json]) -> Json:
     since: Json = {"since": sorted(changes)} if changes else {}
     if len(once) == 1:  # parts of one memory, for which it was measured together
         return {**once[0], **since} if once[0] else {}
-    errors, counts, where = list[float](), list[float](), list[str]()
+    errors, counts, where = list[float](), list[int](), list[str]()
     for one in once:
-        psnr, images = metadata.number(one, "psnr_db"), metadata.number(one, "psnr_images")
-        if psnr is None or not images or images < 0:
+        psnr, images = metadata.psnr_db(one), metadata.count(one, "psnr_images")
+        if psnr is None or not images:
             return {}
         errors.append(_PEAK / 10 ** (psnr / 10))
         counts.append(images)
@@ -94,7 +94,7 @@ def _figures(of_files: Sequence[Json]) -> Json:
     alike = len({*where}) == 1
     return {
         "psnr_db": 10 * math.log10(_PEAK / mean),
-        "psnr_images": int(sum(counts)),
+        "psnr_images": sum(counts),
         "psnr_on": f"{where[0]}, in each of {len(where)} files" if alike else " and ".join(where),
         **since,
     }

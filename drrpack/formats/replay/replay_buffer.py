@@ -106,7 +106,7 @@ class ReplayBuffer(HeldImages):
 
         Args:
             images: (N, H, W, 3) or (N, 3, H, W) uint8, a tensor of floats from 0 to 1, or a list of
-                what a dataset may have as images. The first ones fix the size.
+                what a dataset may have as images. The first one that is offered fixes the size.
             labels: (N,) whole numbers from 0.
 
         Raises:
@@ -117,11 +117,14 @@ class ReplayBuffer(HeldImages):
         numbers = checked_labels(labels, len(pixels))
         if not numbers:
             return
-        packing = self._packing((pixels.shape[1], pixels.shape[2]))
-        rows = packing.pack(self._codec.encode(pixels))
+        size = pixels.shape[1], pixels.shape[2]
+        rows = self._packing(size).pack(self._codec.encode(pixels))
         with self._lock:
+            packing = self._packing(size)  # another thread may have fixed the size meanwhile
+            content = Content(packing.row_bytes) if self._size is None else self._content
             for label, row in zip(numbers, rows, strict=True):
-                self._content.offer(label, row, self.policy, self._room, self._keeping)
+                content.offer(label, row, self.policy, self._room, self._keeping)
+                self._size, self._content = size, content
 
     def sample(self, n: int, *, replacement: bool = False) -> tuple[Tensor, Tensor]:
         """Draw images uniformly: (n, 3, H, W) uint8, and their labels (n,) int64.
@@ -152,12 +155,15 @@ class ReplayBuffer(HeldImages):
         return self.budget_bytes - (self.model_bytes if self.count_models else 0)
 
     def _packing(self, size: tuple[int, int]) -> CodePacking:
-        """How codes of images of this size (H, W) are packed. The first call fixes the size."""
+        """How codes of images of this size (H, W) are packed.
+
+        Raises:
+            SourceError: the buffer has images of another size. OptionError: none has room in it.
+        """
         packing = self._packing_of(size)
         with self._lock:
             if self._size is None:
-                capacity_of(self._room, 1, packing.row_bytes)  # an error where there is none
-                self._size, self._content = size, Content(packing.row_bytes)
+                capacity_of(self._room, 1, packing.row_bytes)
             elif self._size != size:
                 raise SourceError(
                     f"images: found {sides(size)} pixels; expected {sides(self._size)}, the size "
@@ -249,7 +255,7 @@ class ReplayBuffer(HeldImages):
         packing = self._packing(reader.image_size)
         found = content_of(reader, self._codec, packing, saved)
         self._names = dict(zip(found.labels, reader.classes, strict=False))
-        self._content = found
+        self._size, self._content = reader.image_size, found
         if found.bytes > self._room:
             self._content = found.offered(self.policy, self._room, self._keeping)
 

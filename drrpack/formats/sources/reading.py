@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import isfinite
+from math import inf
 from numbers import Integral, Real
 
 from drrpack.core.errors import OptionError
-from drrpack.formats.layout import MAX_SIDE, Json
+from drrpack.formats.layout import MAX_SIDE, Json, number
 
 DEPTH_MAX = 32  # bits: no format that is read has integers of more
 
@@ -25,11 +25,15 @@ class Reading:
     max_megapixels: float | None = None  # a larger picture may be a bomb; Pillow's limit if None
 
     def __post_init__(self) -> None:
-        """Numbers of numpy become Python's own, which a file can record."""
-        for name in ("size", "depth", "max_megapixels"):
+        """Numbers of numpy become Python's own, which a file can record.
+
+        What is beyond all floats becomes infinite where fractions are allowed.
+        """
+        for name in ("size", "depth"):
             object.__setattr__(self, name, _own(getattr(self, name)))
+        object.__setattr__(self, "max_megapixels", _measure(self.max_megapixels))
         if isinstance(self.value_range, tuple | list):
-            object.__setattr__(self, "value_range", tuple(map(_own, self.value_range)))
+            object.__setattr__(self, "value_range", tuple(map(_measure, self.value_range)))
 
     def check(self) -> Reading:
         """Return this reading unchanged; raises OptionError if a value is not valid."""
@@ -47,14 +51,15 @@ class Reading:
             )
         if self.value_range is not None:
             low, high = self.value_range
-            if not (isfinite(low) and isfinite(high) and low < high):
+            finite = None not in (number(low), number(high))
+            if not finite or not low < high or number(high - low) is None:
                 raise OptionError(
                     f"`value_range=({low:g}, {high:g})`: expected two numbers, that of black below "
                     "that of white, such as `value_range=(0, 4095)`",
                     option="value_range",
                 )
         largest = self.max_megapixels
-        if largest is not None and not (isfinite(largest) and largest > 0):
+        if largest is not None and (number(largest) is None or largest <= 0):
             raise OptionError(
                 f"`max_megapixels={largest:g}`: expected millions of pixels above 0, such as "
                 "`max_megapixels=200`",
@@ -131,6 +136,14 @@ def _own(value: object) -> object:
     return float(value) if isinstance(value, Real) and not isinstance(value, Integral) else value
 
 
+def _measure(value: object) -> object:
+    """The same for what may have a fraction; a whole number beyond all floats is infinite."""
+    own = _own(value)
+    if isinstance(own, int) and not isinstance(own, bool) and number(own) is None:
+        return inf if own > 0 else -inf
+    return own
+
+
 def _understood(kept: Json) -> list[Json]:
     """The fields whose types are as they must be."""
     found: list[Json] = []
@@ -138,12 +151,8 @@ def _understood(kept: Json) -> list[Json]:
         if type(kept.get(name)) is int:
             found.append({name: kept[name]})
     levels, largest = kept.get("range"), kept.get("max_megapixels")
-    if isinstance(levels, list) and len(levels) == 2 and all(map(_is_number, levels)):
+    if isinstance(levels, list) and len(levels) == 2 and None not in map(number, levels):
         found.append({"value_range": (levels[0], levels[1])})
-    if _is_number(largest):
+    if number(largest) is not None:
         found.append({"max_megapixels": largest})
     return found
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)

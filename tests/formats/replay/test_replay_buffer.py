@@ -276,6 +276,38 @@ def test_arguments_that_can_not_be_used(arguments: dict[str, Any], told: str) ->
         ReplayBuffer(**arguments)
 
 
+def test_an_add_that_fails_fixes_no_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    buffer = small()
+    with monkeypatch.context() as patch:
+        patch.setattr(type(buffer._codec), "encode", _out_of_memory)
+        with pytest.raises(RuntimeError, match="out of memory"):
+            buffer.add(np.zeros((2, 32, 32, 3), np.uint8), [0, 1])
+    assert buffer.image_size is None and buffer.counts == {} and buffer.bytes == 0
+    buffer.add(np.zeros((1, 16, 24, 3), np.uint8), [4])
+    assert buffer.image_size == (16, 24) and buffer.counts == {4: 1}
+    assert buffer[0][0].shape == (3, 16, 24)
+
+
+def _out_of_memory(*_: object, **__: object) -> None:
+    raise RuntimeError("out of memory")
+
+
+def test_the_first_of_two_threads_fixes_the_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other one encodes images of another size meanwhile, and adds none."""
+    buffer = small()
+    encode = type(buffer._codec).encode
+
+    def late(codec: Any, pixels: Pixels) -> Any:
+        monkeypatch.setattr(type(buffer._codec), "encode", encode)
+        buffer.add(np.zeros((1, 16, 24, 3), np.uint8), [4])
+        return encode(codec, pixels)
+
+    monkeypatch.setattr(type(buffer._codec), "encode", late)
+    with pytest.raises(SourceError, match="found 32x32 pixels; expected 24x16"):
+        buffer.add(np.zeros((2, 32, 32, 3), np.uint8), [0, 1])
+    assert buffer.image_size == (16, 24) and buffer.counts == {4: 1}
+
+
 def test_a_budget_too_small_for_an_image() -> None:
     buffer = small(CLASS + SMALL_IMAGE - 1)
     with pytest.raises(OptionError, match="found room for 53 bytes of images, expected 54"):

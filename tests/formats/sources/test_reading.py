@@ -27,6 +27,8 @@ from drrpack.formats.sources.reading import Reading
         ({"depth": 12, "value_range": (0, 1)}, "`depth` and `value_range`, expected one"),
         ({"max_megapixels": 0}, "`max_megapixels=0`: expected"),
         ({"max_megapixels": float("nan")}, "`max_megapixels=nan`: expected"),
+        ({"max_megapixels": 10**400}, "`max_megapixels=inf`: expected"),
+        ({"value_range": (-(10**400), 1)}, "`value_range=(-inf, 1)`: expected two numbers"),
     ],
 )
 def test_what_can_not_be(options: dict[str, Any], words: str) -> None:
@@ -59,6 +61,8 @@ def test_what_is_not_said_is_not_recorded() -> None:
         {"size": -1, "depth": 99, "range": [2, 1], "max_megapixels": -3.0},
         {"depth": 12.0, "range": ["0", "1"]},
         {"range": {"0": 1}},
+        {"range": [0, 10**400], "max_megapixels": 10**400, "size": 10**400, "depth": 10**400},
+        {"range": [-1.7e308, 1.7e308]},
     ],
 )
 def test_what_a_file_says_in_vain(kept: dict[str, Any]) -> None:
