@@ -184,11 +184,6 @@ class Reader:
         data = Stored(int(row["bytes"]), partial(self.raw_record, number))
         return RawRecord(int(row["class"]), int(row["images"]), data)
 
-    @property
-    def section_count(self) -> int:
-        """How many parts of the file have a sha256."""
-        return len(self.structure.digests)
-
     def byte_account(self) -> dict[str, int]:
         """The bytes of the file by part; the parts add up to ``file``.
 
@@ -287,6 +282,11 @@ class Reader:
         for name, (config, weights) in zip(names, self._each(wanted), strict=True):
             config_json = layout.parse_json(self.path, f"/{name}/config", config)
             yield Section(structure.versions[name], config_json, weights)
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._open.closed
 
     def close(self) -> None:
         """Close the file; reading from it afterwards is a ValueError."""

@@ -15,10 +15,9 @@ from torch.utils.data import Dataset
 from drrpack.core.arrays import Pixels
 from drrpack.core.codec import Codec
 from drrpack.core.device import choose_device
-from drrpack.core.errors import OptionError
 from drrpack.core.wording import sides
 from drrpack.formats.container import Reader
-from drrpack.formats.file_set import Files, open_files
+from drrpack.formats.file_set import Files, FileSet, open_files
 from drrpack.formats.indices import Indices, class_numbers, item_numbers, one_number
 from drrpack.formats.pixel_cache import PixelCache
 from drrpack.formats.process_lock import ProcessLock
@@ -55,10 +54,9 @@ class DRRDataset(Dataset[Item]):
 
     A program may change ``targets`` and ``classes``: items, arrays and copies in workers follow
     the change. Reading the file does not depend on them.
-
     Args:
-        path: the path or the address of the file; a pattern such as ``"mem-*.drr"``; or a list of
-            these.
+        path: the path or the address of the file; a pattern such as ``"mem-*.drr"``; a list of
+            these; or files that are open.
         classes: names or numbers of the classes to read, all by default. Labels follow this order,
             and only the streams of these classes are read.
         transform, target_transform: applied to an image (3, H, W) uint8 and to a label.
@@ -74,7 +72,8 @@ class DRRDataset(Dataset[Item]):
         class_order: all labels, in the order in which they are to be learned; read only.
         targets: the label of every item.
         image_size: (H, W).
-        readers: the open files. reader, codec: of the only file. files: all with their classes.
+        readers: the files, open until `close` or the end of a ``with`` block. reader, codec: of the
+            only file. files: all with their classes.
         stored: the images behind the items, and their codes in memory.
         chunk_starts: the first item of each chunk, and the number of items.
         chunks_at_once: how many chunks may be in memory.
@@ -87,7 +86,7 @@ class DRRDataset(Dataset[Item]):
 
     def __init__(
         self,
-        path: Files,
+        path: Files | FileSet,
         *,
         classes: Sequence[str | int] | None = None,
         transform: Callable[[Tensor], object] | None = None,
@@ -98,7 +97,7 @@ class DRRDataset(Dataset[Item]):
         raw: Literal["pairs"] | None = None,
     ) -> None:
         self.device = choose_device(device)
-        self.files = files = open_files(path)
+        self.files = files = path if isinstance(path, FileSet) else open_files(path)
         self.transform, self.target_transform = transform, target_transform
         chosen = class_numbers(files.name, files.classes, classes)
         self._names = [files.classes[number] for number in chosen]  # of the files, whatever is set
@@ -174,6 +173,7 @@ class DRRDataset(Dataset[Item]):
 
     def _items(self, indices: Indices) -> NDArray[np.int64]:
         """The numbers of the items that a caller's indices mean, (n,): what is checked once."""
+        self.files.check_open()
         try:
             return item_numbers(indices, len(self))
         except (IndexError, TypeError) as error:
@@ -260,21 +260,24 @@ class DRRDataset(Dataset[Item]):
     @property
     def reader(self) -> Reader:
         """The open file; OptionError if there are several."""
-        return self.readers[self._only_file("readers")]
+        return self.files.only("readers")
 
     @property
     def codec(self) -> Codec:
         """The codec of the file, loaded when first needed; OptionError if there are several."""
         with self._lock:
-            return self.stored.codec(self._only_file("stored.codec(number)"))
+            self.files.only("stored.codec(number)")
+            return self.stored.codec(0)
 
-    def _only_file(self, otherwise: str) -> int:
-        if len(self.readers) > 1:
-            raise OptionError(
-                f"{self.files.name}: found {len(self.readers)} files, expected one: take "
-                f"`{otherwise}` of the dataset, or write one file with `drrpack merge`"
-            )
-        return 0
+    def close(self) -> None:
+        """Close the files; whatever is read later is a ValueError. Copies in workers go on."""
+        self.files.close()
+
+    def __enter__(self) -> DRRDataset:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
 
     def _pixels(self, images: NDArray[np.int64]) -> Pixels:
         with self._lock:
@@ -289,9 +292,7 @@ class DRRDataset(Dataset[Item]):
         """Decoded codes travel to spawned workers; networks and pixels are made anew there."""
         with self._lock:
             stored = copy(self.stored)
-        cache = self._cache
-        empty = PixelCache(len(cache.slot), self.image_size, cache.budget_bytes)
-        return {**self.__dict__, "stored": stored, "_cache": empty}
+        return {**self.__dict__, "stored": stored, "_cache": self._cache.emptied()}
 
     def __repr__(self) -> str:
         what = "images" if self._raw is None else "pairs"

@@ -28,9 +28,10 @@ def with_encoder(reader: Reader, decoder: Section) -> Section:
     """The shipped VQ-VAE that has this decoder.
 
     Raises:
-        OptionError: there is none.
+        OptionError: there is none. CorruptError: the decoder is damaged.
     """
-    for section in shipped.models():
+    network, _ = unpack_vqvae(decoder)
+    for section, _ in shipped.with_codebooks(network, earlier=True):
         whole = section.config.get("encoder") is True
         if whole and shipped.key(decoder_alone(section)) == shipped.key(decoder):
             return section
@@ -74,9 +75,7 @@ def can_choose(codec: Codec) -> bool:
     """Whether images that are added later get codes of this quality without a model in the file."""
     if codec.quality is None or codec.quality == BEST:
         return True
-    pairs = ((vqvae, kind_of(entropy_model)) for vqvae, entropy_model in shipped.pairs())
-    shipped_vqvaes = (unpack_vqvae(vqvae)[0] for vqvae, kind in pairs if kind == "context")
-    return any(same_codebooks(vqvae, codec.vqvae) for vqvae in shipped_vqvaes)
+    return any(kind_of(model) == "context" for _, model in shipped.with_codebooks(codec.vqvae))
 
 
 def _by_shipped(codec: Codec, quality: int, path: AnyPath) -> Codec:
@@ -94,19 +93,10 @@ def _by_shipped(codec: Codec, quality: int, path: AnyPath) -> Codec:
 
 def _shipped_prices(vqvae: VQVAE, device: torch.device) -> Prices | None:
     """Those of the context model that is shipped with the codebooks of ``vqvae``."""
-    for model, entropy_model in shipped.pairs():
-        if kind_of(entropy_model) != "context":
-            continue
-        network, bits = unpack_vqvae(model)
-        if same_codebooks(network, vqvae):
-            return assemble(network, bits, *unpack_entropy(entropy_model), device).prices
+    for model, entropy_model in shipped.with_codebooks(vqvae):
+        if kind_of(entropy_model) == "context":
+            return assemble(*unpack_vqvae(model), *unpack_entropy(entropy_model), device).prices
     return None
-
-
-def same_codebooks(one: VQVAE, two: VQVAE) -> bool:
-    """Whether the codes of one VQ-VAE mean the same to the other."""
-    pairs = ((one.top, two.top), (one.bottom, two.bottom))
-    return all(torch.equal(a.codebook.cpu(), b.codebook.cpu()) for a, b in pairs)
 
 
 def _refusing(codec: Codec, error: Exception) -> Codec:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -89,6 +90,25 @@ class FileSet:
             f"{first} and {len(others)} more" if len(others) > 1 else " and ".join([first, *others])
         )
 
+    def only(self, otherwise: str) -> Reader:
+        """The only file; OptionError where there are several, which says what to take instead."""
+        if len(self.readers) > 1:
+            raise OptionError(
+                f"{self.name}: found {len(self.readers)} files, expected one: take `{otherwise}` "
+                "of the dataset, or write one file with `drrpack merge`"
+            )
+        return self.readers[0]
+
+    def close(self) -> None:
+        """Close all files; what reads them later is a ValueError."""
+        for reader in self.readers:
+            reader.close()
+
+    def check_open(self) -> None:
+        """Raise ValueError where they have been closed, whatever of them is still in memory."""
+        if any(reader.closed for reader in self.readers):
+            raise ValueError(f"{self.name}: the dataset is closed; open the file again")
+
     def class_order(self, names: Sequence[str]) -> list[int]:
         """Numbers of some of the classes in the order in which they are to be learned.
 
@@ -114,16 +134,19 @@ def open_files(memories: Files) -> FileSet:
         OptionError: their images differ in size, or it is not clear which classes are the same.
         FormatError: a file is missing, damaged or no .drr file.
     """
-    readers = [Reader(path) for path in files_of(memories)]
-    first = readers[0]
-    for other in readers[1:]:
-        if other.image_size != first.image_size:
-            sizes = [sides(reader.image_size) for reader in (first, other)]
-            raise OptionError(
-                f"found images of {sizes[0]} in {first.path} and of {sizes[1]} in {other.path}, "
-                "expected one size: open files of different sizes as datasets of their own"
-            )
-    classes, numbers = unite((str(reader.path), reader.classes) for reader in readers)
+    with ExitStack() as opened:
+        readers = [opened.enter_context(Reader(path)) for path in files_of(memories)]
+        first = readers[0]
+        for other in readers[1:]:
+            if other.image_size != first.image_size:
+                sizes = [sides(reader.image_size) for reader in (first, other)]
+                raise OptionError(
+                    f"found images of {sizes[0]} in {first.path} and of {sizes[1]} in "
+                    f"{other.path}, expected one size: open files of different sizes as datasets "
+                    "of their own"
+                )
+        classes, numbers = unite((str(reader.path), reader.classes) for reader in readers)
+        opened.pop_all()  # they stay open
     return FileSet(readers, classes, [np.array(one, np.int64) for one in numbers])
 
 

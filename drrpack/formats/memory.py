@@ -78,9 +78,9 @@ def load_codec(
     stored_vqvae, stored_entropy = reader.models()
     vqvae = _known_vqvae(reader, stored_vqvae)
     entropy_model = shipped.whole(stored_entropy, reader.path)
-    if encoder and vqvae.config.get("encoder") is False:
-        vqvae = with_encoder(reader, vqvae)
     try:
+        if encoder and vqvae.config.get("encoder") is False:
+            vqvae = with_encoder(reader, vqvae)
         network, bits = unpack_vqvae(vqvae)
         codec = assemble(network, bits, *unpack_entropy(entropy_model), device, carrier)
     except VersionError as error:

@@ -24,6 +24,10 @@ class PixelCache:
         self.store: Pixels | None = None
         self.used = 0
 
+    def emptied(self) -> PixelCache:
+        """One of the same bounds for another process."""
+        return PixelCache(len(self.slot), self.size, self.budget_bytes)
+
     def missing(self, images: NDArray[np.int64]) -> NDArray[np.int64]:
         return np.unique(images[self.slot[images] < 0])
 

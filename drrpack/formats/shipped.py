@@ -9,8 +9,11 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from functools import lru_cache
+from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
+
+import numpy as np
 
 from drrpack.core.entropy import adapted
 from drrpack.core.entropy.model import kind_of
@@ -18,7 +21,8 @@ from drrpack.core.entropy.sections import KIND, STREAMS
 from drrpack.core.errors import CorruptError, DrrError, OptionError, VersionError
 from drrpack.core.families import FAMILIES, Family, for_size
 from drrpack.core.section import Json, Section
-from drrpack.core.weights import stored_stride
+from drrpack.core.vqvae import VQVAE
+from drrpack.core.weights import stored_stride, unpack_vqvae
 from drrpack.formats import metadata
 from drrpack.formats.container import Reader
 from drrpack.formats.hdf5.build import section_digest
@@ -170,9 +174,34 @@ def pairs() -> list[tuple[Section, Section]]:
     return [(vqvae, entropy_model) for _, vqvae, entropy_model in _codecs(FOLDER)]
 
 
-def models() -> list[Section]:
-    """All shipped models."""
-    return list(_shipped(FOLDER).values())
+def with_codebooks(vqvae: VQVAE, *, earlier: bool = False) -> list[tuple[Section, Section]]:
+    """VQ-VAE and entropy model, both whole, of each shipped codec that has the codebooks of
+    ``vqvae``: codes mean the same to both. With ``earlier`` also of those that no new file is made
+    with."""
+    wanted, folders = _codebooks(vqvae), (FOLDER, FOLDER / EARLIER)[: 1 + earlier]
+    return [
+        (whole_vqvae, entropy_model)
+        for folder in folders
+        for _, whole_vqvae, entropy_model in _codecs(folder)
+        if _codebooks_of(folder)[key(whole_vqvae)] == wanted
+    ]
+
+
+def _codebooks(vqvae: VQVAE) -> str:
+    """A digest of both codebooks: the same where their vectors are."""
+    digest = sha256()
+    for quantiser in (vqvae.top, vqvae.bottom):
+        vectors = np.asarray(quantiser.codebook.detach().cpu(), "<f8") + 0.0  # so -0 is 0
+        digest.update(repr(vectors.shape).encode() + vectors.tobytes())
+    return digest.hexdigest()
+
+
+@lru_cache(maxsize=4)
+def _codebooks_of(folder: Path) -> dict[str, str]:
+    """The digest of the codebooks of each VQ-VAE of a folder, by its `key`; each is unpacked once
+    in a process, which takes a tenth of a second."""
+    vqvaes = {key(vqvae): vqvae for _, vqvae, _ in _codecs(folder)}
+    return {name: _codebooks(unpack_vqvae(vqvae)[0]) for name, vqvae in vqvaes.items()}
 
 
 @lru_cache(maxsize=4)

@@ -108,6 +108,7 @@ class StoredImages:
 
     def _each(self, chunks: Iterable[int]) -> Iterator[tuple[int, Codes]]:
         """Some chunks and their codes, in any order."""
+        self.files.check_open()
         wanted = list(chunks)
         missing = [number for number in wanted if number not in self._kept]
         for number in set(wanted) - set(missing):

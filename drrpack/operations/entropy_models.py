@@ -14,9 +14,8 @@ from drrpack.core.entropy.table import TableModel
 from drrpack.core.frequencies import tables_of_all
 from drrpack.core.progress import Step
 from drrpack.core.section import Section
-from drrpack.core.weights import unpack_vqvae
 from drrpack.formats import memory, shipped
-from drrpack.formats.encoder import can_choose, same_codebooks
+from drrpack.formats.encoder import can_choose
 from drrpack.operations.progress import Report
 from drrpack.trainers.fitting import choice
 from drrpack.trainers.fitting.adapt import CODES, adapt
@@ -94,13 +93,11 @@ def with_table(codecs: Sequence[Codec], codes: Sequence[Codes]) -> list[Codec]:
 
 def shipped_beside(codec: Codec) -> list[Codec]:
     """``codec`` with each entropy model that comes with drrpack for its codebooks."""
-    found = list[Codec]()
-    for vqvae, entropy_model in shipped.pairs():
-        if same_codebooks(unpack_vqvae(vqvae)[0], codec.vqvae):
-            entropy, layouts = unpack_entropy(entropy_model)
-            entropy = entropy.on(codec.device, codec.pixels.carrier)
-            found.append(replace(codec, entropy=entropy, layouts=layouts))
-    return found
+    models = [unpack_entropy(section) for _, section in shipped.with_codebooks(codec.vqvae)]
+    return [
+        replace(codec, entropy=model.on(codec.device, codec.pixels.carrier), layouts=layouts)
+        for model, layouts in models
+    ]
 
 
 def smallest(

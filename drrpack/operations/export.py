@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -81,27 +82,32 @@ def export(
     kind: Format = format or _format_of(target)
     check_place(target, kind)
     tidy(target, report)
-    dataset = _opened(memory, classes, place, report)
-    with replacing(target):
+    with _opened(memory, classes, place, report) as dataset, replacing(target):
         if kind == "npz":
             _export_arrays(dataset, target, report)
         else:
             _export_folder(dataset, target, kind, report)
-    return Exported(target, kind, len(dataset), len(dataset.classes))
+        return Exported(target, kind, len(dataset), len(dataset.classes))
 
 
+@contextmanager
 def _opened(
     memory: Files | DRRDataset, classes: Classes, device: torch.device, report: Report
-) -> DRRDataset:
+) -> Iterator[DRRDataset]:
+    """The images to export; files that are opened for it are closed in the end."""
     if isinstance(memory, DRRDataset):
         if classes is not None:
             raise OptionError(
                 "`classes` has no meaning for a dataset, which has chosen its classes",
                 option="classes",
             )
-        return memory
-    chosen = chosen_classes(open_files(memory).classes, classes, report)
-    return DRRDataset(memory, classes=chosen, device=device, cache_bytes=0, codes_bytes=CODES_BYTES)
+        yield memory
+        return
+    with closing(open_files(memory)) as files:
+        chosen = chosen_classes(files.classes, classes, report)
+        yield DRRDataset(
+            files, classes=chosen, device=device, cache_bytes=0, codes_bytes=CODES_BYTES
+        )
 
 
 def _format_of(output: Path) -> Format:

@@ -55,8 +55,9 @@ def preview(
     at_least(1, rows=rows, columns=columns)
     check_output(target, overwrite=force)
     picture_format(target)  # refused before anything is decoded
-    dataset, originals = DRRDataset(memory), pictures(source, class_names)
-    may = trusted(dataset.reader, originals, trust)
-    grid, where = preview_grid(dataset, originals, rows, columns, trusted=may)
+    originals = pictures(source, class_names)
+    with DRRDataset(memory) as dataset:
+        may = trusted(dataset.reader, originals, trust)
+        grid, where = preview_grid(dataset, originals, rows, columns, trusted=may)
     save_picture(grid, target, overwrite=force)
     return Previewed(target, where)

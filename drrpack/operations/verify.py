@@ -116,7 +116,7 @@ def _verified(memory: AnyPath, depth: Depth, part: tuple[int, int], report: Repo
         checked = Checked(None, 2 * len(reader.index), len(reader.raw_index))
         if depth != "quick":
             reader.check_sections()
-            checked = replace(checked, sections=reader.section_count)
+            checked = replace(checked, sections=len(reader.structure.digests))
         reader.check_records()
         if depth == "full":
             checked = _decode(reader, part, checked, report)

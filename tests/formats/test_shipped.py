@@ -6,20 +6,25 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from small_models import small_vqvae
 from tiny_memory import encode_tiny, options_for
 
 from drrpack import DRRDataset
+from drrpack.core import weights
 from drrpack.core.errors import OptionError, VersionError
 from drrpack.formats import shipped
 from drrpack.formats.container import Reader, write
+from drrpack.formats.encoder import can_choose, with_encoder
 from drrpack.formats.memory import load_codec
 from drrpack.operations.append import append
 from drrpack.operations.edit import merge
 from drrpack.operations.encode_plan import plan_encode
+from drrpack.operations.entropy_models import shipped_beside
 from drrpack.operations.recode import with_one_model
 from drrpack.operations.verify import verify
 
@@ -193,6 +198,30 @@ def test_thin_and_whole_files_of_one_codec_merge(
     verify(both, "full")
     np.testing.assert_array_equal(pixels(both), np.concatenate([pixels(thin), pixels(whole)]))
     assert size_of(both, "vqvae") < 300
+
+
+def test_shipped_models_are_unpacked_once_to_be_found(
+    made: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Reader(made["whole"]) as whole, Reader(made["alone"]) as alone:
+        codec = replace(load_codec(whole, CPU), quality=50)
+        decoder = alone.vqvae
+        load_codec(alone, CPU, encoder=True)  # whatever is looked up now is known from here on
+        unpacked = 0
+        honest = weights.skeleton
+
+        def counted(*arguments: Any) -> Any:
+            nonlocal unpacked
+            unpacked += 1
+            return honest(*arguments)
+
+        monkeypatch.setattr(weights, "skeleton", counted)
+        assert all(can_choose(codec) for _ in range(5)) and unpacked == 0
+        (beside,) = shipped_beside(codec)
+        assert unpacked == 0 and beside.entropy.kind == "context"
+        with_encoder(alone, decoder)
+        assert unpacked <= 2, "the decoder itself, and the one that has its codebooks"
+    assert shipped.with_codebooks(small_vqvae(), earlier=True) == []
 
 
 def test_models_of_earlier_versions_stay_readable(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,6 +23,7 @@ class OpenFile:
     Attributes:
         path: as it was given; a Path, or the text of an address without its secrets.
         fingerprint: a digest of the content, the same for copies of the file.
+        closed: whether it was closed here.
 
     Raises:
         DrrError: as `drrpack.formats.container.Reader` does.
@@ -35,7 +36,7 @@ class OpenFile:
         self._place = path if is_address(path) else Path(path).absolute()
         self._structure = read_structure(file)
         self._file: StoredFile | None = file
-        self._closed = False
+        self.closed = False
         self.fingerprint = self._structure.fingerprint
 
     def current(self) -> tuple[StoredFile, Structure]:
@@ -44,7 +45,7 @@ class OpenFile:
         Raises:
             FormatError: another file lies there by now. ValueError: it is closed.
         """
-        if self._closed:
+        if self.closed:
             raise ValueError(f"{self.path}: the reader is closed")
         file, structure = self._file, self._structure
         if file is None or not file.is_ours():
@@ -72,7 +73,7 @@ class OpenFile:
 
     def close(self) -> None:
         """Close the file; reading from it afterwards is a ValueError."""
-        self._closed = True
+        self.closed = True
         if self._file is not None:
             self._file.close()
         self._file = None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -20,6 +22,16 @@ from drrpack.formats.encoder import by_quality
 from drrpack.formats.indices import whole_number
 from drrpack.formats.layout import AnyPath
 from drrpack.formats.memory import load_codec, model_bytes, sections
+
+
+@contextmanager
+def opened(codec: AnyPath | Reader | None, family: str | None) -> Iterator[Reader]:
+    """The file of `path_of`; one that is open already, which stays so. Raises as `path_of`."""
+    if isinstance(codec, Reader):
+        yield codec
+        return
+    with Reader(path_of(codec, family)) as reader:
+        yield reader
 
 
 def path_of(codec: AnyPath | None, family: str | None) -> AnyPath:

@@ -19,7 +19,7 @@ from drrpack.formats.container import Reader, check_output, write
 from drrpack.formats.files.publish import replacing
 from drrpack.formats.indices import whole_number
 from drrpack.formats.layout import AnyPath
-from drrpack.formats.replay.codecs import PackedCodec, codec_for, path_of, stored_bytes
+from drrpack.formats.replay.codecs import PackedCodec, codec_for, opened, stored_bytes
 from drrpack.formats.replay.content import Content, capacity_of
 from drrpack.formats.replay.held_images import HeldImages
 from drrpack.formats.replay.incoming import checked_images, checked_labels
@@ -47,8 +47,8 @@ class ReplayBuffer(HeldImages):
     worker process does not see what is added later.
 
     Args:
-        codec: the ``.drr`` file whose codec to use, which must have its encoder; None for a codec
-            that comes with drrpack.
+        codec: the ``.drr`` file whose codec to use, which must have its encoder, or the open file;
+            None for a codec that comes with drrpack.
         family: which of those: ``"small"`` (the default), meant for images of up to 48 pixels a
             side, ``"medium"`` for up to 128, or ``"large"`` for larger ones; a code of each stands
             for four times the pixels of the one before.
@@ -69,7 +69,7 @@ class ReplayBuffer(HeldImages):
 
     def __init__(
         self,
-        codec: AnyPath | None = None,
+        codec: AnyPath | Reader | None = None,
         budget_bytes: int | None = None,
         policy: str | Policy = "reservoir",
         *,
@@ -81,7 +81,7 @@ class ReplayBuffer(HeldImages):
     ) -> None:
         self.policy = policy_of(policy)
         self.device = choose_device(device)
-        with Reader(path_of(codec, family)) as reader:
+        with opened(codec, family) as reader:
             super().__init__(codec_for(reader, self.device, quality))
             self._path, self._fit = reader.path, shipped.fit_of(reader)
         self.model_bytes = stored_bytes(self._codec)
@@ -238,7 +238,7 @@ class ReplayBuffer(HeldImages):
             known = Settings("reservoir", None, False) if saved is None else saved.settings
             _check_known(reader.path, known, budget_bytes, policy)
             made = cls(
-                path,
+                reader,
                 known.budget_bytes if budget_bytes is None else budget_bytes,
                 known.policy if policy is None else policy,
                 count_models=known.count_models if count_models is None else count_models,
