@@ -54,6 +54,7 @@ class DRRDataset(Dataset[Item]):
 
     A program may change ``targets`` and ``classes``: items, arrays and copies in workers follow
     the change. Reading the file does not depend on them.
+
     Args:
         path: the path or the address of the file; a pattern such as ``"mem-*.drr"``; a list of
             these; or files that are open.
@@ -72,8 +73,7 @@ class DRRDataset(Dataset[Item]):
         class_order: all labels, in the order in which they are to be learned; read only.
         targets: the label of every item.
         image_size: (H, W).
-        readers: the files, open until `close` or the end of a ``with`` block. reader, codec: of the
-            only file. files: all with their classes.
+        readers: the files, open until `close`. reader, codec: of the only one. files: all of them.
         stored: the images behind the items, and their codes in memory.
         chunk_starts: the first item of each chunk, and the number of items.
         chunks_at_once: how many chunks may be in memory.
