@@ -106,7 +106,10 @@ def compare(
     ] = False,
     rivals: Annotated[
         str | None,
-        typer.Option(help="Compare with these formats alone (JPEG,AVIF-sheet): each takes time."),
+        typer.Option(
+            help="Compare with these lossy formats alone (JPEG,AVIF-sheet): each takes time. "
+            "Lossless ones always take part."
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
     codec: Annotated[

@@ -12,6 +12,7 @@ from rich.table import Table
 from drrpack.cli.screen import plus_minus, table
 from drrpack.cli.terminal import note, show_table
 from drrpack.core.wording import counted
+from drrpack.trainers.guessing import chance, most_by_guessing
 from drrpack.trainers.incremental.grouping import differing, grouped, heading
 from drrpack.trainers.incremental.metrics import METRICS
 from drrpack.trainers.incremental.results import Result
@@ -41,7 +42,9 @@ def print_results(results: Sequence[Result], out: Path) -> None:
     last = {row.method: row.figures["last_accuracy"].mean for row in rows}
     ours, ceiling = last.get("drr"), last.get("ub")
     if ours is not None and ceiling is not None and results[0].config.budget_bytes is None:
-        note(price_of_compression(ceiling - ours, seeds=min(row.seeds for row in rows)))
+        guessed = max(_most_by_guessing(run) for run in results if run.method == "ub")
+        seeds = min(row.seeds for row in rows)
+        note(price_of_compression(ceiling - ours, seeds, learned=ceiling > guessed))
     found = results_file(results, out)
     note(f"{found.stem}: {found}\nplot: {out / 'accuracy.png'}")
 
@@ -78,9 +81,21 @@ def _summary(results: Sequence[Result], rows: Sequence[Row]) -> Table:
     return made
 
 
-def price_of_compression(points: float, seeds: int) -> str:
+def _most_by_guessing(run: Result) -> float:
+    """The last accuracy of a network that has learned nothing, at most; below all where a result
+    of an earlier version does not say how many images were tested."""
+    images = [sum(answers) for answers in run.confusion]
+    return most_by_guessing(chance(images), sum(images)) if sum(images) else 0.0
+
+
+def price_of_compression(points: float, seeds: int, *, learned: bool = True) -> str:
     """Say what ``points`` of accuracy between ub and drr in the last phase mean, by so many seeds
-    of each."""
+    of each; ``learned`` is False where ub is no better than guesses can be."""
+    if not learned:
+        return (
+            "ub is no better than guesses, so this run shows nothing of the price of compression: "
+            "say more `epochs`, a larger `width` or more images"
+        )
     chance = " (one seed each; `seeds=3` tells how much of that is chance)" if seeds == 1 else ""
     if round(points, 2) <= 0:
         above = f"{-points:.2f} points above" if round(points, 2) < 0 else "as good as"

@@ -42,8 +42,7 @@ class DRRDataset(Dataset[Item]):
 
     Which order of reading suits: while all codes fit into ``codes_bytes``, any does, such as
     ``DataLoader(shuffle=True)`` and ``DistributedSampler``. Beyond it images at random are still
-    right, but each batch decodes many chunks anew; take `drrpack.ChunkSampler`, which reads each
-    chunk once an epoch.
+    right, but each batch decodes many chunks anew; `drrpack.ChunkSampler` reads each once an epoch.
 
     Several files are read as one. Their classes are united by name (`drrpack.formats.class_names`);
     items go class by class, and in a class file by file. Each file keeps its own codec; images must
@@ -270,10 +269,11 @@ class DRRDataset(Dataset[Item]):
             return self.stored.codec(0)
 
     def close(self) -> None:
-        """Close the files; whatever is read later is a ValueError. Copies in workers go on."""
+        """Close the files; later reads are a ValueError. Copies in workers go on."""
         self.files.close()
 
     def __enter__(self) -> DRRDataset:
+        self.files.check_open()
         return self
 
     def __exit__(self, *exc_info: object) -> None:

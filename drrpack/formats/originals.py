@@ -153,8 +153,8 @@ def _open_part(
     if split == "test" and split not in kept.digests:
         raise SourceError(
             f"{reader.path}: the source {kept.shown} had no test/ or val/ when it was encoded; "
-            f"say where raw test images are with {option}, or leave out its classes with "
-            f"`classes`: {few(kept.classes)}"
+            f"say where raw test images are with {option}, or choose `classes` without those of "
+            f"this source: {few(kept.classes)}"
         )
     how = Opening(kept.reading, skip_bad=True, splits=[split])
     if kept.kind is not None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from drrpack.core.errors import OptionError
-from drrpack.formats import metadata
+from drrpack.formats import metadata, shipped
 from drrpack.formats.class_names import look
 from drrpack.formats.container import Memory
 from drrpack.formats.layout import Json
@@ -70,7 +70,8 @@ def merge(memories: Mapping[Path, Memory]) -> Memory:
     """
     check_one_vqvae(memories)
     first = next(iter(memories.values()))
-    assert all(one.entropy_model == first.entropy_model for one in memories.values())
+    models = [shipped.whole(one.entropy_model, path) for path, one in memories.items()]
+    assert all(model == models[0] for model in models)
     check_no_class_twice({path: memory.classes for path, memory in memories.items()})
     classes: list[str] = []
     chunks, raw, sources = [], [], []

@@ -179,7 +179,7 @@ def encode(
         report(plan)
         tell_of(plan.source, report)
         tell_of_labels(plan.source, report)
-        tell_of_few_raw(plan.source, raw_per_class, report)
+        tell_of_few_raw(plan.source, report, raw_per_class)
         carry_out(plan, report, processes)
     made = stats(output) if shard_bytes is None else stats_of_shards(output)
     if processes.first:

@@ -43,8 +43,9 @@ def merge(
             share a class.
         FormatError, OutputError: a file can't be read, or the output can't be written.
     """
+    target = output_path(output)
     _refuse_twice([one for one in as_list(memories) if not is_pattern(one)])
-    found, target = files_of(memories, " to merge"), output_path(output)
+    found = files_of(memories, " to merge")
     _refuse_twice(found)
     paths = [local_path(place) for place in found]
     check_output(target, overwrite=force)

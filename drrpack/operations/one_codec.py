@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from drrpack.core.errors import OptionError
+from drrpack.core.families import FAMILIES
 from drrpack.core.section import Section
 from drrpack.core.weights import stored_stride
 from drrpack.core.wording import sides
@@ -51,7 +52,10 @@ def _refuse_decoder_alone(models: Mapping[Path, Section]) -> None:
 
 
 def _origin(vqvae: Section) -> str:
-    return "one that comes with drrpack" if shipped.known(vqvae) else "one that was fitted"
+    if not shipped.known(vqvae):
+        return "one that was fitted"
+    (family,) = (f for f in FAMILIES.values() if f.vqvae.stride == stored_stride(vqvae))
+    return f"{family.name!r}, which comes with drrpack"
 
 
 def _difference(one: Section, two: Section) -> str:

@@ -64,7 +64,7 @@ def tell_of_labels(source: Source, report: Report) -> None:
         )
 
 
-def tell_of_few_raw(source: Source, per_class: int, report: Report) -> None:
+def tell_of_few_raw(source: Source, report: Report, per_class: int) -> None:
     """Report classes that have fewer images than are to be kept raw of each: they keep all."""
     counts = source.images_per_class
     short = [number for number, count in enumerate(counts) if count < per_class]

@@ -51,7 +51,7 @@ def test_encoding_warns_of_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         report(Notice("a picture is odd"))
 
     monkeypatch.setattr(encoding, "plan_encode", lambda *_: SimpleNamespace(source=None))
-    for name in ("tell_of", "tell_of_labels", "carry_out"):
+    for name in ("tell_of", "tell_of_labels", "tell_of_few_raw", "carry_out"):
         monkeypatch.setattr(encoding, name, warn)
     monkeypatch.setattr(encoding, "stats", lambda path: path)
     assert encode(tmp_path, tmp_path / "m.drr", report=told.append) == tmp_path / "m.drr"

@@ -59,8 +59,8 @@ def checked_labels(labels: object, count: int) -> list[int]:
     for place, number in enumerate(checked):
         if number is None or not 0 <= number < 2**63:
             raise SourceError(
-                f"labels[{place}]: found {shortened(found[place])}; expected a whole number, 0 or "
-                "more; names of classes belong into `class_names` of `save`"
+                f"labels[{place}]: found {shortened(found[place])}; expected a whole number from 0 "
+                "to 2**63 - 1; names of classes belong into `class_names` of `save`"
             )
     return [number for number in checked if number is not None]
 

@@ -185,6 +185,10 @@ def _of_tensor(image: NDArray[np.generic], where: str) -> Pixels:
         raise SourceError(f"{where}: found a tensor {image.shape} of {image.dtype}; {EXPECTED}")
     values = image.astype(np.float64)
     if is_float and not (values.min() >= 0 and values.max() <= 1):  # NaN is neither
+        if not np.isfinite(values).all():
+            raise SourceError(
+                f"{where}: found a tensor with NaN or infinite values; expected floats from 0 to 1"
+            )
         raise SourceError(
             f"{where}: found a tensor with values from {values.min():.3g} to {values.max():.3g}; "
             "expected floats from 0 to 1: leave Normalize out of the dataset's transforms"

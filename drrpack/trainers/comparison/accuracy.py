@@ -25,6 +25,7 @@ from drrpack.trainers.comparison.choices import WHOLE, Choice, Comparison, Learn
 from drrpack.trainers.comparison.compare import Report
 from drrpack.trainers.comparison.defaults import DRAWS, EPOCHS, SEEDS, WIDTH
 from drrpack.trainers.comparison.verdict import largest_within
+from drrpack.trainers.guessing import chance
 from drrpack.trainers.learning.classifier import train_classifier
 from drrpack.trainers.learning.recipes import Recipe, get_recipe
 from drrpack.trainers.learning.resnet import ResNet18, resnet18_for
@@ -85,10 +86,10 @@ def with_accuracy(
             if each.decoded_as == choice.decoded_as:
                 choices[n] = _with_scores(each, scores)
     names = [[source.classes[number] for number in group] for group in groups]
-    largest = [float(np.bincount(labels).max()) / len(labels) for _, labels in tested]
+    guessed = [chance(np.bincount(labels).tolist()) for _, labels in tested]
     how = Learned(
         names, plan.seeds, plan.epochs, plan.width, tested=sum(len(labels) for _, labels in tested),
-        chance=100 * statistics.fmean(largest),
+        chance=statistics.fmean(guessed),
     )  # fmt: skip
     return replace(comparison, choices=choices, learned=how)
 

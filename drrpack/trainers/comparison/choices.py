@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -12,6 +11,7 @@ from drrpack.core.wording import counted
 from drrpack.formats.layout import Json
 from drrpack.trainers.comparison import peers
 from drrpack.trainers.comparison.peers import Setting
+from drrpack.trainers.guessing import most_by_guessing
 from drrpack.trainers.versions import versions
 
 WHOLE = "DRR"  # the memory that holds all its models
@@ -74,10 +74,8 @@ class Learned:
 
     @property
     def guessed_at_most(self) -> float:
-        """What classifiers that only guess come to at most, in percent, as three deviations above
-        chance are hardly ever passed; the best of several formats comes nearer than one does."""
-        share = self.chance / 100
-        return self.chance + 300 * math.sqrt(share * (1 - share) / self.tested)
+        """What classifiers that only guess come to at most, in percent."""
+        return most_by_guessing(self.chance, self.tested)
 
     def in_words(self) -> str:
         """What an accuracy is of, what its deviation is over, and what chance would give."""

@@ -37,8 +37,10 @@ def test_a_fixed_number_of_each_class() -> None:
     assert held(buffer) == [[(c, r) for r in range(n)] for c, n in enumerate((4, 3, 4))]
     images, labels = buffer.labelled()
     assert labels.tolist() == images[:, 0, 0, 0].tolist() == [0] * 4 + [1] * 3 + [2] * 4
-    twice, again = buffer.labelled(2)
-    assert torch.equal(twice, torch.cat([images, images])) and again.tolist() == 2 * labels.tolist()
+    new = ranked(3, 2)
+    both, of_both = buffer.before(new, torch.tensor([3, 3]), times=2)
+    assert torch.equal(both, torch.cat([images, images, new]))
+    assert of_both.tolist() == [*2 * labels.tolist(), 3, 3]
     assert len(buffer) == 11
 
 
@@ -100,7 +102,9 @@ def test_the_state_gives_it_back() -> None:
 
 
 def test_an_empty_buffer_adds_nothing_to_new_images() -> None:
-    images, labels = Exemplars().labelled()
     new = ranked(0, 2)
+    images, labels = Exemplars().before(new, torch.tensor([1, 1]), times=0)
+    assert torch.equal(images, new) and labels.tolist() == [1, 1]
+    images, labels = Exemplars().labelled()
     assert torch.equal(torch.cat([images, new]), new)
     assert torch.cat([labels, torch.tensor([1])]).tolist() == [1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -123,13 +124,14 @@ def test_what_is_asked_for_once_a_class_is_counted_once(
     asked: list[str] = []
     for name in ("images_per_class", "byte_account"):
         known = Reader.__dict__[name]
-        count = known.fget if isinstance(known, property) else known
+        computed = isinstance(known, property | cached_property)
+        count = known.fget if isinstance(known, property) else getattr(known, "func", known)
 
         def counted(self: Reader, name: str = name, count: Any = count) -> object:
             asked.append(name)
             return count(self)
 
-        wrapped = property(counted) if isinstance(known, property) else counted
+        wrapped = property(counted) if computed else counted
         monkeypatch.setattr(Reader, name, wrapped)
     data = MemoryData(digits_drr)
     asked.clear()
