@@ -169,7 +169,7 @@ FLOATS = torch.rand(3, 4, 4)
         (torch.zeros(3, 4, 4, dtype=torch.int64), "of int64"),
         (FLOATS * 2 - 1, r"values from -0\.\d+ to 0\.\d+; expected floats from 0 to 1"),
         (FLOATS * 255, "leave Normalize out"),
-        (FLOATS / 0, "values from"),
+        (FLOATS / 0, "NaN or infinite values; expected floats from 0 to 1"),
         ("cat.png", "an image of type str"),
         (None, "of type NoneType"),
         (np.zeros((0, 5, 3), np.uint8), "an image of 5x0"),
