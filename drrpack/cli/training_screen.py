@@ -96,16 +96,16 @@ def price_of_compression(points: float, seeds: int, *, learned: bool = True) -> 
             "ub is no better than guesses, so this run shows nothing of the price of compression: "
             "say more `epochs`, a larger `width` or more images"
         )
-    chance = " (one seed each; `seeds=3` tells how much of that is chance)" if seeds == 1 else ""
+    alone = " (one seed each; `seeds=3` tells how much of that is chance)" if seeds == 1 else ""
     if round(points, 2) <= 0:
         above = f"{-points:.2f} points above" if round(points, 2) < 0 else "as good as"
         return (
             f"drr keeps every image, and is {above} ub in the last phase: this run shows no price "
-            f"of compression{chance}"
+            f"of compression{alone}"
         )
     return (
         f"drr keeps every image, so its distance to ub, {points:.2f} points in the last phase, "
-        f"is the price of compression{chance}"
+        f"is the price of compression{alone}"
     )
 
 
