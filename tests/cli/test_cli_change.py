@@ -182,7 +182,7 @@ def test_merge_says_which_codec_comes_with_drrpack(
     drrpack: Command, start: Path, digits_drr: Path, tmp_path: Path
 ) -> None:
     told = drrpack.refused("merge", digits_drr, start, "-o", tmp_path / "out.drr")
-    assert "the first by one that comes with drrpack, the second by one that was fitted" in told
+    assert "the first by 'small', which comes with drrpack, the second by one that was" in told
 
 
 def test_merge_refuses_a_file_twice(
