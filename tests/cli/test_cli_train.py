@@ -77,7 +77,7 @@ def test_the_ceiling_stands_beside_it(finished: tuple[Path, str]) -> None:
     ceiling = result(folder / "ub")
     assert ceiling["method"] == "ub" and len(ceiling["phases"]) == 6
     assert ceiling["memory_bytes"]["raw_images"] == 300 * 32 * 32 * 3
-    assert "drr keeps every image, " in printed and "result: run/result.json" in printed
+    assert "price of compression" in printed and "result: run/result.json" in printed
 
 
 def test_the_plot(finished: tuple[Path, str]) -> None:
