@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from drrpack.cli import places
+from drrpack.cli.answers import print_json
 
 
 def view(
@@ -25,6 +26,9 @@ def view(
     ] = None,
     port: Annotated[int, typer.Option(help="The port of the page; 0 for any free one.")] = 8765,
     browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print the page's address as JSON once it is there.")
+    ] = False,
 ) -> None:
     """Browse classes, images and codes of a .drr file on a page of this machine."""
     from drrpack.cli import interrupts, screen
@@ -34,7 +38,10 @@ def view(
 
     with run(memory, source=source, port=port, report=tell) as page:
         interrupts.serves("" if console.quiet else "stopped")
-        screen.note(f"{memory}: {page.address} (Ctrl-C ends it)")
+        if json:
+            print_json({"address": page.address})
+        else:
+            screen.note(f"{memory}: {page.address} (Ctrl-C ends it)")
         if browser and _has_screen():
             import webbrowser
 

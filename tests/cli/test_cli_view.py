@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import re
@@ -55,6 +56,21 @@ def test_a_signal_ends_it(digits_drr: Path, number: signal.Signals) -> None:
         waiting.close()
         with pytest.raises(ConnectionRefusedError):
             ask(address)
+
+
+def test_programs_learn_the_address(digits_drr: Path) -> None:
+    command = [sys.executable, "-m", "drrpack", "view", str(digits_drr), "--port", "0"]
+    with subprocess.Popen(
+        [*command, "--no-browser", "--quiet", "--json"],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    ) as child:
+        assert child.stdout is not None
+        lines = [child.stdout.readline() for _ in range(3)]
+        assert ask(json.loads("".join(lines))["address"]).status == 200
+        child.send_signal(signal.SIGINT)
+        assert child.wait(30) == 0 and child.stdout.read() == ""
 
 
 ON_THE_TERMINAL = """
