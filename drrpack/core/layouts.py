@@ -6,6 +6,7 @@ and where a group finds too few bits after all, they are coded again with longer
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
@@ -25,7 +26,9 @@ from drrpack.core.streams import Level, StreamLayout
 # borrow: without latents not even the single image of a class is plain.
 WIDTHS = ((8, 64), (4, 32), (2, 16), (1, 8), (1, 1))
 PLAIN_SHARE = 0.05  # of a typical class
-FIRST_IMAGES = 64  # of each class, which are kept to try layouts on; most layouts ask for fewer
+# Of each class are kept, to try layouts on, so many images at least, and more of small ones: so
+# many top codes. Most layouts ask for fewer.
+FIRST_IMAGES, FIRST_CODES = 16, 4096
 
 T = TypeVar("T")
 
@@ -85,8 +88,9 @@ class Starts:
         prices = {name: -np.log2(tables[name] / 2.0**TABLE_PRECISION) for name in LEVELS}
         bits: dict[LevelName, list[float]] = {name: [] for name in LEVELS}
         for codes in classes:
+            self._read = max(FIRST_IMAGES, FIRST_CODES // math.prod(codes.top.shape[1:]))
             self.images.append(len(codes))
-            self._first.append(_copy(codes, FIRST_IMAGES))
+            self._first.append(_copy(codes, self._read))
             for name in LEVELS if len(codes) else ():
                 bits[name].append(prices[name][codes[name]].sum((1, 2)).mean())
         self.plain_bits = {name: float(np.mean(of)) if of else 0.0 for name, of in bits.items()}
