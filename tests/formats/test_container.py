@@ -224,13 +224,20 @@ def test_forks_read_side_by_side(small: Path) -> None:
     assert [child.exitcode for child in children] == [0, 0, 0]
 
 
-def test_a_fork_that_lost_the_descriptor_opens_the_file_again(small: Path) -> None:
+@pytest.mark.parametrize("taken", [True, False], ids=["by another file", "by nobody"])
+def test_a_fork_that_lost_the_descriptor_opens_the_file_again(small: Path, taken: bool) -> None:
     with Reader(small) as reader:
 
         def read_elsewhere() -> list[bytes]:
-            os.close(reader._open._file.fd)  # type: ignore[union-attr]
-            os.open("/dev/null", os.O_RDONLY)  # gets the same number
-            return read_streams(reader)
+            lost = reader._open._file.fd  # type: ignore[union-attr]
+            os.close(lost)
+            if taken:
+                null = os.open("/dev/null", os.O_RDONLY)
+                os.dup2(null, lost)
+            streams = read_streams(reader)
+            if taken:  # what took the number stays open
+                assert os.path.sameopenfile(null, lost)
+            return streams
 
         assert in_fork(read_elsewhere) == streams_of(SMALL)
 

@@ -45,10 +45,16 @@ class PlainFile(StoredFile):
     def is_ours(self) -> bool:
         """Also where a process was forked: it has the descriptor, and reads move no position."""
         if not super().is_ours():
-            with suppress(OSError):  # a program may close what it inherits
-                if _identity(os.fstat(self.fd)) == self.identity:
-                    self.pid = os.getpid()
+            if self._leads_here():
+                self.pid = os.getpid()
+            else:
+                self.fd = -1  # never to be closed: by now the number may be another file's
         return super().is_ours()
+
+    def _leads_here(self) -> bool:
+        with suppress(OSError):  # a program may close what it inherits
+            return _identity(os.fstat(self.fd)) == self.identity
+        return False
 
     def read(self, offset: int, size: int) -> bytes:
         parts, missing = [], size
@@ -73,9 +79,9 @@ class PlainFile(StoredFile):
         return open(self.fd, "rb", buffering=0, closefd=False)
 
     def close(self) -> None:
-        fd, self.fd = self.fd, -1
-        if fd >= 0:
-            os.close(fd)
+        if self.fd >= 0 and self.is_ours():
+            os.close(self.fd)
+        self.fd = -1
 
     def __del__(self) -> None:
         try:  # noqa: SIM105  # while the interpreter shuts down, contextlib may be gone as well
