@@ -80,7 +80,7 @@ def main() -> None:
         codecs, log = obtain_codecs(with_every_model(plan), _print)
     place = given.output / given.name
     publish(codecs, log, plan.source, plan.fit_classes, place, given.figures, given.bitswap)
-    shutil.rmtree(plan.checkpoints)
+    shutil.rmtree(plan.left.checkpoints)
 
 
 def with_every_model(plan: EncodePlan) -> EncodePlan:
@@ -98,8 +98,8 @@ def with_bitswap(plan: EncodePlan) -> tuple[list[Codec], Json]:
     (codec,) = with_quality([c for c in taken if c.entropy.kind == "context"], DEFAULT_QUALITY)
     (config,) = [config for config in OWN.entropy if config.kind == "bitswap"]
     images = np.concatenate([plan.source.load(number) for number in plan.fitted])
-    fit_plan = FitPlan(budget, plan.options.device, start=taken, checkpoints=plan.checkpoints)
-    with checkpoint_folder(plan.checkpoints):
+    fit_plan = FitPlan(budget, plan.options.device, start=taken, checkpoints=plan.left.checkpoints)
+    with checkpoint_folder(plan.left.checkpoints):
         model, log = fit_beside(codec, config, images, fit_plan, _print)
     return [codec, replace(codec, entropy=model)], log
 

@@ -6,6 +6,22 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
+
+IN_PARTS = """
+import sys
+from drrpack.cli.main import main
+from drrpack.operations.encoding import pieces
+pieces.PART_PIXELS = 30 * 32 * 32  # a class of tiny_memory's digits in each
+main()
+"""
+
+
+def in_parts(folder: Path) -> Path:
+    """A program that is ``drrpack`` with a class in each part of an encode."""
+    path = folder / "program.py"
+    path.write_text(IN_PARTS)
+    return path
 
 
 def started(*command: object) -> subprocess.Popen[str]:

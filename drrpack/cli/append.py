@@ -60,15 +60,17 @@ def append(
 
     The VQ-VAE does not change. drrpack fine-tunes the entropy model on old and
     new codes and codes all images again. It keeps the old entropy model if that
-    makes the smaller file, or if you say --keep-entropy-model.
+    makes the smaller file, or if you say --keep-entropy-model. After an
+    interruption, the same command goes on where it stopped.
     """
     from drrpack.cli import interrupts
     from drrpack.cli.progress import Bars
     from drrpack.cli.terminal import note
     from drrpack.operations.append import append as run
+    from drrpack.trainers.ranks import sharing
 
     interrupts.makes(memory)
-    with Bars() as bars:
+    with sharing(), Bars() as bars:
         made = run(
             memory, source, keep_entropy_model=keep_entropy_model, extend=extend, epochs=epochs,
             minutes=minutes, **pictures, device=device, seed=seed, report=bars,

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 from drrpack.core.codec import Codec
@@ -17,7 +19,7 @@ from drrpack.core.errors import MessageError, OptionError
 from drrpack.core.lazily import Lazily
 from drrpack.core.settings import float_arithmetic
 from drrpack.formats import container, metadata, originals, shipped
-from drrpack.formats.container import Memory, RawRecord, Reader
+from drrpack.formats.container import Chunk, Memory, RawRecord, Reader
 from drrpack.formats.files.addresses import local_path
 from drrpack.formats.files.publish import changing
 from drrpack.formats.files.spool import Spool
@@ -33,20 +35,24 @@ from drrpack.operations.append_plan import (
     plan_append,
 )
 from drrpack.operations.edit import changed_metadata, changed_since
+from drrpack.operations.encoding.kept import kept_beside
+from drrpack.operations.encoding.pieces import divide
+from drrpack.operations.encoding.work import Work
 from drrpack.operations.entropy_models import (
     shipped_beside,
     smallest,
     with_adapted,
     with_table,
 )
-from drrpack.operations.pictures import RawChoice, encode_pictures, raw_exemplars
 from drrpack.operations.preparing import Pathlike, as_seed, budget, names_of, tell_of, tidy
-from drrpack.operations.progress import Report, heard
-from drrpack.operations.recode import all_codes, coded, streams
+from drrpack.operations.progress import Report, heard, silent
+from drrpack.operations.raw_exemplars import RawChoice, raw_exemplars
+from drrpack.operations.recode import all_codes, coded
 from drrpack.trainers.fitting.choice import spread
 from drrpack.trainers.fitting.entropy import tune_entropy
 from drrpack.trainers.fitting.loop import Budget, checkpoint_folder
 from drrpack.trainers.fitting.plan import FitPlan
+from drrpack.trainers.ranks import ALONE, Ranks, own_device, ranks
 
 TUNED_ON = 200_000  # images at most, of a larger file some of all classes
 
@@ -91,6 +97,10 @@ def append(
     and new codes, and all images are coded again, unless the old entropy model makes the smaller
     file. A file that has outgrown its table of frequencies takes another entropy model.
 
+    After an interruption the same call takes over what was encoded, and continues the fit. Several
+    processes within `drrpack.trainers.ranks.sharing` share the new images, and write the file that
+    one would.
+
     Args:
         memory: the file to add to.
         source: images of new classes, as for `drrpack.encode`.
@@ -107,9 +117,11 @@ def append(
         FormatError, OutputError, SourceError, OptionError: each names the path and the fix.
         DrrError: the streams do not decode to the same codes; the file is unchanged then.
     """
-    report, path, seed = heard(report), local_path(memory), as_seed(seed)
-    place = choose_device(device)
-    tidy(path, report)
+    processes = ranks()
+    report, path = heard(report) if processes.first else silent, local_path(memory)
+    place, seed = own_device(choose_device(device)), as_seed(seed)
+    if processes.first:
+        tidy(path, report)
     options = AppendOptions(
         path, source, place, _budget(epochs, minutes, keep_entropy_model),
         Reading(size, depth, value_range, max_megapixels), skip_bad=skip_bad, extend=extend,
@@ -117,11 +129,19 @@ def append(
         class_names=names_of(class_names), test=test,
         labelling=Labelling(classes_from, image_column, label_column),
     )  # fmt: skip
-    with changing(path), Reader(path) as reader:
-        plan = plan_append(reader, options)
+    with _locked(path, processes), Reader(path) as reader:
+        plan = plan_append(reader, options, processes)
         report(plan)
         tell_of(plan.source, report)
-        return carry_out(reader, plan, report)
+        return carry_out(reader, plan, report, processes)
+
+
+@contextmanager
+def _locked(path: Path, processes: Ranks) -> Iterator[None]:
+    """Keep others from changing the file; the first of several processes does it for all."""
+    with changing(path) if processes.first else nullcontext():
+        processes.of_all(None)  # so that all read the same file
+        yield
 
 
 def _budget(epochs: int | None, minutes: float | None, keep: bool) -> Budget | None:
@@ -135,30 +155,53 @@ def _budget(epochs: int | None, minutes: float | None, keep: bool) -> Budget | N
 
 
 @float_arithmetic()
-def carry_out(reader: Reader, plan: AppendPlan, report: Report) -> Appended:
+def carry_out(
+    reader: Reader, plan: AppendPlan, report: Report, processes: Ranks = ALONE
+) -> Appended:
     """Encode the new images, fine-tune the entropy model on all codes, keep the smaller file.
 
-    The caller must hold the file's lock (`changing`).
+    Each of several ``processes`` calls this. They share the new images; the first one does the
+    rest. It must hold the file's lock (`changing`).
     """
+    with kept_beside(plan.left.parts, len(divide(plan.source)), processes) as kept:
+        work = Work(plan.source, kept, processes, report)
+        codes = work.encode([plan.codec])
+        try:
+            chunks = work.streams(plan.codec)
+        except MessageError:  # too few plain images for so short a class: all are laid out anew
+            chunks = None
+        fresh = work.by_class(codes)
+        return processes.from_first(lambda: _written(reader, plan, fresh, chunks, report))
+
+
+def _written(
+    reader: Reader, plan: AppendPlan, fresh: Sequence[Codes], chunks: Sequence[Chunk] | None,
+    report: Report,
+) -> Appended:  # fmt: skip
+    """Write the smaller file. ``chunks`` are those of the ``fresh`` codes in the layout of the
+    file; None where that does not suffice."""
     options, codec = plan.options, plan.codec
     classes, choice = _classes_and_raw(reader, plan)
     spool = Spool(options.memory.resolve().parent)
-    codes = encode_pictures(plan.source, codec, spool, report)
-    raw = raw_exemplars(plan.source, choice, codes, codec.vqvae, spool)
+    raw = raw_exemplars(plan.source, choice, fresh, codec.vqvae, spool)
     content = _with_classes(reader, plan, classes, raw)
-    kept = build_image(reader.path, _kept(reader, plan, content, codes, spool))
+    every = cache(lambda: _together(reader, plan, content, fresh, spool))
+    if chunks is None:
+        kept = build_image(reader.path, coded(content, codec, every(), spool))
+    else:
+        kept = build_image(reader.path, _with_chunks(content, chunks, plan))
     outcome, smaller = Appended(options.memory, kept.length, None), kept
     if not options.keep_entropy_model:
-        every = _together(reader, plan, content, codes, spool)
         others = [
-            build_image(reader.path, made) for made in _others(plan, content, every, spool, report)
+            build_image(reader.path, made)
+            for made in _others(plan, content, every(), spool, report)
         ]
         tuned = min(others, key=lambda image: image.length)
         smaller = kept if kept.length <= tuned.length else tuned
         outcome = replace(outcome, tuned_bytes=tuned.length)
     container.write(options.memory, smaller, overwrite=True)
     originals.remember(plan.source)
-    shutil.rmtree(plan.checkpoints, ignore_errors=True)
+    shutil.rmtree(plan.left.checkpoints, ignore_errors=True)
     return outcome
 
 
@@ -186,16 +229,10 @@ def _with_classes(
     return replace(content, classes=classes, raw=[*content.raw, *raw], metadata=changed)
 
 
-def _kept(
-    reader: Reader, plan: AppendPlan, content: Memory, fresh: Sequence[Codes], spool: Spool
-) -> Memory:
-    """Code the new images with the file's models; copy the old streams."""
-    try:
-        chunks = streams(plan.codec, fresh, range(len(fresh)), spool)
-    except MessageError:  # too few plain images for so short a class: all streams, laid out anew
-        return coded(content, plan.codec, _together(reader, plan, content, fresh, spool), spool)
-    numbers = _places(content.classes, plan)
-    new = [replace(chunk, class_index=numbers[chunk.class_index]) for chunk in chunks]
+def _with_chunks(content: Memory, chunks: Sequence[Chunk], plan: AppendPlan) -> Memory:
+    """The content with chunks of the classes of the source behind the old ones."""
+    places = _places(content.classes, plan)
+    new = [replace(chunk, class_index=places[chunk.class_index]) for chunk in chunks]
     return replace(content, chunks=[*content.chunks, *new])
 
 
@@ -238,8 +275,8 @@ def _tuned(
 ) -> Memory:  # fmt: skip
     """Code all images with the entropy model of ``codec``, fine-tuned on all codes."""
     options = plan.options
-    fit_plan = FitPlan(plan.budget, options.device, options.seed, checkpoints=plan.checkpoints)
-    with checkpoint_folder(plan.checkpoints):
+    fit_plan = FitPlan(plan.budget, options.device, options.seed, checkpoints=plan.left.checkpoints)
+    with checkpoint_folder(plan.left.checkpoints):
         seen = spread(every, TUNED_ON)
         entropy, log = tune_entropy(codec.entropy, seen, fit_plan, report)
     tuned = replace(codec, entropy=entropy.on(options.device, codec.pixels.carrier))

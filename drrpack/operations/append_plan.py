@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -15,7 +15,7 @@ from drrpack.core.wording import sides
 from drrpack.formats import container, memory, metadata
 from drrpack.formats.class_names import look
 from drrpack.formats.container import Reader
-from drrpack.formats.files.beside import CHECKPOINTS, beside
+from drrpack.formats.files.beside import Left, left_beside
 from drrpack.formats.hdf5.limits import check_classes, check_notes
 from drrpack.formats.recorded import recorded_reading
 from drrpack.formats.sources.labelling import Labelling
@@ -23,6 +23,7 @@ from drrpack.formats.sources.reading import Reading
 from drrpack.formats.sources.source import Given, LabelledDataset, Opening, Source, open_as
 from drrpack.trainers.fitting.loop import Budget
 from drrpack.trainers.incremental import exemplars
+from drrpack.trainers.ranks import ALONE, Ranks
 
 MOST_MINUTES = {"cpu": 10.0, "cuda": 3.0}  # of tuning: the model has been fitted already
 MANY = 50_000  # images that are worth them
@@ -57,20 +58,16 @@ class AppendPlan:
     raw_select: exemplars.Selection
     budget: Budget  # of tuning the entropy model
 
-    @property
-    def checkpoints(self) -> Path:
-        """The folder beside the file, or what it is a link to, with the checkpoints of an
-        interrupted fine-tuning."""
-        return beside(Path(os.path.realpath(self.options.memory)), CHECKPOINTS)
-
-    @property
-    def left(self) -> tuple[Path, ...]:
+    @cached_property
+    def left(self) -> Left:
         """The folders that an interrupted append leaves, from which the next one goes on."""
-        return (self.checkpoints,)
+        return left_beside(self.options.memory)
 
 
-def plan_append(reader: Reader, options: AppendOptions) -> AppendPlan:
+def plan_append(reader: Reader, options: AppendOptions, processes: Ranks = ALONE) -> AppendPlan:
     """Check everything that can be checked before the work.
+
+    Several ``processes`` share the pictures of the source out, and all have the same plan.
 
     Raises:
         FormatError, OutputError, SourceError, OptionError: each names the path and the fix.
@@ -79,6 +76,7 @@ def plan_append(reader: Reader, options: AppendOptions) -> AppendPlan:
     opening = Opening(
         options.reading.or_as(recorded_reading(reader)), options.skip_bad,
         class_names=options.class_names, test=options.test, labelling=options.labelling,
+        sharing=processes,
     )  # fmt: skip
     source = open_as(options.source, opening)
     _check(reader, source, options)

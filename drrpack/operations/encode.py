@@ -34,7 +34,6 @@ from drrpack.operations.encoding.options import DEFAULT_MINUTES, EncodeOptions, 
 from drrpack.operations.encoding.pieces import divide
 from drrpack.operations.encoding.shards import MB, check_models, divided
 from drrpack.operations.encoding.work import Work
-from drrpack.operations.pictures import RawChoice, raw_exemplars
 from drrpack.operations.preparing import (
     Pathlike,
     as_seed,
@@ -49,6 +48,7 @@ from drrpack.operations.preparing import (
     tidy,
 )
 from drrpack.operations.progress import Report, heard, silent
+from drrpack.operations.raw_exemplars import RawChoice, raw_exemplars
 from drrpack.operations.stats import stats, stats_of_shards
 from drrpack.trainers.fitting.loop import Budget
 from drrpack.trainers.incremental.exemplars import Selection
@@ -225,7 +225,7 @@ def _encode(plan: EncodePlan, report: Report, processes: Ranks) -> Path:
     codecs = with_quality(fitted, quality)
     if options.shard_bytes is not None:
         check_models(possible_models(codecs, plan), options.shard_bytes)
-    with kept_beside(plan.parts, len(divide(source)), processes) as kept:
+    with kept_beside(plan.left.parts, len(divide(source)), processes) as kept:
         work = Work(source, kept, processes, report)
         codes = work.encode(codecs)
         taken, sizes = smallest(codecs, codes, plan, report, processes)
@@ -234,13 +234,13 @@ def _encode(plan: EncodePlan, report: Report, processes: Ranks) -> Path:
             report(Step("figures", 0, 1))
             measured = {**_measured(plan, log, codec, codes), "entropy_bytes": sizes}
             notes = {**_origin(plan, log), "quality": quality, "figures": measured}
-            by_class, spool = work.by_class(codes), Spool(plan.parts.parent)
+            by_class, spool = work.by_class(codes), Spool(plan.left.parts.parent)
             raw = raw_exemplars(source, _raw_choice(plan), by_class, codec.vqvae, spool)
             models = stored(codec, options)
             content = Memory(source.image_size, [*source.classes], chunks, *models, notes, raw)
             _write(options, content, by_class)
             originals.remember(source)
-            shutil.rmtree(plan.checkpoints, ignore_errors=True)
+            shutil.rmtree(plan.left.checkpoints, ignore_errors=True)
     return options.output
 
 

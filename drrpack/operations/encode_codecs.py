@@ -49,13 +49,14 @@ def obtain_codecs(
     images = np.concatenate([plan.source.load(number) for number in plan.fitted])
     images, labels = images[seen], labels[seen]
     fit_plan = FitPlan(
-        options.budget, options.device, options.seed, start=taken, checkpoints=plan.checkpoints,
-        quality=plan.models.quality, vqvae=plan.family.vqvae, processes=processes,
+        options.budget, options.device, options.seed, start=taken,
+        checkpoints=plan.left.checkpoints, quality=plan.models.quality, vqvae=plan.family.vqvae,
+        processes=processes,
     ).in_batches(plan.family.batch)  # fmt: skip
     fit_plan = fit_plan if options.preset is None else fit_plan.by(PRESETS[options.preset])
     fit_plan = replace(fit_plan, entropy=plan.models.fitted)
     run = fit_decoder if options.fit == "decoder" else fit_codec
-    with checkpoint_folder(plan.checkpoints) if processes.first else nullcontext():
+    with checkpoint_folder(plan.left.checkpoints) if processes.first else nullcontext():
         fitted, networks = run(images, fit_plan, report, labels)
     of: Json = {"source_digest": plan.source.digest(), "classes": plan.fit_classes}
     if options.class_order is not None:  # else they are the first ones

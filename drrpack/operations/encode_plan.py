@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,7 +13,7 @@ from drrpack.core.families import DEFAULT, FAMILIES, Family, for_size, get_famil
 from drrpack.core.wording import sides
 from drrpack.formats import container, shipped
 from drrpack.formats.container import Reader
-from drrpack.formats.files.beside import CHECKPOINTS, PARTS, beside
+from drrpack.formats.files.beside import Left, left_beside
 from drrpack.formats.hdf5.limits import check_classes, check_notes
 from drrpack.formats.layout import MAX_SIDE, Json
 from drrpack.formats.memory import load_codec
@@ -62,28 +61,9 @@ class EncodePlan:
         return tuple(sorted(self.class_order[: self.fit_classes]))
 
     @cached_property
-    def target(self) -> Path:
-        """The output, or what it is a link to: the file that is written, so what an interrupted
-        encode leaves is beside it."""
-        return Path(os.path.realpath(self.options.output))
-
-    @property
-    def checkpoints(self) -> Path:
-        """The folder beside the target with the checkpoints of an interrupted fit.
-
-        Its name is hidden, so that it does not count as a class if the output lies in the source.
-        """
-        return beside(self.target, CHECKPOINTS)
-
-    @property
-    def parts(self) -> Path:
-        """The folder beside the target with what an encode has made so far; hidden, too."""
-        return beside(self.target, PARTS)
-
-    @property
-    def left(self) -> tuple[Path, ...]:
+    def left(self) -> Left:
         """The folders that an interrupted encode leaves, from which the next one goes on."""
-        return self.parts, self.checkpoints
+        return left_beside(self.options.output)
 
 
 def plan_encode(options: EncodeOptions, processes: Ranks | None = None) -> EncodePlan:

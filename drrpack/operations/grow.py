@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -118,14 +118,20 @@ def grow(
 
 @contextmanager
 def _workplace(path: Path) -> Iterator[Path]:
-    """A path for a file that is not finished, in a hidden folder beside ``path``."""
+    """A path for a file that is not finished, in a hidden folder beside ``path``.
+
+    After an error what `append` keeps beside that file stays, for the next run to go on from.
+    """
     folder = path.with_name(f".{path.stem}")
-    shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
+    place = folder / path.name
     try:
-        yield folder / path.name
+        yield place
+        shutil.rmtree(folder)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        place.unlink(missing_ok=True)
+        with suppress(OSError):  # something is in it
+            folder.rmdir()
 
 
 def _base(memory: AnyPath, names: Sequence[str], place: Path) -> None:
@@ -133,7 +139,8 @@ def _base(memory: AnyPath, names: Sequence[str], place: Path) -> None:
     with Reader(memory) as reader:
         content = reader.stored()
         others = [name for name in content.classes if name not in set(names)]
-        write(place, edit.drop(Path(reader.path), content, others) if others else content)
+        kept = edit.drop(Path(reader.path), content, others) if others else content
+        write(place, kept, overwrite=True)
 
 
 def _add(

@@ -20,10 +20,10 @@ from drrpack.formats.layout import dump_json
 from drrpack.formats.sources.source import Source
 from drrpack.formats.sources.splits import ALL, Split
 from drrpack.operations import append as appending
-from drrpack.operations import pictures
 from drrpack.operations.append import append
 from drrpack.operations.append_plan import AppendOptions, plan_append, suited
 from drrpack.operations.encode import encode
+from drrpack.operations.encoding import pieces
 from drrpack.trainers.fitting.loop import Budget
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -78,7 +78,7 @@ def test_a_large_class_is_encoded_in_parts_to_the_same_codes(
         return found
 
     monkeypatch.setattr(Source, "load", counted)
-    monkeypatch.setattr(pictures, "PIXEL_BYTES", 20 * 3 * 32 * 32)
+    monkeypatch.setattr(pieces, "PIXEL_BYTES", 20 * 3 * 32 * 32)
     run(own_drr, more)
     assert read[:4] == [16, 14] * 2 and own_drr.read_bytes() == whole
 

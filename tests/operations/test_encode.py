@@ -83,7 +83,7 @@ def listing_of(folder: Path) -> str:
 
 def test_stages_and_leftovers(fitted: Fitted) -> None:
     plan, output = fitted.plan, fitted.plan.options.output
-    assert plan.fit_classes == 6 and plan.checkpoints == output.parent / ".mem.drr.fit"
+    assert plan.fit_classes == 6 and plan.left.checkpoints == output.parent / ".mem.drr.fit"
     told = [e for e in fitted.events if isinstance(e, FitProgress | Step)]
     stages = list(dict.fromkeys(event.stage for event in told))
     assert stages == [

@@ -6,8 +6,8 @@ import os
 import secrets
 from hashlib import sha256
 from pathlib import Path
+from typing import NamedTuple
 
-CHECKPOINTS, PARTS = ".fit", ".parts"  # endings of folders that an interrupted command leaves
 PREFIX, SUFFIX = ".drr-", ".tmp"  # of what is not finished
 EXCHANGE = ".swap"  # in the place of that suffix: a folder whose files may be the only ones
 NUMBER = "[0-9a-f]" * 16  # a pattern of what stands between prefix and suffix
@@ -20,6 +20,22 @@ def beside(path: Path, ending: str) -> Path:
     if len(os.fsencode(f".{name}{ending}")) > _NAME_BYTES:
         name = sha256(os.fsencode(name)).hexdigest()[:32]
     return path.with_name(f".{name}{ending}")
+
+
+class Left(NamedTuple):
+    """The folders that an interrupted command leaves, from which the same command goes on.
+
+    Their names are hidden, so that none counts as a class if the file lies in the source.
+    """
+
+    parts: Path  # codes and streams
+    checkpoints: Path  # of a fit
+
+
+def left_beside(output: Path) -> Left:
+    """Those beside ``output``, or beside what it is a link to: the file that is written."""
+    target = Path(os.path.realpath(output))
+    return Left(beside(target, ".parts"), beside(target, ".fit"))
 
 
 def hidden_beside(target: Path) -> Path:

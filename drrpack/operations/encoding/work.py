@@ -30,7 +30,7 @@ from drrpack.operations.encoding.kept import (
     streams_of,
     streams_to_arrays,
 )
-from drrpack.operations.encoding.pieces import Part, Piece, divide
+from drrpack.operations.encoding.pieces import Part, Piece, divide, loaded_at_once
 from drrpack.trainers.ranks import Ranks, shares
 from drrpack.trainers.versions import versions
 
@@ -79,12 +79,15 @@ class Work:
         total, done, earlier = self._images(self._mine), 0, 0
         for number in self._mine:
             if self.kept.get("codes", number, self._key) is None:
-                made = []
+                made = list[Codes]()
                 for piece in self.parts[number]:
-                    pixels = self.source.load(piece.class_index, rows=piece.rows)
-                    made.append(codecs[0].encode(pixels))
-                    done += len(piece)
-                    self.report(Step("codes", done, total))
+                    of_piece = list[Codes]()
+                    for rows in loaded_at_once(piece, self.source.image_size):
+                        pixels = self.source.load(piece.class_index, rows=rows)
+                        of_piece.append(codecs[0].encode(pixels))
+                        done += len(of_piece[-1])
+                        self.report(Step("codes", done, total))
+                    made.append(Codes.concat(of_piece))
                 self.kept.put("codes", number, self._key, codes_to_arrays(made))
             else:
                 earlier += self._images([number])
@@ -111,20 +114,20 @@ class Work:
             DrrError: the streams do not decode to the codes.
         """
         layouts = self.ranks.from_first(lambda: suited(codec, codes).layouts)
-        codec = replace(codec, layouts=layouts)
-        codec, key = lengthened(codec, self._compress)
-        return codec, [*self._chunks(key)] if self.ranks.first else []
+        return lengthened(replace(codec, layouts=layouts), self.streams)
 
-    def _compress(self, codec: Codec) -> str:
-        """Let every process make the streams of its parts; return the key that they are kept by.
+    def streams(self, codec: Codec) -> list[Chunk]:
+        """The chunks of the file, which the first process alone needs, in the layout that ``codec``
+        has.
 
         Raises:
             MessageError: the starts of streams are too short, perhaps those of another process.
+            DrrError: the streams do not decode to the codes.
         """
         key = f"{self._key} {_digest(codec)}" if self.kept.lasts else str(codec.layouts)
         if not all(self.ranks.of_all(self._compress_mine(codec, key))):
             raise MessageError("the plain images have too few bits for the group after them")
-        return key
+        return [*self._chunks(key)] if self.ranks.first else []
 
     def _compress_mine(self, codec: Codec, key: str) -> bool:
         """Make the streams of this process's parts; False where their starts are too short."""

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from several_processes import by_torchrun, errors_after_a_kill
+from several_processes import by_torchrun, errors_after_a_kill, in_parts
 from tiny_memory import GOLDEN_BITSWAP, GOLDEN_CONTEXT, encode_tiny, write_digits
 
 import drrpack
@@ -18,14 +18,6 @@ from drrpack import DRRDataset
 from drrpack.core.codec import Codec
 from drrpack.core.progress import Notice
 from drrpack.operations.encoding import pieces
-
-IN_PARTS = """
-import sys
-from drrpack.cli.main import main
-from drrpack.operations.encoding import pieces
-pieces.PART_PIXELS = 30 * 32 * 32  # a class in each
-main()
-"""
 
 
 @pytest.fixture
@@ -126,9 +118,7 @@ def alone(digits_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 @pytest.fixture
 def program(tmp_path: Path) -> Path:
-    path = tmp_path / "program.py"
-    path.write_text(IN_PARTS)
-    return path
+    return in_parts(tmp_path)
 
 
 @pytest.mark.slow
