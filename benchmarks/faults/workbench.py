@@ -27,11 +27,11 @@ from drrpack.formats.file_set import files_of  # noqa: E402
 from drrpack.formats.files.publish import changing  # noqa: E402
 from drrpack.operations import encode as encoding  # noqa: E402
 from drrpack.operations.append import append  # noqa: E402
-from drrpack.operations.edit import drop, merge  # noqa: E402
+from drrpack.operations.edit import drop  # noqa: E402
 from drrpack.operations.encode_plan import plan_encode  # noqa: E402
 from drrpack.operations.encoding import pieces  # noqa: E402
 from drrpack.operations.encoding.options import EncodeOptions  # noqa: E402
-from drrpack.operations.recode import with_one_model  # noqa: E402
+from drrpack.operations.recode import merged  # noqa: E402
 from drrpack.operations.verify import verify  # noqa: E402
 from drrpack.trainers.fitting.loop import Budget  # noqa: E402
 
@@ -106,8 +106,8 @@ def _drop(bench: Bench, place: Path) -> None:
 def _merge(bench: Bench, place: Path) -> None:
     paths = [place / "mem.drr", place / "other.drr"]
     with Reader(paths[0]) as one, Reader(paths[1]) as two:
-        contents = [each.loaded() for each in with_one_model([one, two], CPU)]
-    write(place / "new.drr", merge(dict(zip(paths, contents, strict=True))))
+        content = merged([one, two], CPU).loaded()
+    write(place / "new.drr", content)
 
 
 # what is changed, by which command; encode and merge make a file that was not there

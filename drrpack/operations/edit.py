@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from drrpack.core.errors import OptionError
-from drrpack.formats import metadata, shipped
+from drrpack.formats import metadata
 from drrpack.formats.class_names import look
 from drrpack.formats.container import Memory
 from drrpack.formats.layout import Json
@@ -62,17 +62,18 @@ def of_classes(memory: Memory, kept: Sequence[str]) -> Memory:
 
 
 def merge(memories: Mapping[Path, Memory]) -> Memory:
-    """One memory with the classes of all files, in this order, of one entropy model.
+    """One memory with the classes of all files, in this order, and their streams as they are.
+
+    Its models are those of the first file: whether its entropy model reads all streams is for the
+    caller to see (`recode.merged`).
 
     Raises:
         OptionError: the files have different VQ-VAEs or image sizes, or share a class; the message
             says how they differ.
     """
     check_one_vqvae(memories)
+    _check_no_class_twice({path: memory.classes for path, memory in memories.items()})
     first = next(iter(memories.values()))
-    models = [shipped.whole(one.entropy_model, path) for path, one in memories.items()]
-    assert all(model == models[0] for model in models)
-    check_no_class_twice({path: memory.classes for path, memory in memories.items()})
     classes: list[str] = []
     chunks, raw, sources = [], [], []
     for memory in memories.values():
@@ -86,7 +87,7 @@ def merge(memories: Mapping[Path, Memory]) -> Memory:
     return replace(first, classes=classes, chunks=chunks, raw=raw, metadata=notes)
 
 
-def check_no_class_twice(classes: Mapping[Path, Sequence[str]]) -> None:
+def _check_no_class_twice(classes: Mapping[Path, Sequence[str]]) -> None:
     """Raise OptionError if two files have a class of the same name, or of names that look alike."""
     owner: dict[str, tuple[Path, str]] = {}  # by the look of a class: the file, its name there
     for path, names in classes.items():

@@ -13,11 +13,10 @@ from drrpack.formats.file_set import as_list, files_of, is_pattern
 from drrpack.formats.files.addresses import local_path, output_path
 from drrpack.formats.files.publish import replacing
 from drrpack.formats.layout import AnyPath
-from drrpack.operations import edit
 from drrpack.operations.edit import Written
 from drrpack.operations.preparing import Pathlike, tidy
 from drrpack.operations.progress import Report, heard
-from drrpack.operations.recode import with_one_model
+from drrpack.operations.recode import merged
 
 
 def merge(
@@ -52,8 +51,7 @@ def merge(
     tidy(target, heard(report))
     with replacing(target), ExitStack() as stack:
         readers = [stack.enter_context(Reader(path)) for path in paths]
-        contents = with_one_model(readers, choose_device("cpu"), target.resolve().parent)
-        together = edit.merge(dict(zip(paths, contents, strict=True)))
+        together = merged(readers, choose_device("cpu"), target.resolve().parent)
         size = write(target, together, overwrite=force)
     return Written(target, len(together.classes), size)
 

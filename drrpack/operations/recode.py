@@ -19,33 +19,28 @@ from drrpack.formats.account import stored_top_shape
 from drrpack.formats.container import Chunk, Memory, Reader
 from drrpack.formats.files.spool import Spool, StoredCodes
 from drrpack.formats.memory import chunk, entropy_section, load_codec, read_codes
-from drrpack.operations.edit import check_no_class_twice
+from drrpack.operations import edit
 from drrpack.operations.entropy_models import smallest, with_adapted, with_table
-from drrpack.operations.one_codec import check_one_vqvae
 
 CODES_AT_ONCE = 1_600_000  # coded side by side, which is what makes it fast: 20,000 small images
 
 
-def with_one_model(
-    readers: Sequence[Reader], device: torch.device, folder: Path | None = None
-) -> list[Memory]:
-    """The contents of files of one VQ-VAE, with one entropy model and one layout of streams.
+def merged(readers: Sequence[Reader], device: torch.device, folder: Path | None = None) -> Memory:
+    """One memory with the classes of all files, in this order, which one VQ-VAE must have made.
 
-    If they differ, all streams are coded again: by the entropy model that makes the smallest file,
-    with a layout that suits the number of images in the classes. They wait on the disk of
-    ``folder`` then. Streams are read when they are written: leave the readers open.
+    Streams are copied where the files have one entropy model and one layout of streams. Otherwise
+    all are coded again, on ``device``: by the entropy model that makes the smallest file, with a
+    layout that suits the number of images in the classes. They wait on the disk of ``folder`` then.
+    Streams are read when they are written: leave the readers open.
 
     Raises:
         OptionError: the files have different VQ-VAEs or image sizes, or share a class; the message
             says how they differ.
     """
-    memories = [reader.stored() for reader in readers]
-    given = {Path(reader.path): one for reader, one in zip(readers, memories, strict=True)}
-    check_one_vqvae(given)
-    check_no_class_twice({path: one.classes for path, one in given.items()})
+    together = edit.merge({Path(reader.path): reader.stored() for reader in readers})
     models = [shipped.whole(reader.entropy_model, reader.path) for reader in readers]
     if all(model == models[0] for model in models):
-        return memories
+        return together
     codecs = [load_codec(reader, device) for reader in readers]
     spool = Spool(folder)
     parts = [all_codes(r, codec, spool) for r, codec in zip(readers, codecs, strict=True)]
@@ -55,24 +50,9 @@ def with_one_model(
     different = {shipped.key(model): each for model, each in zip(models, codecs, strict=True)}
     if len(different) > 1:  # else layouts alone differ
         candidates = with_table(with_adapted([*different.values()], every), every)
-        thin = memories[0].vqvae.version == shipped.VERSION
+        thin = together.vqvae.version == shipped.VERSION
         codec = candidates[smallest(candidates, every, thin=thin)[0]]
-    together = coded(memories[0], codec, every, spool)
-    changed, start = [], 0
-    for memory in memories:
-        inside = range(start, start + len(memory.classes))
-        chunks = [
-            replace(c, class_index=c.class_index - start)
-            for c in together.chunks
-            if c.class_index in inside
-        ]
-        changed.append(
-            replace(
-                memory, chunks=chunks, vqvae=together.vqvae, entropy_model=together.entropy_model
-            )
-        )
-        start = inside.stop
-    return changed
+    return coded(together, codec, every, spool)
 
 
 def all_codes(reader: Reader, codec: Codec, spool: Spool) -> Sequence[Codes]:
@@ -96,14 +76,14 @@ def coded(memory: Memory, codec: Codec, codes: Sequence[Codes], spool: Spool) ->
     """
     filled = [number for number, each in enumerate(codes) if len(each)]
     codec = suited(codec, Lazily(len(filled), lambda place: codes[filled[place]]))
-    codec, chunks = lengthened(codec, lambda one: streams(one, codes, filled, spool))
+    codec, chunks = lengthened(codec, lambda one: _streams(one, codes, filled, spool))
     entropy_model = entropy_section(codec)
     if memory.vqvae.version == shipped.VERSION:
         entropy_model = shipped.as_thin_as_can_be(entropy_model)
     return replace(memory, chunks=chunks, entropy_model=entropy_model)
 
 
-def streams(
+def _streams(
     codec: Codec, codes: Sequence[Codes], filled: Sequence[int], spool: Spool
 ) -> list[Chunk]:
     """The chunks of the classes that are ``filled``.

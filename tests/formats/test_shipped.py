@@ -22,10 +22,9 @@ from drrpack.formats.container import Reader, write
 from drrpack.formats.encoder import can_choose, with_encoder
 from drrpack.formats.memory import load_codec
 from drrpack.operations.append import append
-from drrpack.operations.edit import merge
 from drrpack.operations.encode_plan import plan_encode
 from drrpack.operations.entropy_models import shipped_beside
-from drrpack.operations.recode import with_one_model
+from drrpack.operations.recode import merged
 from drrpack.operations.verify import verify
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -192,9 +191,9 @@ def test_thin_and_whole_files_of_one_codec_merge(
 ) -> None:
     thin, whole = made["thin"], encode_tiny(folders["more"], tmp_path / "w.drr", codec=digits_drr)
     with Reader(thin) as one, Reader(whole) as two:
-        contents = [each.loaded() for each in with_one_model([one, two], CPU)]
+        content = merged([one, two], CPU).loaded()
     both = tmp_path / "both.drr"
-    write(both, merge(dict(zip((thin, whole), contents, strict=True))))
+    write(both, content)
     verify(both, "full")
     np.testing.assert_array_equal(pixels(both), np.concatenate([pixels(thin), pixels(whole)]))
     assert size_of(both, "vqvae") < 300

@@ -21,10 +21,10 @@ from drrpack.formats.container import Reader, write
 from drrpack.formats.originals import open_originals, open_test
 from drrpack.formats.preview import preview_grid
 from drrpack.formats.sources.source import open_source
+from drrpack.operations import recode
 from drrpack.operations.append import append
-from drrpack.operations.edit import drop, merge
+from drrpack.operations.edit import drop
 from drrpack.operations.export import export
-from drrpack.operations.recode import with_one_model
 from drrpack.trainers.incremental.memory_data import MemoryData
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -72,9 +72,8 @@ def without(path: Path, *names: str) -> Path:
 
 def merged(*paths: Path) -> Path:
     readers = [Reader(path) for path in paths]
-    contents = with_one_model(readers, CPU)
     both = paths[0].with_name("both.drr")
-    write(both, merge(dict(zip(paths, contents, strict=True))), overwrite=True)
+    write(both, recode.merged(readers, CPU), overwrite=True)
     return both
 
 
