@@ -95,6 +95,11 @@ class Codes:
         """(H/T, W/T) for images of H x W pixels."""
         return self.top.shape[1], self.top.shape[2]
 
+    @property
+    def nbytes(self) -> int:
+        """What they take in memory: 2 bytes a code."""
+        return self.top.nbytes + self.bottom.nbytes
+
     def __getitem__(self, name: LevelName) -> Grid:
         return self.top if name == "top" else self.bottom
 

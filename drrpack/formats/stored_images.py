@@ -8,7 +8,6 @@ and codes stay where no pixels are to be kept.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
@@ -23,6 +22,7 @@ from drrpack.formats.container import Reader
 from drrpack.formats.file_set import FileSet
 from drrpack.formats.indices import byte_bound
 from drrpack.formats.memory import Place, load_codec, read_chunks
+from drrpack.formats.recently_used import RecentlyUsed
 
 CODES_BYTES = 256 * 2**20  # 1,600,000 images of 32x32
 
@@ -53,16 +53,14 @@ class StoredImages:
         self, files: FileSet, chosen: Sequence[int], device: torch.device, budget_bytes: int | None
     ) -> None:
         self.files, self.device = files, device
-        self.budget_bytes = (
-            None if budget_bytes is None else byte_bound("codes_bytes", budget_bytes)
-        )
+        bound = None if budget_bytes is None else byte_bound("codes_bytes", budget_bytes)
         self.image_size = files.readers[0].image_size
         self.chunks = _chunks(files, chosen)
         self.starts = np.concatenate([[0], np.cumsum(self.chunks["images"], dtype=np.int64)])
         models = [_models(reader) for reader in files.readers]
         self._kinds = np.array([models.index(one) for one in models])  # the first file of its codec
         self._codecs: dict[int, Codec] = {}
-        self._kept: OrderedDict[int, Codes] = OrderedDict()  # by chunk, least recently used first
+        self._kept = RecentlyUsed[Codes](bound)  # by chunk
 
     def codec(self, file: int) -> Codec:
         """The codec of a file; files of the same models share one."""
@@ -110,10 +108,13 @@ class StoredImages:
         """Some chunks and their codes, in any order."""
         self.files.check_open()
         wanted = list(chunks)
-        missing = [number for number in wanted if number not in self._kept]
-        for number in set(wanted) - set(missing):
-            self._kept.move_to_end(number)
-            yield number, self._kept[number]
+        missing = list[int]()
+        for number in wanted:
+            codes = self._kept.get(number)
+            if codes is None:
+                missing.append(number)
+            else:
+                yield number, codes
         for group in self.groups(missing):
             yield from self._decode(group).items()
 
@@ -124,25 +125,26 @@ class StoredImages:
 
     def keep_all(self) -> None:
         """Decode all chunks now; OptionError where their codes take more than the bound."""
-        if not self._fits(self.all_bytes):
+        if not self._kept.fits(self.all_bytes):
             raise OptionError(
                 f"{self.files.name}: found {self.all_bytes:,} bytes of codes, expected at most "
-                f"`codes_bytes={self.budget_bytes}`, as preloading keeps them all: raise it, or "
-                "don't preload and read in the order of `drrpack.ChunkSampler`",
+                f"`codes_bytes={self._kept.budget_bytes}`, as preloading keeps them all: raise it, "
+                "or don't preload and read in the order of `drrpack.ChunkSampler`",
                 option="codes_bytes",
             )
         self.keep(range(len(self.chunks)))
 
     def _decode(self, group: Sequence[int]) -> dict[int, Codes]:
         """The codes of some chunks, in the place of those that were used longest ago."""
-        self._make_room(self.bytes_of(group))
+        self._kept.make_room(self.bytes_of(group))
         found: dict[int, Codes] = {}
         for codec, where in self._by_codec(np.array(group)):
             numbers = [group[place] for place in where]
             found |= zip(
                 numbers, read_chunks(codec, [self._place(n) for n in numbers]), strict=True
             )
-        self._kept |= found
+        for number, codes in found.items():
+            self._kept.put(number, codes)
         return found
 
     def groups(self, chunks: Iterable[int]) -> Iterator[list[int]]:
@@ -154,7 +156,7 @@ class StoredImages:
         size = 0
         for number in chunks:
             more = self.bytes_of([number])
-            if group and not self._fits(size + more):
+            if group and not self._kept.fits(size + more):
                 yield group
                 group, size = [], 0
             group.append(number)
@@ -162,19 +164,10 @@ class StoredImages:
         if group:
             yield group
 
-    def _make_room(self, size: int) -> None:
-        held = self.kept_bytes
-        while self._kept and not self._fits(held + size):
-            number, _ = self._kept.popitem(last=False)
-            held -= self.bytes_of([number])
-
-    def _fits(self, size: int) -> bool:
-        return self.budget_bytes is None or size <= self.budget_bytes
-
     @property
     def kept_bytes(self) -> int:
         """What the codes in memory take."""
-        return self.bytes_of(list(self._kept))
+        return self._kept.nbytes
 
     @property
     def all_bytes(self) -> int:
@@ -185,9 +178,10 @@ class StoredImages:
     def chunks_at_once(self) -> int:
         """How many chunks the bound has room for, by the largest; one at least."""
         sizes = self._sizes(range(len(self.chunks)))
-        if self.budget_bytes is None or sizes.sum() <= self.budget_bytes:
+        bound = self._kept.budget_bytes
+        if bound is None or sizes.sum() <= bound:
             return max(1, len(sizes))
-        return max(1, int(self.budget_bytes // sizes.max()))
+        return max(1, int(bound // sizes.max()))
 
     def bytes_of(self, chunks: Sequence[int]) -> int:
         """What the codes of some chunks take: 2 bytes a code."""
@@ -215,7 +209,7 @@ class StoredImages:
 
     def __getstate__(self) -> dict[str, object]:
         """Decoded codes travel to spawned workers; networks are made anew there."""
-        return {**self.__dict__, "_codecs": {}, "_kept": self._kept.copy()}
+        return {**self.__dict__, "_codecs": {}}
 
 
 def _chunks(files: FileSet, chosen: Sequence[int]) -> NDArray[np.void]:

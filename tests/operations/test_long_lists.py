@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from drrpack.core.codes import Codes
 from drrpack.formats import class_names, raw
 from drrpack.formats.container import Chunk, Reader, write
 from drrpack.formats.indices import class_numbers
+from drrpack.formats.recently_used import RecentlyUsed
 from drrpack.formats.remote import transfer
 from drrpack.formats.sources import checked
 from drrpack.formats.sources.listed import ClassPictures
@@ -187,7 +187,7 @@ def test_classes_that_fit_together(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_classes_that_are_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
     looked = 0
 
-    class Kept(OrderedDict[int, Codes]):
+    class Kept(RecentlyUsed[Codes]):
         def __contains__(self, number: object) -> bool:
             nonlocal looked
             looked += 1
@@ -201,7 +201,7 @@ def test_classes_that_are_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(code_store, "read_codes", read)
     reader: Any = Counts()
     store = code_store.CodeStore(reader)
-    store._codes = Kept()
+    store._codes = Kept(None)
     store.fetch(range(MANY))
     worker = store._worker
     if worker is not None:

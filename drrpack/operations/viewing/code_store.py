@@ -19,6 +19,7 @@ from drrpack.formats.account import stored_top_shape
 from drrpack.formats.container import Reader
 from drrpack.formats.layout import AnyPath
 from drrpack.formats.memory import load_codec, read_codes
+from drrpack.formats.recently_used import RecentlyUsed
 
 KEPT_BYTES = 256 * 2**20  # 1,600,000 images of 32x32
 CLASSES_AT_ONCE = 4  # decoded side by side in the background: more are faster, and are seen later
@@ -34,8 +35,7 @@ class CodeStore:
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
-        self._codes = OrderedDict[int, Codes]()  # that used longest ago first
-        self._kept_bytes = 0  # what these take
+        self._codes = RecentlyUsed[Codes](KEPT_BYTES)
         self._codes_lock = threading.Lock()
         self._codec_lock = threading.RLock()
         self._queue = OrderedDict[int, None]()  # classes to decode in the background, in order
@@ -67,17 +67,12 @@ class CodeStore:
 
     def _find(self, number: int) -> Codes | None:
         with self._codes_lock:
-            if number in self._codes:
-                self._codes.move_to_end(number)
             return self._codes.get(number)
 
     def _keep(self, found: Mapping[int, Codes]) -> None:
         with self._codes_lock:
             for number, codes in found.items():
-                self._kept_bytes += 0 if number in self._codes else int(self._sizes[number])
-                self._codes[number] = codes
-            while len(self._codes) > 1 and self._kept_bytes > KEPT_BYTES:
-                self._kept_bytes -= int(self._sizes[self._codes.popitem(last=False)[0]])
+                self._codes.put(number, codes)
 
     @cached_property
     def _sizes(self) -> NDArray[np.int64]:

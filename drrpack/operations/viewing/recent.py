@@ -3,17 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from collections.abc import Callable
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
-
-class Sized(Protocol):
-    """What says how many bytes it takes, as an array does."""
-
-    @property
-    def nbytes(self) -> int: ...
-
+from drrpack.formats.recently_used import RecentlyUsed, Sized
 
 Made = TypeVar("Made", bound=Sized)
 
@@ -26,8 +19,7 @@ class Recent(Generic[Made]):
     """
 
     def __init__(self, make: Callable[[int], Made], budget_bytes: int) -> None:
-        self._make, self._budget_bytes = make, budget_bytes
-        self._kept: OrderedDict[int, Made] = OrderedDict()
+        self._make, self._kept = make, RecentlyUsed[Made](budget_bytes)
         self._looking, self._making = threading.Lock(), threading.Lock()
 
     def __call__(self, number: int) -> Made:
@@ -43,15 +35,8 @@ class Recent(Generic[Made]):
 
     def _find(self, number: int) -> Made | None:
         with self._looking:
-            if number in self._kept:
-                self._kept.move_to_end(number)
             return self._kept.get(number)
 
     def _keep(self, number: int, made: Made) -> None:
         with self._looking:
-            self._kept[number] = made
-            while len(self._kept) > 1 and self._bytes() > self._budget_bytes:
-                self._kept.popitem(last=False)
-
-    def _bytes(self) -> int:
-        return sum(made.nbytes for made in self._kept.values())
+            self._kept.put(number, made)
