@@ -218,10 +218,7 @@ class Reader:
             raise layout.damaged(self.path, found, f"{structure.file_bytes} bytes")
         self._read_tables()
         self.models()
-        self._check_data("streams")
-        if self.raw_version is not None:
-            self._check_data("raw/data")
-        self._check_seal()
+        self._check_bytes()
 
     def check_records(self) -> None:
         """Check the CRC of every stream and of every record of raw images, some at a time."""
@@ -233,29 +230,33 @@ class Reader:
             for _ in self.raw_records(rows):
                 pass
 
-    def _check_data(self, name: str) -> None:
-        """Check the digest of a dataset that may be too large to be read at once."""
-        extent, digest = self.structure.extents[name], sha256()
-        self._hash(digest, extent.offset, extent.offset + extent.size)
-        part = parts.section(self.structure, name)
-        if digest.hexdigest() != part.expected:
-            raise part.damage(self.path, digest.hexdigest())
+    def _check_bytes(self) -> None:
+        """Check the seal, which is a digest of all bytes but its own, and the digests of datasets
+        that may be too large for the memory, in one pass over the file."""
+        extents, whole, place = self.structure.extents, sha256(), 0
+        large = {name: sha256() for name in ("streams", "raw/data") if name in extents}
+        for name in sorted(("seal", *large), key=lambda name: extents[name].offset):
+            start, end = extents[name].offset, extents[name].offset + extents[name].size
+            if start < end:  # an empty one may be nowhere
+                self._hash(place, start, whole)
+                if name in large:
+                    self._hash(start, end, whole, large[name])
+                place = end
+        self._hash(place, self.structure.file_bytes, whole)
+        for name, digest in large.items():
+            part = parts.section(self.structure, name)
+            if digest.hexdigest() != part.expected:
+                raise part.damage(self.path, digest.hexdigest())
+        if whole.digest() != self._open.read("seal"):
+            found = "bytes that do not fit the file's seal"
+            raise layout.damaged(self.path, found, "those written")
 
-    def _check_seal(self) -> None:
-        """Check the digest of all bytes except the seal, including those between the sections."""
-        structure, digest = self.structure, sha256()
-        extent = structure.extents["seal"]
-        self._hash(digest, 0, extent.offset)
-        self._hash(digest, extent.offset + extent.size, structure.file_bytes)
-        if digest.digest() != self._open.read("seal"):
-            raise layout.damaged(
-                self.path, "bytes that do not fit the file's seal", "those written"
-            )
-
-    def _hash(self, digest: hashlib._Hash, start: int, end: int) -> None:
+    def _hash(self, start: int, end: int, *digests: hashlib._Hash) -> None:
         file = self._open.current()[0]
         for place in range(start, end, _BLOCK_BYTES):
-            digest.update(file.read(place, min(_BLOCK_BYTES, end - place)))
+            block = file.read(place, min(_BLOCK_BYTES, end - place))
+            for digest in digests:
+                digest.update(block)
 
     def _read_tables(self) -> tuple[list[str], NDArray[np.void], NDArray[np.void], Json]:
         """Classes, index, index of raw images and metadata, fetched together."""

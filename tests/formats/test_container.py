@@ -8,6 +8,7 @@ import os
 import pickle
 import threading
 import zlib
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +26,7 @@ from drrpack.formats import container, layout
 from drrpack.formats.container import Chunk, Memory, Reader, write
 from drrpack.formats.files import storedfile
 from drrpack.formats.hdf5 import structure
+from drrpack.formats.layout import Data, Stored
 
 
 @pytest.fixture
@@ -120,6 +122,47 @@ json_values = st.recursive(
 )
 configs = st.dictionaries(st.text("abc"), json_values, max_size=4)
 sections = st.builds(Section, st.from_regex(r"[0-9]\.[0-9]", fullmatch=True), configs, st.binary())
+
+
+def test_large_data_are_read_twice_to_be_written(tmp_path: Path) -> None:
+    """Once for their checksums, which lie before them in the file, and once to be copied."""
+    read = Counter[str]()
+
+    def counted(name: str, data: Data) -> Stored:
+        content = bytes(data)
+
+        def now() -> bytes:
+            read[name] += 1
+            return content
+
+        return Stored(len(content), now)
+
+    chunks = [
+        replace(c, top=counted(f"top {n}", c.top), bottom=counted(f"bottom {n}", c.bottom))
+        for n, c in enumerate(LARGE.chunks)
+    ]
+    raw = [replace(r, data=counted(f"raw {n}", r.data)) for n, r in enumerate(LARGE.raw)]
+    write(tmp_path / "counted.drr", replace(LARGE, chunks=chunks, raw=raw))
+    assert len(read) == 2 * len(chunks) + len(raw) and {*read.values()} == {2}
+    write(tmp_path / "plain.drr", LARGE)
+    assert (tmp_path / "counted.drr").read_bytes() == (tmp_path / "plain.drr").read_bytes()
+
+
+def test_a_file_is_read_twice_to_be_verified(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size, read, honest = write(tmp_path / "mem.drr", LARGE), list[int](), os.pread
+
+    def counted(descriptor: int, count: int, offset: int) -> bytes:
+        found = honest(descriptor, count, offset)
+        read.append(len(found))
+        return found
+
+    monkeypatch.setattr(os, "pread", counted)
+    with Reader(tmp_path / "mem.drr") as reader:
+        opening = sum(read)
+        reader.verify()
+    assert 2 * 600_000 < sum(read) - opening < 2.1 * size
 
 
 @st.composite

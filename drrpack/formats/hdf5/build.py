@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
@@ -113,7 +114,7 @@ def _put_root(file: FileID, image_size: tuple[int, int]) -> AttrID:
 
 
 def _put_sections(path: AnyPath, file: FileID, memory: Memory) -> list[_Small | _Many]:
-    index, streams = _lay_out(memory.chunks)
+    index, streams, digest = _lay_out(memory.chunks)
     names = [name.encode() for name in memory.classes]
     width = max(map(len, names))
     return [
@@ -124,32 +125,40 @@ def _put_sections(path: AnyPath, file: FileID, memory: Memory) -> list[_Small | 
         *_put_model(path, file, "vqvae", memory.vqvae),
         *_put_raw(file, memory.raw),
         _put_seal(file),
-        _put_items(file, "streams", streams),
+        _put_items(file, "streams", streams, digest),
     ]
 
 
-def _lay_out(chunks: Sequence[Chunk]) -> tuple[NDArray[np.void], list[Data]]:
-    """The index, (chunks,) of `layout.INDEX`, and all streams in their order."""
-    index = np.zeros(len(chunks), layout.INDEX)
+def _lay_out(chunks: Sequence[Chunk]) -> tuple[NDArray[np.void], list[Data], str]:
+    """The index, (chunks,) of `layout.INDEX`, all streams in their order, and their digest."""
+    index, digest = np.zeros(len(chunks), layout.INDEX), sha256()
     offset = 0
     for row, chunk in enumerate(chunks):
         sizes = len(chunk.top), len(chunk.bottom)
-        crcs = zlib.crc32(bytes(chunk.top)), zlib.crc32(bytes(chunk.bottom))
+        crcs = [_crc(part, digest) for part in (chunk.top, chunk.bottom)]
         place = chunk.class_index, chunk.images, offset
         index[row] = (*place, *sizes, *crcs, chunk.codes_digest)
         offset += sum(sizes)
-    return index, [part for chunk in chunks for part in (chunk.top, chunk.bottom)]
+    streams = [part for chunk in chunks for part in (chunk.top, chunk.bottom)]
+    return index, streams, digest.hexdigest()
 
 
-def _lay_out_raw(records: Sequence[RawRecord]) -> NDArray[np.void]:
-    """The index of the raw images, (records,) of `layout.RAW_INDEX`."""
-    index = np.zeros(len(records), layout.RAW_INDEX)
+def _lay_out_raw(records: Sequence[RawRecord]) -> tuple[NDArray[np.void], str]:
+    """The index of the raw images, (records,) of `layout.RAW_INDEX`, and the digest of them all."""
+    index, digest = np.zeros(len(records), layout.RAW_INDEX), sha256()
     offset = 0
     for row, record in enumerate(records):
-        size, crc = len(record.data), zlib.crc32(bytes(record.data))
+        size, crc = len(record.data), _crc(record.data, digest)
         index[row] = (record.class_index, record.images, offset, size, crc)
         offset += size
-    return index
+    return index, digest.hexdigest()
+
+
+def _crc(data: Data, digest: hashlib._Hash) -> int:
+    """The CRC of data, which are read once for it and for a ``digest`` of all items."""
+    content = bytes(data)
+    digest.update(content)
+    return zlib.crc32(content)
 
 
 def _put_raw(file: FileID, records: Sequence[RawRecord]) -> list[_Small | _Many]:
@@ -158,9 +167,10 @@ def _put_raw(file: FileID, records: Sequence[RawRecord]) -> list[_Small | _Many]
         return []
     group = new_group(file, "raw")
     put_text(group, "version", layout.RAW_VERSION)
+    index, digest = _lay_out_raw(records)
     return [
-        _put_array(group, "index", _lay_out_raw(records)),
-        _put_items(group, "data", [record.data for record in records]),
+        _put_array(group, "index", index),
+        _put_items(group, "data", [record.data for record in records], digest),
     ]
 
 
@@ -185,17 +195,10 @@ def _put_array(group: GroupID, name: str, array: Array, stored: TypeID | None = 
     return dataset, array
 
 
-def _put_items(group: GroupID, name: str, items: Sequence[Data]) -> _Many:
+def _put_items(group: GroupID, name: str, items: Sequence[Data], digest: str) -> _Many:
     dataset = new_dataset(group, name, (sum(map(len, items)),), np.dtype(np.uint8))
-    put_text(dataset, "sha256", _digest(items))
+    put_text(dataset, "sha256", digest)
     return dataset, items
-
-
-def _digest(items: Iterable[Data]) -> str:
-    digest = sha256()
-    for item in items:
-        digest.update(bytes(item))
-    return digest.hexdigest()
 
 
 def _bytes(data: bytes) -> NDArray[np.uint8]:
