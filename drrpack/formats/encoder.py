@@ -2,7 +2,8 @@
 
 A file that holds the decoder alone may come from a shipped codec; then the shipped encoder is used.
 A context model chose the codes of a quality below 100; if the file holds Bit-Swap or a table, that
-was the context model that is shipped with the same codebooks.
+was the context model that is shipped with the same codebooks. An adapted or tuned one chooses by
+its own prices, as it is what codes further images, though another one chose the first ones.
 """
 
 from __future__ import annotations
