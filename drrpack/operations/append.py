@@ -26,7 +26,7 @@ from drrpack.formats.files.spool import Spool
 from drrpack.formats.hdf5.build import build_image
 from drrpack.formats.sources.labelling import ClassesFrom, Labelling
 from drrpack.formats.sources.reading import Reading
-from drrpack.formats.sources.source import Given, LabelledDataset
+from drrpack.formats.sources.source import Given, LabelledDataset, Opening
 from drrpack.operations import figures
 from drrpack.operations.append_plan import (
     AppendOptions,
@@ -122,12 +122,14 @@ def append(
     place, seed = own_device(choose_device(device)), as_seed(seed)
     if processes.first:
         tidy(path, report)
-    options = AppendOptions(
-        path, source, place, _budget(epochs, minutes, keep_entropy_model),
-        Reading(size, depth, value_range, max_megapixels), skip_bad=skip_bad, extend=extend,
-        keep_entropy_model=keep_entropy_model, seed=seed,
+    opening = Opening(
+        Reading(size, depth, value_range, max_megapixels), skip_bad,
         class_names=names_of(class_names), test=test,
         labelling=Labelling(classes_from, image_column, label_column),
+    )  # fmt: skip
+    options = AppendOptions(
+        path, source, place, _budget(epochs, minutes, keep_entropy_model), opening,
+        extend=extend, keep_entropy_model=keep_entropy_model, seed=seed,
     )  # fmt: skip
     with _locked(path, processes), Reader(path) as reader:
         plan = plan_append(reader, options, processes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -18,9 +18,7 @@ from drrpack.formats.container import Reader
 from drrpack.formats.files.beside import Left, left_beside
 from drrpack.formats.hdf5.limits import check_classes, check_notes
 from drrpack.formats.recorded import recorded_reading
-from drrpack.formats.sources.labelling import Labelling
-from drrpack.formats.sources.reading import Reading
-from drrpack.formats.sources.source import Given, LabelledDataset, Opening, Source, open_as
+from drrpack.formats.sources.source import Given, Opening, Source, open_as
 from drrpack.trainers.fitting.loop import Budget
 from drrpack.trainers.incremental import exemplars
 from drrpack.trainers.ranks import ALONE, Ranks
@@ -37,14 +35,10 @@ class AppendOptions:
     source: Given = field(repr=False)
     device: torch.device
     budget: Budget | None  # of tuning the entropy model; None: by the number of images
-    reading: Reading = field(default_factory=Reading)  # where silent: as the file's were read
-    skip_bad: bool = False
+    opening: Opening = field(default_factory=Opening)  # where silent: as the file's were read
     extend: bool = False  # classes that exist get more images
     keep_entropy_model: bool = False  # no tuning: only the new streams are coded
     seed: int = 0
-    class_names: tuple[str, ...] | None = None  # names for the labels of a dataset
-    test: LabelledDataset | None = field(default=None, repr=False)
-    labelling: Labelling = field(default_factory=Labelling)
 
 
 @dataclass(frozen=True)
@@ -73,12 +67,8 @@ def plan_append(reader: Reader, options: AppendOptions, processes: Ranks = ALONE
         FormatError, OutputError, SourceError, OptionError: each names the path and the fix.
     """
     container.check_output(options.memory, overwrite=True)
-    opening = Opening(
-        options.reading.or_as(recorded_reading(reader)), options.skip_bad,
-        class_names=options.class_names, test=options.test, labelling=options.labelling,
-        sharing=processes,
-    )  # fmt: skip
-    source = open_as(options.source, opening)
+    reading = options.opening.reading.or_as(recorded_reading(reader))
+    source = open_as(options.source, replace(options.opening, reading=reading, sharing=processes))
     _check(reader, source, options)
     raw = _raw_choice(reader)
     codec = memory.load_codec(reader, options.device, encoder=True)

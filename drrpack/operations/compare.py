@@ -22,7 +22,8 @@ from drrpack.formats.files.addresses import local_path
 from drrpack.formats.files.places import make_folder
 from drrpack.formats.memory import load_codec
 from drrpack.formats.sources.labelling import ClassesFrom, Labelling
-from drrpack.formats.sources.source import Given, LabelledDataset, open_source
+from drrpack.formats.sources.reading import Reading
+from drrpack.formats.sources.source import Given, LabelledDataset, Opening, open_as
 from drrpack.operations.entropy_models import with_adapted, with_table
 from drrpack.operations.preparing import Classes, Pathlike, as_whole, chosen_classes, tell_of
 from drrpack.operations.progress import Report, heard
@@ -102,28 +103,23 @@ def compare(
         SourceError, OptionError, FormatError, OutputError: each names what was found and the fix.
     """
     report = heard(report)
-    epochs, width = as_whole("epochs", epochs, 1), as_whole("width", width, 1)
-    seeds, draws = as_whole("seeds", seeds, 1), as_whole("draws", draws, 1)
+    training = {"epochs": epochs, "width": width, "seeds": seeds, "draws": draws}
+    said = {name: as_whole(name, n, 1) for name, n in training.items() if n is not None}
     sample, sizes = as_whole("sample", sample, 1), _sizes(train_at or ())
     if chart is not None:
         charts.check(Path(chart), overwrite=force)
     place, against = choose_device(device), peers.chosen(rivals)
     named = None if codec is None and family is None else _named_codecs(codec, family)
     if not train:
-        _check_unused(
-            epochs=epochs, width=width, seeds=seeds, draws=draws, train_at=sizes or None, work=work
-        )
-    plan = TrainPlan(
-        place, epochs or TrainPlan.epochs, width or TrainPlan.width, seeds or TrainPlan.seeds,
-        draws=draws or TrainPlan.draws, sizes=sizes,
-        work=None if work is None else make_folder(Path(work)),
-    )  # fmt: skip
-    found = open_source(
-        source, size=size, depth=depth, value_range=value_range, max_megapixels=max_megapixels,
-        skip_bad=skip_bad, splits=["train", "test"] if train else ["train"],
-        class_names=class_names, test=test,
+        _check_unused(**said, train_at=sizes or None, work=work)
+    folder = None if work is None else make_folder(Path(work))
+    plan = TrainPlan(place, sizes=sizes, work=folder, **said)
+    opening = Opening(
+        Reading(size, depth, value_range, max_megapixels), skip_bad,
+        ["train", "test"] if train else ["train"], class_names=class_names, test=test,
         labelling=Labelling(classes_from, image_column, label_column),
     )  # fmt: skip
+    found = open_as(source, opening)
     tell_of(found, report)
     chosen = chosen_classes(found.classes, classes, report)
     if train:

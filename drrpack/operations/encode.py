@@ -24,7 +24,7 @@ from drrpack.formats.layout import Json
 from drrpack.formats.shards import replacing_shards, write_shards
 from drrpack.formats.sources.labelling import ClassesFrom, Labelling
 from drrpack.formats.sources.reading import Reading
-from drrpack.formats.sources.source import Given, LabelledDataset
+from drrpack.formats.sources.source import Given, LabelledDataset, Opening
 from drrpack.operations import figures
 from drrpack.operations.encode_codecs import possible_models, shared_codecs, smallest, stored
 from drrpack.operations.encode_plan import EncodePlan, plan_encode
@@ -158,24 +158,23 @@ def encode(
     quality, fit_classes = as_whole("quality", quality), as_whole("fit_classes", fit_classes)
     raw_per_class, seed = as_whole("raw_per_class", raw_per_class), as_seed(seed)
     spent = _budget(epochs, minutes, fit, place.type)
+    opening = Opening(
+        Reading(size, depth, value_range, max_megapixels), skip_bad,
+        class_names=names_of(class_names), test=test,
+        labelling=Labelling(classes_from, image_column, label_column),
+    )  # fmt: skip
     # before pictures are fetched and read, which may take long
     with _alone(output, shard_bytes, processes):
         if download is not None:
             source = processes.from_first(partial(downloaded, download, source))
-        plan = plan_encode(
-            EncodeOptions(
-                source, output, place, spent, Reading(size, depth, value_range, max_megapixels),
-                skip_bad=skip_bad, force=force, class_order=class_order,
-                fit_classes=fit_classes,
-                codec=None if codec is None else local_path(codec), fit=fit, family=family,
-                preset=preset, entropy=entropy, quality=quality, seed=seed,
-                raw_per_class=raw_per_class, raw_select=raw_select,
-                decoder_only=decoder_only, thin=thin, shard_bytes=shard_bytes,
-                class_names=names_of(class_names), test=test,
-                labelling=Labelling(classes_from, image_column, label_column),
-            ),
-            processes,
+        options = EncodeOptions(
+            source, output, place, spent, opening, force=force, class_order=class_order,
+            fit_classes=fit_classes, codec=None if codec is None else local_path(codec), fit=fit,
+            family=family, preset=preset, entropy=entropy, quality=quality, seed=seed,
+            raw_per_class=raw_per_class, raw_select=raw_select, decoder_only=decoder_only,
+            thin=thin, shard_bytes=shard_bytes,
         )  # fmt: skip
+        plan = plan_encode(options, processes)
         report(plan)
         tell_of(plan.source, report)
         tell_of_labels(plan.source, report)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -18,12 +18,12 @@ from drrpack.formats.hdf5.limits import check_classes, check_notes
 from drrpack.formats.layout import MAX_SIDE, Json
 from drrpack.formats.memory import load_codec
 from drrpack.formats.shards import check_shards
-from drrpack.formats.sources.source import Opening, Source, open_as
+from drrpack.formats.sources.source import Source, open_as
 from drrpack.operations.encoding.models import Models, plan_models
 from drrpack.operations.encoding.options import EncodeOptions, check_options
 from drrpack.trainers.fitting.presets import PRESETS
 from drrpack.trainers.incremental.class_order import order_classes
-from drrpack.trainers.ranks import Ranks
+from drrpack.trainers.ranks import ALONE, Ranks
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class EncodePlan:
         return left_beside(self.options.output)
 
 
-def plan_encode(options: EncodeOptions, processes: Ranks | None = None) -> EncodePlan:
+def plan_encode(options: EncodeOptions, processes: Ranks = ALONE) -> EncodePlan:
     """Check everything that can be checked before the work: output, source, codec file.
 
     Several ``processes`` share the pictures of the source out, and all have the same plan.
@@ -79,11 +79,7 @@ def plan_encode(options: EncodeOptions, processes: Ranks | None = None) -> Encod
     check(options.output, overwrite=options.force)
     named = _named_codecs(options)
     taken = None if named is None else take_codecs(options, named)
-    opening = Opening(
-        options.reading, options.skip_bad, class_names=options.class_names, test=options.test,
-        labelling=options.labelling, sharing=processes or Ranks(),
-    )  # fmt: skip
-    source = open_as(options.source, opening)
+    source = open_as(options.source, replace(options.opening, sharing=processes))
     if max(source.image_size) > MAX_SIDE:
         raise SourceError(
             f"{source.place}: its images are {sides(source.image_size)}, and a side has {MAX_SIDE} "

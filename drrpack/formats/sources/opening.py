@@ -65,7 +65,7 @@ class Opening:
     splits: Sequence[Split] = SPLITS
     keep_bytes: int = KEEP_BUDGET_BYTES  # of pixels that may stay in memory
     class_names: Sequence[str] | None = None  # names for the labels of a dataset
-    test: LabelledDataset | None = None  # the test split of a dataset
+    test: LabelledDataset | None = field(default=None, repr=False)  # the test split of a dataset
     labelling: Labelling = field(default_factory=Labelling)
     sharing: Sharing = field(default_factory=Alone)  # each process checks some of the pictures
 

@@ -13,9 +13,7 @@ from drrpack.core.errors import OptionError
 from drrpack.core.families import DEFAULT, get_family
 from drrpack.core.rdoq import BEST
 from drrpack.formats import shipped
-from drrpack.formats.sources.labelling import Labelling
-from drrpack.formats.sources.reading import Reading
-from drrpack.formats.sources.source import Given, LabelledDataset
+from drrpack.formats.sources.source import Given, Opening
 from drrpack.trainers.fitting.loop import Budget
 from drrpack.trainers.fitting.presets import OWN, PRESETS
 from drrpack.trainers.incremental.exemplars import SELECTIONS, Selection
@@ -34,8 +32,7 @@ class EncodeOptions:
     output: Path
     device: torch.device
     budget: Budget
-    reading: Reading = field(default_factory=Reading)  # how pictures become pixels
-    skip_bad: bool = False
+    opening: Opening = field(default_factory=Opening)  # how pictures are read
     force: bool = False
     class_order: str | int | Sequence[str] | None = None  # to learn in; None: that of the source
     fit_classes: int | None = None  # the first so many; default half of them, the paper's protocol
@@ -51,9 +48,6 @@ class EncodeOptions:
     decoder_only: bool = False  # leave the VQ-VAE's encoder out
     thin: bool = False  # leave out models that come with drrpack
     shard_bytes: int | None = None  # write several files of at most so many bytes
-    class_names: tuple[str, ...] | None = None  # names for the labels of a dataset
-    test: LabelledDataset | None = field(default=None, repr=False)  # the test split of a dataset
-    labelling: Labelling = field(default_factory=Labelling)  # where the classes are
 
 
 def check_options(options: EncodeOptions) -> None:
