@@ -26,14 +26,6 @@ from drrpack.formats.container import Chunk, Memory, Reader, write
 from drrpack.formats.files import storedfile
 from drrpack.formats.hdf5 import structure
 
-
-@pytest.fixture
-def small(tmp_path: Path) -> Path:
-    path = tmp_path / "small.drr"
-    write(path, SMALL)
-    return path
-
-
 # --- what is written is read ---------------------------------------------------------------------
 
 
@@ -185,7 +177,7 @@ def in_fork(function: Callable[[], Any]) -> Any:
 
     process = context.Process(target=run)
     process.start()
-    answer = ours.recv() if ours.poll(30) else None
+    answer = ours.recv() if ours.poll(200) else None
     process.join()
     return answer
 
