@@ -211,8 +211,9 @@ def beyond_limits() -> Iterator[Memory]:
 
 @pytest.mark.parametrize("memory", list(beyond_limits()))
 def test_what_no_reader_accepts_is_not_written(tmp_path: Path, memory: Memory) -> None:
-    with pytest.raises(OutputError, match=r"mem\.drr: can't be written"):
+    with pytest.raises(OutputError, match=r"mem\.drr: can't be written") as caught:
         write(tmp_path / "mem.drr", memory)
+    assert "read back" not in str(caught.value), "it was written first"
     assert os.listdir(tmp_path) == []
 
 
