@@ -171,6 +171,12 @@ def small_vqvae(seed: int = 0, config: VQVAEConfig = SMALL_VQVAE) -> VQVAE:
     return as_stored(network)
 
 
+def content_bits(message: ans.Message) -> float:
+    """What the heads and the tails of a message hold, in bits."""
+    heads = np.log2(message.head.astype(np.float64)).sum()
+    return float(heads + 32 * message.tail_words.sum())
+
+
 @contextmanager
 def convolutions_run(
     *,

@@ -212,7 +212,7 @@ class Reader:
 
     def check_sections(self) -> None:
         """Check the file's length and the sha256 of every section."""
-        file, structure = self._open.current()
+        file, structure = self._open.anew()
         if file.length() != structure.file_bytes:
             found = f"a file of {file.length()} bytes"
             raise layout.damaged(self.path, found, f"{structure.file_bytes} bytes")
@@ -222,6 +222,7 @@ class Reader:
 
     def check_records(self) -> None:
         """Check the CRC of every stream and of every record of raw images, some at a time."""
+        self._open.anew()
         sizes = self.index["top_bytes"].astype(np.int64) + self.index["bottom_bytes"]
         for rows in groups(sizes.tolist(), _BATCH_BYTES):
             for _ in self.streams(rows):

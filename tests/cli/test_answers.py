@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -18,11 +17,6 @@ from drrpack.cli.progress_lines import Lines
 from drrpack.formats.container import Reader
 
 
-@pytest.fixture
-def memory(digits_drr: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copy(digits_drr, tmp_path / "mem.drr"))
-
-
 def test_every_command_has_both() -> None:
     commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
     for name, command in commands.items():
@@ -30,27 +24,27 @@ def test_every_command_has_both() -> None:
         assert {"--quiet", "-q", "--json"} <= options, name
 
 
-def test_json_stands_alone_on_stdout(drrpack: Command, memory: Path) -> None:
-    with Reader(memory) as reader:
+def test_json_stands_alone_on_stdout(drrpack: Command, own_drr: Path) -> None:
+    with Reader(own_drr) as reader:
         first, *rest = reader.classes
-    done = drrpack("drop", memory, first, "--json")
+    done = drrpack("drop", own_drr, first, "--json")
     found = json.loads(done.output)
-    assert found["classes"] == len(rest) and found["file_bytes"] == memory.stat().st_size
+    assert found["classes"] == len(rest) and found["file_bytes"] == own_drr.stat().st_size
     assert f"{len(rest)} class" in done.errors
-    quiet = drrpack("drop", memory, rest[0], "--json", "--quiet")
+    quiet = drrpack("drop", own_drr, rest[0], "--json", "--quiet")
     assert json.loads(quiet.output)["classes"] == len(rest) - 1 and quiet.errors == ""
 
 
-def test_quiet_leaves_the_path_and_errors(drrpack: Command, memory: Path, tmp_path: Path) -> None:
-    done = drrpack("export", memory, tmp_path / "images", "--quiet")
+def test_quiet_leaves_the_path_and_errors(drrpack: Command, own_drr: Path, tmp_path: Path) -> None:
+    done = drrpack("export", own_drr, tmp_path / "images", "--quiet")
     assert (done.output, done.errors) == (f"{tmp_path / 'images'}\n", "")
-    assert drrpack("verify", memory, "-q").output == ""
-    drrpack.refused("export", memory, tmp_path / "images", "-q", naming=(tmp_path / "images",))
-    assert "sound" in drrpack("verify", memory).output  # the next command is as loud as ever
+    assert drrpack("verify", own_drr, "-q").output == ""
+    drrpack.refused("export", own_drr, tmp_path / "images", "-q", naming=(tmp_path / "images",))
+    assert "sound" in drrpack("verify", own_drr).output  # the next command is as loud as ever
 
 
-def test_progress_in_a_log(drrpack: Command, memory: Path, tmp_path: Path) -> None:
-    done = drrpack("export", memory, tmp_path / "images")
+def test_progress_in_a_log(drrpack: Command, own_drr: Path, tmp_path: Path) -> None:
+    done = drrpack("export", own_drr, tmp_path / "images")
     assert "100%" in done.errors and "100%" not in done.output
 
 

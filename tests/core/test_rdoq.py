@@ -83,6 +83,19 @@ def test_the_nearest_codes_need_no_prices() -> None:
     assert half is not None and none is not None and none.weight == 2 * half.weight
 
 
+@pytest.mark.parametrize(("quality", "weight"), [(75, 0.1), (50, 0.2), (0, 0.4)])
+def test_the_price_of_a_bit(quality: int, weight: float) -> None:
+    """As docs/rate.md has it; a change would make another file of the same pictures."""
+    found = thrift(ContextPrices(MODEL), quality)
+    assert found is not None and found.weight == pytest.approx(weight, abs=1e-12)
+
+
+def test_it_is_in_mean_squared_distances_to_the_nearest_other_code() -> None:
+    quantiser = Quantiser(4, 2, 0.9)
+    quantiser.codebook.copy_(torch.tensor([[0.0, 0.0], [1.0, 0.0], [1.0, 2.0], [4.0, 2.0]]))
+    assert _spacing(quantiser) == pytest.approx((1 + 1 + 4 + 9) / 4)
+
+
 def test_latents_hide_what_one_code_costs() -> None:
     codes = Codes.of(*(np.zeros((1, n, n), np.int64) for n in (2, 4)))
     assert small_model(codes, SMALL).prices is None

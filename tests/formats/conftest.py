@@ -1,4 +1,4 @@
-"""Fixtures of the tests of `DRRDataset`."""
+"""Fixtures of the tests of files and of `DRRDataset`."""
 
 from __future__ import annotations
 
@@ -7,11 +7,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+from drr_files import SMALL
 from numpy.typing import NDArray
 
 from drrpack import DRRDataset
-from drrpack.formats.container import Reader
+from drrpack.formats.container import Reader, write
 from drrpack.formats.files.part import Part
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    """`SMALL` as a file that a test may change."""
+    path = tmp_path / "small.drr"
+    write(path, SMALL)
+    return path
 
 
 @pytest.fixture(scope="module")

@@ -28,14 +28,6 @@ from drrpack.formats.files import storedfile
 from drrpack.formats.hdf5 import structure
 from drrpack.formats.layout import Data, Stored
 
-
-@pytest.fixture
-def small(tmp_path: Path) -> Path:
-    path = tmp_path / "small.drr"
-    write(path, SMALL)
-    return path
-
-
 # --- what is written is read ---------------------------------------------------------------------
 
 
@@ -228,7 +220,7 @@ def in_fork(function: Callable[[], Any]) -> Any:
 
     process = context.Process(target=run)
     process.start()
-    answer = ours.recv() if ours.poll(30) else None
+    answer = ours.recv() if ours.poll(200) else None
     process.join()
     return answer
 

@@ -11,14 +11,7 @@ from drr_children import run_child
 from drr_files import SMALL, outcome_of
 
 from drrpack.core.errors import CorruptError
-from drrpack.formats.container import Reader, write
-
-
-@pytest.fixture
-def small(tmp_path: Path) -> Path:
-    path = tmp_path / "small.drr"
-    write(path, SMALL)
-    return path
+from drrpack.formats.container import Reader
 
 
 def outcome_of_bytes(damaged: bytes | bytearray, folder: Path) -> str:

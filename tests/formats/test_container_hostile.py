@@ -24,19 +24,12 @@ from drr_files import (
     rows,
     write_with_h5py,
 )
+from mutants import lookup3, metadata_blocks
 
-from drrpack.core.errors import CorruptError, FormatError
+from drrpack.core.errors import CorruptError, FormatError, UnsafeError
 from drrpack.formats import layout
 from drrpack.formats.container import Reader, write
 from drrpack.formats.files import plainfile
-
-
-@pytest.fixture
-def small(tmp_path: Path) -> Path:
-    path = tmp_path / "small.drr"
-    write(path, SMALL)
-    return path
-
 
 Make = Callable[[h5py.File, str], None]
 
@@ -117,6 +110,12 @@ def alias(file: h5py.File, name: str) -> None:
     file[name] = file.file["streams"]
 
 
+def other_digest(file: h5py.File, name: str) -> None:
+    put_bytes(file, name, b"{}")
+    file[name].attrs["sha256"] = np.bytes_("A" * 64)
+
+
+TOO_MANY = np.array([b"%05d" % n for n in range(layout.MAX_CLASSES + 1)])
 TWICE = b'{"a":[{"b":1,"\\u0062":2}]}'
 deep = b'{"a":' * 100_000 + b"1" + b"}" * 100_000
 
@@ -148,6 +147,8 @@ HOSTILE: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "no streams": ({"streams": None}, {}, "no 'streams'"),
     "no model": ({"entropy_model": None}, {}, "no 'entropy_model'"),
     "no classes": ({"classes": np.zeros(0, "S3")}, {}, "0 classes"),
+    "too many classes": ({"classes": TOO_MANY}, {}, "65537 classes"),
+    "an empty name": ({"classes": np.array([b"cat", b"", b"dog"])}, {}, "empty or used twice"),
     "names twice": ({"classes": np.array([b"cat", b"cat", b"dog"])}, {}, "used twice"),
     "names not UTF-8": ({"classes": np.array([b"cat", b"\xff", b"dog"])}, {}, "not UTF-8"),
     "a zero in a name": ({"classes": np.array([b"cat", b"d\0g", b"eel"])}, {}, "a zero byte"),
@@ -159,6 +160,7 @@ HOSTILE: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "offset overflows": ({"index": row_with(offset=2**64 - 2)}, {}, "lie outside"),
     "offset overlaps": ({"index": row_with(offset=1)}, {}, "overlap"),
     "long stream": ({"index": row_with(top_bytes=2**32 - 1)}, {}, "4294967295 bytes"),
+    "digest of another kind": ({"metadata": other_digest}, {}, "64 hexadecimal digits"),
     "no seal": ({"seal": None}, {}, "no 'seal'"),
     "a long seal": ({"seal": bytes(33)}, {}, "a seal of 33"),
     "a seal elsewhere": ({"seal": soft_link}, {}, "a soft link"),
@@ -193,6 +195,7 @@ HOSTILE: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "format a number": ({}, {"format": np.uint32(1)}, "another type"),
     "format vlen": ({}, {"format": "drr"}, "fixed length"),
     "format long": ({}, {"format": np.bytes_("drr" * 100)}, "64 bytes"),
+    "a feature": ({}, {"required_features": np.bytes_("time-travel")}, "'time-travel'"),
     "version 2": ({}, {"format_version": np.bytes_("2.0")}, "expected 1.x"),
     "version odd": ({}, {"format_version": np.bytes_("one")}, "'one'"),
     "no size": ({}, {"image_height": None}, "no attribute"),
@@ -209,7 +212,7 @@ OTHER_CODES = {
     **dict.fromkeys(("empty group", "no streams", "no model", "no seal", "raw without data"), 3),
     **dict.fromkeys(("raw an empty group", "other format", "no format", "version odd"), 3),
     **dict.fromkeys(("no size", "length wrong", "raw damaged"), 3),
-    "version 2": 4,
+    **dict.fromkeys(("a feature", "version 2"), 4),
 }
 
 
@@ -226,6 +229,27 @@ def test_hostile_files_get_a_named_error(tmp_path: Path, kind: str) -> None:
     assert "expected" in message
     assert caught.value.exit_code == OTHER_CODES.get(kind, 5)
     assert SECRET.decode() not in message
+
+
+@pytest.mark.parametrize("place", [8, 40, "the config"])
+def test_data_that_lie_where_other_data_do(small: Path, place: int | str) -> None:
+    """In the superblock, across its end, or in the place of another dataset: h5py writes no such
+    file, so an address is exchanged and the checksum of its object mended."""
+    with Reader(small) as reader:
+        weights, config = (
+            reader.structure.extents[f"vqvae/{part}"] for part in ("weights", "config")
+        )
+    address = config.offset if isinstance(place, str) else place
+    before, after = (struct.pack("<QQ", at, weights.size) for at in (weights.offset, address))
+    image = small.read_bytes()
+    assert image.count(before) == 1
+    changed = bytearray(image.replace(before, after))
+    for start, end in metadata_blocks(image):
+        struct.pack_into("<I", changed, end, lookup3(bytes(changed[start:end])))
+    small.write_bytes(changed)
+    told = "share bytes" if isinstance(place, str) else f"'weights' at bytes {place} to "
+    with pytest.raises(UnsafeError, match=told):
+        Reader(small)
 
 
 def test_escapes_that_are_text_and_keys_that_differ_are_read(tmp_path: Path) -> None:

@@ -104,7 +104,7 @@ def test_a_fork_while_another_thread_decodes(busy: DRRDataset, pixels: NDArray[n
 
     child = multiprocessing.get_context("fork").Process(target=compare)
     child.start()
-    child.join(60)
+    child.join(200)
     code = child.exitcode
     child.kill()
     assert code == 0, "it waits for a thread that it does not have" if code is None else code

@@ -148,7 +148,7 @@ def test_many_writers_lose_nothing(home: Path) -> None:
     command = [sys.executable, "-c", WRITER]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     running = [subprocess.Popen([*command, str(n)], env=environment) for n in range(4)]
-    assert [process.wait(60) for process in running] == [0] * 4
+    assert [process.wait(200) for process in running] == [0] * 4
     assert len(content(home)) == 4 * 20
     assert sorted(path.name for path in home.iterdir()) == ["lock", "sources.json"]
 

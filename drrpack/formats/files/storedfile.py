@@ -48,6 +48,9 @@ class StoredFile(ABC):
         """
         return ([self.read(offset, size) for offset, size in part.ranges] for part in parts)
 
+    def read_anew(self) -> None:  # noqa: B027
+        """From now on read all that is asked for, and take nothing of it that was kept before."""
+
     @abstractmethod
     def length(self) -> int:
         """How long the file is now."""

@@ -55,6 +55,12 @@ class OpenFile:
             self._structure, self._file = structure, file
         return file, structure
 
+    def anew(self) -> tuple[StoredFile, Structure]:
+        """As `current`; of what this machine has kept of the file nothing is taken from now on."""
+        file, structure = self.current()
+        file.read_anew()
+        return file, structure
+
     def read(self, name: str) -> bytes:
         """All bytes of the dataset ``name``; nothing is compared with a digest."""
         file, structure = self.current()

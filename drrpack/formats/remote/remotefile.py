@@ -66,6 +66,9 @@ class RemoteFile(StoredFile):
             found[n] = pieces
         return [pieces for pieces in found if pieces is not None]
 
+    def read_anew(self) -> None:
+        self._cache = part_cache.PartCache(None)
+
     def _kept(self, part: Part) -> list[bytes] | None:
         """The pieces of a part from the cache, if they are there and intact."""
         if not self._may_keep(part):

@@ -12,12 +12,12 @@ from small_models import (
     LATENTS,
     SMALL,
     check_codec,
+    content_bits,
     filled_message,
     small_network,
     structured_codes,
 )
 
-from drrpack.core import ans
 from drrpack.core.entropy import bitswap
 from drrpack.core.entropy.bitswap import WARM_UP, BitSwapLevel
 from drrpack.core.entropy.latents import log2_mass
@@ -145,11 +145,6 @@ def coded_bits(model: LevelParts, codes: np.ndarray, tops: torch.Tensor | None) 
     with exact_arithmetic(CPU):
         message = model.coder(codes.shape, tops).push(message, codes)
     return content_bits(message) - before
-
-
-def content_bits(message: ans.Message) -> float:
-    heads = np.log2(message.head.astype(np.float64)).sum()
-    return float(heads + 32 * message.tail_words.sum())
 
 
 @pytest.mark.parametrize("config", [SMALL, LATENTS], ids=["with neighbours", "latents alone"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from small_models import check_codec, filled_message
+from small_models import check_codec, content_bits, filled_message
 
 from drrpack.core import ans
 from drrpack.core.arrays import Symbols
@@ -27,11 +27,6 @@ def symbols(seed: int, count: int) -> ans.Codec[Symbols]:
 
 def drawn(*shape: int) -> Symbols:
     return np.random.default_rng(0).integers(0, 8, shape)
-
-
-def content_bits(message: ans.Message) -> float:
-    heads = np.log2(message.head.astype(np.float64)).sum()
-    return float(heads + 32 * message.tail_words.sum())
 
 
 @pytest.mark.parametrize("lanes", [1, 3, 8])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import stat
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,15 +18,9 @@ from drr_files import LARGE, SMALL, read_all
 
 from drrpack.core.errors import OutputError
 from drrpack.formats import layout
-from drrpack.formats.container import Chunk, Memory, write
+from drrpack.formats.container import Chunk, Memory, RawRecord, write
 from drrpack.formats.files import publish
-
-
-@pytest.fixture
-def small(tmp_path: Path) -> Path:
-    path = tmp_path / "small.drr"
-    write(path, SMALL)
-    return path
+from drrpack.formats.layout import Stored
 
 
 @pytest.mark.parametrize("function", ["fsync", "replace"])
@@ -127,6 +122,33 @@ def test_a_file_that_comes_meanwhile_stays(tmp_path: Path, monkeypatch: Any, lin
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
+def test_bytes_last_before_their_name_and_the_name_before_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, overwrite: bool
+) -> None:
+    """What a power cut leaves depends on this order alone."""
+    output, done = tmp_path / "mem.drr", list[tuple[str, str]]()
+
+    def noted(name: str) -> None:
+        honest = getattr(os, name)
+
+        def call(*given: Any) -> None:
+            kind = "folder" if name == "fsync" and stat.S_ISDIR(os.fstat(given[0]).st_mode) else ""
+            done.append((name, kind or f"{output.exists()}"))
+            honest(*given)
+
+        monkeypatch.setattr(os, name, call)
+
+    if overwrite:
+        write(output, LARGE)
+    for name in ("fsync", "link", "replace"):
+        noted(name)
+    write(output, SMALL, overwrite=overwrite)
+    renamed = "replace" if overwrite else "link"
+    there = f"{overwrite}"
+    assert done == [("fsync", there), (renamed, there), ("fsync", "folder")]
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
 def test_an_interrupt_leaves_nothing_behind(
     tmp_path: Path, monkeypatch: Any, overwrite: bool
 ) -> None:
@@ -163,6 +185,10 @@ def test_a_symbolic_link_stays_one_and_the_umask_is_kept(tmp_path: Path) -> None
     assert read_all(tmp_path / "link.drr") == SMALL
 
 
+# data of one byte too many, which nobody reads
+TOO_LONG = Stored(layout.MAX_STREAM_BYTES + 1, lambda: b"")
+
+
 def beyond_limits() -> Iterator[Memory]:
     yield replace(SMALL, image_size=(0, 32))
     yield replace(SMALL, image_size=(32, layout.MAX_SIDE + 1))
@@ -174,15 +200,39 @@ def beyond_limits() -> Iterator[Memory]:
     yield replace(SMALL, chunks=[Chunk(-1, 1, b"", b"", 0)])
     yield replace(SMALL, chunks=[Chunk(0, 0, b"", b"", 0)])
     yield replace(SMALL, chunks=[Chunk(0, layout.MAX_IMAGES + 1, b"", b"", 0)])
+    yield replace(SMALL, chunks=[Chunk(0, 1, b"", b"", 1 << 64)])
+    yield replace(SMALL, chunks=[Chunk(0, 1, b"", TOO_LONG, 0)])
+    yield replace(SMALL, raw=[RawRecord(3, 1, b"x")])
+    yield replace(SMALL, raw=[RawRecord(0, 0, b"x")])
+    yield replace(SMALL, raw=[RawRecord(0, 1, TOO_LONG)])
     yield replace(SMALL, metadata={"x": "y" * layout.MAX_JSON_BYTES})
     yield replace(SMALL, vqvae=replace(SMALL.vqvae, version="1\0"))
 
 
 @pytest.mark.parametrize("memory", list(beyond_limits()))
 def test_what_no_reader_accepts_is_not_written(tmp_path: Path, memory: Memory) -> None:
-    with pytest.raises(OutputError, match=r"mem\.drr: can't be written"):
+    with pytest.raises(OutputError, match=r"mem\.drr: can't be written") as caught:
         write(tmp_path / "mem.drr", memory)
+    assert "read back" not in str(caught.value), "it was written first"
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("limit", ["MAX_CLASSES", "MAX_CHUNKS", "MAX_WEIGHTS_BYTES"])
+def test_nor_is_more_than_a_reader_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    """`SMALL` has three classes and chunks, two raw records, and weights of 7 and 40 bytes."""
+    held = {"MAX_CLASSES": 3, "MAX_CHUNKS": 3, "MAX_WEIGHTS_BYTES": 40}[limit]
+    monkeypatch.setattr(layout, limit, held)
+    write(tmp_path / "mem.drr", SMALL)
+    monkeypatch.setattr(layout, limit, held - 1)
+    with pytest.raises(OutputError, match="can't be written"):
+        write(tmp_path / "more.drr", SMALL)
+    if limit == "MAX_CHUNKS":
+        monkeypatch.setattr(layout, limit, 1)
+        with pytest.raises(OutputError, match="2 records of raw images: a file holds 1"):
+            write(tmp_path / "more.drr", replace(SMALL, chunks=[]))
+    assert os.listdir(tmp_path) == ["mem.drr"]
 
 
 def test_values_that_json_does_not_know(tmp_path: Path) -> None:

@@ -81,13 +81,26 @@ def test_a_server_that_wants_a_long_pause(server: ByteServer, there: Reader) -> 
 def test_a_slow_server(
     server: ByteServer, there: Reader, local: Reader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(web, "SILENCE_SECONDS", 0.2)
-    server.faults = [slow(0.6)]
+    monkeypatch.setattr(web, "SILENCE_SECONDS", 1.0)  # an honest answer takes less
+    server.faults = [slow(5.0)]
     assert there.stream(3, "top") == local.stream(3, "top") and len(server.asked) == 2
     monkeypatch.setattr(transfer, "TRIES", 2)
-    server.always = slow(0.6)
+    server.always = slow(5.0)
     with pytest.raises(ReadError, match="the server is too slow"):
         there.stream(4, "top")
+
+
+def test_a_server_that_never_ends(
+    server: ByteServer, there: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is never silent for long, and slower on the whole than a request may be."""
+    monkeypatch.setattr(web, "SLOWEST_BYTES", 1_000_000)
+    for name in ("SILENCE_SECONDS", "CONNECT_SECONDS"):
+        monkeypatch.setattr(web, name, 0.5)
+    monkeypatch.setattr(transfer, "TRIES", 1)
+    server.always = slow(0.1)  # before each 16 kB
+    with pytest.raises(ReadError, match="too slow: the request took too long"):
+        list(there.streams(range(100)))
 
 
 def test_a_flipped_bit_on_the_way(server: ByteServer, there: Reader, local: Reader) -> None:

@@ -15,10 +15,11 @@ from pathlib import Path
 import pytest
 from byte_server import ByteServer, cut_after
 
-from drrpack import OptionError
+from drrpack import CorruptError, OptionError, verify
 from drrpack.formats.container import Reader
 from drrpack.formats.remote import part_cache
 from drrpack.formats.remote.part_cache import PartCache
+from drrpack.operations.verify import Depth
 
 pytest.importorskip("aiohttp")
 KEYS = [f"{n:064x}" for n in range(10)]
@@ -103,6 +104,27 @@ def test_another_file_at_the_same_address_is_not(
     with Reader(server.address) as there:
         assert len(there.classes) < 100
         there.verify()
+
+
+@pytest.mark.parametrize("depth", ["quick", "sections"])
+@pytest.mark.parametrize("dataset", ["streams", "raw/data", "vqvae/weights"])
+def test_a_verification_takes_nothing_that_was_kept(
+    server: ByteServer, local: Reader, cache: Path, depth: Depth, dataset: str
+) -> None:
+    """The file is damaged at its address, and this machine has all of it as it was."""
+    with Reader(server.address) as first:
+        list(first.streams(range(len(first.index))))
+        list(first.raw_records(range(len(first.raw_index))))
+        first.models()
+    place = local.structure.extents[dataset].offset + 7
+    damaged = bytearray(server.data)
+    damaged[place] ^= 1
+    server.data = bytes(damaged)
+    if (depth, dataset) == ("quick", "vqvae/weights"):  # of which it says nothing
+        assert verify(server.address, depth).sound
+        return
+    with pytest.raises(CorruptError):
+        verify(server.address, depth)
 
 
 @pytest.fixture

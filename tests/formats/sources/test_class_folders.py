@@ -8,15 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from picture_folders import noise, refused, save, two_classes
+from picture_folders import noise, refused, save
 
 from drrpack.formats.sources.source import open_source
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Two classes of two pictures of 8 x 8."""
-    return two_classes(tmp_path / "src")
 
 
 def test_missing(tmp_path: Path) -> None:

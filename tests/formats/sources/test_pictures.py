@@ -10,18 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from picture_folders import RNG, noise, refused, save, two_classes
+from picture_folders import RNG, noise, refused, save
 from PIL import Image, ImageFile
 
 from drrpack.core.errors import OptionError
 from drrpack.formats.sources import checked
 from drrpack.formats.sources.source import open_source
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Two classes of two pictures of 8 x 8."""
-    return two_classes(tmp_path / "src")
 
 
 def only(tmp_path: Path, **options: Any) -> NDArray[np.uint8]:

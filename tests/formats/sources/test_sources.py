@@ -11,16 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from picture_folders import noise, refused, save, two_classes
+from picture_folders import noise, refused, save
 
 from drrpack.core.errors import SourceError
 from drrpack.formats.sources.source import Source, open_source
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Two classes of two pictures of 8 x 8."""
-    return two_classes(tmp_path / "src")
 
 
 def test_a_flat_folder(folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ import pytest
 from tiny_memory import encode_tiny
 
 from drrpack import DRRDataset, SourceError
-from drrpack.formats.container import Reader
+from drrpack.formats import raw
+from drrpack.formats.container import Reader, write
 from drrpack.formats.sources.source import open_source
 from drrpack.trainers.incremental import memory_data
 from drrpack.trainers.incremental.memory_data import MemoryData
@@ -65,9 +67,38 @@ def test_some_classes_are_numbered_anew(
 def test_bytes(digits_drr: Path) -> None:
     whole, some = MemoryData(digits_drr), MemoryData(digits_drr, numbers=[7, 2])
     assert sum(whole.memory_bytes.values()) == os.path.getsize(digits_drr)
-    index = DRRDataset(digits_drr).reader.index[[7, 2]]
-    payload = int(index["top_bytes"].sum() + index["bottom_bytes"].sum())
+    with Reader(digits_drr) as reader:
+        payload = sum(len(stream) for pair in reader.streams([7, 2]) for stream in pair)
     assert some.memory_bytes == {**whole.memory_bytes, "payload": payload}
+
+
+@pytest.fixture(scope="module")
+def with_raw(
+    digits_drr: Path, digits_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The file with raw exemplars: two of digit 7, and three of digit 4."""
+    source, path = open_source(digits_folder), tmp_path_factory.mktemp("raw") / "mem.drr"
+    records = raw.pack(7, [3, 20], source.load(7)[[3, 20]])
+    records += raw.pack(4, [0, 1, 9], source.load(4)[[0, 1, 9]])
+    with Reader(digits_drr) as reader:
+        write(path, replace(reader.memory(), raw=records))
+    return path
+
+
+def test_raw_exemplars_of_the_classes_in_use(with_raw: Path, digits_folder: Path) -> None:
+    data, source = MemoryData(with_raw, numbers=[2, 7]), open_source(digits_folder)
+    positions, images = data.exemplars(1)
+    assert positions.tolist() == [3, 20]
+    np.testing.assert_array_equal(images, source.load(7)[[3, 20]])
+    assert len(data.exemplars(0)[0]) == 0
+    with Reader(with_raw) as reader:
+        mine = [row for row, of in enumerate(reader.raw_index["class"]) if of == 7]
+        records = sum(map(len, reader.raw_records(mine)))
+        assert 0 < len(mine) < len(reader.raw_index)
+    assert data.memory_bytes["raw"] == records + 24 * len(mine), "and their rows of the index"
+    whole = MemoryData(with_raw).memory_bytes
+    assert sum(whole.values()) == with_raw.stat().st_size
+    assert MemoryData(with_raw, numbers=[2]).memory_bytes["raw"] == 0
 
 
 def test_the_fingerprint_is_of_all_that_decides(

@@ -29,14 +29,7 @@ from drrpack.trainers.incremental.run_plan import check_order, split_phases
 from drrpack.trainers.incremental.run_progress import RunProgress
 from drrpack.trainers.learning.classifier import Classifier
 
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Networks this small lose more time between threads than in them."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 class Fixed:
