@@ -205,11 +205,12 @@ IN_README = {
 SHEETS = re.compile(r"an? (JPEG|WebP|AVIF) sheet of each class, quality ([\d.]+)")
 
 
-def test_accuracy_over_bytes() -> None:
-    """The tables of all that the classifiers of CIFAR-100 learned from, here and in the README."""
-    choices = {(c["family"], c["setting"]): c for c in results("curves-small")["choices"]}
-    shown = dict[str, list[str]]()
-    for cells in rows(section("docs/rate.md", "Accuracy over bytes")):
+@pytest.mark.parametrize(("size", "measured"), [("32x32", "small"), ("64x64", "medium")])
+def test_accuracy_over_bytes(size: str, measured: str) -> None:
+    """The tables of all that classifiers learned from."""
+    choices = learned_from(f"curves-{measured}")
+    shown = set[tuple[str, str]]()
+    for cells in rows(section("docs/rate.md", f"At {size}")):
         if cells[0] in ("", "---"):
             continue  # the head
         name, _, quality = cells[0].partition(", quality ")
@@ -217,16 +218,32 @@ def test_accuracy_over_bytes() -> None:
             name, quality = f"{sheet[1]}-sheet", sheet[2]
         name = {"raw images": "raw", "DRR with all its models": "DRR"}.get(name, name)
         one = choices[name, quality and f"q{quality}"]
-        average = f"{mean(one['accuracies']):.1f} %"
-        size = f"{one['bytes_an_image']:,.1f}".removesuffix(".0")
-        psnr = "" if one["psnr_db"] is None else f"{one['psnr_db']:.2f} dB"
         each = ", ".join(f"{accuracy:.1f}" for accuracy in one["accuracies"])
-        assert cells[1:] == [size, psnr, f"{each} %", average], cells[0]
-        shown[name + quality] = [size, psnr, average]
-    assert len(shown) == sum(bool(c["accuracies"]) for c in choices.values()) - 1, "decoder-only"
-    for start, (family, setting) in IN_README.items():
-        assert row("README.md", start)[1:] == shown[family + setting.removeprefix("q")]
+        assert cells[1:3] + cells[4:] == bytes_psnr_accuracy(one), cells[0]
+        assert cells[3] == f"{each} %"
+        shown.add((one["family"], one["setting"]))
+    assert shown == {key for key, one in choices.items() if one["accuracies"]} - {
+        ("DRR decoder-only", "q75")
+    }
+
+
+def test_accuracy_over_bytes_in_the_readme() -> None:
+    choices = learned_from("curves-small")
+    for start, choice in IN_README.items():
+        assert row("README.md", start)[1:] == bytes_psnr_accuracy(choices[choice])
     assert f"take {choices['DRR', 'q75']['bytes_an_image']:.1f} bytes each" in text_of("README.md")
+
+
+def learned_from(name: str) -> dict[tuple[str, str], Any]:
+    return {(c["family"], c["setting"]): c for c in results(name)["choices"]}
+
+
+def bytes_psnr_accuracy(one: dict[str, Any]) -> list[str]:
+    return [
+        f"{one['bytes_an_image']:,.1f}".removesuffix(".0"),
+        "" if one["psnr_db"] is None else f"{one['psnr_db']:.2f} dB",
+        f"{mean(one['accuracies']):.1f} %",
+    ]
 
 
 @pytest.mark.parametrize(
