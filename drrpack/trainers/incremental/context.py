@@ -94,6 +94,11 @@ class PhaseContext:
         self._check_declared("ranked")
         return self.data.ranking(label)
 
+    def count(self, classes: Sequence[int], each: int | None = None) -> int:
+        """How many training images ``classes`` have, at most ``each`` of a class."""
+        counts = self.data.counts
+        return sum(counts[c] if each is None else min(each, counts[c]) for c in classes)
+
     def best(self, classes: Sequence[int], each: int | None) -> npt.NDArray[np.int64]:
         """Rows of the best ``each`` images of each class, in images that stand class by class."""
         rows, start, counts = [], 0, self.data.counts

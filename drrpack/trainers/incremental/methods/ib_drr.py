@@ -16,6 +16,7 @@ from drrpack.trainers.incremental.methods.information_back import (
 )
 from drrpack.trainers.incremental.methods.ledger import kept_codes, least_codes
 from drrpack.trainers.incremental.registry import register
+from drrpack.trainers.incremental.trainings import FORWARD, Training, by_recipe
 from drrpack.trainers.learning.classifier import Classifier
 
 
@@ -44,6 +45,21 @@ class IBDRR(Method):
         start = context.build(lambda: WithPredictor(context.new_network()))
         trained = context.train(images, labels, network=start, loss=loss)
         return context.classifier(trained.network.base)
+
+    def trainings(self, context: PhaseContext) -> list[Training]:
+        """The images that are kept. Raw images are seen beside them, of which there are about
+        ``raw`` for each."""
+        each, _ = kept_codes(context, raw=self.keeps_exemplars)
+        images = context.count(context.seen, each)
+        old = context.old if self.keeps_exemplars else ()
+        raw = context.count(context.new, each)
+        raw += sum(len(context.exemplars(label)[0]) for label in old[:1]) * len(old)
+        return [by_recipe(context, images, 1 + self._beside(min(1.0, raw / images)))]
+
+    def _beside(self, raw: float) -> float:
+        """What the term of the loss costs for an image, ``raw`` being the raw images for each."""
+        step = 1.0 if self.options.predictor else FORWARD
+        return 1.0 + step if self.options.drawn == "balanced" else raw * step
 
     def least(self, context: PhaseContext, label: int) -> tuple[dict[str, int], float]:
         """All of the file but its payload, and the codes of an image."""
