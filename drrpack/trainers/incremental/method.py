@@ -22,7 +22,7 @@ Write one file with one class. In the folder ``methods`` beside this file, impor
             return context.train(*context.replayed(context.seen))
 
         def memory_bytes(self, context: PhaseContext) -> dict[str, int]:
-            return dict(context.data.memory_bytes)
+            return dict(context.memory_bytes)
 
 One object serves a whole run, so what goes from phase to phase (an old network, an `Exemplars`
 buffer) is an attribute of it. Then leave ``depends_on_history`` as it is and return those

@@ -71,7 +71,7 @@ class IBDRR(Method):
 
     def _pairs(self, context: PhaseContext, each: int | None) -> tuple[Tensor, Tensor]:
         """Raw images (M, H, W, 3), and the row (M,) of each one's reconstruction."""
-        counts, new = context.data.counts, set(context.new)
+        counts, new = context.counts, set(context.new)
         rows = np.full(sum(counts[label] for label in context.seen), -1)
         replayed = context.best(context.seen, each)
         rows[replayed] = np.arange(len(replayed))  # of an image among those that are replayed
