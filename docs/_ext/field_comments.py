@@ -32,13 +32,15 @@ def comments(owner: type) -> dict[str, str]:
 def document_fields(
     app: Sphinx, what: str, name: str, thing: object, options: object, signature: str, returns: str
 ) -> tuple[str, str] | None:
-    """Give a dataclass's fields their comments, and no signature: the fields stand below it."""
+    """Give a dataclass's fields, also inherited ones, their comments, and no signature: the fields
+    stand below it."""
     if what != "class" or not isinstance(thing, type) or not is_dataclass(thing):
         return None
-    known = ModuleAnalyzer.for_module(thing.__module__)
-    known.analyze()
-    for field, comment in comments(thing).items():
-        known.attr_docs.setdefault((thing.__qualname__, field), [comment, ""])
+    for owner in filter(is_dataclass, thing.__mro__):
+        known = ModuleAnalyzer.for_module(owner.__module__)
+        known.analyze()
+        for field, comment in comments(owner).items():
+            known.attr_docs.setdefault((owner.__qualname__, field), [comment, ""])
     return "", ""
 
 

@@ -72,9 +72,9 @@ def write(context: typer.Context, folder: Path) -> None:
 
     Paths are absolute, so the file works in any working folder. Addresses lose their secrets.
     """
+    from drrpack.formats.files.own import RUN_CONFIG
     from drrpack.formats.files.places import make_folder
     from drrpack.formats.files.publish import write_atomic
-    from drrpack.trainers.incremental.rundir import RUN_CONFIG
 
     defaults = {parameter.name: parameter.default for parameter in context.command.params}
     lines = ["# repeat this run: drrpack train --config run.toml --out another-folder\n"]

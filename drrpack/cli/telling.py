@@ -86,13 +86,17 @@ def _append_plan(plan: AppendPlan) -> None:
 
 def _time_estimate(found: TimeEstimate) -> None:
     """How long ``drrpack train`` will take, and what would take less."""
-    half, narrower = max(1, found.epochs // 2), ""
-    if found.narrower_seconds < WORTH_SAYING * found.seconds:
-        narrower = f", with --width {found.narrower} {duration(found.narrower_seconds)}"
-    note(
-        f"about {duration(found.seconds)} of training on {found.device}; "
-        f"with --epochs {half} {duration(found.seconds * half / found.epochs)}{narrower}"
-    )
+    options = {
+        f"--epochs {found.epochs}": found.fewer_seconds,
+        f"--width {found.width}": found.narrower_seconds,
+    }
+    less = [
+        f"with {option} {duration(seconds)}"
+        for option, seconds in options.items()
+        if seconds < WORTH_SAYING * found.seconds
+    ]
+    told = f"about {duration(found.seconds)} of training on {found.device}"
+    note("; ".join([told, ", ".join(less)]) if less else told)
 
 
 def _run_started(run: RunStarted) -> None:

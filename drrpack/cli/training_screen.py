@@ -12,11 +12,12 @@ from rich.table import Table
 from drrpack.cli.screen import plus_minus, table
 from drrpack.cli.terminal import note, show_table
 from drrpack.core.wording import counted
+from drrpack.formats.files.own import RESULT
 from drrpack.trainers.guessing import chance, most_by_guessing
 from drrpack.trainers.incremental.grouping import differing, grouped, heading
 from drrpack.trainers.incremental.metrics import METRICS
 from drrpack.trainers.incremental.results import Result
-from drrpack.trainers.incremental.rundir import RESULT, SUMMARY
+from drrpack.trainers.incremental.rundir import SUMMARY
 from drrpack.trainers.incremental.study import by_phases
 from drrpack.trainers.incremental.tables import Row, curve
 from drrpack.trainers.incremental.tables import table as result_rows

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
 
 from drrpack.core.entropy.model import kind_of
 from drrpack.core.errors import CorruptError
@@ -11,6 +12,7 @@ from drrpack.core.vqvae import grid_shapes
 from drrpack.core.weights import stored_stride
 from drrpack.formats import metadata, shipped
 from drrpack.formats.container import Reader
+from drrpack.formats.files.shard_names import ShardSet, set_of
 from drrpack.formats.layout import Json
 
 
@@ -116,14 +118,17 @@ def account(reader: Reader) -> Stats:
         compression_ratio=raw_bytes / parts.file,
         psnr_db=metadata.psnr_db(measured),
         psnr_images=metadata.count(measured, "psnr_images") or 0,
-        psnr_on=_psnr_on(measured),
+        psnr_on=_psnr_on(measured, set_of(Path(str(reader.path)))),
     )
 
 
-def _psnr_on(measured: Json) -> str:
-    """What PSNR was measured on, and which changes of the file it does not know of."""
+def _psnr_on(measured: Json, of: ShardSet | None) -> str:
+    """What PSNR was measured on, which changes of the file it does not know of, and whether it is
+    that of several files together, ``of`` which this is one."""
     where = str(measured.get("psnr_on", ""))
     changes = [metadata.SINCE[name] for name in metadata.since_measured(measured)]
+    if where and of is not None and of.count > 1:
+        where += f" of the whole memory, which has {of.count} files"
     return f"{where}, before {' and '.join(changes)}" if where and changes else where
 
 

@@ -33,9 +33,15 @@ class Part:
 
 @dataclass(frozen=True)
 class Originals:
-    """Raw images of a file's classes, from one folder or, after ``append``, from several."""
+    """Raw images of a file's classes, from one folder or, after ``append``, from several.
+
+    Attributes:
+        parts: the folders that the classes in use need.
+        digests: of all folders that the file records, also of those that are left alone.
+    """
 
     parts: tuple[Part, ...]
+    digests: tuple[str, ...]
 
     @property
     def roots(self) -> str:
@@ -67,9 +73,10 @@ class Originals:
         return [name for name in names if not any(self.has(name, part) for part in self.parts)]
 
     def digest(self) -> str:
-        """Of all the images: another whenever one of them is another."""
-        digests = [part.source.digest(part.split) for part in self.parts]
-        return digests[0] if len(digests) == 1 else sha256("".join(digests).encode()).hexdigest()
+        """Of all the images: another whenever one of them is another, and the same whichever of
+        the folders are in use."""
+        first, *others = self.digests
+        return sha256("".join(self.digests).encode()).hexdigest() if others else first
 
 
 def record(source: Source) -> Json:
@@ -124,7 +131,8 @@ def open_originals(
         fix = "" if split == "train" else f"; say where raw test images are with {option}"
         raise SourceError(f"{reader.path}: does not record which images it was made from{fix}")
     needed = _needed(found, split, reader.classes if classes is None else classes)
-    return Originals(tuple(_open_part(reader, kept, given, split, trusted) for kept in needed))
+    parts = tuple(_open_part(reader, kept, given, split, trusted) for kept in needed)
+    return Originals(parts, tuple(kept.digests[split] for kept in found if split in kept.digests))
 
 
 def _needed(
@@ -227,7 +235,8 @@ def open_test(
         source = open_as(given, _as_recorded(reader, given, how or Opening()))
         split: Split = "test" if source.has_test else "train"
         _refuse_training_images(reader, source, split)
-        found = Originals((Part(source, split, source.classes),))
+        part = Part(source, split, source.classes)
+        found = Originals((part,), (source.digest(split),))
     _check_fit(reader, found)
     return found
 

@@ -58,9 +58,10 @@ def avalanche_benchmark(
         FormatError, SourceError: as for `drrpack.integrations.torchvision.DRRVision`.
     """
     at_least(1, n_experiences=n_experiences)
-    order = [
-        *(DRRDataset(memory, classes=classes).class_order if class_order is None else class_order)
-    ]
+    if class_order is None:
+        with DRRDataset(memory, classes=classes) as dataset:
+            class_order = dataset.class_order
+    order = [*class_order]
     if len(order) % n_experiences:
         raise OptionError(
             f"`n_experiences={n_experiences}`: found {len(order)} classes, expected a multiple of "

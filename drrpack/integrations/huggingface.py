@@ -35,10 +35,12 @@ def to_hf(memory: AnyPath | DRRDataset) -> datasets.Dataset:
     Raises:
         FormatError: the file is missing or damaged.
     """
-    held = memory if isinstance(memory, DRRDataset) else DRRDataset(memory, cache_bytes=0)
-    pixels, labels = held.to_numpy()
+    if not isinstance(memory, DRRDataset):
+        with DRRDataset(memory, cache_bytes=0) as held:
+            return to_hf(held)
+    pixels, labels = memory.to_numpy()
     features = datasets.Features(
-        {"image": datasets.Image(), "label": datasets.ClassLabel(names=[*held.classes])}
+        {"image": datasets.Image(), "label": datasets.ClassLabel(names=[*memory.classes])}
     )
     columns = {"image": [*map(PILImage.fromarray, pixels)], "label": labels.tolist()}
     return datasets.Dataset.from_dict(columns, features=features)

@@ -80,7 +80,8 @@ class DRRDataModule(LightningDataModule):
     def classes(self) -> list[str]:
         """The names of the labels: the memory's, followed by the new ones."""
         if self.new is None:
-            return [*DRRDataset(self.memory).classes]
+            with DRRDataset(self.memory) as memory:
+                return [*memory.classes]
         return [*cast(Mixed, self.train_dataloader().dataset).classes]
 
     def train_dataloader(self) -> Loader:

@@ -15,7 +15,7 @@ from drrpack.core.arrays import Pixels
 from drrpack.core.errors import SourceError
 from drrpack.formats.dataset import DRRDataset
 from drrpack.formats.layout import AnyPath
-from drrpack.formats.originals import Originals, open_test
+from drrpack.formats.originals import open_test
 from drrpack.formats.sources.opening import Given
 
 
@@ -65,16 +65,12 @@ class DRRVision(VisionDataset):  # type: ignore[misc]  # torchvision has no type
         test: Given | None = None,
         device: str | torch.device = "cpu",
     ) -> None:
-        memory = DRRDataset(root, classes=classes, device=device, cache_bytes=0)
-        super().__init__(memory.reader.path, transform=transform, target_transform=target_transform)
+        with DRRDataset(root, classes=classes, device=device, cache_bytes=0) as memory:
+            pixels, labels = memory.to_numpy() if train else _tested(memory, test)
+            place, names, numbers = memory.reader.path, memory.classes, memory.class_to_idx
+        super().__init__(place, transform=transform, target_transform=target_transform)
         self.train, self.as_pil = train, as_pil
-        self.classes, self.class_to_idx = [*memory.classes], dict(memory.class_to_idx)
-        if train:
-            pixels, labels = memory.to_numpy()
-        else:
-            pixels, labels = _labelled(
-                open_test(memory.reader, test, classes=memory.classes), memory.classes
-            )
+        self.classes, self.class_to_idx = [*names], dict(numbers)
         self.data, self.targets = pixels, labels.tolist()
 
     def __getitem__(self, index: int) -> tuple[Any, Any]:
@@ -93,8 +89,10 @@ class DRRVision(VisionDataset):  # type: ignore[misc]  # torchvision has no type
         return f"Split: {'Train' if self.train else 'Test'}"
 
 
-def _labelled(originals: Originals, classes: Sequence[str]) -> tuple[Pixels, NDArray[np.int64]]:
-    """The images (N, H, W, 3) of the classes that the originals have, and labels (N,)."""
+def _tested(memory: DRRDataset, test: Given | None) -> tuple[Pixels, NDArray[np.int64]]:
+    """The test images (N, H, W, 3) of the classes that have any, and labels (N,)."""
+    classes = memory.classes
+    originals = open_test(memory.reader, test, classes=classes)
     absent = set(originals.missing(classes))
     there = [label for label, name in enumerate(classes) if name not in absent]
     if not there:

@@ -20,10 +20,8 @@ from drrpack.formats.layout import AnyPath
 from drrpack.operations import edit
 from drrpack.operations.append import append
 from drrpack.operations.progress import Report
-from drrpack.trainers.incremental.grown import GrownMemory, adopt
 from drrpack.trainers.incremental.memory_data import MemoryData
 from drrpack.trainers.incremental.methods import Method
-from drrpack.trainers.incremental.run_plan import PlannedRun
 
 
 @dataclass(frozen=True)
@@ -64,17 +62,6 @@ def check_growth(
         )
     if wanted and wrong is not None:
         raise OptionError(f"`grow=True`: {wrong}", option="grow")
-
-
-def grow_runs(
-    memory: AnyPath, planned: Sequence[PlannedRun], folder: Path, growth: Growth, report: Report
-) -> None:
-    """Make the files of all phases in ``folder``, and let the runs use them; raises as `grow`."""
-    for run in planned:
-        views = [context.data for context in run.contexts]
-        grown = [view for view in views if isinstance(view, GrownMemory)]
-        groups = [context.new for context in run.contexts]
-        adopt(grown, grow(memory, grown[0], groups, folder, growth, report))
 
 
 def grow(

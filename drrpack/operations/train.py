@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -16,7 +17,8 @@ from drrpack.formats.layout import AnyPath
 from drrpack.formats.sources.labelling import ClassesFrom, Labelling
 from drrpack.formats.sources.reading import Reading
 from drrpack.formats.sources.source import Given, Opening
-from drrpack.operations.grow import Growth, check_growth, grow_runs
+from drrpack.operations.grow import Growth, check_growth
+from drrpack.operations.grow import grow as grow_memory
 from drrpack.operations.preparing import Trust, chosen_classes, pictures, trusted
 from drrpack.operations.progress import Report, RunStarted, heard, silent
 from drrpack.operations.train_options import ImageOptions, RunOptions
@@ -162,8 +164,10 @@ def train(
     jobs = _jobs(runs, data, folder, tell)
 
     def ready(planned: Sequence[PlannedRun]) -> None:
-        if grow:
-            grow_runs(memory, planned, folder / MEMORY, growth, tell)
+        if isinstance(data, GrownMemory):  # all runs cut the classes in the same way
+            seen, groups = zip(*((one.seen, one.new) for one in planned[0].contexts), strict=True)
+            files = grow_memory(memory, data, groups, folder / MEMORY, growth, tell)
+            data.keep(dict(zip(seen, files, strict=True)))
         told = processes.first and report is not None
         if told and (found := estimate(planned)) is not None:
             tell(found)
@@ -187,14 +191,11 @@ def _open(
     with Reader(images.memory) as reader:
         chosen = chosen_classes(reader.classes, images.classes, tell)
         trust = processes.from_first(lambda: trusted(reader, images.source, images.trust))
-    kind = MemoryData if growth is None else GrownMemory
-    data = kind(
+    kind = MemoryData if growth is None else partial(GrownMemory, growth=growth.key)
+    return kind(
         images.memory, numbers=chosen, test=images.test, source=images.source, trusted=trust,
         device=images.device, how=images.how,
     )  # fmt: skip
-    if isinstance(data, GrownMemory) and growth is not None:
-        data.growth = growth.key
-    return data
 
 
 def _jobs(runs: RunOptions, data: MemoryData, folder: Path, tell: Report) -> list[Job]:

@@ -56,6 +56,11 @@ def test_refusals(drrpack: Command, digits_drr: Path, digits_folder: Path, tmp_p
     drrpack.refused("preview", notes, "-o", place / "grid.png", naming=(notes,), code=3)
     naming = (other, "found a folder, expected a .drr file", f"`drrpack encode {other} -o mem.drr`")
     drrpack.refused("preview", other, "-o", place / "grid.png", naming=naming)
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "run.toml").touch()
+    naming = (run, "found the folder of a training, expected a .drr", f"`drrpack report {run}`")
+    drrpack.refused("preview", run, "-o", place / "grid.png", naming=naming)
     assert drrpack(*start, place / "grid.png", "--rows", "0").code == 2
     assert [path.name for path in place.iterdir()] == ["old.png"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from picture_folders import noise, save
 from drrpack import append, train
 from drrpack.core.errors import SourceError
 from drrpack.formats.container import Reader, write
-from drrpack.formats.originals import Originals, open_originals, open_test, remember
+from drrpack.formats.originals import Originals, open_originals, open_test, record, remember
 from drrpack.formats.sources.source import open_source
 from drrpack.integrations.torchvision import DRRVision
 
@@ -208,6 +209,30 @@ def test_training_images_are_those_of_all_folders(
     for classes in (None, ["3"], ["0", "new"]):
         with pytest.raises(SourceError, match="more any more"):
             open_originals(two, None, "train", classes=classes)
+
+
+def test_the_digest_is_of_all_folders_whichever_are_in_use(
+    context_drr: Path, digits_folder: Path, tmp_path: Path
+) -> None:
+    """By it a run goes on, also one of a version that opened all folders."""
+    other, path = tmp_path / "other", Path(shutil.copy(context_drr, tmp_path / "mem.drr"))
+    for split in ("train", "test"):
+        shutil.copytree(digits_folder / split / "9", other / split / "9")
+    sources = open_source(digits_folder), open_source(other)
+    rows = []
+    for source, classes in zip(sources, ([*"012345678"], ["9"]), strict=True):
+        remember(source)
+        rows.append({**record(source), "classes": classes})
+    content = read_all(path)
+    metadata = {**content.metadata, "sources": rows}
+    write(path, replace(content, metadata=metadata), overwrite=True)
+    each = [source.digest("test") for source in sources]
+    for classes, folders in ((None, 2), (["0", "9"], 2), (["0"], 1), (["9"], 1)):
+        found = open_test(Reader(path), None, classes=classes)
+        assert len(found.parts) == folders
+        assert found.digest() == sha256("".join(each).encode()).hexdigest()
+    assert open_test(Reader(context_drr), None, classes=["0"]).digest() == each[0]
+    assert open_test(Reader(path), other, classes=["9"]).digest() == each[1]
 
 
 def test_a_training_on_the_classes_that_have_test_images(two: Reader, tmp_path: Path) -> None:

@@ -76,6 +76,16 @@ def test_a_merged_file_has_what_its_parts_went_through(mem: Path, whole: Path, n
     assert drrpack.stats(merged).psnr_on == said
 
 
+def test_one_of_several_files_has_the_psnr_of_all(whole: Path, tmp_path: Path) -> None:
+    part = Path(shutil.copy(whole, tmp_path / "mem-00001-of-00003.drr"))
+    said = "training images of 10 classes of the whole memory, which has 3 files"
+    assert drrpack.stats(part).psnr_on == said
+    drrpack.drop(part, "3")
+    assert drrpack.stats(part).psnr_on == f"{said}, before classes were dropped"
+    alone = Path(shutil.copy(whole, tmp_path / "mem-00000-of-00001.drr"))
+    assert drrpack.stats(alone).psnr_on == "training images of 10 classes"
+
+
 @pytest.mark.parametrize("since", [5, "dropped", [7], ["moved"], {"dropped": 1}])
 def test_what_no_drrpack_records(mem: Path, since: object) -> None:
     with Reader(mem) as reader:

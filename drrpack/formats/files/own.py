@@ -1,4 +1,4 @@
-"""Pages and charts that drrpack has made itself, which the same command may replace."""
+"""What drrpack has made itself: pages and charts, which the same command may replace, and runs."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from drrpack.core.errors import OutputError
 from drrpack.formats.files.places import check_output
 from drrpack.formats.layout import AnyPath
 
+# what a training leaves in the folder of a run
+SETTINGS, PHASES, RESULT, RUN_CONFIG = "settings.json", "phases", "result.json", "run.toml"
 PNG_TEXT = {"Software": "drrpack"}  # goes into each chart, before its pixels
 # The title of the page of `drrpack report`, and PNG_TEXT as a PNG has it.
 _MARKS = (b"<title>drrpack report</title>", b"tEXtSoftware\0drrpack")
@@ -37,3 +39,10 @@ def _is_own(path: Path) -> bool:
     except OSError:  # what can't be read may be anything
         return False
     return any(mark in head for mark in _MARKS)
+
+
+def is_run(folder: Path) -> bool:
+    """Whether ``drrpack train`` has left a run in a folder, or several in folders of it."""
+    return (folder / RUN_CONFIG).is_file() or all(
+        (folder / name).exists() for name in (SETTINGS, PHASES)
+    )

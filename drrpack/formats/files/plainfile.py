@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import stat
 from contextlib import suppress
+from pathlib import Path
 from typing import BinaryIO
 
 from drrpack.core.errors import MissingError, ReadError
+from drrpack.formats.files.own import is_run
 from drrpack.formats.files.storedfile import StoredFile
 from drrpack.formats.layout import AnyPath, damaged
 
@@ -35,11 +37,16 @@ class PlainFile(StoredFile):
         info = os.fstat(self.fd)
         if not stat.S_ISREG(info.st_mode):
             self.close()
-            what, fix = "a device", "give the path of one"
+            what, fix = "a device", ""
             if stat.S_ISDIR(info.st_mode):
                 what = "a folder"
-                fix += f"; `drrpack encode {path} -o mem.drr` makes one of a folder of images"
-            raise MissingError(f"{path}: found {what}, expected a .drr file: {fix}")
+                fix = f"; `drrpack encode {path} -o mem.drr` makes one of a folder of images"
+                if is_run(Path(path)):
+                    what = "the folder of a training"
+                    fix = f"; `drrpack report {path}` shows the results of the training"
+            raise MissingError(
+                f"{path}: found {what}, expected a .drr file: give the path of one{fix}"
+            )
         self.size, self.identity = info.st_size, _identity(info)
 
     def is_ours(self) -> bool:

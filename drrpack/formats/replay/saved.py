@@ -37,7 +37,8 @@ def names_for(content: Content, known: Mapping[int, str], given: Sequence[str] |
                 option="class_names",
             )
         names = [unicodedata.normalize("NFC", listed[label]) for label in labels]
-    refuse_twins(names, "the replay buffer")
+    fix = "give `class_names` that differ, or add the images of both under one label"
+    refuse_twins(names, "the replay buffer", fix)
     return names
 
 

@@ -85,14 +85,17 @@ def shown(path: str | os.PathLike[str]) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
-def refuse_twins(names: Sequence[str], where: str) -> None:
-    """Raise SourceError where two class names look alike, see `class_names.look`."""
+def refuse_twins(
+    names: Sequence[str],
+    where: str,
+    fix: str = "rename one, or move the pictures of both into one folder",
+) -> None:
+    """Raise SourceError, with the ``fix``, where two class names look alike: `class_names.look`."""
     seen: dict[str, str] = {}
     for name in names:
         if look(name) in seen:
             raise SourceError(
                 f"{where}: found two classes of one name, {seen[look(name)]!r} and {name!r}, which "
-                "differ only by case, outer space or Unicode form; expected distinct names: "
-                "rename one, or move the pictures of both into one folder"
+                f"differ only by case, outer space or Unicode form; expected distinct names: {fix}"
             )
         seen[look(name)] = name

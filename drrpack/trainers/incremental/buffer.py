@@ -80,6 +80,18 @@ def policy_of(context: PhaseContext, fixed_bytes: int) -> Policy:
     return BytesPerClass((context.budget_bytes - fixed_bytes) / context.classes, sample=each)
 
 
+def exemplars_of(context: PhaseContext, classes: Sequence[int], fixed_bytes: int) -> int:
+    """How many exemplars of ``classes`` are kept, as `policy_of` has it.
+
+    With a budget this is an estimate, by the bytes of the images of one new class. Needs 'raw_new'.
+    """
+    each = context.exemplars_per_class
+    if classes and context.budget_bytes is not None:
+        images, _ = context.raw(context.new[:1])
+        each = policy_of(context, fixed_bytes).count(images, len(context.seen))
+    return context.count(classes, each)
+
+
 class Exemplars:
     """Raw images of the classes seen, in class order, each class's best first.
 
@@ -151,8 +163,11 @@ def ranked(context: PhaseContext, label: int) -> Tensor:
 
 
 def least_bytes(context: PhaseContext, label: int) -> float:
-    """What the best exemplar of a class that is new takes, which is the least that can be kept."""
-    return float(packed_bytes(ranked(context, label)[:1]))
+    """What an image of a class that is new takes, which is the least that can be kept of it.
+
+    Which one will be kept, the network of the phase decides. Needs 'raw_new'.
+    """
+    return float(packed_bytes(context.raw([label])[0][:1]))
 
 
 def packed_bytes(images: Tensor) -> int:

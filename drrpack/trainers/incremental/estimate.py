@@ -8,23 +8,26 @@ from dataclasses import dataclass, replace
 import torch
 
 from drrpack.trainers.incremental.run_plan import PlannedRun
+from drrpack.trainers.learning.recipes import stretched
 from drrpack.trainers.learning.speed import seconds_an_image
 
 WORTH_IT = 5_000  # images of all epochs, below which a training is over before it is timed
 NARROWER = 2
+SHORTER = 2
 
 
 @dataclass(frozen=True)
 class TimeEstimate:
-    """Seconds of training on a device, as planned and with a narrower network.
+    """Seconds of training on a device, as planned, with fewer epochs and with a narrower network.
 
-    The time of trainings beside the first of a phase, and of tests, is not in it.
+    All trainings that methods declare are in it (`Method.trainings`); tests, the choice of
+    exemplars and the GAN of gfr are not.
     """
 
     seconds: float
-    epochs: int
-    width: int
-    narrower: int
+    epochs: int  # with fewer
+    fewer_seconds: float
+    width: int  # of a narrower network
     narrower_seconds: float
     device: torch.device
 
@@ -34,11 +37,11 @@ def estimate(planned: Sequence[PlannedRun]) -> TimeEstimate | None:
 
     Phases that are finished, and those that several runs share, count as what they are.
     """
-    images = images_to_train(planned)
-    if images < WORTH_IT:
-        return None
     settings, context = planned[0].settings, planned[0].contexts[0]
-    recipe = settings.recipe
+    recipe, epochs = settings.recipe, max(1, settings.recipe.epochs // SHORTER)
+    work = work_left(planned, recipe.epochs)
+    if work < WORTH_IT:
+        return None
     shape = context.data.test(context.new)[0].shape
     size = int(shape[1]), int(shape[2])
 
@@ -48,20 +51,23 @@ def estimate(planned: Sequence[PlannedRun]) -> TimeEstimate | None:
             replace(recipe, width=width), settings.device,
         )  # fmt: skip
 
-    narrower = max(1, recipe.width // NARROWER)
+    usual, narrower = pace(recipe.width), max(1, recipe.width // NARROWER)
     return TimeEstimate(
-        images * pace(recipe.width), recipe.epochs, recipe.width, narrower,
-        images * pace(narrower), settings.device,
+        work * usual, epochs, work_left(planned, epochs) * usual,
+        narrower, work * pace(narrower), settings.device,
     )  # fmt: skip
 
 
-def images_to_train(planned: Sequence[PlannedRun]) -> int:
-    """How many images all epochs have in which something is still to be trained."""
-    found, known = 0, set()
+def work_left(planned: Sequence[PlannedRun], epochs: int) -> float:
+    """What is still to be trained, by a recipe of ``epochs``: in images of all epochs, each of
+    which counts as a training step of the run's network (`Training.work`)."""
+    found, known = 0.0, set()
     for run in planned:
+        method = run.settings.new_method()
         for context, path in zip(run.contexts, run.paths, strict=True):
             if path in known or path.exists():
                 continue
             known.add(path)
-            found += run.settings.recipe.epochs * run.settings.method.trained_images(context)
+            shorter = replace(context, recipe=stretched(context.recipe, epochs))
+            found += sum(training.work for training in method.trainings(shorter))
     return found

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from drrpack.core.arrays import Labelled, Pixels
 from drrpack.core.codec import Codec
-from drrpack.core.codes import Codes
 from drrpack.core.errors import SourceError
 from drrpack.core.wording import counted
 from drrpack.formats import metadata
@@ -22,7 +21,7 @@ from drrpack.formats.memory import load_codec
 from drrpack.formats.originals import Originals, open_originals, open_test
 from drrpack.formats.raw import read_raw
 from drrpack.formats.sources.opening import Given, Opening
-from drrpack.trainers.incremental.exemplars import choose
+from drrpack.trainers.incremental.reconstructions import Reconstructions
 
 
 class MemoryData:
@@ -54,19 +53,18 @@ class MemoryData:
         device: torch.device | None = None,
         how: Opening | None = None,
     ) -> None:
-        self._dataset = DRRDataset(
+        dataset = DRRDataset(
             memory, classes=numbers, device=device or "cpu", cache_bytes=0, codes_bytes=None
         )
-        self._reader = self._dataset.reader
-        self.classes: Sequence[str] = self._dataset.classes
+        self._images = Reconstructions(dataset)
+        self._reader = dataset.reader
+        self.classes: Sequence[str] = dataset.classes
+        self.class_order: Sequence[int] = dataset.class_order  # that of the file, or as they lie
         self._test = open_test(
             self._reader, test, source, classes=self.classes, trusted=trusted, how=how
         )
         self._moved, self._trusted = source, trusted
         self._originals: Originals | None = None
-        self._decoded: dict[int, Pixels] = {}
-        self._rankings: dict[int, NDArray[np.int64]] = {}
-        self._where: dict[int, NDArray[np.int64]] = {}  # the images of each class, see `_rows`
 
     @property
     def memory_bytes(self) -> dict[str, int]:
@@ -98,7 +96,7 @@ class MemoryData:
     @property
     def device(self) -> torch.device:
         """Where the codec runs."""
-        return self._dataset.device
+        return self._images.dataset.device
 
     def after(self, seen: Sequence[int]) -> MemoryData:
         """These data, as one file serves all phases."""
@@ -106,15 +104,7 @@ class MemoryData:
 
     def ranking(self, label: int) -> NDArray[np.int64]:
         """All images of a class, in the order of herding on what the codec knows of them."""
-        if label not in self._rankings:
-            self._dataset.preload()  # all classes side by side, which is many times faster
-            where = self._rows(label)
-            top, bottom = self._dataset.codes(where)
-            codes = Codes.of(top.numpy(), bottom.numpy())
-            self._rankings[label] = choose(
-                "herding", codes, self._dataset.codec.vqvae, len(where), seed=0
-            )
-        return self._rankings[label]
+        return self._images.ranking(label)
 
     def exemplars(self, label: int) -> tuple[NDArray[np.int64], Pixels]:
         """Raw exemplars that the file keeps of a class: positions in it, and images."""
@@ -133,11 +123,6 @@ class MemoryData:
         return metadata.fitted_classes(self._reader.metadata)
 
     @property
-    def class_order(self) -> list[int]:
-        """Labels of the classes in the order that the file records, or else as they lie in it."""
-        return self._dataset.class_order
-
-    @property
     def other_classes(self) -> list[str]:
         """Classes of the file that are not in use."""
         in_use = set(self.classes)
@@ -153,21 +138,7 @@ class MemoryData:
 
     def replayed(self, classes: Sequence[int]) -> Labelled:
         """Reconstructions (N, H, W, 3) uint8 and labels (N,) int64 of some classes."""
-        self._dataset.preload()  # side by side, as above
-        return _labelled(classes, self._decode)
-
-    def _decode(self, label: int) -> Pixels:
-        if label not in self._decoded:
-            self._decoded[label] = self._dataset.pixels(self._rows(label))
-        return self._decoded[label]
-
-    def _rows(self, label: int) -> NDArray[np.int64]:
-        """Where the images of a class are among those of the file."""
-        if not self._where:
-            targets = np.asarray(self._dataset.targets)
-            ends = np.bincount(targets, minlength=len(self.classes)).cumsum()[:-1]
-            self._where = dict(enumerate(np.split(targets.argsort(kind="stable"), ends)))
-        return self._where[label]
+        return _labelled(classes, self._images.of)
 
     def raw(self, classes: Sequence[int]) -> Labelled:
         """The images that ``replayed`` reconstructs, in its order; SourceError if not at hand."""
@@ -200,7 +171,7 @@ class MemoryData:
 
     @cached_property
     def _encoding(self) -> Codec:
-        return load_codec(self._reader, self._dataset.device, encoder=True)
+        return load_codec(self._reader, self.device, encoder=True)
 
     def test_through_codec(self, classes: Sequence[int]) -> Labelled:
         """Test images as the file's own images were encoded, and decoded.
@@ -208,7 +179,7 @@ class MemoryData:
         Raises:
             OptionError: the encoder, or what chose the codes, is neither in the file nor shipped.
         """
-        codec, size = self._encoding, self._dataset.image_size
+        codec, size = self._encoding, self._reader.image_size
 
         def load(label: int) -> Pixels:
             return codec.decode(codec.encode(self._test.load(self.classes[label])), size)

@@ -22,7 +22,7 @@ Write one file with one class. In the folder ``methods`` beside this file, impor
             return context.train(*context.replayed(context.seen))
 
         def memory_bytes(self, context: PhaseContext) -> dict[str, int]:
-            return dict(context.data.memory_bytes)
+            return dict(context.memory_bytes)
 
 One object serves a whole run, so what goes from phase to phase (an old network, an `Exemplars`
 buffer) is an attribute of it. Then leave ``depends_on_history`` as it is and return those
@@ -37,13 +37,14 @@ docs/training.md shows them in use.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from drrpack.core.errors import MethodError
 from drrpack.trainers.incremental.context import PhaseContext
 from drrpack.trainers.incremental.options import MethodOptions
 from drrpack.trainers.incremental.phase_data import Need
+from drrpack.trainers.incremental.trainings import Training, by_recipe
 from drrpack.trainers.learning.classifier import Classifier
 
 State = dict[str, Any]  # tensors, numbers, strings, None, and lists and dicts of them
@@ -82,19 +83,18 @@ class Method(ABC):
         """
         return None
 
-    @classmethod
-    def trained_images(cls, context: PhaseContext) -> int:
-        """How many images an epoch of the phase has, about: from this follows how long a run takes.
+    def trainings(self, context: PhaseContext) -> Sequence[Training]:
+        """What `train_phase` will train, as far as that is known before the run: how long the run
+        takes follows from it.
 
-        By default these are the images that the method declares to need.
+        It is called before any phase, and changes nothing. By default this is one training by the
+        recipe, of the images that the method declares to need.
         """
-        counts, old = context.data.counts, len(context.old)
-        new = sum(counts[label] for label in context.new)
-        seen = sum(counts[label] for label in context.seen)
-        found = seen if cls.needs & {"replayed", "raw_seen"} else 0
-        found += new if "raw_new" in cls.needs else 0
-        kept = old * context.exemplars_per_class
-        return found + (kept if cls.needs & {"ranked", "exemplars"} else 0)
+        images = context.count(context.seen) if self.needs & {"replayed", "raw_seen"} else 0
+        images += context.count(context.new) if "raw_new" in self.needs else 0
+        if self.needs & {"ranked", "exemplars"}:
+            images += context.count(context.old, context.exemplars_per_class)
+        return [by_recipe(context, images)]
 
     def state_dict(self) -> State:
         """What the next phase needs: tensors, numbers, strings, lists and dicts of them only."""

@@ -14,6 +14,7 @@ from drrpack.core.arrays import Labelled
 from drrpack.core.errors import MethodError
 from drrpack.core.settings import own_settings
 from drrpack.core.wording import shortened
+from drrpack.formats.files.own import RESULT
 from drrpack.formats.indices import whole_number
 from drrpack.trainers.incremental.context import PhaseContext
 from drrpack.trainers.incremental.method import Method
@@ -30,7 +31,6 @@ from drrpack.trainers.incremental.results import Result, make_result
 from drrpack.trainers.incremental.run_plan import PlannedRun, plan_run
 from drrpack.trainers.incremental.run_progress import Progress, Report
 from drrpack.trainers.incremental.rundir import (
-    RESULT,
     check_history,
     drop_state,
     drop_weights,

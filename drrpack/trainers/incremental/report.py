@@ -16,6 +16,7 @@ from drrpack.core.wording import counted
 from drrpack.formats.account import account
 from drrpack.formats.container import Reader
 from drrpack.formats.dataset import DRRDataset
+from drrpack.formats.files.own import RESULT
 from drrpack.formats.files.publish import write_atomic
 from drrpack.formats.files.storedfile import SIGNATURE
 from drrpack.formats.layout import AnyPath
@@ -39,7 +40,7 @@ from drrpack.trainers.incremental.report_memory import (
     memory_table,
 )
 from drrpack.trainers.incremental.results import Result, read_result
-from drrpack.trainers.incremental.rundir import RESULT
+from drrpack.trainers.incremental.rundir import unfinished
 from drrpack.trainers.incremental.tables import Row, curve, table
 
 
@@ -58,7 +59,12 @@ def find_results(places: Iterable[Path]) -> list[Result]:
         _refuse_memory(place)
         paths = sorted(place.rglob(RESULT)) if place.is_dir() else [place]
         if not paths:
-            raise SourceError(f"{place} holds no {RESULT}; give folders of `drrpack train --out`")
+            left = unfinished(place) if place.is_dir() else None
+            raise SourceError(
+                f"{place} holds no {RESULT}; give folders of `drrpack train --out`"
+                if left is None
+                else f"{place} holds no {RESULT}, but {left}"
+            )
         for path in paths:
             found[path.resolve()] = read_result(path)
     return list(found.values())

@@ -195,6 +195,7 @@ class Result:
         return cls(**(_ABSENT | _known(cls, found) | parsed))
 
 
+_OF_RESULT = ("method", "seed", "class_order")  # settings that a result has beside its config
 _KINDS: dict[str, type] = {
     "phases": list, "class_order": list, "confusion": list,
     "memory_bytes": dict, "config": dict, "versions": dict,
@@ -237,11 +238,12 @@ def make_result(
     device: torch.device,
     codec_classes: CodecClasses | None,
 ) -> Result:
-    """The result after the phases in ``records``, of a run whose settings.json is ``described``."""
+    """The result after the phases in ``records``, of a run whose settings.json is ``described``;
+    raises TypeError for a setting that has no field."""
     groups, recipe = described["groups"], described["recipe"]
     phases = [phase_result(k, groups[: k + 1], record) for k, record in enumerate(records)]
     parts = records[-1].memory_bytes
-    config = _known(RunConfig, described) | {"threads": torch.get_num_threads()}
+    config = {name: value for name, value in described.items() if name not in _OF_RESULT}
     return Result(
         method=described["method"],
         recipe=recipe["name"],
@@ -257,7 +259,7 @@ def make_result(
         wall_seconds=sum(record.seconds for record in records),
         device=device_name(device),
         complete=len(records) == len(groups),
-        config=RunConfig(**config),
+        config=RunConfig(**config, threads=torch.get_num_threads()),
         versions=versions(),
         codec_classes=codec_classes,
     )

@@ -10,11 +10,12 @@ from itertools import accumulate
 from pathlib import Path
 
 from drrpack.core.errors import OptionError
+from drrpack.formats.files.own import PHASES
 from drrpack.formats.layout import Json
 from drrpack.trainers.incremental.context import PhaseContext
 from drrpack.trainers.incremental.phase_data import PhaseData
 from drrpack.trainers.incremental.results import CodecClasses
-from drrpack.trainers.incremental.rundir import PHASES, check_run, phase_path
+from drrpack.trainers.incremental.rundir import check_run, phase_path
 from drrpack.trainers.incremental.settings import RunSettings
 
 

@@ -22,7 +22,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from drrpack.core.errors import CorruptError, OptionError, OutputError
-from drrpack.core.wording import shortened
+from drrpack.core.wording import counted, shortened
+from drrpack.formats.files.own import PHASES, RESULT, RUN_CONFIG, SETTINGS
 from drrpack.formats.files.places import make_folder
 from drrpack.formats.files.publish import changing, is_hidden, remove_leftovers, write_atomic
 from drrpack.formats.layout import Json
@@ -30,9 +31,7 @@ from drrpack.trainers.checkpoints import load_checkpoint, save_checkpoint
 from drrpack.trainers.incremental.method import Method
 from drrpack.trainers.incremental.records import FinishedPhase, check_state
 
-SETTINGS, PHASES, RESULT = "settings.json", "phases", "result.json"
 SUMMARY = "summary.json"
-RUN_CONFIG = "run.toml"
 MEMORY = "memory"
 BEFORE_PHASES = frozenset((SETTINGS, MEMORY, RUN_CONFIG))  # what a run without a phase has
 
@@ -53,12 +52,26 @@ def check_run(out: Path, settings: Json, resume: bool) -> None:
         return
     if SETTINGS not in present:
         found = ", ".join(sorted(present)[:3])
-        raise OutputError(f"{out} is not empty and holds no run ({found}); give a new folder")
+        what = "holds no run" if (left := unfinished(out)) is None else f"holds {left}"
+        raise OutputError(f"{out} is not empty and {what} ({found}); give a new folder")
     if not resume:
         raise OutputError(
             f"{out} already holds a run; continue it with `resume=True`, or give a new folder"
         )
     _check_settings(out, _earlier(out), settings)
+
+
+def unfinished(out: Path) -> str | None:
+    """What there is in a folder of a training that was interrupted before its first result, and
+    how it goes on, in words; None where there is none."""
+    phases = sorted(out.rglob(f"{PHASES}/*.pt"))
+    if not phases and not any(out.rglob(SETTINGS)):
+        return None
+    how = "the same training with `resume=True` goes on with it"
+    if (out / RUN_CONFIG).is_file():
+        how = f"`drrpack train --config {out / RUN_CONFIG} --out {out} --resume` goes on with it"
+    trained = f"checkpoints of {counted(len(phases), 'phase')}" if phases else "no checkpoint yet"
+    return f"a training that is unfinished, with {trained}: {how}"
 
 
 def check_folders(out: Path) -> None:

@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from drrpack.formats.files.own import PHASES
 from drrpack.formats.files.publish import remove_leftovers
 from drrpack.trainers.incremental.methods import get_method
 from drrpack.trainers.incremental.phase_data import PhaseData
@@ -14,7 +15,7 @@ from drrpack.trainers.incremental.protocol import carry_out_run, check_runs
 from drrpack.trainers.incremental.results import Result
 from drrpack.trainers.incremental.run_plan import PlannedRun, plan_run
 from drrpack.trainers.incremental.run_progress import Report
-from drrpack.trainers.incremental.rundir import PHASES, SUMMARY, check_folders, write_json
+from drrpack.trainers.incremental.rundir import SUMMARY, check_folders, write_json
 from drrpack.trainers.incremental.settings import RunSettings
 from drrpack.trainers.incremental.spread import spread
 from drrpack.trainers.incremental.tables import plot, table

@@ -27,7 +27,9 @@ from drrpack.trainers.incremental.methods import (
     State,
     get_method,
 )
+from drrpack.trainers.incremental.phase_budget import PhaseBudget
 from drrpack.trainers.incremental.phase_data import NEEDS, Need
+from drrpack.trainers.incremental.phase_images import PhaseImages
 from drrpack.trainers.incremental.results import read_result
 from drrpack.trainers.incremental.run_progress import RunProgress
 from drrpack.trainers.learning.heads import CosineHead
@@ -69,6 +71,22 @@ def test_all_raw_images_hold_the_new_ones() -> None:
     context.raw(context.new)
     with pytest.raises(MethodError, match="found needs = nothing"):
         context_of().raw(context.new)
+
+
+def test_each_part_works_alone() -> None:
+    """A method that is given the images alone, or the budget alone, finds the same."""
+    context = context_of("replayed", "ranked")
+    phase = {"phase": 1, "seen": context.seen, "new": context.new, "seed": 3, "classes": 10}
+    images = PhaseImages(**phase, data=DigitsData(8), needs=frozenset({"replayed"}))
+    for one, other in zip(
+        images.replayed(images.old, 3), context.replayed(context.old, 3), strict=True
+    ):
+        assert torch.equal(one, other) and len(one) == 4 * 3
+    assert images.count(images.seen, 3) == 6 * 3
+    with pytest.raises(MethodError, match="'ranked'"):
+        images.ranking(ORDER[0])
+    assert PhaseBudget(**phase, budget_bytes=1000).room({"models": 500}, 10.0) == 5
+    assert PhaseBudget(**phase).room({"models": 500}, 10.0) is None
 
 
 def test_a_second_training_has_a_stage_of_its_own() -> None:

@@ -13,11 +13,12 @@ import numpy as np
 import pytest
 from tiny_memory import encode_tiny
 
-from drrpack import DRRDataset, SourceError
+from drrpack import DRRDataset, SourceError, drop, stats
 from drrpack.formats import raw
 from drrpack.formats.container import Reader, write
 from drrpack.formats.sources.source import open_source
 from drrpack.trainers.incremental import memory_data
+from drrpack.trainers.incremental.grown import GrownMemory
 from drrpack.trainers.incremental.memory_data import MemoryData
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -191,3 +192,24 @@ def test_test_images_through_the_codec(
     made = encode_tiny(digits_folder / "test", tmp_path / "test.drr", codec=digits_drr)
     wanted = [DRRDataset(made, classes=[name]).to_numpy()[0] for name in ("2", "7")]
     np.testing.assert_array_equal(seen, np.concatenate(wanted))
+
+
+def test_a_memory_that_grows_has_a_file_for_each_phase(digits_drr: Path, tmp_path: Path) -> None:
+    data = GrownMemory(digits_drr, numbers=[4, 1, 7], growth="a")
+    assert data.fingerprint != GrownMemory(digits_drr, numbers=[4, 1, 7], growth="b").fingerprint
+    base, last = data.after([0, 1]), data.after([0, 1, 2])
+    before, whole = last.replayed([2, 0]), MemoryData(digits_drr, numbers=[4, 1, 7]).memory_bytes
+    assert base.memory_bytes == last.memory_bytes == whole
+    files: dict[tuple[int, ...], Path] = {}
+    for seen, others in (((0, 1), "0235 6789"), ((0, 1, 2), "0235 689")):
+        path = files[seen] = Path(shutil.copy(digits_drr, tmp_path / f"{len(seen)}.drr"))
+        drop(path, [*others.replace(" ", "")])
+    data.keep(files)
+    for phase, seen in ((base, (0, 1)), (last, (0, 1, 2))):
+        account = stats(files[seen]).bytes
+        assert sum(phase.memory_bytes.values()) == account.file
+        assert phase.memory_bytes["payload"] == account.payload
+    for one, other in zip(before, base.replayed([2, 0]), strict=True):
+        np.testing.assert_array_equal(one, other)
+    files[0, 1, 2].unlink()
+    assert len(base.ranking(2)) == 30, "of the file that is open"

@@ -80,8 +80,8 @@ def test_the_numbers_of_images_are_asked_for_once() -> None:
     images, rows = method._pairs(context, None)
     assert data.asked == 1 + 4, "for the best, the pairs, and the images of two new classes"
     assert len(images) == len(rows) == 2 * 8 + 4 * 2
-    get_method("er").trained_images(context)
-    assert data.asked == 6
+    get_method("er")().trainings(context)
+    assert data.asked == 7, "once for the new classes, and once for the old ones"
 
 
 def test_all_methods_are_known() -> None:

@@ -20,10 +20,11 @@ from protocol_data import SMALL, DigitsData, run
 from tiny_memory import GOLDEN_CONTEXT
 
 from drrpack import stats
-from drrpack.core.errors import OptionError, SourceError
+from drrpack.core.errors import OptionError, OutputError, SourceError
 from drrpack.formats.pages.look import style
 from drrpack.trainers.incremental.chart import Point, Series, chart
 from drrpack.trainers.incremental.report import find_results, write_report
+from drrpack.trainers.incremental.rundir import check_run
 
 RUNS = [("drr", 2, 0), ("drr", 2, 1), ("drr", 3, 0), ("ub", 2, 0), ("er", 2, 0)]
 
@@ -131,6 +132,26 @@ def test_results_are_found_once(runs: Path, tmp_path: Path) -> None:
     (tmp_path / "result.json").write_text("{}")
     with pytest.raises(SourceError, match="lacks"):
         find_results([tmp_path])
+
+
+def test_a_training_that_left_no_result_is_unfinished(tmp_path: Path) -> None:
+    """It was interrupted in its first phase, or several processes spread its phases."""
+    folder = tmp_path / "study" / "drr-2phases-seed0"
+    folder.mkdir(parents=True)
+    (folder / "settings.json").write_text("{}")
+    with pytest.raises(SourceError, match=r"unfinished, with no checkpoint yet: .*`resume=True`"):
+        find_results([tmp_path])
+    phases = tmp_path / "study" / "phases"
+    phases.mkdir()
+    for name in ("drr-0004-ab.pt", "drr-0007-cd.pt"):
+        (phases / name).touch()
+    (tmp_path / "study" / "run.toml").touch()
+    found = "holds no result.json, but a training that is unfinished, with checkpoints of 2 phases"
+    how = f"`drrpack train --config {tmp_path}/study/run.toml --out {tmp_path}/study --resume`"
+    with pytest.raises(SourceError, match=re.escape(f"{found}: {how}")):
+        find_results([tmp_path / "study"])
+    with pytest.raises(OutputError, match=re.escape(how)):
+        check_run(tmp_path / "study", {}, resume=False)
 
 
 def test_recipes_never_share_a_page(runs: Path, tmp_path: Path) -> None:

@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from protocol_data import SMALL, DigitsData, run
+import torch
+from protocol_data import SMALL, DigitsData, run, small_settings
 from run_results import result
 
 from drrpack.cli.training_screen import print_results
 from drrpack.core.errors import SourceError
 from drrpack.trainers.incremental.records import PhaseRecord
 from drrpack.trainers.incremental.report import write_report
-from drrpack.trainers.incremental.results import Result, phase_result, read_result
+from drrpack.trainers.incremental.results import Result, make_result, phase_result, read_result
+from drrpack.trainers.incremental.run_plan import plan_run
 
 OLD = Path(__file__).resolve().parents[3] / "benchmarks" / "results"
 
@@ -45,6 +47,18 @@ def test_a_phase() -> None:
     assert phase_result(1, [2, 1], more).to_json() == {
         **plain, "accuracy_through_codec": 40.0, "loss_terms": {"a": [2.0, None]},
     }  # fmt: skip
+
+
+def test_no_setting_is_left_out(tmp_path: Path) -> None:
+    """Each one that a run is described by is in its result, and an unknown one is an error."""
+    described = plan_run(DigitsData(8), small_settings("ib-drr", phases=2), tmp_path).described
+    record = PhaseRecord(confusion=[[3] * 4] * 4, losses=[], memory_bytes={}, seconds=1.0)
+    found = make_result(described, [record], torch.device("cpu"), None).to_json()
+    for name, value in described.items():
+        assert (found["config"] | found)[name] == value or name in ("phases", "recipe"), name
+    assert found["config"]["phases"] == 2 and found["config"]["recipe"] == described["recipe"]
+    with pytest.raises(TypeError, match="strength"):
+        make_result(described | {"strength": 3}, [record], torch.device("cpu"), None)
 
 
 @pytest.mark.usefixtures("one_thread")

@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from protocol_data import ORDER, SMALL, DigitsData, run
+from protocol_data import ORDER, SMALL, DigitsData, run, small_settings
 from torch.nn import functional as F
 
 from drrpack.core.arrays import Labelled
 from drrpack.core.errors import OptionError
+from drrpack.trainers.incremental.estimate import work_left
 from drrpack.trainers.incremental.methods import PhaseContext, get_method
 from drrpack.trainers.incremental.methods.expanding import ExpandingMethod
 from drrpack.trainers.incremental.methods.foster import (
@@ -43,6 +44,8 @@ from drrpack.trainers.incremental.methods.mnemonics import (
     stepped,
 )
 from drrpack.trainers.incremental.options import make_options
+from drrpack.trainers.incremental.protocol import check_runs
+from drrpack.trainers.incremental.run_plan import plan_run
 from drrpack.trainers.learning import training
 from drrpack.trainers.learning.expanding import ExpandingResNet, auxiliary_loss
 from drrpack.trainers.learning.nearest_mean import NearestMean
@@ -535,6 +538,30 @@ def test_the_last_phase_needs_no_gan() -> None:
     learned = method.gan
     method.train_phase(replace(second, last_phase=1))
     assert method.gan is learned and learned is not None
+
+
+# --- what is looked at ---------------------------------------------------------------------------
+
+
+class Unranked(DigitsData):
+    """Its codes can't be read."""
+
+    def ranking(self, label: int) -> Any:
+        raise AssertionError("nobody asks for the order of images")
+
+    replayed = ranking
+
+
+@pytest.mark.parametrize("budget", [None, 5_000_000])
+@pytest.mark.parametrize("name", ["icarl", "lucir", "mnemonics", "foster", "der", "memo"])
+def test_no_codes_are_decoded_where_a_network_chooses(
+    name: str, budget: int | None, tmp_path: Path
+) -> None:
+    """Exemplars are herded by the features of a network, so a run need not wait for the codec."""
+    settings = small_settings(name, budget_bytes=budget)
+    planned = plan_run(Unranked(8), settings, tmp_path)
+    check_runs([planned])
+    assert work_left([planned], 1) > 0
 
 
 # --- budgets -------------------------------------------------------------------------------------

@@ -13,8 +13,8 @@ import pytest
 import together_cases
 from several_processes import by_torchrun, errors_after_a_kill
 
+from drrpack.formats.files.own import RESULT
 from drrpack.trainers.incremental.results import read_result
-from drrpack.trainers.incremental.rundir import RESULT
 from drrpack.trainers.incremental.spread import worth_spreading
 from drrpack.trainers.ranks import ALONE
 

@@ -28,6 +28,7 @@ from drrpack.trainers.incremental.methods import (
 from drrpack.trainers.incremental.options import MethodOptions
 from drrpack.trainers.incremental.phase_data import PhaseData
 from drrpack.trainers.incremental.registry import METHODS, get_method, register
+from drrpack.trainers.incremental.trainings import Training
 from drrpack.trainers.learning.batches import Batch
 from drrpack.trainers.learning.classifier import Classifier
 
@@ -43,6 +44,7 @@ __all__ = [
     "PhaseContext",
     "PhaseData",
     "State",
+    "Training",
     "der",
     "drr",
     "drr_soft",

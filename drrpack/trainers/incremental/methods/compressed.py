@@ -44,7 +44,7 @@ class CompressedReplay(Method):
 
     def least(self, context: PhaseContext, label: int) -> tuple[dict[str, int], float]:
         """The best image at the lowest quality."""
-        best = context.raw([label])[0][context.data.ranking(label)[:1]]
+        best, _ = context.raw([label], 1)
         return {}, float(self.pack(best.numpy(), self.qualities[0]).sizes[0])
 
     def train_phase(self, context: PhaseContext) -> Classifier:
@@ -59,7 +59,7 @@ class CompressedReplay(Method):
 
     def kept(self, context: PhaseContext) -> list[Packed]:
         """The files of each class seen, in class order."""
-        memory = sum(size for part, size in context.data.memory_bytes.items() if part != "raw")
+        memory = sum(size for part, size in context.memory_bytes.items() if part != "raw")
         share = (context.budget_bytes or memory) / context.classes
         room = share * len(context.seen)
         fitting = bisect_right(
@@ -87,7 +87,7 @@ class CompressedReplay(Method):
     def _some(self, context: PhaseContext, label: int, share: float) -> Packed:
         """The best images of a class that fit into its share at the lowest quality."""
         packed = self._packed(context, label, self.qualities[0])
-        best = context.data.ranking(label)
-        fitting = int((np.cumsum(packed.sizes[best]) <= share).sum())
-        context.room({}, float(packed.sizes[best[0]]))  # an error where there is none at all
-        return packed.some(np.sort(best[: max(1, fitting)]))
+        best = [context.best([label], each) for each in range(1, len(packed.sizes) + 1)]
+        fitting = bisect_right(best, share, key=lambda rows: packed.sizes[rows].sum())
+        context.room({}, float(packed.sizes[best[0]].sum()))  # an error where there is none at all
+        return packed.some(best[max(1, fitting) - 1])

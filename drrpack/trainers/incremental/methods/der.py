@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from drrpack.trainers.incremental.context import PhaseContext
 from drrpack.trainers.incremental.methods.expanding import ExpandingMethod, ExpandingOptions
 from drrpack.trainers.incremental.registry import register
+from drrpack.trainers.incremental.trainings import Training
 from drrpack.trainers.learning.batches import Batch
 from drrpack.trainers.learning.expanding import ExpandingResNet
 
@@ -40,6 +41,14 @@ class DER(ExpandingMethod):
     Options = DEROptions
     options: DEROptions
     added = None
+
+    def trainings(self, context: PhaseContext) -> list[Training]:
+        """As `MEMO`'s, and after the base the head's, on exemplars of all classes."""
+        found, epochs = super().trainings(context), self.options.head_epochs
+        if context.phase and epochs:
+            images = self.exemplars_of(context, context.seen)
+            found.append(Training(images, epochs, self.forward(context)))
+        return found
 
     def rebalanced(self, context: PhaseContext, network: ExpandingResNet) -> ExpandingResNet:
         """The network with a new head, trained on the exemplars of all classes."""

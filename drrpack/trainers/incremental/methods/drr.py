@@ -6,6 +6,7 @@ from drrpack.trainers.incremental.context import PhaseContext
 from drrpack.trainers.incremental.method import Method
 from drrpack.trainers.incremental.methods.ledger import kept_codes, least_codes
 from drrpack.trainers.incremental.registry import register
+from drrpack.trainers.incremental.trainings import Training, by_recipe
 from drrpack.trainers.learning.classifier import Classifier
 
 
@@ -25,6 +26,11 @@ class DRR(Method):
     def train_phase(self, context: PhaseContext) -> Classifier:
         each, _ = kept_codes(context, raw=False)
         return context.train(*context.replayed(context.seen, each))
+
+    def trainings(self, context: PhaseContext) -> list[Training]:
+        """The images that are kept."""
+        each, _ = kept_codes(context, raw=False)
+        return [by_recipe(context, context.count(context.seen, each))]
 
     def least(self, context: PhaseContext, label: int) -> tuple[dict[str, int], float]:
         """All of the file but its payload, and the codes of an image."""

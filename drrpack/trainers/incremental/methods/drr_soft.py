@@ -13,6 +13,7 @@ from drrpack.trainers.incremental.method import Method, State
 from drrpack.trainers.incremental.methods.ledger import kept_codes, least_codes
 from drrpack.trainers.incremental.options import MethodOptions
 from drrpack.trainers.incremental.registry import register
+from drrpack.trainers.incremental.trainings import Training, by_recipe
 from drrpack.trainers.learning.batches import Batch
 from drrpack.trainers.learning.classifier import Classifier
 from drrpack.trainers.learning.network import Network
@@ -80,6 +81,12 @@ class SoftDRR(Method):
             return {"cross_entropy": (1 - weight) * hard, "soft_labels": weight * soft}
 
         return context.train(images, labels, loss=loss)
+
+    def trainings(self, context: PhaseContext) -> list[Training]:
+        """The teacher's, of raw images of the new classes, and one of the images that are kept."""
+        each, _ = kept_codes(context, raw=False, beside=self._bytes_each(context))
+        images = context.count(context.new), context.count(context.seen, each)
+        return [by_recipe(context, count) for count in images]
 
     def least(self, context: PhaseContext, label: int) -> tuple[dict[str, int], float]:
         """All of the file but its payload; the codes and the soft label of an image."""

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import nn
 
 from drrpack.core.settings import skeleton
-from drrpack.trainers.incremental.buffer import Exemplars, Policy, least_bytes, policy_of
+from drrpack.trainers.incremental.buffer import (
+    Exemplars,
+    Policy,
+    exemplars_of,
+    least_bytes,
+    policy_of,
+)
 from drrpack.trainers.incremental.context import PhaseContext
 from drrpack.trainers.incremental.method import Method, State
 from drrpack.trainers.incremental.options import MethodOptions
+from drrpack.trainers.incremental.trainings import FORWARD, Training, by_recipe
 from drrpack.trainers.learning.batches import Batch
 from drrpack.trainers.learning.classifier import Classifier
 from drrpack.trainers.learning.expanding import ExpandingResNet, auxiliary_loss
@@ -38,7 +46,7 @@ class ExpandingMethod(Method):
     branches count in ``memory_bytes``: that is the price of never forgetting a feature.
     """
 
-    needs = frozenset({"raw_new", "ranked"})
+    needs = frozenset({"raw_new"})
     Options = ExpandingOptions
     options: ExpandingOptions
     added: ClassVar[int | None]  # stages of the ResNet that a phase adds, the last; None: all
@@ -64,6 +72,23 @@ class ExpandingMethod(Method):
         if context.phase > 0:
             self.network = self.rebalanced(context, self.network)
         return context.classifier(self.network)
+
+    def trainings(self, context: PhaseContext) -> list[Training]:
+        """The new images and each exemplar once: all branches see them, the newest is trained."""
+        images = context.count(context.new) + self.exemplars_of(context, context.old)
+        cost = 1.0
+        if context.phase:
+            cost = self.forward(context) + 2 * FORWARD * self._branch(context)
+        return [by_recipe(context, images, cost)]
+
+    def forward(self, context: PhaseContext) -> float:
+        """What a forward pass through the network of the phase costs, as in `Training`."""
+        branch = self._branch(context)
+        return FORWARD * (1 - branch + branch * (context.phase + 1))
+
+    def _branch(self, context: PhaseContext) -> float:
+        """The share of a ResNet's work that a branch does: stages take about as much each."""
+        return 1.0 if self.added is None else self.added / len(context.network.stages)
 
     @abstractmethod
     def rebalanced(self, context: PhaseContext, network: ExpandingResNet) -> ExpandingResNet:
@@ -108,12 +133,16 @@ class ExpandingMethod(Method):
         return state_bytes(skeleton(lambda: self._grown(context, branches, new)))
 
     def least(self, context: PhaseContext, label: int) -> tuple[dict[str, int], float]:
-        """The networks of the last phase, and the best image."""
+        """The networks of the last phase, and an image."""
         return {"networks": self.final_bytes(context)}, least_bytes(context, label)
 
     def memory_bytes(self, context: PhaseContext) -> dict[str, int]:
         """The exemplars, packed as a memory packs its own, and the networks of all phases."""
         return {"raw_exemplars": self.exemplars.nbytes, "networks": self.network_bytes(context)}
+
+    def exemplars_of(self, context: PhaseContext, classes: Sequence[int]) -> int:
+        """How many exemplars of ``classes`` are kept after the phase, about."""
+        return exemplars_of(context, classes, self.final_bytes(context))
 
     def _policy(self, context: PhaseContext) -> Policy:
         return policy_of(context, self.final_bytes(context))

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from drrpack.trainers.incremental.context import PhaseContext
-from drrpack.trainers.incremental.methods.er import ExperienceReplay
+from drrpack.trainers.incremental.methods.exemplar_replay import ExemplarReplay
 from drrpack.trainers.incremental.methods.lwf import distillation
 from drrpack.trainers.incremental.options import MethodOptions
 from drrpack.trainers.incremental.registry import register
+from drrpack.trainers.incremental.trainings import FORWARD, Training, by_recipe
 from drrpack.trainers.learning.batches import Batch
 from drrpack.trainers.learning.classifier import Classifier
 from drrpack.trainers.learning.network import Linear, Network
@@ -77,7 +78,7 @@ class Boosted(Network):
 
 
 @register
-class FOSTER(ExperienceReplay):
+class FOSTER(ExemplarReplay):
     """Boosts the last network by a second one, and then compresses both into one.
 
     - Boosting (section 3.2): the new network learns what the last one, which is frozen, lacks. In
@@ -93,7 +94,6 @@ class FOSTER(ExperienceReplay):
     name = "foster"
     Options = FOSTEROptions
     options: FOSTEROptions
-    as_often = False
 
     def train_phase(self, context: PhaseContext) -> Classifier:
         images, labels = context.raw(context.new)
@@ -106,6 +106,19 @@ class FOSTER(ExperienceReplay):
         self.choose_exemplars(context, network)
         self.network = network
         return context.classifier(network)
+
+    def trainings(self, context: PhaseContext) -> list[Training]:
+        """The new images and each exemplar once: to boost, when the last network sees them as well,
+        and to compress, when both networks do."""
+        new = context.count(context.new)
+        if not context.phase:
+            return [by_recipe(context, new)]
+        images = new + self.exemplars_of(context, context.old)
+        epochs = self.options.compression_epochs or context.recipe.epochs
+        return [
+            by_recipe(context, images, 1 + FORWARD),
+            Training(images, epochs, 1 + 2 * FORWARD),
+        ]
 
     def _boosted(
         self, context: PhaseContext, last: ResNet, images: Tensor, labels: Tensor

@@ -16,6 +16,7 @@ from drrpack.trainers.incremental.method import State
 from drrpack.trainers.incremental.methods.finetune import Finetune
 from drrpack.trainers.incremental.options import MethodOptions
 from drrpack.trainers.incremental.registry import register
+from drrpack.trainers.incremental.trainings import FORWARD, Training, by_recipe
 from drrpack.trainers.learning.batches import Batch
 from drrpack.trainers.learning.classifier import Classifier
 from drrpack.trainers.learning.feature_gan import Critic, GANSettings, Generator, train_gan
@@ -77,6 +78,12 @@ class GFR(Finetune):
         if context.phase < context.last_phase:
             self.gan = self._learned(context, classifier.network, images, labels)
         return classifier
+
+    def trainings(self, context: PhaseContext) -> list[Training]:
+        """The new images, which a teacher sees as well after the base. The GAN is not among them:
+        its steps see features, and no image."""
+        cost = 1 + FORWARD if context.phase else 1
+        return [by_recipe(context, context.count(context.new), cost)]
 
     def _loss(self, context: PhaseContext, last: ResNet, drawing: Generator) -> Loss[ResNet]:
         teacher = context.snapshot(last)

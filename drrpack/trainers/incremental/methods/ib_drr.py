@@ -16,6 +16,7 @@ from drrpack.trainers.incremental.methods.information_back import (
 )
 from drrpack.trainers.incremental.methods.ledger import kept_codes, least_codes
 from drrpack.trainers.incremental.registry import register
+from drrpack.trainers.incremental.trainings import FORWARD, Training, by_recipe
 from drrpack.trainers.learning.classifier import Classifier
 
 
@@ -45,6 +46,21 @@ class IBDRR(Method):
         trained = context.train(images, labels, network=start, loss=loss)
         return context.classifier(trained.network.base)
 
+    def trainings(self, context: PhaseContext) -> list[Training]:
+        """The images that are kept. Raw images are seen beside them, of which there are about
+        ``raw`` for each."""
+        each, _ = kept_codes(context, raw=self.keeps_exemplars)
+        images = context.count(context.seen, each)
+        old = context.old if self.keeps_exemplars else ()
+        raw = context.count(context.new, each)
+        raw += sum(len(context.exemplars(label)[0]) for label in old[:1]) * len(old)
+        return [by_recipe(context, images, 1 + self._beside(min(1.0, raw / images)))]
+
+    def _beside(self, raw: float) -> float:
+        """What the term of the loss costs for an image, ``raw`` being the raw images for each."""
+        step = 1.0 if self.options.predictor else FORWARD
+        return 1.0 + step if self.options.drawn == "balanced" else raw * step
+
     def least(self, context: PhaseContext, label: int) -> tuple[dict[str, int], float]:
         """All of the file but its payload, and the codes of an image."""
         return least_codes(context, raw=self.keeps_exemplars)
@@ -55,7 +71,7 @@ class IBDRR(Method):
 
     def _pairs(self, context: PhaseContext, each: int | None) -> tuple[Tensor, Tensor]:
         """Raw images (M, H, W, 3), and the row (M,) of each one's reconstruction."""
-        counts, new = context.data.counts, set(context.new)
+        counts, new = context.counts, set(context.new)
         rows = np.full(sum(counts[label] for label in context.seen), -1)
         replayed = context.best(context.seen, each)
         rows[replayed] = np.arange(len(replayed))  # of an image among those that are replayed

@@ -9,9 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from drrpack.trainers.incremental.context import PhaseContext
-from drrpack.trainers.incremental.methods.er import ExperienceReplay
+from drrpack.trainers.incremental.methods.exemplar_replay import ExemplarReplay
 from drrpack.trainers.incremental.options import MethodOptions
 from drrpack.trainers.incremental.registry import register
+from drrpack.trainers.incremental.trainings import FORWARD, Training, by_recipe
 from drrpack.trainers.learning.batches import Batch
 from drrpack.trainers.learning.classifier import Classifier
 from drrpack.trainers.learning.network import Network
@@ -33,7 +34,7 @@ class ICaRLOptions(MethodOptions):
 
 
 @register
-class ICaRL(ExperienceReplay):
+class ICaRL(ExemplarReplay):
     """Trains the last network on new images and on exemplars of old classes, and answers by the
     nearest mean of exemplars.
 
@@ -49,7 +50,6 @@ class ICaRL(ExperienceReplay):
     revision = 1
     Options = ICaRLOptions
     options: ICaRLOptions
-    as_often = False
 
     def new_network(self, context: PhaseContext) -> ResNet:
         return context.new_network(last_relu=False)
@@ -73,6 +73,11 @@ class ICaRL(ExperienceReplay):
         kept, kept_labels = self.exemplars.labelled()
         both_ways = torch.cat([kept, kept.flip(2)]), torch.cat([kept_labels, kept_labels])
         return context.nearest_mean(network, *both_ways)
+
+    def trainings(self, context: PhaseContext) -> list[Training]:
+        """The new images and each exemplar once; a teacher sees them as well after the base."""
+        images = context.count(context.new) + self.exemplars_of(context, context.old)
+        return [by_recipe(context, images, 1 + FORWARD if context.phase else 1)]
 
     def _recipe(self, context: PhaseContext) -> Recipe:
         """The run's with the published rate, in proportion to the batch, and weight decay."""

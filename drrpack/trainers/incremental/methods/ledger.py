@@ -10,11 +10,11 @@ from drrpack.trainers.incremental.context import PhaseContext
 def least_codes(context: PhaseContext, *, raw: bool) -> tuple[dict[str, int], float]:
     """The parts of a file that are kept whatever is kept of its images, and the bytes of an image:
     of all classes the mean."""
-    parts = {name: size for name, size in context.data.memory_bytes.items() if size}
+    parts = {name: size for name, size in context.memory_bytes.items() if size}
     if not raw:
         parts.pop("raw", None)
     payload = parts.pop("payload")
-    return parts, payload / max(1, sum(context.data.counts))
+    return parts, payload / max(1, sum(context.counts))
 
 
 def kept_codes(
@@ -27,7 +27,7 @@ def kept_codes(
     also has to pay for what the method keeps ``beside`` the codes of an image, in bytes.
     """
     parts, image_bytes = least_codes(context, raw=raw)
-    counts, payload = context.data.counts, context.data.memory_bytes["payload"]
+    counts, payload = context.counts, context.memory_bytes["payload"]
     each = context.room(parts, image_bytes + beside)
     if each is None or each >= max(counts):
         return None, {"payload": payload, **parts}

@@ -11,9 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from drrpack.trainers.incremental.context import PhaseContext
-from drrpack.trainers.incremental.methods.er import ExperienceReplay
+from drrpack.trainers.incremental.methods.exemplar_replay import ExemplarReplay
 from drrpack.trainers.incremental.options import MethodOptions
 from drrpack.trainers.incremental.registry import register
+from drrpack.trainers.incremental.trainings import FORWARD, Training, by_recipe
 from drrpack.trainers.learning.batches import Batch
 from drrpack.trainers.learning.classifier import Classifier
 from drrpack.trainers.learning.heads import CosineHead, cosines
@@ -37,7 +38,7 @@ class LUCIROptions(MethodOptions):
 
 
 @register
-class LUCIR(ExperienceReplay):
+class LUCIR(ExemplarReplay):
     """Trains the last network on new images and on exemplars of old classes, against a bias.
 
     - Logits are cosines times a learned scale, and features are not cut at zero, so that new
@@ -53,7 +54,6 @@ class LUCIR(ExperienceReplay):
     revision = 1
     Options = LUCIROptions
     options: LUCIROptions
-    as_often = False
 
     def new_network(self, context: PhaseContext) -> ResNet:
         return context.new_network(head=CosineHead, last_relu=False)
@@ -78,6 +78,16 @@ class LUCIR(ExperienceReplay):
             )  # fmt: skip
         self.network = classifier.network
         return classifier
+
+    def trainings(self, context: PhaseContext) -> list[Training]:
+        """The new images and each exemplar once, with a teacher after the base; then the head."""
+        new, epochs = context.count(context.new), self.options.balanced_epochs
+        if not context.phase:
+            return [by_recipe(context, new)]
+        images = new + self.exemplars_of(context, context.old)
+        first = by_recipe(context, images, 1 + FORWARD)
+        balanced = Training(self.exemplars_of(context, context.seen), epochs, FORWARD)
+        return [first, balanced] if epochs else [first]
 
     def _loss(self, context: PhaseContext, last: ResNet) -> Loss[ResNet]:
         teacher, options = context.snapshot(last), self.options

@@ -11,6 +11,7 @@ from drrpack.trainers.incremental.context import PhaseContext
 from drrpack.trainers.incremental.methods.finetune import Finetune
 from drrpack.trainers.incremental.options import MethodOptions
 from drrpack.trainers.incremental.registry import register
+from drrpack.trainers.incremental.trainings import FORWARD, Training, by_recipe
 from drrpack.trainers.learning.batches import Batch
 from drrpack.trainers.learning.classifier import Classifier
 from drrpack.trainers.learning.network import Network
@@ -42,6 +43,11 @@ class LwF(Finetune):
     name = "lwf"
     Options = LwFOptions
     options: LwFOptions
+
+    def trainings(self, context: PhaseContext) -> list[Training]:
+        """The new images, which a teacher sees as well after the base."""
+        cost = 1 + FORWARD if context.phase else 1
+        return [by_recipe(context, context.count(context.new), cost)]
 
     def train_phase(self, context: PhaseContext) -> Classifier:
         if self.network is None:

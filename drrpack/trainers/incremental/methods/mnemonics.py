@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -12,6 +13,7 @@ from drrpack.core.settings import own_settings
 from drrpack.trainers.incremental.context import PhaseContext
 from drrpack.trainers.incremental.methods.lucir import LUCIR, LUCIROptions, cosine_head
 from drrpack.trainers.incremental.registry import register
+from drrpack.trainers.incremental.trainings import FORWARD, Training
 from drrpack.trainers.learning.batches import PIXEL_MEAN, PIXEL_STD, epoch_batches, normalise
 from drrpack.trainers.learning.heads import cosines
 from drrpack.trainers.learning.network import Network
@@ -64,6 +66,15 @@ class Mnemonics(LUCIR):
             start += count
             # what is learned takes more bytes than what was seen: the share of a budget holds
             self.exemplars.replace(label, images[: policy.count(images, len(context.seen))])
+
+    def trainings(self, context: PhaseContext) -> list[Training]:
+        """Those of `LUCIR`, and the optimisation: in each of its steps the frozen network sees a
+        batch of new images, and goes forward and back to the pixels of the phase's exemplars."""
+        new = context.count(context.new)
+        steps = math.ceil(new / context.recipe.batch_size)
+        own = self.exemplars_of(context, context.new)
+        cost = FORWARD + 2 * FORWARD * own * steps / new
+        return [*super().trainings(context), Training(new, self.options.exemplar_epochs, cost)]
 
     def _of_old_and_new(self, old: int) -> tuple[Tensor, Tensor, int]:
         """All exemplars, their labels, and how many of them are of old classes."""
