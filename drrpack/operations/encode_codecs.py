@@ -63,7 +63,6 @@ def obtain_codecs(
     if options.preset is not None:
         of["preset"] = options.preset
     before = {"before": log} if log else {}
-    fitted = [replace(codec, quality=fit_plan.quality) for codec in fitted]
     return fitted, {**of, "device": options.device.type, "networks": networks, **before}
 
 
@@ -74,16 +73,12 @@ def shared_codecs(plan: EncodePlan, report: Report, processes: Ranks) -> tuple[l
         return obtain_codecs(plan, report)
     mine, log = obtain_codecs(plan, report, processes)
 
-    def fitted() -> tuple[list[tuple[Section, Section]], int | None, Json]:
-        return [memory.sections(codec) for codec in mine], mine[0].quality, log
-
-    models, quality, log = processes.from_first(fitted)
+    models, log = processes.from_first(lambda: ([memory.sections(codec) for codec in mine], log))
     device = plan.options.device
-    codecs = [
+    return [
         assemble(*unpack_vqvae(vqvae), *unpack_entropy(entropy), device)
         for vqvae, entropy in models
-    ]
-    return [replace(codec, quality=quality) for codec in codecs], log
+    ], log
 
 
 def smallest(

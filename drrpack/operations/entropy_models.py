@@ -83,7 +83,7 @@ def with_table(codecs: Sequence[Codec], codes: Sequence[Codes]) -> list[Codec]:
     A table is left out if nothing could choose the codes of images that are added later. One that
     was made for other codes gives way to it.
     """
-    if not can_choose(codecs[0]):
+    if not can_choose(codecs[0].encoder):
         return [*codecs]
     size = codecs[0].entropy.codebook_size
     table = TableModel(tables_of_all(codes, size, weight=SEEN_WEIGHT))

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from drrpack.core.codec import Codec, encoded_at_once
+from drrpack.core.codec import Codec
 from drrpack.core.codes import Codes
+from drrpack.core.encoder import encoded_at_once
 from drrpack.core.lazily import Lazily
 from drrpack.core.progress import Step
 from drrpack.core.vqvae import VQVAE

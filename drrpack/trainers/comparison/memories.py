@@ -37,7 +37,7 @@ def memories(
     """The quality of the memory first, or the default one, and the whole file before others of
     it."""
     choosing = prices_of(codecs) is not None
-    own = next((c.quality for c in codecs if c.quality is not None), DEFAULT_QUALITY)
+    own = next((q for c in codecs if (q := c.encoder.quality) is not None), DEFAULT_QUALITY)
     qualities = [own, *(q for q in QUALITIES if q != own)]
     made = []
     for quality in qualities if choosing else [BEST]:

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from drrpack.core.arrays import Pixels
-from drrpack.core.codec import Codec, encode_images, finish, with_quality
+from drrpack.core.codec import Codec, finish, with_quality
 from drrpack.core.codes import Codes
 from drrpack.core.frequencies import frequency_tables
 from drrpack.core.settings import float_arithmetic, seeded, unfilled
@@ -65,7 +65,7 @@ def fit_decoder(
     """As `fit_codec`, but the decoder of the start alone: codes, and what they take, stay."""
     features, log = _fit_features(images, labels, plan, report, 1 - ALONE_SHARE)
     first, *_ = with_quality(plan.start, plan.quality)
-    seen = encode_images(first.vqvae, images, None, first.choose)
+    seen = first.encode(images)
     vqvae, log["decoder"] = _fit_decoder(
         deepcopy(first.vqvae), images, seen, plan, report, features, ALONE_SHARE
     )
@@ -76,7 +76,7 @@ def _with_decoder(codec: Codec, vqvae: VQVAE, seen: Codes, plan: FitPlan) -> Cod
     """The codec with another VQ-VAE, whose codes are the same."""
     tables = frequency_tables(seen, codec.entropy.codebook_size)
     made = finish(vqvae, codec.entropy.with_tables(tables), seen, plan.device)
-    return replace(made, prices=codec.prices)
+    return replace(made, encoder=replace(made.encoder, prices=codec.encoder.prices))
 
 
 def _fit_features(
