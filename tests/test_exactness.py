@@ -335,7 +335,7 @@ def frequencies(network: BothLevels, batch: int) -> Tensor:
     with exact_arithmetic(torch.device("cpu")):
         for part in codes.split(batch):
             latent = torch.zeros(len(part), model.channels, 4, 4)
-            logits = model.logits(model.places(12, part, latent, None))
+            logits = model.phased.logits(model.phased.places(12, part, latent, None))
             categorical = Categorical(logits[:, None])
             chosen = [np.full((len(part), 1), code) for code in range(0, 512, 37)]
             lengths = [categorical.interval(code, slice(None))[1] for code in chosen]

@@ -119,8 +119,7 @@ class BitSwapLevel(LatentChain):
     config: BitSwapConfig
 
     def __init__(self, config: BitSwapConfig, conditioned: bool) -> None:
-        super().__init__(config, conditioned)
-        self.channels = config.channels
+        super().__init__(config, conditioned, config.channels)
         self.halved = [index // config.same_grid for index in range(config.latents)]  # how often
         context, between = config.width if conditioned else 0, config.latent_width
         self.infer = nn.ModuleList([self.first_posterior(context)])
@@ -259,8 +258,8 @@ class BitSwapNetwork(BothLevels):
     top: BitSwapLevel
     bottom: BitSwapLevel
 
-    def make_level(self, conditioned: bool) -> BitSwapLevel:
-        return BitSwapLevel(self.config, conditioned)
+    def __init__(self, config: BitSwapConfig) -> None:
+        super().__init__(config, BitSwapLevel(config, False), BitSwapLevel(config, True))
 
     @property
     def levels(self) -> Levels[BitSwapLevel]:

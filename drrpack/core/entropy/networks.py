@@ -172,10 +172,6 @@ class LevelParts(nn.Module, ABC):
     def coder(self, shape: tuple[int, int, int, int], above: Tensor | None) -> ans.Codec[Symbols]:
         """As `LevelModel.coder`."""
 
-    def grids(self, codes: Symbols) -> Tensor:
-        """Codes (streams, images, H, W) as the networks take them: (streams * images, H, W)."""
-        return torch.from_numpy(codes).reshape(-1, *codes.shape[2:]).to(self.device)
-
     # parameters of latents, which are stored beside the layers; without latents there are none
 
     @property
@@ -189,6 +185,11 @@ class LevelParts(nn.Module, ABC):
 
     def load_last(self, values: NDArray[np.integer]) -> None:
         """The inverse of `last_integers`."""
+
+
+def grids(codes: Symbols, device: torch.device) -> Tensor:
+    """Codes (streams, images, H, W) as networks take them: (streams * images, H, W)."""
+    return torch.from_numpy(codes).reshape(-1, *codes.shape[2:]).to(device)
 
 
 def bits_of(logits: Tensor, codes: Tensor) -> Tensor:
@@ -206,23 +207,12 @@ def categorical(logits: Tensor) -> ans.Codec[Symbols]:
 class BothLevels(nn.Module, ABC):
     """The networks of both levels."""
 
-    top: LevelParts
-    bottom: LevelParts
-
-    def __init__(self, config: NetworkConfig) -> None:
+    def __init__(self, config: NetworkConfig, top: LevelParts, bottom: LevelParts) -> None:
         super().__init__()
-        self.config = config
-        self.top, self.bottom = (
-            self.make_level(conditioned=False),
-            self.make_level(conditioned=True),
-        )
+        self.config, self.top, self.bottom = config, top, bottom
         for layer in int_layers(self).values():
             if isinstance(layer, IntConv2d):
                 layer.finest = config.weight_bits
-
-    @abstractmethod
-    def make_level(self, conditioned: bool) -> LevelParts:
-        """The networks of one level."""
 
     @property
     def levels(self) -> Levels[LevelParts]:
