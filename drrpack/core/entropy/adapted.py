@@ -21,9 +21,9 @@ from drrpack.core.codes import LEVELS, Levels
 from drrpack.core.entropy.context import ContextLevel, ContextModel, ContextNetwork
 from drrpack.core.entropy.model import register
 from drrpack.core.errors import CorruptError
-from drrpack.core.exact import Arrays
 from drrpack.core.freezing import freeze
 from drrpack.core.frequencies import Tables, coarse, from_coarse
+from drrpack.core.int_layer import Arrays
 from drrpack.core.section import Json, Section
 from drrpack.core.settings import own_settings
 

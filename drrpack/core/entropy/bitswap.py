@@ -26,6 +26,7 @@ from drrpack.core import ans
 from drrpack.core.arrays import Symbols
 from drrpack.core.by_rows import NUMBERS_AT_ONCE, by_rows
 from drrpack.core.codes import Levels
+from drrpack.core.convolution import IntConv2d
 from drrpack.core.dense import IntLinear
 from drrpack.core.entropy.combine import in_blocks, in_turn
 from drrpack.core.entropy.latents import (
@@ -47,7 +48,7 @@ from drrpack.core.entropy.networks import (
     bits_of,
     categorical,
 )
-from drrpack.core.exact import WEIGHT_MAX, IntConv2d, relu
+from drrpack.core.exact import WEIGHT_MAX, relu
 from drrpack.core.frequencies import Tables
 from drrpack.core.probability import BIN_MIN, MEAN_UNIT
 from drrpack.core.stored import depth

@@ -16,9 +16,10 @@ from torch.nn import functional as F
 from drrpack.core import ans
 from drrpack.core.arrays import Symbols
 from drrpack.core.by_rows import by_rows
+from drrpack.core.convolution import IntConv2d
 from drrpack.core.entropy.combine import bits_back, in_blocks
 from drrpack.core.entropy.networks import Block, LevelParts, NetworkConfig, grids
-from drrpack.core.exact import WEIGHT_MAX, IntConv2d, relu, round_half_up
+from drrpack.core.exact import WEIGHT_MAX, relu, round_half_up
 from drrpack.core.probability import (
     BIN_MAX,
     BIN_MIN,

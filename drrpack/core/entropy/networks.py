@@ -21,12 +21,14 @@ from drrpack.core import ans
 from drrpack.core.arrays import Symbols
 from drrpack.core.by_rows import by_rows
 from drrpack.core.codes import Levels
+from drrpack.core.convolution import IntConv2d
 from drrpack.core.dense import IntEmbedding, IntLinear
 from drrpack.core.entropy.model import EntropyModel
 from drrpack.core.errors import DrrError
-from drrpack.core.exact import WEIGHT_BITS_MAX, WEIGHT_MAX, IntConv2d, relu
+from drrpack.core.exact import WEIGHT_BITS_MAX, WEIGHT_MAX, relu
 from drrpack.core.freezing import int_layers
 from drrpack.core.frequencies import Tables
+from drrpack.core.int_layer import IntProduct
 from drrpack.core.probability import LOGIT_BITS, PRECISION, Categorical
 from drrpack.core.stored import depth
 
@@ -211,7 +213,7 @@ class BothLevels(nn.Module, ABC):
         super().__init__()
         self.config, self.top, self.bottom = config, top, bottom
         for layer in int_layers(self).values():
-            if isinstance(layer, IntConv2d):
+            if isinstance(layer, IntProduct):
                 layer.finest = config.weight_bits
 
     @property

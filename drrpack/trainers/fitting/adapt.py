@@ -19,9 +19,10 @@ from torch.nn import functional as F
 from drrpack.core.codes import LEVELS, Codes, Levels
 from drrpack.core.entropy.adapted import OFFSET_MAX, AdaptedModel, Correction
 from drrpack.core.entropy.context import ContextLevel, ContextModel
-from drrpack.core.exact import SUM_LIMIT, Arrays, exact_arithmetic, round_half_up
+from drrpack.core.exact import SUM_LIMIT, exact_arithmetic, round_half_up
 from drrpack.core.freezing import freeze, thaw
 from drrpack.core.frequencies import Tables
+from drrpack.core.int_layer import Arrays
 from drrpack.core.probability import LOGIT_BITS
 from drrpack.core.section import Section
 from drrpack.core.settings import float_arithmetic

@@ -19,7 +19,7 @@ from drrpack.core.entropy.context import ContextNetwork, ContextPrices
 from drrpack.core.entropy.model import EntropyModel
 from drrpack.core.entropy.network_model import NetworkModel
 from drrpack.core.entropy.networks import BothLevels, NetworkConfig
-from drrpack.core.freezing import freeze, move, thaw
+from drrpack.core.freezing import freeze, thaw
 from drrpack.core.frequencies import frequency_tables
 from drrpack.core.rdoq import BEST
 from drrpack.core.settings import float_arithmetic, seeded
@@ -66,10 +66,10 @@ def fit_entropy(vqvae: VQVAE, images: Pixels, plan: FitPlan, report: Report | No
         share = NEXT_SHARE if made else FIRST_SHARE
         log |= _fit_levels(config.kind, network, views, top_shape, plan, share, report, start)
         if isinstance(network, ContextNetwork) and plan.quality < BEST:
-            move(network, plan.device)
+            network.to(plan.device)
             encoder = Encoder(vqvae, plan.quality, ContextPrices(network))
             seen, views = _codes(encoder, images, plan)
-            move(network, "cpu")
+            network.cpu()
             thaw(network)
             log |= _fit_levels(
                 "thrifty", network, views, top_shape, plan, THRIFTY_SHARE, report, TUNING
@@ -90,7 +90,7 @@ def tune_entropy(
     log, tables = Log(), frequency_tables(codes, model.codebook_size)
     if isinstance(model, NetworkModel):
         network = deepcopy(model.network)
-        move(network, "cpu")
+        network.cpu()
         thaw(network)
         data, top_shape = codes.flat.astype(np.int64), codes.top_shape
         log = _fit_levels(model.kind, network, data, top_shape, plan, 1.0, report, TUNING)
