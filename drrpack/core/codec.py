@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -153,7 +154,8 @@ def assemble(
     vqvae: VQVAE, bits: ActivationBits, entropy: EntropyModel, layouts: Layouts,
     device: torch.device, carrier: torch.dtype | None = None,
 ) -> Codec:  # fmt: skip
-    """A codec on ``device`` from its frozen parts; float64 carries the integers on a GPU.
+    """A codec on ``device`` from its stored parts, of which it has copies; float64 carries the
+    integers on a GPU.
 
     Raises:
         CorruptError: the entropy model has codes that the VQ-VAE has not.
@@ -165,18 +167,19 @@ def assemble(
     carrier = carrier or (torch.float64 if device.type == "cuda" else torch.float32)
     entropy = entropy.on(device, carrier)
     pixels = PixelDecoder(vqvae, bits, carrier).move(device)
-    vqvae = vqvae.to(device).to(memory_format=torch.channels_last)
+    vqvae = deepcopy(vqvae).to(device).to(memory_format=torch.channels_last)
     return Codec(Encoder(vqvae, prices=entropy.prices), pixels, entropy, layouts)
 
 
 @own_settings()
 def finish(vqvae: VQVAE, entropy: EntropyModel, fitted_on: Codes, device: torch.device) -> Codec:
-    """A codec from two fitted models: scales of the decoder are taken from the codes they saw."""
+    """A codec from two fitted models, of which it has copies: scales of the decoder are taken from
+    the codes they saw."""
     pixels = math.prod(fitted_on.bottom.shape) * vqvae.config.stride**2
     # some hundreds of small images, or fewer large ones: all their activations are held at once
     every = max(1, len(fitted_on) // 512, -(-pixels // CALIBRATED_PIXELS))
     sample = fitted_on.take(slice(None, None, every))
-    vqvae = vqvae.cpu()
+    vqvae = deepcopy(vqvae).cpu()
     bits = calibrate(vqvae, *(torch.from_numpy(grid.astype(np.int64)) for grid in sample.grids))
     nothing = StreamLayout(plain_images=0)
     return assemble(vqvae, bits, entropy, Levels(nothing, nothing), device)

@@ -175,7 +175,8 @@ class PixelDecoder(nn.Module):
         return pixels.to(torch.uint8)
 
     def move(self, device: torch.device) -> PixelDecoder:
-        """This decoder on ``device``."""
+        """This decoder, moved to ``device`` and computing by eight-bit kernels where they are
+        exact."""
         self.to(device)
         use_int8(self, in_bytes=True)
         return self

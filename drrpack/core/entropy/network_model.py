@@ -7,6 +7,7 @@ versions: from 2.0 on integers are packed, and 3.0 has the same of other network
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
 from typing import ClassVar, NamedTuple, Self
 
@@ -33,7 +34,8 @@ TABLE_MAX = 1 << 26  # numbers that a frozen model makes of its weights, to look
 
 @dataclass(frozen=True)
 class NetworkModel:
-    """Frozen networks, and the tables of the images that start a stream."""
+    """Frozen networks, which nobody changes from then on, and the tables of the images that start a
+    stream."""
 
     kind: ClassVar[str]
     versions: ClassVar[tuple[str, ...]]
@@ -57,11 +59,11 @@ class NetworkModel:
 
     @own_settings()
     def on(self, device: torch.device, carrier: torch.dtype) -> Self:
-        """Itself, with its networks moved."""
-        freeze(self.network, carrier)
-        self.network.to(device)
-        use_int8(self.network, FAST_FROM)
-        return self
+        """A copy of the networks there, by eight-bit kernels where these are exact."""
+        network = deepcopy(self.network).to(device)
+        freeze(network, carrier)
+        use_int8(network, FAST_FROM)
+        return replace(self, network=network)
 
     def with_tables(self, tables: Tables) -> Self:
         """The same networks with the tables of other codes."""

@@ -77,6 +77,10 @@ class PhasedCoding:
         # attribute, so that other threads see all of it or nothing.
         self._made: tuple[Tensor, Tensor, Tensor] | None = None
 
+    def __getstate__(self) -> dict[str, object]:
+        """A copy makes its own tables, which may be larger than all weights."""
+        return {**self.__dict__, "_made": None}
+
     def places(
         self,
         number: int,
