@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -20,12 +20,11 @@ from drrpack.core.ans import Words
 from drrpack.core.arrays import Pixels, batches
 from drrpack.core.codes import Codes, Grid, Levels
 from drrpack.core.encoder import Encoder, Tick, encoded_at_once
-from drrpack.core.entropy.model import EntropyModel, Prices
+from drrpack.core.entropy.model import EntropyModel
 from drrpack.core.entropy.sections import Layouts
 from drrpack.core.errors import CorruptError, DrrError
 from drrpack.core.exact import exact_arithmetic
 from drrpack.core.pixels import ActivationBits, PixelDecoder, calibrate
-from drrpack.core.rdoq import BEST
 from drrpack.core.settings import own_settings
 from drrpack.core.streams import Level, StreamLayout
 from drrpack.core.vqvae import VQVAE, grid_shapes
@@ -183,18 +182,3 @@ def finish(vqvae: VQVAE, entropy: EntropyModel, fitted_on: Codes, device: torch.
     bits = calibrate(vqvae, *(torch.from_numpy(grid.astype(np.int64)) for grid in sample.grids))
     nothing = StreamLayout(plain_images=0)
     return assemble(vqvae, bits, entropy, Levels(nothing, nothing), device)
-
-
-def prices_of(codecs: Sequence[Codec]) -> Prices | None:
-    """What codes can be chosen by: the prices of the first of some codecs that has any."""
-    own = (codec.entropy.prices for codec in codecs)
-    beside = (codec.encoder.prices for codec in codecs)
-    return next((prices for prices in (*own, *beside) if prices is not None), None)
-
-
-def with_quality(codecs: Sequence[Codec], quality: int) -> list[Codec]:
-    """Codecs of one VQ-VAE that choose codes as ``quality`` says, by the prices of one of them; the
-    nearest codes where none has any."""
-    prices = prices_of(codecs)
-    kept = BEST if prices is None else quality
-    return [replace(codec, encoder=Encoder(codec.vqvae, kept, prices)) for codec in codecs]

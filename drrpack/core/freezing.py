@@ -1,4 +1,8 @@
-"""Freeze all integer layers of a network for coding, or thaw them for further fitting."""
+"""Freeze all integer layers of a network for coding, or thaw them for further fitting.
+
+To freeze is to fix the integers of such a layer (`drrpack.core.int_layer`); VQ-VAEs, whose weights
+are floats, are rounded to what is stored (`drrpack.core.vqvae.as_stored`).
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,8 @@ def int_layers(network: nn.Module) -> dict[str, IntLayer]:
 
 
 def freeze(network: nn.Module, carrier: torch.dtype = torch.float32) -> None:
-    """Freeze every integer layer, on its device, in ``carrier`` (float32 or float64)."""
+    """Freeze every integer layer of one's own network, on its device, in ``carrier`` (float32 or
+    float64)."""
     for layer in int_layers(network).values():
         layer.freeze(carrier)
     network.eval().requires_grad_(False)

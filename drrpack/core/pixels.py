@@ -1,4 +1,4 @@
-"""Codes to pixels in integers: the decoder of a frozen VQ-VAE, with the same bytes everywhere.
+"""Codes to pixels in integers: the decoder of a stored VQ-VAE, with the same bytes everywhere.
 
 A float decoder gives pixels that differ by one level between batch sizes, threads and machines,
 and then a data loader with workers differs from one without. The integer form of the same weights

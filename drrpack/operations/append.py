@@ -43,8 +43,8 @@ from drrpack.operations.pictures import RawChoice, encode_pictures, raw_exemplar
 from drrpack.operations.preparing import Pathlike, as_seed, budget, names_of, tell_of, tidy
 from drrpack.operations.progress import Report, heard
 from drrpack.operations.recode import all_codes, coded, streams
-from drrpack.trainers.fitting.choice import spread
 from drrpack.trainers.fitting.entropy import tune_entropy
+from drrpack.trainers.fitting.estimate import spread
 from drrpack.trainers.fitting.loop import Budget, checkpoint_folder
 from drrpack.trainers.fitting.plan import FitPlan
 

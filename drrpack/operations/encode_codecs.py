@@ -24,7 +24,7 @@ from drrpack.operations import entropy_models, figures
 from drrpack.operations.encode_plan import EncodePlan
 from drrpack.operations.encoding.options import EncodeOptions
 from drrpack.operations.entropy_models import LEAST_CODES, with_adapted, with_table
-from drrpack.operations.progress import Choice, Report
+from drrpack.operations.progress import EntropyChoice, Report
 from drrpack.trainers.fitting.codec import fit_codec, fit_decoder
 from drrpack.trainers.fitting.loop import checkpoint_folder
 from drrpack.trainers.fitting.plan import FitPlan
@@ -81,7 +81,7 @@ def shared_codecs(plan: EncodePlan, report: Report, processes: Ranks) -> tuple[l
     ], log
 
 
-def smallest(
+def of_smallest_file(
     codecs: list[Codec], codes: Sequence[Codes], plan: EncodePlan, report: Report, processes: Ranks
 ) -> tuple[Codec, dict[str, int]]:
     """The codec that makes the smallest file, and the bytes that each of several would take, by the
@@ -103,7 +103,7 @@ def smallest(
         lambda: entropy_models.smallest(codecs, codes, thin=plan.options.thin)
     )
     of_kinds = {codec.entropy.kind: size for codec, size in zip(codecs, sizes, strict=True)}
-    report(Choice(codecs[taken].entropy.kind, of_kinds))
+    report(EntropyChoice(codecs[taken].entropy.kind, of_kinds))
     return codecs[taken], of_kinds
 
 

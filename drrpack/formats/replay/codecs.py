@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 import torch
 
-from drrpack.core.codec import Codec, assemble, with_quality
+from drrpack.core.codec import Codec, assemble
 from drrpack.core.entropy.model import kind_of
 from drrpack.core.entropy.sections import unpack_entropy
 from drrpack.core.errors import DrrError, OptionError
 from drrpack.core.families import DEFAULT, get_family
+from drrpack.core.pricing import with_quality
 from drrpack.core.rdoq import BEST, DEFAULT_QUALITY
 from drrpack.core.section import Section
 from drrpack.core.weights import unpack_vqvae

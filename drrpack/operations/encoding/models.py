@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from drrpack.core.codec import Codec, prices_of, with_quality
+from drrpack.core.codec import Codec
 from drrpack.core.entropy.adapted import AdaptedModel
 from drrpack.core.entropy.context import ContextModel
 from drrpack.core.entropy.networks import NetworkConfig
 from drrpack.core.entropy.table import TableModel
 from drrpack.core.errors import OptionError
+from drrpack.core.pricing import prices_of, with_quality
 from drrpack.core.rdoq import BEST, DEFAULT_QUALITY
 from drrpack.formats import shipped
 from drrpack.formats.encoder import can_choose

@@ -10,9 +10,10 @@ import torch
 from numpy.typing import NDArray
 
 from drrpack.core.arrays import Pixels
-from drrpack.core.codec import Codec, finish, with_quality
+from drrpack.core.codec import Codec, finish
 from drrpack.core.codes import Codes
 from drrpack.core.frequencies import frequency_tables
+from drrpack.core.pricing import with_quality
 from drrpack.core.settings import float_arithmetic, seeded, unfilled
 from drrpack.core.vqvae import VQVAE
 from drrpack.trainers.fitting.decoder import DecoderFit
@@ -38,11 +39,11 @@ def fit_codec(
     report: Report | None = None,
     labels: NDArray[np.int64] | None = None,
 ) -> tuple[list[Codec], Log]:
-    """Fit all networks on images uint8 (N, H, W, 3); returns a frozen codec for each entropy model
+    """Fit all networks on images uint8 (N, H, W, 3); returns a codec for each entropy model
     of the plan, all with the same VQ-VAE, and a log.
 
     With ``labels`` (N,), from 0 and of two classes at least, the VQ-VAE keeps what a classifier of
-    them looks at. It is frozen, as it will be stored, before the entropy models see its codes; but
+    them looks at. It is rounded to what will be stored before the entropy models see its codes; but
     for its decoder, which is fitted on the codes that are chosen in the end.
     """
     features, log = _fit_features(images, labels, plan, report, FEATURES_SHARE)

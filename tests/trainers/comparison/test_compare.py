@@ -36,7 +36,7 @@ from drrpack.trainers.comparison import (
 )
 from drrpack.trainers.comparison.accuracy import TrainPlan, accuracy, with_accuracy
 from drrpack.trainers.comparison.choices import Choice, Comparison, Learned
-from drrpack.trainers.fitting.choice import expected_bytes
+from drrpack.trainers.fitting.estimate import expected_bytes
 from drrpack.trainers.learning.recipes import get_recipe
 
 pytestmark = pytest.mark.usefixtures("one_thread")
