@@ -196,7 +196,8 @@ class IntProduct(IntLayer):
     @property
     def frozen(self) -> tuple[Tensor, Tensor, Tensor] | None:
         """Integer weights and bias and the scale ``2**-shift``; None in a layer that is fitted."""
-        weight, bias, scale = self.frozen_weight, self.frozen_bias, self.frozen_scale
+        held = self._buffers  # PyTorch takes long to find them as attributes
+        weight, bias, scale = held["frozen_weight"], held["frozen_bias"], held["frozen_scale"]
         if weight is None or bias is None or scale is None:
             return None
         return weight, bias, scale
