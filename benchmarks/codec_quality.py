@@ -22,14 +22,14 @@ import torch
 from made_by import made_by
 
 from drrpack import DRRDataset
-from drrpack.core.codec import with_quality
+from drrpack.core.pricing import with_quality
 from drrpack.core.quality import psnr_db
 from drrpack.formats.account import account
 from drrpack.formats.container import Reader
 from drrpack.formats.memory import load_codec
 from drrpack.formats.sources.source import open_source
 from drrpack.trainers.comparison.peers import LOSSY, Rival
-from drrpack.trainers.fitting.choice import bits_of_codes
+from drrpack.trainers.fitting.estimate import bits_of_codes
 
 EACH = 40  # images of each unseen class
 QUALITIES = (100, 95, 87, 75, 50, 0)  # 100: of all codes the nearest

@@ -88,8 +88,7 @@ def main() -> None:
         codec, size = load_codec(reader, CPU, encoder=True), reader.image_size
     size = (2 * size[0], 2 * size[1])
     grown = finish(doubled(codec.vqvae), codec.entropy, _some_codes(codec), CPU)
-    made = replace(grown, quality=codec.quality)
-    write(given.output, Memory(size, [given.codec.stem], [], *memory.sections(made), {}))
+    write(given.output, Memory(size, [given.codec.stem], [], *memory.sections(grown), {}))
 
 
 def _some_codes(codec: Codec) -> Codes:

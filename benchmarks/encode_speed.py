@@ -33,8 +33,8 @@ from torchvision.transforms.functional import pil_to_tensor
 
 from drrpack.core import codec as codecs
 from drrpack.core import streams
-from drrpack.core.codec import with_quality
 from drrpack.core.layouts import suited
+from drrpack.core.pricing import with_quality
 from drrpack.core.rdoq import DEFAULT_QUALITY
 from drrpack.formats.container import Reader
 from drrpack.formats.memory import load_codec

@@ -27,8 +27,9 @@ from torch import Tensor
 
 from drrpack.core.codec import ClassStreams, Codec
 from drrpack.core.codes import Codes
+from drrpack.core.convolution import IntConv2d
 from drrpack.core.dense import IntLinear
-from drrpack.core.exact import IntConv2d
+from drrpack.core.int_layer import IntProduct
 from drrpack.formats.container import Reader
 from drrpack.formats.memory import load_codec, read_codes
 from drrpack.trainers.versions import versions
@@ -118,12 +119,12 @@ def _condition(
 def _running(batch: int, threads: int, channels_last: bool, mkldnn: bool) -> Iterator[None]:
     """Layers get ``batch`` images or places at a time, in one memory layout, with or without
     oneDNN."""
-    kinds: tuple[type[IntConv2d], ...] = (IntConv2d, IntLinear)
+    kinds: tuple[type[IntProduct], ...] = (IntConv2d, IntLinear)
     before = torch.get_num_threads()
-    originals = [kind._convolve for kind in kinds]
+    originals = [kind.sums for kind in kinds]
 
     def in_parts(convolve: Any) -> Any:
-        def run(self: IntConv2d, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        def run(self: IntProduct, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
             last = channels_last and x.ndim == 4
             layout = torch.channels_last if last else torch.contiguous_format
             parts = (part.contiguous(memory_format=layout) for part in torch.split(x, batch))
@@ -132,14 +133,14 @@ def _running(batch: int, threads: int, channels_last: bool, mkldnn: bool) -> Ite
         return run
 
     for kind, original in zip(kinds, originals, strict=True):
-        kind._convolve = in_parts(original)  # type: ignore[method-assign]
+        kind.sums = in_parts(original)  # type: ignore[method-assign]
     torch.set_num_threads(threads)
     try:
         with torch.backends.mkldnn.flags(enabled=mkldnn):
             yield
     finally:
         for kind, original in zip(kinds, originals, strict=True):
-            kind._convolve = original  # type: ignore[method-assign]
+            kind.sums = original  # type: ignore[method-assign]
         torch.set_num_threads(before)
 
 

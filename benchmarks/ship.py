@@ -25,8 +25,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from drrpack.core.codec import Codec, with_quality
+from drrpack.core.codec import Codec
 from drrpack.core.codes import Codes
+from drrpack.core.pricing import with_quality
 from drrpack.core.quality import psnr_db, ssim
 from drrpack.core.rdoq import DEFAULT_QUALITY
 from drrpack.core.section import Section
@@ -38,8 +39,8 @@ from drrpack.operations.encode_plan import EncodePlan, plan_encode
 from drrpack.operations.encoding.options import EncodeOptions, Fit
 from drrpack.operations.progress import Event
 from drrpack.trainers.comparison.memories import QUALITIES
-from drrpack.trainers.fitting.choice import bits_of_codes
 from drrpack.trainers.fitting.entropy import fit_beside
+from drrpack.trainers.fitting.estimate import bits_of_codes
 from drrpack.trainers.fitting.loop import Budget, FitProgress, checkpoint_folder
 from drrpack.trainers.fitting.plan import FitPlan
 from drrpack.trainers.fitting.presets import OWN

@@ -42,7 +42,7 @@ from drrpack.formats.memory import load_codec, read_codes
 from drrpack.formats.sources.source import open_source
 from drrpack.operations.entropy_models import SEEN_WEIGHT
 from drrpack.operations.figures import LZMA_FILTER, references
-from drrpack.operations.progress import Choice
+from drrpack.operations.progress import EntropyChoice
 from drrpack.trainers.comparison import peers
 
 QUALITY = 75
@@ -93,10 +93,10 @@ def measured(folder: Path) -> dict[str, Any]:
 
 def encoded(folder: Path, path: Path, *, thin: bool) -> dict[str, Any]:
     """A memory of the folder: its bytes, bits a code, and what `auto` chose from."""
-    choices: list[Choice] = []
+    choices: list[EntropyChoice] = []
 
     def report(event: object) -> None:
-        if isinstance(event, Choice):
+        if isinstance(event, EntropyChoice):
             choices.append(event)
 
     start = time.perf_counter()

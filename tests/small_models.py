@@ -15,6 +15,7 @@ from torch import Tensor
 
 from drrpack.core import ans
 from drrpack.core.codes import LEVELS, Codes, Levels
+from drrpack.core.convolution import IntConv2d, IntConvTranspose2d
 from drrpack.core.dense import IntLinear
 from drrpack.core.entropy.bitswap import BitSwapConfig
 from drrpack.core.entropy.context import ContextConfig
@@ -22,12 +23,11 @@ from drrpack.core.entropy.latents import LatentChain
 from drrpack.core.entropy.network_model import NetworkModel
 from drrpack.core.entropy.networks import BothLevels, LevelParts, NetworkConfig
 from drrpack.core.entropy.phased_bitswap import PhasedBitSwapConfig
-from drrpack.core.exact import IntConv2d
 from drrpack.core.freezing import freeze, int_layers
 from drrpack.core.frequencies import Frequencies, frequency_tables, tables_to_bytes
+from drrpack.core.int_layer import IntProduct
 from drrpack.core.section import Section
 from drrpack.core.streams import Level, StreamLayout
-from drrpack.core.transposed import IntConvTranspose2d
 from drrpack.core.vqvae import VQVAE, VQVAEConfig, as_stored
 
 Grid = NDArray[np.int64]
@@ -96,7 +96,7 @@ def small_network(
     network = config.network()
     with torch.no_grad():
         for module in network.modules():
-            if isinstance(module, IntConv2d):
+            if isinstance(module, IntProduct):
                 module.bias.normal_(std=0.3)
         for model in (network.top, network.bottom):
             if isinstance(model, LatentChain):
@@ -200,7 +200,7 @@ def convolutions_run(
     threads_before = torch.get_num_threads()
     with pytest.MonkeyPatch.context() as patch:
         for kind in (IntConv2d, IntConvTranspose2d, IntLinear):
-            patch.setattr(kind, "_convolve", altered(kind._convolve))
+            patch.setattr(kind, "sums", altered(kind.sums))
         torch.set_num_threads(threads)
         patch.setattr(torch.backends.mkldnn, "enabled", mkldnn)
         try:

@@ -33,8 +33,9 @@ from drrpack.core.entropy.networks import BothLevels, NetworkConfig
 from drrpack.core.entropy.phased_bitswap import PhasedBitSwapConfig
 from drrpack.core.entropy.sections import pack_entropy, unpack_entropy
 from drrpack.core.errors import CorruptError
-from drrpack.core.exact import IntConv2d, exact_arithmetic
-from drrpack.core.freezing import freeze, move, use_int8
+from drrpack.core.exact import exact_arithmetic
+from drrpack.core.freezing import freeze, use_int8
+from drrpack.core.int_layer import IntProduct
 from drrpack.core.probability import Categorical
 from drrpack.core.streams import Level, StreamLayout
 
@@ -281,7 +282,7 @@ def test_cuda_and_the_cpu_read_each_other(
 ) -> None:
     case, coded = written
     there = small_network(config=CONFIGS[case.kind], carrier=carrier)
-    move(there, "cuda")
+    there.to("cuda")
     case.check(there, coded)
     for a, b in zip(case.encode(there), coded, strict=True):
         np.testing.assert_array_equal(a, b)
@@ -290,18 +291,18 @@ def test_cuda_and_the_cpu_read_each_other(
 # --- the same check fails in ordinary floats ---
 
 
-def ordinary(layer: IntConv2d, x: Tensor) -> Tensor:
+def ordinary(layer: IntProduct, x: Tensor) -> Tensor:
     """What a float network would do: the unrounded weights, and no rounding of the sums."""
     unit = 2.0 ** (layer.out_bits - layer.in_bits)
     bias = layer.bias * 2.0**layer.out_bits
-    return layer._convolve(x, layer.weight * unit, bias).clamp(layer.low, layer.high)
+    return layer.sums(x, layer.weight * unit, bias).clamp(layer.low, layer.high)
 
 
 @pytest.fixture
 def floats(monkeypatch: pytest.MonkeyPatch) -> Iterator[BothLevels]:
     network = small_network(config=PhasedBitSwapConfig())
     freeze(network)
-    monkeypatch.setattr(IntConv2d, "forward", ordinary)  # IntLinear inherits it
+    monkeypatch.setattr(IntProduct, "forward", ordinary)
     yield network
 
 
@@ -335,7 +336,7 @@ def frequencies(network: BothLevels, batch: int) -> Tensor:
     with exact_arithmetic(torch.device("cpu")):
         for part in codes.split(batch):
             latent = torch.zeros(len(part), model.channels, 4, 4)
-            logits = model.logits(model.places(12, part, latent, None))
+            logits = model.phased.logits(model.phased.places(12, part, latent, None))
             categorical = Categorical(logits[:, None])
             chosen = [np.full((len(part), 1), code) for code in range(0, 512, 37)]
             lengths = [categorical.interval(code, slice(None))[1] for code in chosen]

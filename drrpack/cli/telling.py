@@ -9,7 +9,7 @@ from drrpack.core.progress import Notice
 from drrpack.core.wording import counted, few, sides
 from drrpack.operations.append_plan import AppendPlan
 from drrpack.operations.encode_plan import EncodePlan
-from drrpack.operations.progress import Choice, Event, RunStarted
+from drrpack.operations.progress import EntropyChoice, Event, RunStarted
 from drrpack.trainers.incremental.estimate import TimeEstimate
 from drrpack.trainers.incremental.results import CodecClasses
 
@@ -21,7 +21,7 @@ def tell(event: Event) -> None:
     match event:
         case Notice():
             (warn if event.warning else note)(event.text)
-        case Choice():
+        case EntropyChoice():
             sizes = ", ".join(f"{kind} {size:,}" for kind, size in event.sizes.items())
             note(f"entropy model: {event.taken}; bytes with streams: {sizes}")
         case EncodePlan():

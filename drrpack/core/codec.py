@@ -1,4 +1,4 @@
-"""The lossy and the lossless codec in sequence: images -> codes -> streams, and back.
+"""Codes to pixels, codes to streams and back: all that a file needs of its codec.
 
 All functions depend only on their arguments: no files, no printing, no global random state. The
 trainers fit the networks.
@@ -7,9 +7,9 @@ trainers fit the networks.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -19,21 +19,18 @@ from drrpack.core import streams
 from drrpack.core.ans import Words
 from drrpack.core.arrays import Pixels, batches
 from drrpack.core.codes import Codes, Grid, Levels
-from drrpack.core.entropy.model import EntropyModel, Prices
+from drrpack.core.encoder import Encoder, Tick, encoded_at_once
+from drrpack.core.entropy.model import EntropyModel
 from drrpack.core.entropy.sections import Layouts
 from drrpack.core.errors import CorruptError, DrrError
 from drrpack.core.exact import exact_arithmetic
 from drrpack.core.pixels import ActivationBits, PixelDecoder, calibrate
-from drrpack.core.rdoq import BEST, thrift
-from drrpack.core.settings import float_arithmetic, own_settings
+from drrpack.core.settings import own_settings
 from drrpack.core.streams import Level, StreamLayout
-from drrpack.core.vqvae import VQVAE, Choose, grid_shapes, pad, to_float
+from drrpack.core.vqvae import VQVAE, grid_shapes
 
-PIXELS_AT_ONCE = 1 << 18  # in one call of the VQ-VAE: 256 small images, which takes half a gigabyte
 CALIBRATED_PIXELS = 1 << 20  # whose activations take some hundreds of megabytes
 DECODED_LESS = 4  # times as few in a CPU's decoder: then its feature maps stay in the caches
-
-Tick = Callable[[int], None]  # told how many images have just been done
 
 
 @dataclass(frozen=True)
@@ -49,17 +46,16 @@ class ClassStreams:
 
 @dataclass(frozen=True)
 class Codec:
-    """A fitted and frozen VQ-VAE and entropy model, and the quality by which codes are chosen."""
+    """The networks of a file: a VQ-VAE in its two forms, and the entropy model of its codes."""
 
-    vqvae: VQVAE
-    pixels: PixelDecoder  # the same weights in integers
-    entropy: EntropyModel
+    encoder: Encoder  # images to codes
+    pixels: PixelDecoder  # codes to pixels: the same VQ-VAE in integers
+    entropy: EntropyModel  # codes to streams and back
     layouts: Layouts  # of the streams
-    quality: int | None = None  # 0 to 100; None: not set, so the nearest codes are taken
-    prices: Prices | None = None  # codes are chosen by: the entropy model's, or another's
-    # Finds out how to choose with the first image that is encoded, where that takes long, or is
-    # not known: then it raises.
-    choosing: Callable[[], Choose | None] | None = None
+
+    @property
+    def vqvae(self) -> VQVAE:
+        return self.encoder.vqvae
 
     @property
     def device(self) -> torch.device:
@@ -73,13 +69,6 @@ class Codec:
     def bottom(self) -> Level:
         return Level(self.entropy.levels.bottom, self.entropy.tables.bottom, self.layouts.bottom)
 
-    @cached_property
-    def choose(self) -> Choose | None:
-        """How codes are chosen; None for the nearest."""
-        if self.choosing is not None:
-            return self.choosing()
-        return thrift(self.prices, self.quality)
-
     def top_shape(self, size: tuple[int, int]) -> tuple[int, int]:
         """The shape of the grid of top codes for images of ``size`` (H, W) pixels."""
         return grid_shapes(*size, self.vqvae.config.stride)[0]
@@ -87,8 +76,8 @@ class Codec:
     # lossy
 
     def encode(self, images: Pixels, tick: Tick | None = None) -> Codes:
-        """Pixels uint8 (n, H, W, 3) to codes."""
-        return encode_images(self.vqvae, images, tick, self.choose)
+        """As `Encoder.encode`."""
+        return self.encoder.encode(images, tick)
 
     def decode(self, codes: Codes, size: tuple[int, int], tick: Tick | None = None) -> Pixels:
         """Codes to pixels uint8 (n, H, W, 3) of ``size`` (H, W): the same on every machine."""
@@ -159,36 +148,13 @@ def first_difference(made: Sequence[ClassStreams], found: Sequence[Codes]) -> in
     return next((n for n, (one, codes) in pairs if one.codes_digest != codes.digest), None)
 
 
-def encode_images(
-    network: VQVAE, images: Pixels, tick: Tick | None = None, choose: Choose | None = None
-) -> Codes:
-    """Pixels uint8 (n, H, W, 3) to codes, by a VQ-VAE alone."""
-    device, stride = network.top.codebook.device, network.config.stride
-    count, height, width, _ = images.shape
-    out = Codes.empty(grid_shapes(height, width, stride)[0], count)
-    with float_arithmetic(), torch.inference_mode():
-        # floats, and so codes, may depend on the batch: by the size without padding, as ever
-        for part in batches(count, encoded_at_once((height, width))):
-            batch = pad(to_float(torch.from_numpy(images[part]).to(device)), stride)
-            batch = batch.contiguous(memory_format=torch.channels_last)
-            for grid, codes in zip(out.grids, network.encode(batch, choose), strict=True):
-                grid[part] = codes.cpu().numpy()
-            if tick is not None:
-                tick(len(batch))
-    return out
-
-
-def encoded_at_once(size: Sequence[int]) -> int:
-    """How many images of ``size`` (H, W) go through the VQ-VAE together."""
-    return max(1, PIXELS_AT_ONCE // (size[0] * size[1]))
-
-
 @own_settings()
 def assemble(
     vqvae: VQVAE, bits: ActivationBits, entropy: EntropyModel, layouts: Layouts,
     device: torch.device, carrier: torch.dtype | None = None,
 ) -> Codec:  # fmt: skip
-    """A codec on ``device`` from its frozen parts; float64 carries the integers on a GPU.
+    """A codec on ``device`` from its stored parts, of which it has copies; float64 carries the
+    integers on a GPU.
 
     Raises:
         CorruptError: the entropy model has codes that the VQ-VAE has not.
@@ -200,33 +166,19 @@ def assemble(
     carrier = carrier or (torch.float64 if device.type == "cuda" else torch.float32)
     entropy = entropy.on(device, carrier)
     pixels = PixelDecoder(vqvae, bits, carrier).move(device)
-    vqvae = vqvae.to(device).to(memory_format=torch.channels_last)
-    return Codec(vqvae, pixels, entropy, layouts, prices=entropy.prices)
+    vqvae = deepcopy(vqvae).to(device).to(memory_format=torch.channels_last)
+    return Codec(Encoder(vqvae, prices=entropy.prices), pixels, entropy, layouts)
 
 
 @own_settings()
 def finish(vqvae: VQVAE, entropy: EntropyModel, fitted_on: Codes, device: torch.device) -> Codec:
-    """A codec from two fitted models: scales of the decoder are taken from the codes they saw."""
+    """A codec from two fitted models, of which it has copies: scales of the decoder are taken from
+    the codes they saw."""
     pixels = math.prod(fitted_on.bottom.shape) * vqvae.config.stride**2
     # some hundreds of small images, or fewer large ones: all their activations are held at once
     every = max(1, len(fitted_on) // 512, -(-pixels // CALIBRATED_PIXELS))
     sample = fitted_on.take(slice(None, None, every))
-    vqvae = vqvae.cpu()
+    vqvae = deepcopy(vqvae).cpu()
     bits = calibrate(vqvae, *(torch.from_numpy(grid.astype(np.int64)) for grid in sample.grids))
     nothing = StreamLayout(plain_images=0)
     return assemble(vqvae, bits, entropy, Levels(nothing, nothing), device)
-
-
-def prices_of(codecs: Sequence[Codec]) -> Prices | None:
-    """What codes can be chosen by: the prices of the first of some codecs that has any."""
-    own = (codec.entropy.prices for codec in codecs)
-    beside = (codec.prices for codec in codecs)
-    return next((prices for prices in (*own, *beside) if prices is not None), None)
-
-
-def with_quality(codecs: Sequence[Codec], quality: int) -> list[Codec]:
-    """Codecs of one VQ-VAE that choose codes as ``quality`` says, by the prices of one of them; the
-    nearest codes where none has any."""
-    prices = prices_of(codecs)
-    kept = BEST if prices is None else quality
-    return [replace(codec, quality=kept, prices=prices, choosing=None) for codec in codecs]

@@ -6,38 +6,32 @@ from typing import Unpack
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from drrpack.core.errors import ExactnessError
-from drrpack.core.exact import (
-    ACTIVATION_BITS,
-    WEIGHT_MAX,
-    Arrays,
-    IntConv2d,
-    Limits,
-    noise,
-    round_half_up,
-)
+from drrpack.core.exact import ACTIVATION_BITS, WEIGHT_MAX, noise, round_half_up
 from drrpack.core.int8 import Int8Linear, Int8Product
+from drrpack.core.int_layer import Arrays, IntLayer, IntProduct, Limits, drawn
 
 
-class IntLinear(IntConv2d):
+class IntLinear(IntProduct):
     """A dense layer of integers: (N, I) to (N, O); weights (O, I)."""
 
-    _by_transform = False
-    _beside = (slice(None),)
-    _by_output = (slice(None), None)
-    _inside = (1,)
+    by_transform = False
+    beside_sums = (slice(None),)
+    beside_weights = (slice(None), None)
+    inside = (1,)
 
-    def __init__(self, inputs: int, outputs: int, **options: Unpack[Limits]) -> None:
-        super().__init__(inputs, outputs, 1, **options)
-        self.weight = nn.Parameter(self.weight.detach().flatten(1))
+    def __init__(
+        self, inputs: int, outputs: int, *, gain: float = 1.0, **limits: Unpack[Limits]
+    ) -> None:
+        super().__init__(drawn(outputs, inputs, gain=gain), outputs, **limits)
 
-    def _convolve(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    def sums(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         return F.linear(x, weight, bias)
 
-    def _narrow(self, weight: Tensor, signed: bool) -> Int8Product:
+    def int8_product(self, weight: Tensor, signed: bool) -> Int8Product:
         return Int8Linear(weight, signed)
 
     def tables(self, embedding: Tensor) -> Tensor:
@@ -61,16 +55,14 @@ class IntLinear(IntConv2d):
         _, bias, scale = self.frozen
         places = vectors.shape[1]
         first = torch.arange(0, len(tables), len(tables) // places, device=vectors.device)
-        return self._rescaled(F.embedding_bag(vectors + first, tables, mode="sum") + bias, scale)
+        return self.rescaled(F.embedding_bag(vectors + first, tables, mode="sum") + bias, scale)
 
 
-class IntEmbedding(nn.Module):
+class IntEmbedding(IntLayer):
     """A table of int8 vectors: codes (N, ...) to integers (N, dim, ...) in [-127, 127]."""
 
     def __init__(self, size: int, dim: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(noise(size, dim))
-        self.frozen: Tensor | None = None
+        super().__init__(noise(size, dim))
 
     def forward(self, codes: Tensor) -> Tensor:
         table = self.quantised() if self.frozen is None else self.frozen
@@ -80,10 +72,15 @@ class IntEmbedding(nn.Module):
         scaled = round_half_up(self.weight * 2.0**ACTIVATION_BITS)
         return scaled.clamp(-WEIGHT_MAX, WEIGHT_MAX)
 
+    @property
+    def frozen(self) -> Tensor | None:
+        """The integers (size, dim); None in a layer that is fitted."""
+        return self.frozen_weight
+
     def freeze(self, carrier: torch.dtype = torch.float32) -> None:
         with torch.no_grad():
             table = self.quantised() if self.frozen is None else self.frozen
-            self.frozen = table.to(carrier)
+            self.frozen_weight = table.to(carrier)
 
     def arrays(self) -> Arrays:
         """The frozen table: int8 (size, dim)."""
@@ -99,6 +96,6 @@ class IntEmbedding(nn.Module):
             )
         if table.abs().max() > WEIGHT_MAX:
             raise ExactnessError(f"an embedding is outside -{WEIGHT_MAX} to {WEIGHT_MAX}")
-        self.frozen = table
+        self.frozen_weight = table
         with torch.no_grad():
             self.weight.copy_(table * 2.0**-ACTIVATION_BITS)

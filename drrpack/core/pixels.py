@@ -1,4 +1,4 @@
-"""Codes to pixels in integers: the decoder of a frozen VQ-VAE, with the same bytes everywhere.
+"""Codes to pixels in integers: the decoder of a stored VQ-VAE, with the same bytes everywhere.
 
 A float decoder gives pixels that differ by one level between batch sizes, threads and machines,
 and then a data loader with workers differs from one without. The integer form of the same weights
@@ -9,23 +9,26 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from itertools import pairwise
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from drrpack.core.by_rows import by_rows
+from drrpack.core.convolution import IntConv2d, IntConvTranspose2d
 from drrpack.core.exact import (
     ACTIVATION_MAX,
     WEIGHT_MAX,
-    IntConv2d,
     relu,
     round_half_up,
 )
-from drrpack.core.freezing import freeze, move, use_int8
+from drrpack.core.freezing import freeze, use_int8
+from drrpack.core.int_layer import IntProduct
 from drrpack.core.settings import float_arithmetic, skeleton
-from drrpack.core.transposed import IntConvTranspose2d
 from drrpack.core.vqvae import VQVAE, ResidualBlock
+
+Made = TypeVar("Made", bound=IntProduct)
 
 NOTHING = 1e-3  # an activation below that is no scale to go by
 LEAST_BITS, MOST_BITS = -8, 16  # of an activation: no honest network comes near
@@ -112,6 +115,9 @@ class PixelDecoder(nn.Module):
         carrier: float32 is exact on CPUs; float64 where convolutions may use transforms.
     """
 
+    top_table: Tensor
+    bottom_table: Tensor
+
     def __init__(
         self, network: VQVAE, bits: ActivationBits, carrier: torch.dtype = torch.float32
     ) -> None:
@@ -135,8 +141,11 @@ class PixelDecoder(nn.Module):
         self.out = _transposed(
             doublings[-1], ACTIVATION_MAX, bits.upsampled[-1], PIXEL_BITS, 2 * 2**PIXEL_BITS
         )
-        self.top_table = _table(network.top.codebook, bits.top).to(carrier)
-        self.bottom_table = _table(network.bottom.codebook, bits.joined).to(carrier)
+        for name, quantiser, scale in (
+            ("top_table", network.top, bits.top), ("bottom_table", network.bottom, bits.joined)
+        ):  # fmt: skip
+            table = _table(quantiser.codebook, scale).to(carrier)
+            self.register_buffer(name, table, persistent=False)
         freeze(self, carrier)
 
     def forward(self, top: Tensor, bottom: Tensor) -> Tensor:
@@ -166,11 +175,9 @@ class PixelDecoder(nn.Module):
         return pixels.to(torch.uint8)
 
     def move(self, device: torch.device) -> PixelDecoder:
-        """This decoder on ``device``."""
-        move(self, device)
-        self.top_table, self.bottom_table = (
-            table.to(device) for table in (self.top_table, self.bottom_table)
-        )
+        """This decoder, moved to ``device`` and computing by eight-bit kernels where they are
+        exact."""
+        self.to(device)
         use_int8(self, in_bytes=True)
         return self
 
@@ -215,7 +222,7 @@ def _conv(
 def _transposed(
     layer: nn.ConvTranspose2d, in_max: int, in_bits: int, out_bits: int, high: int,
     low: int | None = None,
-) -> IntConv2d:  # fmt: skip
+) -> IntConvTranspose2d:  # fmt: skip
     low = -high if low is None else low
     made = skeleton(lambda: IntConvTranspose2d(
         layer.in_channels, layer.out_channels,
@@ -224,7 +231,7 @@ def _transposed(
     return _filled(made, layer)
 
 
-def _filled(made: IntConv2d, layer: nn.Conv2d | nn.ConvTranspose2d) -> IntConv2d:
+def _filled(made: Made, layer: nn.Conv2d | nn.ConvTranspose2d) -> Made:
     assert layer.bias is not None
     made.weight, made.bias = (
         nn.Parameter(tensor.detach().to("cpu", torch.float32, copy=True).contiguous())

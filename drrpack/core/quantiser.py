@@ -11,7 +11,7 @@ class Quantiser(nn.Module):
     """Nearest-neighbour codebook (equation 1), learned by moving averages instead of equation 3.
 
     ``usage`` and ``total`` are the averages: how often each code was chosen, and the sum of the
-    vectors that chose it. Only ``codebook`` (K, D) is needed once the network is frozen.
+    vectors that chose it. Only ``codebook`` (K, D) is needed once the network is fitted.
     """
 
     codebook: Tensor

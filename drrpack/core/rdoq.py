@@ -37,7 +37,7 @@ class Thrift:
     """Chooses codes by distance and by the bits that they are expected to take.
 
     Args:
-        prices: the bits; of a model whose integers are frozen.
+        prices: the bits, by a model that is frozen (`drrpack.core.freezing`).
         weight: the price of a bit, in mean squared distances from a code to the nearest other code.
     """
 

@@ -8,6 +8,7 @@ multiple of the top stride.
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -235,8 +236,9 @@ def grid_bits(config: VQVAEConfig, name: str) -> int:
 
 
 def as_stored(network: VQVAE) -> VQVAE:
-    """Round every weight to what will be stored, so that what is stored is what is used."""
-    network = network.cpu().eval().requires_grad_(False)
+    """A copy on the CPU with every weight rounded to what will be stored, so that what is stored is
+    what is used."""
+    network = deepcopy(network).cpu().eval().requires_grad_(False)
     for name, tensor in network.state_dict().items():
         tensor.copy_(rounded(tensor, grid_bits(network.config, name)))
     return network

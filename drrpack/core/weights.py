@@ -24,7 +24,8 @@ from drrpack.core.vqvae import STRIDE, VQVAE, VQVAEConfig, grid_bits
 
 @own_settings()
 def pack_vqvae(network: VQVAE, bits: ActivationBits) -> Section:
-    """A frozen VQ-VAE; the moving averages stay behind.
+    """A VQ-VAE whose weights are those of `drrpack.core.vqvae.as_stored`; the moving averages stay
+    behind.
 
     Version 1.0 holds half-precision numbers, 2.0 the integers that `VQVAEConfig.weight_bits` makes
     of them, 3.0 those of another stride than 4, and 4.0 those of other channels after the first

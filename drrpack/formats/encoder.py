@@ -8,17 +8,22 @@ its own prices, as it is what codes further images, though another one chose the
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
+from torch import Tensor
 
 from drrpack.core.codec import Codec, assemble
-from drrpack.core.entropy.model import Prices, kind_of
+from drrpack.core.codes import LevelName
+from drrpack.core.encoder import Encoder
+from drrpack.core.entropy.model import Prices, Round, kind_of
 from drrpack.core.entropy.sections import unpack_entropy
-from drrpack.core.errors import CorruptError, OptionError
+from drrpack.core.errors import CorruptError, DrrError, OptionError
 from drrpack.core.rdoq import BEST
 from drrpack.core.section import Section
-from drrpack.core.vqvae import VQVAE, Choose
+from drrpack.core.vqvae import VQVAE
 from drrpack.core.weights import pack_vqvae, unpack_vqvae
 from drrpack.formats import metadata, shipped
 from drrpack.formats.container import Reader
@@ -64,46 +69,59 @@ def of_quality(codec: Codec, reader: Reader, *, look: bool) -> Codec:
 
 def by_quality(codec: Codec, quality: int | None, path: AnyPath, *, look: bool) -> Codec:
     """The same for a quality that is known already; ``path`` is for errors."""
-    codec = replace(codec, quality=quality)
-    if quality is None or quality == BEST or codec.prices is not None:
+    encoder = replace(codec.encoder, quality=quality)
+    codec = replace(codec, encoder=encoder)
+    if quality is None or quality == BEST or encoder.prices is not None:
         return codec
-    if not look:
-        return replace(codec, choosing=lambda: _by_shipped(codec, quality, path).choose)
-    return _by_shipped(codec, quality, path)
+    shipped_prices = ShippedPrices(codec.vqvae, codec.device, quality, path)
+    try:
+        prices = shipped_prices.found if look else shipped_prices
+    except OptionError as error:
+        return _refusing(codec, error)
+    return replace(codec, encoder=replace(encoder, prices=prices))
 
 
-def can_choose(codec: Codec) -> bool:
-    """Whether images that are added later get codes of this quality without a model in the file."""
-    if codec.quality is None or codec.quality == BEST:
-        return True
-    return any(kind_of(model) == "context" for _, model in shipped.with_codebooks(codec.vqvae))
-
-
-def _by_shipped(codec: Codec, quality: int, path: AnyPath) -> Codec:
-    """A codec without prices, with those of the shipped context model that chose its codes."""
-    prices = _shipped_prices(codec.vqvae, codec.device)
-    if prices is not None:
-        return replace(codec, prices=prices)
-    error = OptionError(
-        f"{path}: found codes of quality {quality}, expected the context model that chose them, "
-        "which neither the file nor this drrpack holds: encode new images into a file of their own "
-        "with `codec` and `quality=100`, and merge the two"
-    )
-    return _refusing(codec, error)
-
-
-def _shipped_prices(vqvae: VQVAE, device: torch.device) -> Prices | None:
-    """Those of the context model that is shipped with the codebooks of ``vqvae``."""
-    for model, entropy_model in shipped.with_codebooks(vqvae):
-        if kind_of(entropy_model) == "context":
-            return assemble(*unpack_vqvae(model), *unpack_entropy(entropy_model), device).prices
-    return None
-
-
-def _refusing(codec: Codec, error: Exception) -> Codec:
+def _refusing(codec: Codec, error: DrrError) -> Codec:
     """The codec, which raises ``error`` when an image is to be encoded."""
+    return replace(codec, encoder=replace(codec.encoder, refusal=error))
 
-    def refuse() -> Choose | None:
-        raise error
 
-    return replace(codec, choosing=refuse)
+def can_choose(encoder: Encoder) -> bool:
+    """Whether images that are added later get codes of this quality without a model in the file."""
+    if encoder.quality is None or encoder.quality == BEST:
+        return True
+    return any(kind_of(model) == "context" for _, model in shipped.with_codebooks(encoder.vqvae))
+
+
+@dataclass(frozen=True)
+class ShippedPrices:
+    """`Prices` by the context model that is shipped with the codebooks of ``vqvae``, which is
+    loaded when it is first asked.
+
+    Attributes:
+        quality: that of the codes that it chose, and ``path`` their file: for errors.
+    """
+
+    vqvae: VQVAE
+    device: torch.device
+    quality: int
+    path: AnyPath
+
+    @cached_property
+    def found(self) -> Prices:
+        """Those of the model itself. Raises OptionError where drrpack holds none."""
+        for vqvae, model in shipped.with_codebooks(self.vqvae):
+            if kind_of(model) == "context":
+                codec = assemble(*unpack_vqvae(vqvae), *unpack_entropy(model), self.device)
+                assert codec.entropy.prices is not None
+                return codec.entropy.prices
+        raise OptionError(
+            f"{self.path}: found codes of quality {self.quality}, expected the context model that "
+            "chose them, which neither the file nor this drrpack holds: encode new images into a "
+            "file of their own with `codec` and `quality=100`, and merge the two"
+        )
+
+    def rounds(
+        self, level: LevelName, shape: tuple[int, int], above: Tensor | None
+    ) -> Iterator[Round]:
+        return self.found.rounds(level, shape, above)

@@ -48,8 +48,8 @@ from drrpack.operations.preparing import Pathlike, as_seed, budget, names_of, te
 from drrpack.operations.progress import Report, heard, silent
 from drrpack.operations.raw_exemplars import RawChoice, raw_exemplars
 from drrpack.operations.recode import all_codes, coded
-from drrpack.trainers.fitting.choice import spread
 from drrpack.trainers.fitting.entropy import tune_entropy
+from drrpack.trainers.fitting.estimate import spread
 from drrpack.trainers.fitting.loop import Budget, checkpoint_folder
 from drrpack.trainers.fitting.plan import FitPlan
 from drrpack.trainers.ranks import ALONE, Ranks, own_device, ranks

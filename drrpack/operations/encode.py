@@ -8,10 +8,11 @@ from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 
-from drrpack.core.codec import Codec, with_quality
+from drrpack.core.codec import Codec
 from drrpack.core.codes import Codes
 from drrpack.core.device import choose_device
 from drrpack.core.errors import OptionError
+from drrpack.core.pricing import with_quality
 from drrpack.core.progress import Step
 from drrpack.core.settings import float_arithmetic
 from drrpack.formats import container, metadata, originals
@@ -26,7 +27,12 @@ from drrpack.formats.sources.labelling import ClassesFrom, Labelling
 from drrpack.formats.sources.reading import Reading
 from drrpack.formats.sources.source import Given, LabelledDataset, Opening
 from drrpack.operations import figures
-from drrpack.operations.encode_codecs import possible_models, shared_codecs, smallest, stored
+from drrpack.operations.encode_codecs import (
+    of_smallest_file,
+    possible_models,
+    shared_codecs,
+    stored,
+)
 from drrpack.operations.encode_plan import EncodePlan, plan_encode
 from drrpack.operations.encoding.advice import advice
 from drrpack.operations.encoding.kept import kept_beside
@@ -227,7 +233,7 @@ def _encode(plan: EncodePlan, report: Report, processes: Ranks) -> Path:
     with kept_beside(plan.left.parts, len(divide(source)), processes) as kept:
         work = Work(source, kept, processes, report)
         codes = work.encode(codecs)
-        taken, sizes = smallest(codecs, codes, plan, report, processes)
+        taken, sizes = of_smallest_file(codecs, codes, plan, report, processes)
         codec, chunks = work.compress(taken, codes)
         if processes.first:
             report(Step("figures", 0, 1))

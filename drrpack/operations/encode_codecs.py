@@ -24,7 +24,7 @@ from drrpack.operations import entropy_models, figures
 from drrpack.operations.encode_plan import EncodePlan
 from drrpack.operations.encoding.options import EncodeOptions
 from drrpack.operations.entropy_models import LEAST_CODES, with_adapted, with_table
-from drrpack.operations.progress import Choice, Report
+from drrpack.operations.progress import EntropyChoice, Report
 from drrpack.trainers.fitting.codec import fit_codec, fit_decoder
 from drrpack.trainers.fitting.loop import checkpoint_folder
 from drrpack.trainers.fitting.plan import FitPlan
@@ -64,7 +64,6 @@ def obtain_codecs(
     if options.preset is not None:
         of["preset"] = options.preset
     before = {"before": log} if log else {}
-    fitted = [replace(codec, quality=fit_plan.quality) for codec in fitted]
     return fitted, {**of, "device": options.device.type, "networks": networks, **before}
 
 
@@ -75,19 +74,15 @@ def shared_codecs(plan: EncodePlan, report: Report, processes: Ranks) -> tuple[l
         return obtain_codecs(plan, report)
     mine, log = obtain_codecs(plan, report, processes)
 
-    def fitted() -> tuple[list[tuple[Section, Section]], int | None, Json]:
-        return [memory.sections(codec) for codec in mine], mine[0].quality, log
-
-    models, quality, log = processes.from_first(fitted)
+    models, log = processes.from_first(lambda: ([memory.sections(codec) for codec in mine], log))
     device = plan.options.device
-    codecs = [
+    return [
         assemble(*unpack_vqvae(vqvae), *unpack_entropy(entropy), device)
         for vqvae, entropy in models
-    ]
-    return [replace(codec, quality=quality) for codec in codecs], log
+    ], log
 
 
-def smallest(
+def of_smallest_file(
     codecs: list[Codec], codes: Sequence[Codes], plan: EncodePlan, report: Report, processes: Ranks
 ) -> tuple[Codec, dict[str, int]]:
     """The codec that makes the smallest file, and the bytes that each of several would take, by the
@@ -109,7 +104,7 @@ def smallest(
         lambda: entropy_models.smallest(codecs, codes, thin=plan.options.thin)
     )
     of_kinds = {codec.entropy.kind: size for codec, size in zip(codecs, sizes, strict=True)}
-    report(Choice(codecs[taken].entropy.kind, of_kinds))
+    report(EntropyChoice(codecs[taken].entropy.kind, of_kinds))
     return codecs[taken], of_kinds
 
 

@@ -17,7 +17,7 @@ from drrpack.core.section import Section
 from drrpack.formats import memory, shipped
 from drrpack.formats.encoder import can_choose
 from drrpack.operations.progress import Report
-from drrpack.trainers.fitting import choice
+from drrpack.trainers.fitting import estimate
 from drrpack.trainers.fitting.adapt import CODES, adapt
 from drrpack.trainers.ranks import ALONE, Ranks
 
@@ -58,8 +58,8 @@ def _adapted(
     """
     assert isinstance(codec.entropy, ContextModel)
     bottom_codes = total * 4 // 5 // sum(images)  # of an image
-    sample = choice.spread(codes, max(1, CODES // max(1, bottom_codes)))
-    compared = choice.spread([sample], COMPARED)
+    sample = estimate.spread(codes, max(1, CODES // max(1, bottom_codes)))
+    compared = estimate.spread([sample], COMPARED)
     tables = tables_of_all(codes, codec.entropy.codebook_size)
     ways = (False, True) if total < MANY_CODES else (False,)
     sections, sizes = list[Section](), list[int]()
@@ -68,7 +68,7 @@ def _adapted(
         model = adapt(codec.entropy, sample, tables, offsets_alone=alone, tick=tick)
         sections.append(pack_entropy(model, codec.layouts))
         ready = replace(codec, entropy=model.on(codec.device, codec.pixels.carrier))
-        streams = choice.stream_bytes(ready, compared, images)
+        streams = estimate.stream_bytes(ready, compared, images)
         sizes.append(len(sections[-1].data) + streams)
     return sections[sizes.index(min(sizes))]
 
@@ -83,7 +83,7 @@ def with_table(codecs: Sequence[Codec], codes: Sequence[Codes]) -> list[Codec]:
     A table is left out if nothing could choose the codes of images that are added later. One that
     was made for other codes gives way to it.
     """
-    if not can_choose(codecs[0]):
+    if not can_choose(codecs[0].encoder):
         return [*codecs]
     size = codecs[0].entropy.codebook_size
     table = TableModel(tables_of_all(codes, size, weight=SEEN_WEIGHT))
@@ -114,5 +114,5 @@ def smallest(
         return memory.model_bytes(shipped.as_thin_as_can_be(section) if thin else section)
 
     images = [len(part) for part in codes]
-    sizes = choice.sizes(codecs, choice.spread(codes), images, model_bytes)
+    sizes = estimate.sizes(codecs, estimate.spread(codes), images, model_bytes)
     return sizes.index(min(sizes)), sizes

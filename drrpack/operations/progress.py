@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Choice:
+class EntropyChoice:
     """The chosen entropy model, and the bytes that each would take, streams included."""
 
     taken: str
@@ -47,8 +47,8 @@ class RunStarted:
 
 
 Event: TypeAlias = (
-    "Step | Notice | Choice | FitProgress | RunStarted | RunProgress | EncodePlan | AppendPlan"
-    " | Comparison | TimeEstimate"
+    "Step | Notice | EntropyChoice | FitProgress | RunStarted | RunProgress | EncodePlan"
+    " | AppendPlan | Comparison | TimeEstimate"
 )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -13,15 +14,15 @@ import torch
 from numpy.typing import NDArray
 from small_models import convolutions_run
 
+from drrpack.core.convolution import IntConv2d, IntConvTranspose2d
 from drrpack.core.dense import IntEmbedding, IntLinear
 from drrpack.core.errors import ExactnessError
 from drrpack.core.exact import (
     SUM_LIMIT,
-    IntConv2d,
     exact_arithmetic,
     round_half_up,
 )
-from drrpack.core.transposed import IntConvTranspose2d
+from drrpack.core.int_layer import IntProduct
 
 Int = NDArray[np.int64]
 CPU = torch.device("cpu")
@@ -50,7 +51,7 @@ def int64_transposed(x: Int, weight: Int, bias: Int) -> Int:
     return out[:, :, 1:-1, 1:-1] + bias[:, None, None]
 
 
-def expected_output(layer: IntConv2d, x: Int) -> Int:
+def expected_output(layer: IntProduct, x: Int) -> Int:
     kept = {name: array.astype(np.int64) for name, array in layer.arrays().items()}
     if isinstance(layer, IntLinear):
         total = np.einsum("ni,oi->no", x, kept["weight"]) + kept["bias"]
@@ -63,7 +64,7 @@ def expected_output(layer: IntConv2d, x: Int) -> Int:
     return np.clip(rounded, layer.low, layer.high)
 
 
-def layer_of(kind: str, spread: float, seed: int = 0, **options: Any) -> IntConv2d:
+def layer_of(kind: str, spread: float, seed: int = 0, **options: Any) -> IntProduct:
     """A layer with heavy-tailed weights, some of them zero, and a channel of zeros."""
     torch.manual_seed(seed)
     made = {
@@ -81,7 +82,7 @@ def layer_of(kind: str, spread: float, seed: int = 0, **options: Any) -> IntConv
     return made
 
 
-def inputs(layer: IntConv2d, batch: int, seed: int = 0, low: int | None = None) -> Int:
+def inputs(layer: IntProduct, batch: int, seed: int = 0, low: int | None = None) -> Int:
     rng = np.random.default_rng(seed)
     low = -layer.in_max if low is None else low
     size = (20,) if isinstance(layer, IntLinear) else (20, 7, 5)
@@ -128,11 +129,11 @@ def test_other_scales_and_limits_equal_int64(kind: str, options: dict[str, int])
 
 def loaded(
     weight: int, bias: int, shift: int, inputs: int = 20, transposed: bool = False
-) -> IntConv2d:
+) -> IntProduct:
     """A layer of one output whose weights, bias and shift are all the same."""
     high = 2**23
     if transposed:
-        layer: IntConv2d = IntConvTranspose2d(inputs, 1, low=-high, high=high)
+        layer: IntProduct = IntConvTranspose2d(inputs, 1, low=-high, high=high)
     else:
         layer = IntConv2d(inputs, 1, low=-high, high=high)
     arrays = {
@@ -220,7 +221,7 @@ def test_quantisation_is_close_to_the_float_layer(kind: str) -> None:
     x = torch.from_numpy(inputs(layer, 4, low=0)).float()
     x = x / 8  # an output is not to be clamped
     with torch.no_grad():
-        wanted = layer._convolve(x / 32, layer.weight, layer.bias) * 32
+        wanted = layer.sums(x / 32, layer.weight, layer.bias) * 32
         found = layer(x.round())
     inside = wanted.abs() < 500
     error = (found - wanted)[inside].abs().mean()
@@ -269,8 +270,24 @@ def test_no_library_may_use_transforms(mkldnn: bool, size: int) -> None:
     x = torch.randint(256, (32, 64, size, size))
     wanted = int64_convolution(x.numpy(), weight.long().numpy(), bias.long().numpy(), 1)
     with exact_arithmetic(CPU), convolutions_run(mkldnn=mkldnn):
-        total = layer._convolve(x.float(), weight, bias)
+        total = layer.sums(x.float(), weight, bias)
     np.testing.assert_array_equal(total.numpy(), wanted)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_pytorch_knows_the_frozen_integers(kind: str) -> None:
+    """They go wherever the weights go; the state dict is that of the weights, frozen or not."""
+    layer = layer_of(kind, 0.5)
+    state = {*layer.state_dict()}
+    layer.freeze()
+    assert state == {*layer.state_dict()} == {"weight", "bias"}
+    for moved in (deepcopy(layer).to("meta"), deepcopy(layer).double()):
+        assert moved.frozen is not None and layer.frozen is not None
+        assert {part.device for part in moved.frozen} == {moved.weight.device}
+        assert {part.dtype for part in moved.frozen} == {moved.weight.dtype}
+        assert {part.device for part in layer.frozen} == {CPU}
+    layer.thaw()
+    assert not [*layer.buffers()] and not layer.is_frozen
 
 
 @pytest.mark.parametrize("kind", KINDS)

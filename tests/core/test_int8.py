@@ -15,11 +15,13 @@ from hypothesis import strategies as st
 from small_models import SMALL_VQVAE, small_vqvae
 
 from drrpack.core import int8
+from drrpack.core.convolution import IntConv2d
 from drrpack.core.dense import IntLinear
 from drrpack.core.errors import ExactnessError
-from drrpack.core.exact import IntConv2d, exact_arithmetic
-from drrpack.core.freezing import move, thaw
+from drrpack.core.exact import exact_arithmetic
+from drrpack.core.freezing import thaw
 from drrpack.core.int8 import Int8Convolution, Int8Linear
+from drrpack.core.int_layer import IntProduct
 from drrpack.core.pixels import PixelDecoder, calibrate
 
 CPU = torch.device("cpu")
@@ -92,11 +94,11 @@ def made(carrier: torch.dtype = torch.float32) -> PixelDecoder:
 @needs_kernels
 def test_pixels_are_the_same_with_and_without(monkeypatch: pytest.MonkeyPatch) -> None:
     with_it = made()
-    layers = [layer for layer in with_it.modules() if isinstance(layer, IntConv2d)]
+    layers = [layer for layer in with_it.modules() if isinstance(layer, IntProduct)]
     assert layers and all(layer.int8 is not None for layer in layers)
     monkeypatch.setattr(int8, "available", lambda: False)
     for without in (made(), made(torch.float64)):
-        assert all(m.int8 is None for m in without.modules() if isinstance(m, IntConv2d))
+        assert all(m.int8 is None for m in without.modules() if isinstance(m, IntProduct))
         assert torch.equal(decoded(with_it), decoded(without))
 
 
@@ -122,7 +124,7 @@ def test_other_weights_are_not_multiplied_by_old_kernels(change: str) -> None:
     elif change == "freeze":
         layer.freeze()
     else:
-        thaw(layer) if change == "thaw" else move(layer, "cpu")
+        thaw(layer) if change == "thaw" else layer.to("cpu")
     assert layer.int8 is None
 
 
@@ -160,7 +162,7 @@ def test_pixels_are_the_same_where_a_layer_has_no_kernel(
 
     monkeypatch.setattr(Int8Convolution, "is_exact", tried)
     decoder = made()
-    layers = [layer for layer in decoder.modules() if isinstance(layer, IntConv2d)]
+    layers = [layer for layer in decoder.modules() if isinstance(layer, IntProduct)]
     assert any(layer.in_bytes and layer.int8 is not None for layer in layers)
     assert any(layer.int8 is None for layer in layers)
     assert torch.equal(decoded(decoder), wanted)

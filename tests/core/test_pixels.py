@@ -15,7 +15,8 @@ from drrpack.core import by_rows, codec
 from drrpack.core.arrays import batches
 from drrpack.core.codes import Codes
 from drrpack.core.entropy.table import TableModel
-from drrpack.core.exact import IntConv2d, exact_arithmetic
+from drrpack.core.exact import exact_arithmetic
+from drrpack.core.int_layer import IntProduct
 from drrpack.core.pixels import ActivationBits, PixelDecoder, calibrate
 from drrpack.core.vqvae import VQVAE, VQVAEConfig
 
@@ -131,7 +132,7 @@ def test_rows_that_are_decoded_apart_are_those_of_the_whole(
     decoder = decoder.move(CPU) if in_bytes else decoder
     sizes = list[int]()
     for layer in decoder.modules():
-        if isinstance(layer, IntConv2d):
+        if isinstance(layer, IntProduct):
             layer.register_forward_hook(lambda _, __, out: sizes.append(out.numel()))
     with exact_arithmetic(CPU):
         wanted = decoder(*codes)

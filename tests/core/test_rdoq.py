@@ -54,7 +54,7 @@ def test_no_other_last_code_costs_less() -> None:
     """The last code of a grid is context to no other, so its choice must be the best there is."""
     weight = 3.0
     (top, bottom), z = chosen(weight)
-    last = MODEL.bottom.phases.places[-1]
+    last = MODEL.bottom.phased.phases.places[-1]
     with torch.inference_mode():
         best = cost((top, bottom), z, weight)
         for code in range(CONTEXT.codebook_size):

@@ -26,12 +26,13 @@ from small_models import CONTEXT, LATENTS, SMALL, small_model, small_vqvae, stru
 from torch import nn
 
 from drrpack.core import packing, probability
-from drrpack.core.codec import Codec, assemble, finish, with_quality
+from drrpack.core.codec import Codec, assemble, finish
 from drrpack.core.codes import Codes, Levels
 from drrpack.core.entropy.network_model import NetworkModel
 from drrpack.core.entropy.networks import NetworkConfig
 from drrpack.core.entropy.sections import pack_entropy, unpack_entropy
 from drrpack.core.exact import exact_arithmetic
+from drrpack.core.pricing import with_quality
 from drrpack.core.rdoq import DEFAULT_QUALITY
 from drrpack.core.section import Section
 from drrpack.core.settings import _operators, float_arithmetic, own_settings, seeded, unfilled

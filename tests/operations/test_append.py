@@ -65,7 +65,7 @@ def test_a_large_class_is_encoded_in_parts_to_the_same_codes(
     more = tmp_path / "more"
     for digit in "27":
         shutil.copytree(digits / digit, more / f"again {digit}")
-    monkeypatch.setattr("drrpack.core.codec.PIXELS_AT_ONCE", 8 * 32 * 32)
+    monkeypatch.setattr("drrpack.core.encoder.PIXELS_AT_ONCE", 8 * 32 * 32)
     before, read = own_drr.read_bytes(), list[int]()
     run(own_drr, more)
     whole = own_drr.read_bytes()

@@ -18,13 +18,12 @@ from numpy.typing import NDArray
 
 from drrpack.core import packing
 from drrpack.core.codes import LEVELS, Levels
-from drrpack.core.entropy.context import ContextModel
+from drrpack.core.entropy.context import ContextLevel, ContextModel, ContextNetwork
 from drrpack.core.entropy.model import register
-from drrpack.core.entropy.phased import PhasedLevel, PhasedNetwork
 from drrpack.core.errors import CorruptError
-from drrpack.core.exact import Arrays
 from drrpack.core.freezing import freeze
 from drrpack.core.frequencies import Tables, coarse, from_coarse
+from drrpack.core.int_layer import Arrays
 from drrpack.core.section import Json, Section
 from drrpack.core.settings import own_settings
 
@@ -127,7 +126,7 @@ def divide(section: Section) -> tuple[Section, bytes]:
     return Section(version, config, section.data[:-size]), section.data[-size:]
 
 
-def corrected(network: PhasedNetwork, corrections: Corrections) -> PhasedNetwork:
+def corrected(network: ContextNetwork, corrections: Corrections) -> ContextNetwork:
     """A copy of a frozen network with the correction in its layers.
 
     Raises:
@@ -160,7 +159,7 @@ def _packed(steps: Levels[Steps], corrections: Corrections) -> bytes:
     return packing.pack(arrays)
 
 
-def _unpacked(network: PhasedNetwork, data: bytes) -> tuple[Corrections, Levels[Steps]]:
+def _unpacked(network: ContextNetwork, data: bytes) -> tuple[Corrections, Levels[Steps]]:
     shapes = [shape for name in LEVELS for shape in _shapes(network.levels[name])]
     arrays = packing.unpack(data, shapes)
     half = len(arrays) // 2
@@ -168,7 +167,7 @@ def _unpacked(network: PhasedNetwork, data: bytes) -> tuple[Corrections, Levels[
     return Levels(*(correction for correction, _ in both)), Levels(*(steps for _, steps in both))
 
 
-def _shapes(level: PhasedLevel) -> list[tuple[int, ...]]:
+def _shapes(level: ContextLevel) -> list[tuple[int, ...]]:
     codes, leave = (level.output.bias.numel(),), level.likelihood.leave
     outputs = (leave.bias.numel(),)
     return [codes, codes, tuple(leave.weight.shape), outputs, outputs, outputs]

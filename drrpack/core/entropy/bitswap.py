@@ -26,6 +26,7 @@ from drrpack.core import ans
 from drrpack.core.arrays import Symbols
 from drrpack.core.by_rows import NUMBERS_AT_ONCE, by_rows
 from drrpack.core.codes import Levels
+from drrpack.core.convolution import IntConv2d
 from drrpack.core.dense import IntLinear
 from drrpack.core.entropy.combine import in_blocks, in_turn
 from drrpack.core.entropy.latents import (
@@ -47,7 +48,7 @@ from drrpack.core.entropy.networks import (
     bits_of,
     categorical,
 )
-from drrpack.core.exact import WEIGHT_MAX, IntConv2d, relu
+from drrpack.core.exact import WEIGHT_MAX, relu
 from drrpack.core.frequencies import Tables
 from drrpack.core.probability import BIN_MIN, MEAN_UNIT
 from drrpack.core.stored import depth
@@ -119,8 +120,7 @@ class BitSwapLevel(LatentChain):
     config: BitSwapConfig
 
     def __init__(self, config: BitSwapConfig, conditioned: bool) -> None:
-        super().__init__(config, conditioned)
-        self.channels = config.channels
+        super().__init__(config, conditioned, config.channels)
         self.halved = [index // config.same_grid for index in range(config.latents)]  # how often
         context, between = config.width if conditioned else 0, config.latent_width
         self.infer = nn.ModuleList([self.first_posterior(context)])
@@ -259,8 +259,8 @@ class BitSwapNetwork(BothLevels):
     top: BitSwapLevel
     bottom: BitSwapLevel
 
-    def make_level(self, conditioned: bool) -> BitSwapLevel:
-        return BitSwapLevel(self.config, conditioned)
+    def __init__(self, config: BitSwapConfig) -> None:
+        super().__init__(config, BitSwapLevel(config, False), BitSwapLevel(config, True))
 
     @property
     def levels(self) -> Levels[BitSwapLevel]:

@@ -16,9 +16,10 @@ from torch.nn import functional as F
 from drrpack.core import ans
 from drrpack.core.arrays import Symbols
 from drrpack.core.by_rows import by_rows
+from drrpack.core.convolution import IntConv2d
 from drrpack.core.entropy.combine import bits_back, in_blocks
-from drrpack.core.entropy.networks import Block, LevelParts
-from drrpack.core.exact import WEIGHT_MAX, IntConv2d, relu, round_half_up
+from drrpack.core.entropy.networks import Block, LevelParts, NetworkConfig, grids
+from drrpack.core.exact import WEIGHT_MAX, relu, round_half_up
 from drrpack.core.probability import (
     BIN_MAX,
     BIN_MIN,
@@ -124,10 +125,13 @@ def logistic(mean: Tensor, scale: Tensor, streams: int) -> ans.Codec[Symbols]:
 class LatentChain(LevelParts):
     """A level whose codes are coded by Bit-Swap, whatever the grids of its latents."""
 
-    channels: int
     infer: nn.ModuleList  # q of each latent
     generate: nn.ModuleList  # p of each but the last
     last: nn.Parameter  # of p over the last latent, (2 * channels,): means, then scales
+
+    def __init__(self, config: NetworkConfig, conditioned: bool, channels: int) -> None:
+        super().__init__(config, conditioned)
+        self.channels = channels  # of each latent
 
     def first_posterior(self, context: int) -> LatentNetwork:
         """A network for q of the first latent, from embedded codes."""
@@ -227,13 +231,13 @@ class LatentChain(LevelParts):
         """
         self.refuse_large(shape)
         streams, images, height, width = shape
-        grids = self.grids_of_latents((height, width))
-        shapes = [torch.Size((streams * images, self.channels, *grid)) for grid in grids]
+        places = self.grids_of_latents((height, width))
+        shapes = [torch.Size((streams * images, self.channels, *grid)) for grid in places]
         contexts = self.contexts(above)
 
         def q(index: int) -> Callable[[Symbols], ans.Codec[Symbols]]:
             def given(below: Symbols) -> ans.Codec[Symbols]:
-                x = self._latent(below, shapes[index - 1]) if index else self.grids(below)
+                x = self._latent(below, shapes[index - 1]) if index else grids(below, self.device)
                 return logistic(*self.posterior(index, x, contexts[index]), streams)
 
             return given
@@ -241,7 +245,7 @@ class LatentChain(LevelParts):
         def p(index: int) -> Callable[[Symbols], ans.Codec[Symbols]]:
             def given(above: Symbols) -> ans.Codec[Symbols]:
                 z = self._latent(above, shapes[index + 1])
-                moments = self.generated(index, z, contexts[index], grids[index])
+                moments = self.generated(index, z, contexts[index], places[index])
                 return logistic(*moments, streams)
 
             return given
@@ -250,7 +254,7 @@ class LatentChain(LevelParts):
             return self.code_coder(shape, self._latent(z, shapes[0]), contexts[0])
 
         prior = logistic(*self.prior(shapes[-1]), streams)
-        for index in range(len(grids) - 1, 0, -1):
+        for index in range(len(places) - 1, 0, -1):
             prior = bits_back(posterior=q(index), likelihood=p(index - 1), prior=prior)
         return bits_back(posterior=q(0), likelihood=p_codes, prior=prior)
 

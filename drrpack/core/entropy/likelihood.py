@@ -83,6 +83,10 @@ class Likelihood(nn.Module):
         super().__init__()
         width, limit = config.prediction_width, WEIGHT_MAX
         window = (2 * KNOWN_REACH + 1) ** 2
+        # numbers of float32 that a place takes, at the layer that takes most or as logits
+        self.widest = max(
+            config.codebook_size, width, config.embedding, 2 * window, context, 9 * channels
+        )
         self.known = IntLinear(config.embedding * window, width, in_max=WEIGHT_MAX)
         self.latent = (
             IntLinear(channels * 9, width, in_max=-BIN_MIN, in_bits=LATENT_BITS)

@@ -95,7 +95,8 @@ class EntropyModel(Protocol):
         """What codes are chosen by; None where the model can't tell what one code costs."""
 
     def on(self, device: torch.device, carrier: torch.dtype) -> Self:
-        """The model on ``device``, its integers held in ``carrier`` (float32 or float64)."""
+        """The model to compute with on ``device``, its integers held in ``carrier`` (float32 or
+        float64); this one does not change."""
 
     def with_tables(self, tables: Tables) -> Self:
         """The model with the tables of other codes."""

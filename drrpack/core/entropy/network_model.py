@@ -7,6 +7,7 @@ versions: from 2.0 on integers are packed, and 3.0 has the same of other network
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
 from typing import ClassVar, NamedTuple, Self
 
@@ -16,13 +17,13 @@ from numpy.typing import NDArray
 
 from drrpack.core import packing
 from drrpack.core.codes import Levels
-from drrpack.core.dense import IntEmbedding
 from drrpack.core.entropy.model import Prices
 from drrpack.core.entropy.networks import BothLevels, LevelParts, NetworkConfig
 from drrpack.core.errors import CorruptError
-from drrpack.core.exact import WEIGHT_BITS_MAX, Arrays
-from drrpack.core.freezing import freeze, int_layers, move, use_int8
+from drrpack.core.exact import WEIGHT_BITS_MAX
+from drrpack.core.freezing import freeze, int_layers, use_int8
 from drrpack.core.frequencies import Tables, tables_from_bytes, tables_to_bytes
+from drrpack.core.int_layer import Arrays, IntProduct
 from drrpack.core.section import Json, is_before
 from drrpack.core.settings import own_settings, skeleton
 from drrpack.core.stored import Blob, check_count, sizes_from, wrong_size
@@ -33,7 +34,8 @@ TABLE_MAX = 1 << 26  # numbers that a frozen model makes of its weights, to look
 
 @dataclass(frozen=True)
 class NetworkModel:
-    """Frozen networks, and the tables of the images that start a stream."""
+    """Frozen networks, which nobody changes from then on, and the tables of the images that start a
+    stream."""
 
     kind: ClassVar[str]
     versions: ClassVar[tuple[str, ...]]
@@ -57,11 +59,11 @@ class NetworkModel:
 
     @own_settings()
     def on(self, device: torch.device, carrier: torch.dtype) -> Self:
-        """Itself, with its networks moved."""
-        freeze(self.network, carrier)
-        move(self.network, device)
-        use_int8(self.network, FAST_FROM)
-        return self
+        """A copy of the networks there, by eight-bit kernels where these are exact."""
+        network = deepcopy(self.network).to(device)
+        freeze(network, carrier)
+        use_int8(network, FAST_FROM)
+        return replace(self, network=network)
 
     def with_tables(self, tables: Tables) -> Self:
         """The same networks with the tables of other codes."""
@@ -120,14 +122,14 @@ def _read_1(network: BothLevels, data: bytes) -> _Integers:
     layers, lasts = int_layers(network).values(), _last_sizes(network)
     tables_size = 4 * network.config.codebook_size
     size = sum(layer.weight.numel() for layer in layers)
-    size += sum(5 * layer.bias.numel() for layer in layers if not isinstance(layer, IntEmbedding))
+    size += sum(5 * layer.bias.numel() for layer in layers if isinstance(layer, IntProduct))
     size += 2 * sum(lasts) + tables_size
     if len(data) != size:
         raise wrong_size(data, size)
     blob, found = Blob(data), list[Arrays]()
     for layer in layers:
         found.append({"weight": blob.integers("i1", tuple(layer.weight.shape))})
-        if not isinstance(layer, IntEmbedding):
+        if isinstance(layer, IntProduct):
             outputs = tuple(layer.bias.shape)
             bias, shift = blob.integers("<i4", outputs), blob.integers("i1", outputs)
             found[-1] |= {"bias": bias, "shift": shift}
@@ -143,7 +145,7 @@ def _read_2(network: BothLevels, data: bytes) -> _Integers:
     if len(data) < tables_size:
         raise wrong_size(data, tables_size)
     tables = tables_from_bytes(data[:tables_size], network.config.codebook_size)
-    outputs = [0 if isinstance(layer, IntEmbedding) else layer.bias.numel() for layer in layers]
+    outputs = [layer.bias.numel() if isinstance(layer, IntProduct) else 0 for layer in layers]
     shapes = [tuple(layer.weight.shape) for layer in layers]
     *weights, high, low, shifts, last = packing.unpack(
         data[tables_size:], [*shapes, *3 * [(sum(outputs),)], (sum(lasts),)]

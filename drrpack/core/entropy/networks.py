@@ -21,12 +21,14 @@ from drrpack.core import ans
 from drrpack.core.arrays import Symbols
 from drrpack.core.by_rows import by_rows
 from drrpack.core.codes import Levels
+from drrpack.core.convolution import IntConv2d
 from drrpack.core.dense import IntEmbedding, IntLinear
 from drrpack.core.entropy.model import EntropyModel
 from drrpack.core.errors import DrrError
-from drrpack.core.exact import WEIGHT_BITS_MAX, WEIGHT_MAX, IntConv2d, relu
+from drrpack.core.exact import WEIGHT_BITS_MAX, WEIGHT_MAX, relu
 from drrpack.core.freezing import int_layers
 from drrpack.core.frequencies import Tables
+from drrpack.core.int_layer import IntProduct
 from drrpack.core.probability import LOGIT_BITS, PRECISION, Categorical
 from drrpack.core.stored import depth
 
@@ -172,10 +174,6 @@ class LevelParts(nn.Module, ABC):
     def coder(self, shape: tuple[int, int, int, int], above: Tensor | None) -> ans.Codec[Symbols]:
         """As `LevelModel.coder`."""
 
-    def grids(self, codes: Symbols) -> Tensor:
-        """Codes (streams, images, H, W) as the networks take them: (streams * images, H, W)."""
-        return torch.from_numpy(codes).reshape(-1, *codes.shape[2:]).to(self.device)
-
     # parameters of latents, which are stored beside the layers; without latents there are none
 
     @property
@@ -189,6 +187,11 @@ class LevelParts(nn.Module, ABC):
 
     def load_last(self, values: NDArray[np.integer]) -> None:
         """The inverse of `last_integers`."""
+
+
+def grids(codes: Symbols, device: torch.device) -> Tensor:
+    """Codes (streams, images, H, W) as networks take them: (streams * images, H, W)."""
+    return torch.from_numpy(codes).reshape(-1, *codes.shape[2:]).to(device)
 
 
 def bits_of(logits: Tensor, codes: Tensor) -> Tensor:
@@ -206,23 +209,12 @@ def categorical(logits: Tensor) -> ans.Codec[Symbols]:
 class BothLevels(nn.Module, ABC):
     """The networks of both levels."""
 
-    top: LevelParts
-    bottom: LevelParts
-
-    def __init__(self, config: NetworkConfig) -> None:
+    def __init__(self, config: NetworkConfig, top: LevelParts, bottom: LevelParts) -> None:
         super().__init__()
-        self.config = config
-        self.top, self.bottom = (
-            self.make_level(conditioned=False),
-            self.make_level(conditioned=True),
-        )
+        self.config, self.top, self.bottom = config, top, bottom
         for layer in int_layers(self).values():
-            if isinstance(layer, IntConv2d):
+            if isinstance(layer, IntProduct):
                 layer.finest = config.weight_bits
-
-    @abstractmethod
-    def make_level(self, conditioned: bool) -> LevelParts:
-        """The networks of one level."""
 
     @property
     def levels(self) -> Levels[LevelParts]:

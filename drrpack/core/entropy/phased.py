@@ -17,15 +17,15 @@ from torch import Tensor
 from drrpack.core import ans
 from drrpack.core.arrays import Symbols
 from drrpack.core.by_rows import NUMBERS_AT_ONCE
-from drrpack.core.codes import Levels
+from drrpack.core.dense import IntEmbedding, IntLinear
 from drrpack.core.entropy.combine import in_blocks, in_turn
 from drrpack.core.entropy.likelihood import KNOWN_REACH, Likelihood, LikelihoodSizes, Places
 from drrpack.core.entropy.networks import (
     COUNTED,
     BothLevels,
-    LevelParts,
     bits_of,
     categorical,
+    grids,
 )
 from drrpack.core.phases import EVERY, Phases, lines_of
 
@@ -57,32 +57,29 @@ class Maps:
         return Maps(self.codes[images], latent, context)
 
 
-class PhasedLevel(LevelParts):
-    """The likelihood of one level of codes."""
+class PhasedCoding:
+    """Codes of one level, phase by phase, each given its neighbours of earlier phases.
 
-    config: PhasedConfig
+    It has no weights: it computes with layers of a level, whatever they hold and wherever they are.
 
-    def __init__(self, config: PhasedConfig, conditioned: bool) -> None:
-        super().__init__(config, conditioned)
-        self.phases = Phases(config.bottom_cell if conditioned else config.top_cell)
-        context = config.width if conditioned else 0
-        channels = self.add_latents(context)
-        self.likelihood = Likelihood(config, channels, len(self.phases), context)
-        self.output = self.make_output()
-        window = 2 * (2 * KNOWN_REACH + 1) ** 2  # of codes in int64
-        # numbers of float32 that a place takes, at the layer that takes most
-        self.widest = max(
-            config.codebook_size, config.prediction_width, config.embedding, window, context,
-            9 * channels,
-        )  # fmt: skip
+    Args:
+        embedding: what the codes go in by.
+        likelihood: what predicts vectors of codes.
+        output: these to logits.
+    """
+
+    def __init__(
+        self, phases: Phases, embedding: IntEmbedding, likelihood: Likelihood, output: IntLinear
+    ) -> None:
+        self.phases, self.embedding = phases, embedding
+        self.likelihood, self.output = likelihood, output
         # The tables that are made once of a frozen embedding and its weights, after these two; one
         # attribute, so that other threads see all of it or nothing.
         self._made: tuple[Tensor, Tensor, Tensor] | None = None
 
-    def add_latents(self, context: int) -> int:
-        """Make the networks of latents, whose place is here in the order in which layers are stored
-        and drawn; returns the channels of the latent that the likelihood sees, 0 for none."""
-        return 0
+    def __getstate__(self) -> dict[str, object]:
+        """A copy makes its own tables, which may be larger than all weights."""
+        return {**self.__dict__, "_made": None}
 
     def places(
         self,
@@ -113,14 +110,14 @@ class PhasedLevel(LevelParts):
 
     def some_places(self, columns: slice, streams: int, number: int, maps: Maps) -> Places:
         """As `places`, of the places ``columns`` of each stream; ``maps`` are of all streams."""
-        grids = self.phases.part(maps.codes, number).shape  # (streams * images, h, w)
-        if streams * (columns.stop - columns.start) == grids.numel():
+        shape = self.phases.part(maps.codes, number).shape  # (streams * images, h, w)
+        if streams * (columns.stop - columns.start) == shape.numel():
             return self.places(number, maps.codes, maps.latent, maps.context)
-        images, skipped = grids[0] // streams, columns.start % grids[2]
+        images, skipped = shape[0] // streams, columns.start % shape[2]
         found = list[Places]()
-        for start in range(0, grids[0], images):
+        for start in range(0, shape[0], images):
             parts = list[Places]()
-            for some, lines in lines_of(columns, grids):
+            for some, lines in lines_of(columns, shape):
                 own = maps.take(slice(start + some.start, start + some.stop))
                 parts.append(self.places(number, own.codes, own.latent, own.context, lines=lines))
             end = skipped + columns.stop - columns.start
@@ -151,12 +148,6 @@ class PhasedLevel(LevelParts):
     # the loss
 
     def expected_bits(
-        self, codes: Tensor, above: Tensor | None, generator: torch.Generator
-    ) -> Tensor:
-        """The bits (B,) of codes (B, H, W): an estimate that is right on average."""
-        return self.code_bits(codes, None, self.of_top(above), generator)
-
-    def code_bits(
         self,
         codes: Tensor,
         latent: Tensor | None,
@@ -189,21 +180,16 @@ class PhasedLevel(LevelParts):
 
     # the coder
 
-    def coder(self, shape: tuple[int, int, int, int], above: Tensor | None) -> ans.Codec[Symbols]:
-        """Codes of ``shape`` (streams, images, H, W), each given those of earlier phases."""
-        self.refuse_large(shape)
-        return self.code_coder(shape, None, self.of_top(above))
-
-    def code_coder(
+    def coder(
         self, shape: tuple[int, int, int, int], latent: Tensor | None, context: Tensor | None
     ) -> ans.Codec[Symbols]:
-        """The codec of codes given the first latent, if any, phase by phase."""
+        """The codec of codes (streams, images, H, W) given the first latent, if any."""
         assert self.embedding.frozen is not None, "freeze the networks before coding with them"
         streams, numbers = shape[0], self.phases.within(shape[2:])
-        at_once = max(1, NUMBERS_AT_ONCE // (streams * self.widest))
+        at_once = max(1, NUMBERS_AT_ONCE // (streams * self.likelihood.widest))
 
         def given(index: int, known: Symbols) -> ans.Codec[Symbols]:
-            maps = Maps(self.grids(known), latent, context)
+            maps = Maps(grids(known, self.output.weight.device), latent, context)
 
             def codec_of(columns: slice) -> ans.Codec[Symbols]:
                 logits = self.logits(self.some_places(columns, streams, numbers[index], maps))
@@ -217,20 +203,9 @@ class PhasedLevel(LevelParts):
 
 
 class PhasedNetwork(BothLevels):
-    """The networks of both levels."""
-
-    level: type[PhasedLevel] = PhasedLevel
+    """The networks of both levels, with or without latents."""
 
     config: PhasedConfig
-    top: PhasedLevel
-    bottom: PhasedLevel
-
-    def make_level(self, conditioned: bool) -> PhasedLevel:
-        return self.level(self.config, conditioned)
-
-    @property
-    def levels(self) -> Levels[PhasedLevel]:
-        return Levels(self.top, self.bottom)
 
     def start_likelihood_from(self, other: BothLevels) -> bool:
         """Begin with the likelihood of another model, which may have latents or not; says whether

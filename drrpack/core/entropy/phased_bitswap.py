@@ -13,6 +13,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from drrpack.core import ans
+from drrpack.core.arrays import Symbols
 from drrpack.core.entropy.latents import (
     START_SCALE,
     LatentChain,
@@ -20,11 +22,13 @@ from drrpack.core.entropy.latents import (
     Shape,
     split_moments,
 )
+from drrpack.core.entropy.likelihood import Likelihood
 from drrpack.core.entropy.model import register
 from drrpack.core.entropy.network_model import NetworkModel
 from drrpack.core.entropy.networks import NetworkConfig
-from drrpack.core.entropy.phased import PhasedConfig, PhasedLevel, PhasedNetwork
+from drrpack.core.entropy.phased import PhasedCoding, PhasedConfig, PhasedNetwork
 from drrpack.core.frequencies import Tables
+from drrpack.core.phases import Phases
 from drrpack.core.stored import depth
 
 # Where the scales start, as indices into the table. Equal ones let the chain start at no cost, and
@@ -56,21 +60,23 @@ class PhasedBitSwapConfig(PhasedConfig):
         return PhasedBitSwapNetwork(self)
 
 
-class PhasedBitSwapLevel(LatentChain, PhasedLevel):
-    """One level: the likelihood of its codes, and a chain of latents above it."""
+class PhasedBitSwapLevel(LatentChain):
+    """One level: a chain of latents on its grid, and the likelihood of codes below the first."""
 
-    code_bits, code_coder = PhasedLevel.code_bits, PhasedLevel.code_coder
-
-    def add_latents(self, context: int) -> int:
-        config = self.config
-        self.channels = config.bottom_channels if self.conditioned else config.top_channels
-        pairs = range(config.latents - 1)
+    def __init__(self, config: PhasedBitSwapConfig, conditioned: bool) -> None:
+        channels = config.bottom_channels if conditioned else config.top_channels
+        super().__init__(config, conditioned, channels)
+        self.latents = config.latents
+        context, pairs = config.width if conditioned else 0, range(config.latents - 1)
         self.infer = nn.ModuleList(self.between(config.latent_width, context) for _ in pairs)
         self.infer.insert(0, self.first_posterior(context))
         self.generate = nn.ModuleList(self.between(config.latent_width, context) for _ in pairs)
         # of p over the last latent
-        self.last = nn.Parameter(torch.zeros(2 * self.channels, dtype=torch.float32))
-        return self.channels
+        self.last = nn.Parameter(torch.zeros(2 * channels, dtype=torch.float32))
+        phases = Phases(config.bottom_cell if conditioned else config.top_cell)
+        self.likelihood = Likelihood(config, channels, len(phases), context)
+        self.output = self.make_output()
+        self.phased = PhasedCoding(phases, self.embedding, self.likelihood, self.output)
 
     # the distributions
 
@@ -83,16 +89,31 @@ class PhasedBitSwapLevel(LatentChain, PhasedLevel):
         return split_moments(self.generate[index](above, context), START_SCALE)
 
     def contexts(self, above: Tensor | None) -> list[Tensor | None]:
-        return [self.of_top(above)] * self.config.latents
+        return [self.of_top(above)] * self.latents
 
     def grids_of_latents(self, shape: Shape) -> list[Shape]:
-        return [shape] * self.config.latents
+        return [shape] * self.latents
+
+    # the likelihood
+
+    def code_bits(
+        self, codes: Tensor, latent: Tensor, context: Tensor | None, generator: torch.Generator
+    ) -> Tensor:
+        return self.phased.expected_bits(codes, latent, context, generator)
+
+    def code_coder(
+        self, shape: tuple[int, int, int, int], latent: Tensor, context: Tensor | None
+    ) -> ans.Codec[Symbols]:
+        return self.phased.coder(shape, latent, context)
 
 
 class PhasedBitSwapNetwork(PhasedNetwork):
     """The networks of both levels, with latents."""
 
-    level = PhasedBitSwapLevel
+    def __init__(self, config: PhasedBitSwapConfig) -> None:
+        super().__init__(
+            config, PhasedBitSwapLevel(config, False), PhasedBitSwapLevel(config, True)
+        )
 
     def model(self, tables: Tables) -> PhasedBitSwap:
         return PhasedBitSwap(self, tables)

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 import torch
 
-from drrpack.core.codec import Codec, assemble, with_quality
+from drrpack.core.codec import Codec, assemble
 from drrpack.core.entropy.model import kind_of
 from drrpack.core.entropy.sections import unpack_entropy
 from drrpack.core.errors import DrrError, OptionError
 from drrpack.core.families import DEFAULT, get_family
+from drrpack.core.pricing import with_quality
 from drrpack.core.rdoq import BEST, DEFAULT_QUALITY
 from drrpack.core.section import Section
 from drrpack.core.weights import unpack_vqvae
@@ -72,9 +73,9 @@ def codec_for(reader: Reader, device: torch.device, quality: int | None) -> Code
     if quality is not None and (number is None or not 0 <= number <= BEST):
         raise OptionError(f"`quality={quality!r}`: expected 0 to {BEST}", option="quality")
     codec = load_codec(reader, device, encoder=True)
-    if number is None and codec.quality is not None:
+    if number is None and codec.encoder.quality is not None:
         return codec
-    if number is not None and number < BEST and codec.prices is None:
+    if number is not None and number < BEST and codec.encoder.prices is None:
         raise OptionError(
             f"`quality={number}`: {reader.path} has no context model, which chooses the codes of "
             f"a quality below {BEST}; leave the option out, or give another `codec`",
@@ -99,7 +100,7 @@ class PackedCodec:
 
     @staticmethod
     def of(codec: Codec, path: AnyPath) -> PackedCodec:
-        return PackedCodec(*sections(codec), codec.quality, path)
+        return PackedCodec(*sections(codec), codec.encoder.quality, path)
 
     def on(self, device: torch.device) -> Codec:
         """The codec again."""

@@ -54,7 +54,8 @@ def memory_of(
         codec, [packing.unpack(rows.whole()) for rows in content.rows if len(rows)]
     )
     chunks = [chunk(number, made) for number, made in enumerate(streams)]
-    quality = {} if codec.quality is None else {"quality": codec.quality}
+    known = codec.encoder.quality
+    quality = {} if known is None else {"quality": known}
     return Memory(size, names, chunks, *sections(codec), quality)
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from drrpack.core.codec import Codec, prices_of, with_quality
+from drrpack.core.codec import Codec
 from drrpack.core.entropy.adapted import AdaptedModel
 from drrpack.core.entropy.context import ContextModel
 from drrpack.core.entropy.networks import NetworkConfig
 from drrpack.core.entropy.table import TableModel
 from drrpack.core.errors import OptionError
+from drrpack.core.pricing import prices_of, with_quality
 from drrpack.core.rdoq import BEST, DEFAULT_QUALITY
 from drrpack.formats import shipped
 from drrpack.formats.encoder import can_choose
@@ -124,8 +125,8 @@ def _quality(
     if asked is None:
         if not chooses and (fits or prices_of(taken) is None):
             return BEST
-        kept = [codec.quality for codec in taken if codec.quality is not None]
-        return [*kept, DEFAULT_QUALITY][0]
+        known = [codec.encoder.quality for codec in taken]
+        return next((one for one in known if one is not None), DEFAULT_QUALITY)
     if asked < BEST and not chooses:
         fix = "leave the option out, or fit one with `fit='finetune'`"
         if fits:
@@ -141,7 +142,7 @@ def _quality(
 def _check_table(quality: int, taken: Sequence[Codec], *, fits: bool) -> None:
     """Raise OptionError if a file with a table would lack what chooses the codes of images that are
     added later."""
-    if quality == BEST or (not fits and can_choose(taken[0])):
+    if quality == BEST or (not fits and can_choose(taken[0].encoder)):
         return
     raise OptionError(
         f"`entropy='table'`: codes of quality {quality} are chosen by a context model, and the "

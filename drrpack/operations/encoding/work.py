@@ -195,7 +195,7 @@ class Work:
             "parts": [[(p.class_index, p.start, p.stop) for p in part] for part in self.parts],
             "codecs": [_digest(codec) for codec in codecs],
             "versions": {**versions(), "pillow": PIL.__version__},  # read and encode pictures
-            "quality": codecs[0].quality,
+            "quality": codecs[0].encoder.quality,
             "device": codecs[0].device.type,
         }
         return sha256(json.dumps(what).encode()).hexdigest()

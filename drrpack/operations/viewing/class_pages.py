@@ -33,7 +33,7 @@ SIDE = 96  # pixels of an image in a list, about
 
 
 @dataclass(frozen=True)
-class Choice:
+class ClassListing:
     """Which classes are listed, in which order, and which page of them."""
 
     filter: str = ""
@@ -48,20 +48,20 @@ class Choice:
         return {"filter": self.filter, "sort": sort, "down": 1 if self.down else ""}
 
 
-def classes_page(catalogue: Catalogue, choice: Choice) -> str | None:
+def classes_page(catalogue: Catalogue, wanted: ClassListing) -> str | None:
     """All classes, or those that a filter leaves; None where there is no such page of them."""
-    rows = catalogue.listed(choice.filter, choice.sort, choice.down)
+    rows = catalogue.listed(wanted.filter, wanted.sort, wanted.down)
     pages = max(1, math.ceil(len(rows) / CLASSES_ON_PAGE))
-    if not 1 <= choice.page <= pages:
+    if not 1 <= wanted.page <= pages:
         return None
-    shown = rows[(choice.page - 1) * CLASSES_ON_PAGE :][:CLASSES_ON_PAGE]
-    links = page_links("/", choice.query, choice.page, pages)
+    shown = rows[(wanted.page - 1) * CLASSES_ON_PAGE :][:CLASSES_ON_PAGE]
+    links = page_links("/", wanted.query, wanted.page, pages)
     said = f"{len(rows):,} of {counted(len(catalogue.rows), 'class')}"
     content = (
         f"<h1>{visible(Path(catalogue.reader.path).name)}</h1><p>{_summary(catalogue.stats)}</p>"
         f"{byte_bar(catalogue.stats)}{originals_told(catalogue)}<h2>Classes</h2>"
-        f'{_filter(choice)}<div id="classes"><p role="status">{said}</p>{links}'
-        f"{_class_table(shown, choice)}{links}</div>"
+        f'{_filter(wanted)}<div id="classes"><p role="status">{said}</p>{links}'
+        f"{_class_table(shown, wanted)}{links}</div>"
     )
     return page(f"{catalogue.reader.path} - drrpack", content)
 
@@ -75,30 +75,30 @@ def _summary(stats: Stats) -> str:
     )
 
 
-def _filter(choice: Choice) -> str:
+def _filter(wanted: ClassListing) -> str:
     kept = "".join(
         f'<input type="hidden" name="{name}" value="{escape(str(value))}">'
-        for name, value in choice.query.items()
+        for name, value in wanted.query.items()
         if value and name != "filter"
     )
     return (
         '<form class="filter" action="/" role="search"><label for="filter">Filter by name</label>'
-        f'<input id="filter" name="filter" type="search" value="{escape(choice.filter)}" '
+        f'<input id="filter" name="filter" type="search" value="{escape(wanted.filter)}" '
         f'autocomplete="off" aria-controls="classes">{kept}<button>Filter</button></form>'
     )
 
 
-def _class_table(rows: list[ClassRow], choice: Choice) -> str:
+def _class_table(rows: list[ClassRow], wanted: ClassListing) -> str:
     columns: tuple[tuple[Key, str], ...] = (
         ("number", "number"), ("name", "class"), ("images", "images"), ("bytes", "bytes"),
         ("raw", "raw exemplars"),
     )  # fmt: skip
     heads = []
     for key, text in columns:
-        current = key == choice.sort
-        down = current and not choice.down
-        way = ("descending" if choice.down else "ascending") if current else "none"
-        to = address("/", replace(choice, sort=key, down=down).query)
+        current = key == wanted.sort
+        down = current and not wanted.down
+        way = ("descending" if wanted.down else "ascending") if current else "none"
+        to = address("/", replace(wanted, sort=key, down=down).query)
         heads.append(f'<th scope="col" aria-sort="{way}">{link(to, text)}</th>')
     body = "".join(
         f'<tr><td class="number">{row.number}</td>'

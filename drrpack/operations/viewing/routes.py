@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 from drrpack.core.errors import DrrError, MissingError
 from drrpack.formats.pages.look import style
 from drrpack.operations.viewing.catalogue import Catalogue, Key, Place
-from drrpack.operations.viewing.class_pages import Choice, class_page, classes_page
+from drrpack.operations.viewing.class_pages import ClassListing, class_page, classes_page
 from drrpack.operations.viewing.drawing import png
 from drrpack.operations.viewing.file_page import file_page
 from drrpack.operations.viewing.image_pages import facts_page, image_page, nearest_page
@@ -79,7 +79,7 @@ def _parsed(target: str) -> tuple[str, Query]:
 
 def _page(catalogue: Catalogue, path: str, query: Query) -> Response:
     if path == "/":
-        return _html(classes_page(catalogue, _choice(query)))
+        return _html(classes_page(catalogue, _class_listing(query)))
     if path == "/file":
         return _html(file_page(catalogue))
     if path == "/originals":
@@ -143,12 +143,14 @@ def _page_number(query: Query) -> int:
     return int(text)
 
 
-def _choice(query: Query) -> Choice:
+def _class_listing(query: Query) -> ClassListing:
     keys: tuple[Key, ...] = get_args(Key)
     found = [key for key in keys if key == query.get("sort", "number")]
     if not found:
         raise NotFoundError
-    return Choice(query.get("filter", ""), found[0], query.get("down") == "1", _page_number(query))
+    return ClassListing(
+        query.get("filter", ""), found[0], query.get("down") == "1", _page_number(query)
+    )
 
 
 def _html(text: str | None, status: int = OK) -> Response:

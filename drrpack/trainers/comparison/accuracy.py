@@ -14,8 +14,9 @@ import torch
 from numpy.typing import NDArray
 
 from drrpack.core.arrays import Labelled, Pixels
-from drrpack.core.codec import Codec, with_quality
+from drrpack.core.codec import Codec
 from drrpack.core.errors import CorruptError, OptionError, ReadError, SourceError
+from drrpack.core.pricing import with_quality
 from drrpack.core.progress import Notice, Step
 from drrpack.core.settings import own_settings
 from drrpack.formats.files.publish import write_atomic

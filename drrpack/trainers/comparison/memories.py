@@ -9,8 +9,9 @@ from functools import partial
 from typing import TypeVar
 
 from drrpack.core.arrays import Pixels
-from drrpack.core.codec import Codec, prices_of, with_quality
+from drrpack.core.codec import Codec
 from drrpack.core.codes import Codes
+from drrpack.core.pricing import prices_of, with_quality
 from drrpack.core.quality import psnr_db, ssim
 from drrpack.core.rdoq import BEST, DEFAULT_QUALITY
 from drrpack.core.section import Section
@@ -18,7 +19,7 @@ from drrpack.formats import shipped
 from drrpack.formats.memory import decoder_alone, entropy_section, model_bytes, sections
 from drrpack.trainers.comparison.choices import WHOLE, Choice
 from drrpack.trainers.comparison.peers import Setting
-from drrpack.trainers.fitting.choice import stream_bytes
+from drrpack.trainers.fitting.estimate import stream_bytes
 
 T = TypeVar("T")
 
@@ -37,7 +38,7 @@ def memories(
     """The quality of the memory first, or the default one, and the whole file before others of
     it."""
     choosing = prices_of(codecs) is not None
-    own = next((c.quality for c in codecs if c.quality is not None), DEFAULT_QUALITY)
+    own = next((q for c in codecs if (q := c.encoder.quality) is not None), DEFAULT_QUALITY)
     qualities = [own, *(q for q in QUALITIES if q != own)]
     made = []
     for quality in qualities if choosing else [BEST]:

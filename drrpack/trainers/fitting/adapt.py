@@ -18,11 +18,11 @@ from torch.nn import functional as F
 
 from drrpack.core.codes import LEVELS, Codes, Levels
 from drrpack.core.entropy.adapted import OFFSET_MAX, AdaptedModel, Correction
-from drrpack.core.entropy.context import ContextModel
-from drrpack.core.entropy.phased import PhasedLevel
-from drrpack.core.exact import SUM_LIMIT, Arrays, exact_arithmetic, round_half_up
+from drrpack.core.entropy.context import ContextLevel, ContextModel
+from drrpack.core.exact import SUM_LIMIT, exact_arithmetic, round_half_up
 from drrpack.core.freezing import freeze, thaw
 from drrpack.core.frequencies import Tables
+from drrpack.core.int_layer import Arrays
 from drrpack.core.probability import LOGIT_BITS
 from drrpack.core.section import Section
 from drrpack.core.settings import float_arithmetic
@@ -69,23 +69,23 @@ def _part(tick: Callable[[float], None], level: int) -> Callable[[float], None]:
     return lambda done: tick((level + done) / 2)
 
 
-def _seen(level: PhasedLevel, grid: Tensor, above: Tensor | None) -> tuple[Tensor, Tensor]:
+def _seen(level: ContextLevel, grid: Tensor, above: Tensor | None) -> tuple[Tensor, Tensor]:
     """What the network below makes of each place, uint8 (N, width), and the code there, (N,)."""
-    hidden, wanted = list[Tensor](), list[Tensor]()
+    phased, hidden, wanted = level.phased, list[Tensor](), list[Tensor]()
     at_once = max(1, CODES // 10 // max(1, grid[0].numel()))
     with exact_arithmetic(torch.device("cpu")):
         for start in range(0, len(grid), at_once):
             some = grid[start : start + at_once]
             context = level.of_top(None if above is None else above[start : start + at_once])
-            for number in level.phases.within(some.shape[1:]):
-                at = level.places(number, some, None, context)
-                hidden.append(level.hidden(at).to(torch.uint8))
-                wanted.append(level.phases.part(some, number).reshape(-1))
+            for number in phased.phases.within(some.shape[1:]):
+                at = phased.places(number, some, None, context)
+                hidden.append(phased.hidden(at).to(torch.uint8))
+                wanted.append(phased.phases.part(some, number).reshape(-1))
     return torch.cat(hidden), torch.cat(wanted)
 
 
 def _fit(
-    level: PhasedLevel, hidden: Tensor, wanted: Tensor, seed: int,
+    level: ContextLevel, hidden: Tensor, wanted: Tensor, seed: int,
     tick: Callable[[float], None] | None, layer: bool,
 ) -> Correction:  # fmt: skip
     leave, output = level.likelihood.leave, level.output
@@ -125,7 +125,7 @@ def _fit(
     return Correction(_exact(level, units.numpy().astype(np.int64)), added)
 
 
-def _exact(level: PhasedLevel, offset: NDArray[np.int64]) -> NDArray[np.int64]:
+def _exact(level: ContextLevel, offset: NDArray[np.int64]) -> NDArray[np.int64]:
     """The offsets, smaller where sums with them would no longer be exact."""
     output = level.output
     arrays = output.arrays()

@@ -10,9 +10,10 @@ import torch
 from numpy.typing import NDArray
 
 from drrpack.core.arrays import Pixels
-from drrpack.core.codec import Codec, encode_images, finish, with_quality
+from drrpack.core.codec import Codec, finish
 from drrpack.core.codes import Codes
 from drrpack.core.frequencies import frequency_tables
+from drrpack.core.pricing import with_quality
 from drrpack.core.settings import float_arithmetic, seeded, unfilled
 from drrpack.core.vqvae import VQVAE
 from drrpack.trainers.fitting.decoder import DecoderFit
@@ -38,11 +39,11 @@ def fit_codec(
     report: Report | None = None,
     labels: NDArray[np.int64] | None = None,
 ) -> tuple[list[Codec], Log]:
-    """Fit all networks on images uint8 (N, H, W, 3); returns a frozen codec for each entropy model
+    """Fit all networks on images uint8 (N, H, W, 3); returns a codec for each entropy model
     of the plan, all with the same VQ-VAE, and a log.
 
     With ``labels`` (N,), from 0 and of two classes at least, the VQ-VAE keeps what a classifier of
-    them looks at. It is frozen, as it will be stored, before the entropy models see its codes; but
+    them looks at. It is rounded to what will be stored before the entropy models see its codes; but
     for its decoder, which is fitted on the codes that are chosen in the end.
     """
     features, log = _fit_features(images, labels, plan, report, FEATURES_SHARE)
@@ -65,7 +66,7 @@ def fit_decoder(
     """As `fit_codec`, but the decoder of the start alone: codes, and what they take, stay."""
     features, log = _fit_features(images, labels, plan, report, 1 - ALONE_SHARE)
     first, *_ = with_quality(plan.start, plan.quality)
-    seen = encode_images(first.vqvae, images, None, first.choose)
+    seen = first.encode(images)
     vqvae, log["decoder"] = _fit_decoder(
         deepcopy(first.vqvae), images, seen, plan, report, features, ALONE_SHARE
     )
@@ -76,7 +77,7 @@ def _with_decoder(codec: Codec, vqvae: VQVAE, seen: Codes, plan: FitPlan) -> Cod
     """The codec with another VQ-VAE, whose codes are the same."""
     tables = frequency_tables(seen, codec.entropy.codebook_size)
     made = finish(vqvae, codec.entropy.with_tables(tables), seen, plan.device)
-    return replace(made, prices=codec.prices)
+    return replace(made, encoder=replace(made.encoder, prices=codec.encoder.prices))
 
 
 def _fit_features(

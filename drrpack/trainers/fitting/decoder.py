@@ -57,5 +57,5 @@ class DecoderFit(NetworkTask):
         return {"loss": loss.item(), "psnr_db": psnr}
 
     def finish(self) -> VQVAE:
-        """The network with its new decoder, frozen."""
+        """The network with its new decoder, as it will be stored."""
         return as_stored(self.network)

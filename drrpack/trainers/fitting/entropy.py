@@ -11,18 +11,19 @@ import torch
 from numpy.typing import NDArray
 
 from drrpack.core.arrays import Pixels
-from drrpack.core.codec import Codec, encode_images
+from drrpack.core.codec import Codec
 from drrpack.core.codes import LEVELS, Codes
+from drrpack.core.encoder import Encoder
 from drrpack.core.entropy.bitswap import BitSwapConfig
 from drrpack.core.entropy.context import ContextNetwork, ContextPrices
 from drrpack.core.entropy.model import EntropyModel
 from drrpack.core.entropy.network_model import NetworkModel
 from drrpack.core.entropy.networks import BothLevels, NetworkConfig
-from drrpack.core.freezing import freeze, move, thaw
+from drrpack.core.freezing import freeze, thaw
 from drrpack.core.frequencies import frequency_tables
-from drrpack.core.rdoq import BEST, thrift
+from drrpack.core.rdoq import BEST
 from drrpack.core.settings import float_arithmetic, seeded
-from drrpack.core.vqvae import VQVAE, Choose, grid_shapes
+from drrpack.core.vqvae import VQVAE, grid_shapes
 from drrpack.trainers.fitting.level import TUNING, LevelFit, Start
 from drrpack.trainers.fitting.loop import Report, fit
 from drrpack.trainers.fitting.narrow import narrow_entropy
@@ -59,16 +60,16 @@ def fit_entropy(vqvae: VQVAE, images: Pixels, plan: FitPlan, report: Report | No
     height, width = images.shape[1:3]
     top_shape = grid_shapes(height, width, vqvae.config.stride)[0]
     known, made, log = _known(plan), list[BothLevels](), Log()
-    seen, views = _codes(vqvae, images, plan, None)
+    seen, views = _codes(Encoder(vqvae), images, plan)
     for config in plan.entropy:
         network, start = _begin(config, vqvae, seen, plan, known)
         share = NEXT_SHARE if made else FIRST_SHARE
         log |= _fit_levels(config.kind, network, views, top_shape, plan, share, report, start)
         if isinstance(network, ContextNetwork) and plan.quality < BEST:
-            move(network, plan.device)
-            choose = thrift(ContextPrices(network), plan.quality)
-            seen, views = _codes(vqvae, images, plan, choose)
-            move(network, "cpu")
+            network.to(plan.device)
+            encoder = Encoder(vqvae, plan.quality, ContextPrices(network))
+            seen, views = _codes(encoder, images, plan)
+            network.cpu()
             thaw(network)
             log |= _fit_levels(
                 "thrifty", network, views, top_shape, plan, THRIFTY_SHARE, report, TUNING
@@ -89,7 +90,7 @@ def tune_entropy(
     log, tables = Log(), frequency_tables(codes, model.codebook_size)
     if isinstance(model, NetworkModel):
         network = deepcopy(model.network)
-        move(network, "cpu")
+        network.cpu()
         thaw(network)
         data, top_shape = codes.flat.astype(np.int64), codes.top_shape
         log = _fit_levels(model.kind, network, data, top_shape, plan, 1.0, report, TUNING)
@@ -103,7 +104,7 @@ def fit_beside(
 ) -> tuple[EntropyModel, Log]:
     """Another entropy model for the codes that ``codec`` chooses for images uint8 (N, H, W, 3), and
     a log. It begins with a model of the plan's ``start`` where one has its sizes."""
-    seen, views = _codes(codec.vqvae, images, plan, codec.choose)
+    seen, views = _codes(codec.encoder, images, plan)
     network, start = _begin(config, codec.vqvae, seen, plan, _known(plan))
     log = _fit_levels(config.kind, network, views, seen.top_shape, plan, 1.0, report, start)
     return _model(network, seen), log
@@ -121,23 +122,21 @@ def _model(network: BothLevels, codes: Codes) -> EntropyModel:
     return network.model(frequency_tables(codes, network.config.codebook_size))
 
 
-def _codes(
-    vqvae: VQVAE, images: Pixels, plan: FitPlan, choose: Choose | None
-) -> tuple[Codes, NDArray[np.int64]]:
+def _codes(encoder: Encoder, images: Pixels, plan: FitPlan) -> tuple[Codes, NDArray[np.int64]]:
     """The codes of the images; and (M, 5 T) those and the codes of the preset's views.
 
     Views are the images flipped and shifted. Their codes are as real, and a model that sees more of
     them knows those of other images better.
     """
-    seen = encode_images(vqvae, images, None, choose)
+    seen = encoder.encode(images)
     generator = torch.Generator().manual_seed(plan.seed)
     # shifted by at most half of what a top code stands for
-    pad = min(vqvae.config.stride, *(side - 1 for side in images.shape[1:3]))
+    pad = min(encoder.vqvae.config.stride, *(side - 1 for side in images.shape[1:3]))
     views = [seen]
     for _ in range(plan.preset.views):
         drawn = augment.draw(len(images), pad, generator)
         shifted = augment.flip_and_shift(torch.from_numpy(images), drawn, pad)
-        views.append(encode_images(vqvae, shifted.numpy(), None, choose))
+        views.append(encoder.encode(shifted.numpy()))
     return seen, Codes.concat(views).flat.astype(np.int64)
 
 

@@ -1,4 +1,4 @@
-"""Fit the VQ-VAE on images, then freeze it (paper section 6.1)."""
+"""Fit the VQ-VAE on images, then round it to what is stored (paper section 6.1)."""
 
 from __future__ import annotations
 

@@ -19,8 +19,9 @@ from drrpack.core.entropy.combine import in_blocks
 from drrpack.core.entropy.networks import GROUP_MAX, NetworkConfig
 from drrpack.core.entropy.phased_bitswap import PhasedBitSwapConfig
 from drrpack.core.errors import DrrError
-from drrpack.core.exact import IntConv2d, exact_arithmetic
+from drrpack.core.exact import exact_arithmetic
 from drrpack.core.freezing import use_int8
+from drrpack.core.int_layer import IntProduct
 from drrpack.core.layouts import WIDTHS
 from drrpack.core.phases import SIDES, Phases, lines_of
 from drrpack.core.settings import skeleton
@@ -39,14 +40,14 @@ def at_once(numbers: int, patch: pytest.MonkeyPatch) -> None:
 def sizes_of_calls(patch: pytest.MonkeyPatch) -> list[int]:
     """How many numbers each layer gives, from now on."""
     found = list[int]()
-    original = IntConv2d.forward
+    original = IntProduct.forward
 
-    def counted(self: IntConv2d, x: Tensor) -> Tensor:
+    def counted(self: IntProduct, x: Tensor) -> Tensor:
         out = original(self, x)
         found.append(out.numel())
         return out
 
-    patch.setattr(IntConv2d, "forward", counted)
+    patch.setattr(IntProduct, "forward", counted)
     return found
 
 

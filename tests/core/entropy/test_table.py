@@ -69,7 +69,7 @@ def file(tmp_path: Path) -> Path:
 def test_a_file_by_a_table(file: Path) -> None:
     with Reader(file) as reader:
         codec = memory.load_codec(reader, CPU)
-        assert codec.entropy.kind == "table" and codec.quality is None
+        assert codec.entropy.kind == "table" and codec.encoder.quality is None
         assert len(reader.entropy_model.data) == 128
         found = memory.read_codes(reader, codec, range(3))
         figures = account(reader)

@@ -14,8 +14,9 @@ import torch
 from PIL import Image
 from small_models import CONTEXT, SMALL, small_model, small_vqvae, structured_codes
 
-from drrpack.core.codec import encode_images, finish
+from drrpack.core.codec import finish
 from drrpack.core.codes import Codes
+from drrpack.core.encoder import Encoder
 from drrpack.core.errors import CorruptError, OptionError, OutputError, ReadError, SourceError
 from drrpack.core.layouts import lay_out
 from drrpack.core.progress import Notice, Step
@@ -35,7 +36,7 @@ from drrpack.trainers.comparison import (
 )
 from drrpack.trainers.comparison.accuracy import TrainPlan, accuracy, with_accuracy
 from drrpack.trainers.comparison.choices import Choice, Comparison, Learned
-from drrpack.trainers.fitting.choice import expected_bytes
+from drrpack.trainers.fitting.estimate import expected_bytes
 from drrpack.trainers.learning.recipes import get_recipe
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -303,7 +304,7 @@ def test_a_memory_in_all_its_qualities(source: Source, monkeypatch: pytest.Monke
 
 
 def small_codes(images: np.ndarray) -> Codes:
-    return encode_images(small_vqvae(), images)
+    return Encoder(small_vqvae()).encode(images)
 
 
 def test_fewer_large_images_are_measured() -> None:

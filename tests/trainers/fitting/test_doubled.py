@@ -63,7 +63,7 @@ def test_the_file_is_a_codec_of_the_large_family(
         with Reader(path) as reader:
             codecs.append(load_codec(reader, torch.device("cpu"), encoder=True))
     made, before = codecs
-    assert made.vqvae.config == LARGE.vqvae and made.quality == before.quality
+    assert made.vqvae.config == LARGE.vqvae and made.encoder.quality == before.encoder.quality
     rng = np.random.default_rng(0)
     coarse = Image.fromarray(rng.integers(0, 256, (6, 6, 3), dtype=np.uint8))
     picture = coarse.resize((128, 128), Image.Resampling.BICUBIC)

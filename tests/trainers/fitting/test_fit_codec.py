@@ -16,8 +16,8 @@ from drrpack.core.codec import Codec
 from drrpack.core.layouts import lay_out
 from drrpack.formats import memory
 from drrpack.formats.sources.source import open_source
-from drrpack.trainers.fitting.choice import expected_bytes
 from drrpack.trainers.fitting.codec import fit_codec
+from drrpack.trainers.fitting.estimate import expected_bytes
 from drrpack.trainers.fitting.loop import Budget, FitProgress
 from drrpack.trainers.fitting.plan import FitPlan
 

@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 from tiny_memory import TINY_CONTEXT, TINY_PLAN
 
-from drrpack.core.codec import Codec, with_quality
+from drrpack.core.codec import Codec
+from drrpack.core.pricing import with_quality
 from drrpack.core.quality import psnr_db
 from drrpack.core.vqvae import grid_bits, rounded
 from drrpack.formats.sources.source import open_source

@@ -10,11 +10,12 @@ import torch
 from small_models import CONTEXT, frequency_table, small_model, small_vqvae, structured_codes
 from tiny_memory import TINY_BITSWAP, TINY_PLAN, TINY_WIDTHS
 
-from drrpack.core.codec import finish, with_quality
+from drrpack.core.codec import finish
 from drrpack.core.codes import Codes
 from drrpack.core.entropy.model import EntropyModel
 from drrpack.core.entropy.table import TableModel
 from drrpack.core.layouts import lay_out
+from drrpack.core.pricing import with_quality
 from drrpack.trainers.fitting.entropy import fit_beside, tune_entropy
 from drrpack.trainers.fitting.loop import Budget
 from drrpack.trainers.fitting.plan import FitSizes

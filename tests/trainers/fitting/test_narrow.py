@@ -97,5 +97,6 @@ def logits(network: BothLevels, name: str, codes: Tensor, above: Tensor | None) 
         return found
     if isinstance(level, PhasedBitSwapLevel):
         latent, _ = level.posterior(0, codes, context)
-    out: Tensor = level.logits(level.places(len(level.phases) - 1, codes, latent, context))
+    phased = level.phased
+    out: Tensor = phased.logits(phased.places(len(phased.phases) - 1, codes, latent, context))
     return out
