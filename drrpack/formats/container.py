@@ -10,10 +10,8 @@ each record when it reads it, so it returns what was written or raises an error.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from functools import cached_property, partial
-from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +26,7 @@ from drrpack.formats.files.places import check_output
 from drrpack.formats.files.publish import publish
 from drrpack.formats.hdf5 import parts
 from drrpack.formats.hdf5.build import build_image
+from drrpack.formats.hdf5.digests import check_digests
 from drrpack.formats.hdf5.image import Image
 from drrpack.formats.hdf5.openfile import OpenFile
 from drrpack.formats.hdf5.structure import Structure
@@ -36,7 +35,6 @@ from drrpack.formats.layout import AnyPath, Chunk, Json, Memory, RawRecord, Stor
 
 __all__ = ["Chunk", "Memory", "RawRecord", "Reader", "check_output", "write"]
 
-_BLOCK_BYTES = 1 << 20
 _BATCH_BYTES = 1 << 25  # of records that are held at once: eight requests of `transfer`
 
 
@@ -218,7 +216,7 @@ class Reader:
             raise layout.damaged(self.path, found, f"{structure.file_bytes} bytes")
         self._read_tables()
         self.models()
-        self._check_bytes()
+        check_digests(file, structure)
 
     def check_records(self) -> None:
         """Check the CRC of every stream and of every record of raw images, some at a time."""
@@ -230,34 +228,6 @@ class Reader:
         for rows in groups(self.raw_index["bytes"].tolist(), _BATCH_BYTES):
             for _ in self.raw_records(rows):
                 pass
-
-    def _check_bytes(self) -> None:
-        """Check the seal, which is a digest of all bytes but its own, and the digests of datasets
-        that may be too large for the memory, in one pass over the file."""
-        extents, whole, place = self.structure.extents, sha256(), 0
-        large = {name: sha256() for name in ("streams", "raw/data") if name in extents}
-        for name in sorted(("seal", *large), key=lambda name: extents[name].offset):
-            start, end = extents[name].offset, extents[name].offset + extents[name].size
-            if start < end:  # an empty one may be nowhere
-                self._hash(place, start, whole)
-                if name in large:
-                    self._hash(start, end, whole, large[name])
-                place = end
-        self._hash(place, self.structure.file_bytes, whole)
-        for name, digest in large.items():
-            part = parts.section(self.structure, name)
-            if digest.hexdigest() != part.expected:
-                raise part.damage(self.path, digest.hexdigest())
-        if whole.digest() != self._open.read("seal"):
-            found = "bytes that do not fit the file's seal"
-            raise layout.damaged(self.path, found, "those written")
-
-    def _hash(self, start: int, end: int, *digests: hashlib._Hash) -> None:
-        file = self._open.current()[0]
-        for place in range(start, end, _BLOCK_BYTES):
-            block = file.read(place, min(_BLOCK_BYTES, end - place))
-            for digest in digests:
-                digest.update(block)
 
     def _read_tables(self) -> tuple[list[str], NDArray[np.void], NDArray[np.void], Json]:
         """Classes, index, index of raw images and metadata, fetched together."""

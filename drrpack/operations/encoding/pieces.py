@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from drrpack.core.codec import encoded_at_once
+from drrpack.core.encoder import encoded_at_once
 from drrpack.core.groups import groups
 from drrpack.formats.sources.source import Source
 
