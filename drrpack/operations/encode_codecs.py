@@ -8,6 +8,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
+import torch
 
 from drrpack.core.codec import Codec, assemble
 from drrpack.core.codes import Codes
@@ -73,13 +74,17 @@ def shared_codecs(plan: EncodePlan, report: Report, processes: Ranks) -> tuple[l
     if plan.options.fit == "no" or processes.size == 1:
         return obtain_codecs(plan, report)
     mine, log = obtain_codecs(plan, report, processes)
-
     models, log = processes.from_first(lambda: ([memory.sections(codec) for codec in mine], log))
-    device = plan.options.device
-    return [
-        assemble(*unpack_vqvae(vqvae), *unpack_entropy(entropy), device)
-        for vqvae, entropy in models
-    ], log
+    pairs = zip(mine, models, strict=True)
+    return [_as_first(codec, *sections, plan.options.device) for codec, sections in pairs], log
+
+
+def _as_first(mine: Codec, vqvae: Section, entropy: Section, device: torch.device) -> Codec:
+    """The codec of the first process from its sections. By what it chooses codes may be none of
+    them; every process has that, as no fit changes it."""
+    codec = assemble(*unpack_vqvae(vqvae), *unpack_entropy(entropy), device)
+    prices = codec.encoder.prices or mine.encoder.prices
+    return replace(codec, encoder=replace(codec.encoder, prices=prices))
 
 
 def of_smallest_file(

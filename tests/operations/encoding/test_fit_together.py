@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import torch
 from several_processes import by_torchrun, errors_after_a_kill, started
 
 import drrpack
@@ -68,6 +69,23 @@ def test_a_codec_of_two_is_as_good_as_that_of_one(
     assert two.psnr_db == pytest.approx(one.psnr_db, abs=0.7)
     coded = [found.bits_per_code.all.coded for found in (one, two)]
     assert coded[1] == pytest.approx(coded[0], rel=0.2)
+
+
+def test_a_finer_decoder_of_two_leaves_the_codes_as_they_are(
+    digits_folder: Path, tmp_path: Path, program: Path
+) -> None:
+    """Though the model that chose them is not in the file, and comes with drrpack."""
+    before, after = tmp_path / "before.drr", tmp_path / "after.drr"
+    drrpack.encode(digits_folder, before, entropy="table", device="cpu")
+    run = by_torchrun(
+        2, program, "encode", digits_folder, "-o", after, "--codec", before, "--finetune-decoder",
+        "--epochs", 1, "--device", "cpu",
+    )  # fmt: skip
+    _, errors = run.communicate(timeout=250)
+    assert run.returncode == 0, errors
+    old, new = (drrpack.DRRDataset(path) for path in (before, after))
+    for grid, same in zip(old.codes(range(len(old))), new.codes(range(len(new))), strict=True):
+        assert torch.equal(grid, same)
 
 
 def test_a_killed_fit_goes_on(digits_folder: Path, tmp_path: Path, program: Path) -> None:
