@@ -10,7 +10,8 @@ from command import Command
 
 from drrpack.cli import interrupts
 from drrpack.formats.container import Reader
-from drrpack.operations.encode_plan import EncodePlan
+from drrpack.operations import append, encode
+from drrpack.operations.encoding import kept
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -38,23 +39,25 @@ def test_folders_beside_the_target_are_made_and_named(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     made = list[Path]()
-    honest = EncodePlan.parts.fget  # type: ignore[attr-defined]
+    honest = kept.kept_beside
 
-    def parts(plan: Any) -> Path:
-        made.append(honest(plan))
-        return made[-1]
+    def kept_beside(folder: Path, *more: Any) -> Any:
+        made.append(folder)
+        return honest(folder, *more)
 
-    monkeypatch.setattr(EncodePlan, "parts", property(parts))
+    for module in (encode, append):
+        monkeypatch.setattr(module, "kept_beside", kept_beside)
     real = link.parent.parent / "b" / "real.drr"
     done = drrpack("encode", digits_folder, "-o", link, "--codec", context_drr)
     assert done.code == 0, done.errors
     assert link.is_symlink() and Reader(real).classes
     assert named == [real.parent / ".real.drr.parts", real.parent / ".real.drr.fit"]
-    assert {*made} == {named[0]}
+    assert made == [named[0]]
     named.clear()
     assert drrpack("drop", link, "0").code == 0
     done = drrpack("append", link, digits_folder, "--keep-entropy-model", "--extend")
     assert done.code == 0, done.errors
-    assert named == [real.parent / ".real.drr.fit"]
+    assert named == [real.parent / ".real.drr.parts", real.parent / ".real.drr.fit"]
+    assert made == 2 * [named[0]]
     assert {path.name for path in real.parent.iterdir()} == {"real.drr"}
     assert {path.name for path in link.parent.iterdir()} == {"link.drr"}

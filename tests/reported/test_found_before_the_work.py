@@ -23,7 +23,7 @@ from drrpack.formats.container import Reader, write
 from drrpack.operations.append import append
 from drrpack.operations.encode import carry_out
 from drrpack.operations.encode_plan import plan_encode
-from drrpack.trainers.incremental import context
+from drrpack.trainers.incremental import phase_networks
 from drrpack.trainers.incremental.memory_data import MemoryData
 from drrpack.trainers.incremental.methods import METHODS
 from drrpack.trainers.incremental.study import plan, study
@@ -38,7 +38,7 @@ def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*given: Any, **options: Any) -> None:
         raise AssertionError("a classifier was trained before all had been checked")
 
-    monkeypatch.setattr(context, "train_network", refuse)
+    monkeypatch.setattr(phase_networks, "train_network", refuse)
 
 
 class Lacking(DigitsData):
@@ -174,7 +174,7 @@ def test_a_damaged_checkpoint_of_a_later_run(
     newest.write_bytes(newest.read_bytes()[:100])
     for path in (tmp_path / "phases").iterdir():
         path.unlink()
-    monkeypatch.setattr(context, "train_network", None)
+    monkeypatch.setattr(phase_networks, "train_network", None)
     with pytest.raises(CorruptError, match="delete it and resume"):
         study(DigitsData(8), jobs, tmp_path, resume=True)
 

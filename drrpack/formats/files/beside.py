@@ -11,6 +11,7 @@ from typing import NamedTuple
 PREFIX, SUFFIX = ".drr-", ".tmp"  # of what is not finished
 EXCHANGE = ".swap"  # in the place of that suffix: a folder whose files may be the only ones
 NUMBER = "[0-9a-f]" * 16  # a pattern of what stands between prefix and suffix
+PARTS, CHECKPOINTS = ".parts", ".fit"  # endings of what the next run goes on from
 _NAME_BYTES = 143  # eCryptFS has the shortest names; most file systems take 255 bytes
 
 
@@ -35,7 +36,7 @@ class Left(NamedTuple):
 def left_beside(output: Path) -> Left:
     """Those beside ``output``, or beside what it is a link to: the file that is written."""
     target = Path(os.path.realpath(output))
-    return Left(beside(target, ".parts"), beside(target, ".fit"))
+    return Left(beside(target, PARTS), beside(target, CHECKPOINTS))
 
 
 def hidden_beside(target: Path) -> Path:
