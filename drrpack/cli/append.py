@@ -82,9 +82,11 @@ def append(
 def _outcome(memory: Path, made: Appended) -> str:
     if made.tuned_bytes is None:
         return f"{memory}: {made.kept_bytes:,} bytes, with the entropy model that was there"
-    kept, tuned = made.kept_bytes, made.tuned_bytes
-    chosen = "tuned" if tuned < kept else "as it was"
+    kept, other = made.kept_bytes, made.tuned_bytes
+    which = "it tuned" if made.tuned else "another one"
+    better = "tuned" if made.tuned else f"now of the kind {made.entropy_model!r}"
+    chosen = better if other < kept else "as it was"
     return (
-        f"{memory}: {min(kept, tuned):,} bytes; {kept:,} with the entropy model as it was, "
-        f"{tuned:,} with it tuned and everything coded anew: {chosen}"
+        f"{memory}: {min(kept, other):,} bytes; {kept:,} with the entropy model as it was, "
+        f"{other:,} with {which} and everything coded anew: {chosen}"
     )

@@ -10,15 +10,13 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
-from drrpack.core.codec import Codec
 from drrpack.core.codes import Codes
 from drrpack.core.device import choose_device
-from drrpack.core.entropy.adapted import AdaptedModel
-from drrpack.core.entropy.table import TableModel
 from drrpack.core.errors import MessageError, OptionError
 from drrpack.core.lazily import Lazily
+from drrpack.core.progress import Notice
 from drrpack.core.settings import float_arithmetic
-from drrpack.formats import container, metadata, originals, shipped
+from drrpack.formats import container, metadata, originals
 from drrpack.formats.container import Chunk, Memory, RawRecord, Reader
 from drrpack.formats.files.addresses import local_path
 from drrpack.formats.files.publish import changing
@@ -27,10 +25,11 @@ from drrpack.formats.hdf5.build import build_image
 from drrpack.formats.sources.labelling import ClassesFrom, Labelling
 from drrpack.formats.sources.reading import Reading
 from drrpack.formats.sources.source import Given, LabelledDataset, Opening
-from drrpack.operations import figures
+from drrpack.operations.append_models import Candidate, other_models
 from drrpack.operations.append_plan import (
     AppendOptions,
     AppendPlan,
+    holds,
     known_and_new,
     plan_append,
 )
@@ -38,35 +37,31 @@ from drrpack.operations.edit import changed_metadata, changed_since
 from drrpack.operations.encoding.kept import kept_beside
 from drrpack.operations.encoding.pieces import divide
 from drrpack.operations.encoding.work import Work
-from drrpack.operations.entropy_models import (
-    shipped_beside,
-    smallest,
-    with_adapted,
-    with_table,
-)
 from drrpack.operations.preparing import Pathlike, as_seed, budget, names_of, tell_of, tidy
 from drrpack.operations.progress import Report, heard, silent
 from drrpack.operations.raw_exemplars import RawChoice, raw_exemplars
 from drrpack.operations.recode import all_codes, coded
-from drrpack.trainers.fitting.entropy import tune_entropy
-from drrpack.trainers.fitting.estimate import spread
-from drrpack.trainers.fitting.loop import Budget, checkpoint_folder
-from drrpack.trainers.fitting.plan import FitPlan
+from drrpack.trainers.fitting.loop import Budget
 from drrpack.trainers.ranks import ALONE, Ranks, own_device, ranks
-
-TUNED_ON = 200_000  # images at most, of a larger file some of all classes
 
 
 @dataclass(frozen=True)
 class Appended:
-    """Sizes of the file in bytes, with the old entropy model and with one that suits all codes.
+    """The file that was written, and how large it would be with each entropy model.
 
-    The smaller file was written. ``tuned_bytes`` is None if only the old one was used.
+    Attributes:
+        kept_bytes: with the old entropy model. The smaller file was written.
+        tuned_bytes: with the best of others, such as the old one tuned, and all images coded again;
+            None if none was tried.
+        tuned: whether the best of others is the old one tuned.
+        entropy_model: the kind of the model that the file has now.
     """
 
     path: Path
     kept_bytes: int
     tuned_bytes: int | None
+    tuned: bool
+    entropy_model: str
 
 
 def append(
@@ -135,6 +130,8 @@ def append(
         plan = plan_append(reader, options, processes)
         report(plan)
         tell_of(plan.source, report)
+        if options.extend and holds(reader, plan.source):
+            report(Notice(f"{path} holds these images already, and will have each once more"))
         return carry_out(reader, plan, report, processes)
 
 
@@ -189,21 +186,23 @@ def _written(
     content = _with_classes(reader, plan, classes, raw)
     every = cache(lambda: _together(reader, plan, content, fresh, spool))
     if chunks is None:
-        kept = build_image(reader.path, coded(content, codec, every(), spool))
+        made = coded(content, codec, every(), spool)
     else:
-        kept = build_image(reader.path, _with_chunks(content, chunks, plan))
-    outcome, smaller = Appended(options.memory, kept.length, None), kept
+        made = _with_chunks(content, chunks, plan)
+    kept = taken = Candidate(build_image(options.memory, made), codec.entropy.kind)
+    outcome = Appended(options.memory, kept.image.length, None, False, kept.entropy_model)
     if not options.keep_entropy_model:
-        others = [
-            build_image(reader.path, made)
-            for made in _others(plan, content, every(), spool, report)
-        ]
-        tuned = min(others, key=lambda image: image.length)
-        smaller = kept if kept.length <= tuned.length else tuned
-        outcome = replace(outcome, tuned_bytes=tuned.length)
-    container.write(options.memory, smaller, overwrite=True)
+        tried = other_models(plan, content, every(), spool, report)
+        other = min(tried, key=lambda one: one.image.length)
+        taken = min(kept, other, key=lambda one: one.image.length)
+        outcome = replace(
+            outcome, tuned_bytes=other.image.length, tuned=other.tuned,
+            entropy_model=taken.entropy_model,
+        )  # fmt: skip
+    container.write(options.memory, taken.image, overwrite=True)
+    for folder in plan.left:
+        shutil.rmtree(folder, ignore_errors=True)
     originals.remember(plan.source)
-    shutil.rmtree(plan.left.checkpoints, ignore_errors=True)
     return outcome
 
 
@@ -250,45 +249,3 @@ def _together(
         return Codes.concat([*parts, *([fresh[place[number]]] if number in place else [])])
 
     return Lazily(len(content.classes), of_class)
-
-
-def _others(
-    plan: AppendPlan, content: Memory, every: Sequence[Codes], spool: Spool, report: Report
-) -> Iterator[Memory]:
-    """All images coded again by other models than the file's own.
-
-    That is its entropy model fine-tuned (paper, section 4). What was made of the old codes is made
-    anew of all codes, and gives way to another model if that makes the smaller file now.
-    """
-    start = plan.codec
-    if start.entropy.kind in (TableModel.kind, AdaptedModel.kind):
-        known = [start, *shipped_beside(start)]
-        candidates = with_table(with_adapted(known, every, report=report), every)
-        thin = content.vqvae.version == shipped.VERSION
-        start = candidates[smallest(candidates, every, thin=thin)[0]]
-        yield _measured(coded(content, start, every, spool), every)
-    if start.entropy.kind != TableModel.kind:
-        yield _tuned(plan, start, content, every, spool, report)
-
-
-def _tuned(
-    plan: AppendPlan, codec: Codec, content: Memory, every: Sequence[Codes], spool: Spool,
-    report: Report,
-) -> Memory:  # fmt: skip
-    """Code all images with the entropy model of ``codec``, fine-tuned on all codes."""
-    options = plan.options
-    fit_plan = FitPlan(plan.budget, options.device, options.seed, checkpoints=plan.left.checkpoints)
-    with checkpoint_folder(plan.left.checkpoints):
-        seen = spread(every, TUNED_ON)
-        entropy, log = tune_entropy(codec.entropy, seen, fit_plan, report)
-    tuned = replace(codec, entropy=entropy.on(options.device, codec.pixels.carrier))
-    made = _measured(coded(content, tuned, every, spool), every)
-    fit = {**metadata.part(made.metadata, "fit"), "tuned": log}
-    return replace(made, metadata={**made.metadata, "fit": fit})
-
-
-def _measured(made: Memory, every: Sequence[Codes]) -> Memory:
-    """The memory with what order-0 coding and lzma take for these codes."""
-    known = metadata.part(made.metadata, "figures")
-    measured = {**known, "reference_bits": figures.references(every)}
-    return replace(made, metadata={**made.metadata, "figures": measured})

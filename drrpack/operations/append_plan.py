@@ -86,6 +86,11 @@ def suited(images: int, device: str) -> Budget:
 def _check(reader: Reader, source: Source, options: AppendOptions) -> None:
     known, new = known_and_new(reader, source)
     if known and not options.extend:
+        if holds(reader, source):
+            raise OptionError(
+                f"{reader.path} holds the images of {source.place} already, which were added "
+                "before: nothing is left to do"
+            )
         raise OptionError(
             f"{reader.path} has a class {known[0]!r} already, as {source.place} does; "
             "say `extend=True` to add images to it",
@@ -102,6 +107,14 @@ def _check(reader: Reader, source: Source, options: AppendOptions) -> None:
             "bring them to that size, with `size` where it is square",
             option="size",
         )
+
+
+def holds(reader: Reader, source: Source) -> bool:
+    """Whether the file has all images of a source, as far as it records where they came from."""
+    return any(
+        row.digests.get("train") == source.digest() and {*source.classes} <= {*row.classes}
+        for row in metadata.sources(reader.metadata)
+    )
 
 
 def known_and_new(reader: Reader, source: Source) -> tuple[list[str], list[str]]:

@@ -100,6 +100,20 @@ def shipped_beside(codec: Codec) -> list[Codec]:
     ]
 
 
+def chosen_anew(
+    codecs: Sequence[Codec], codes: Sequence[Codes], *, thin: bool, report: Report | None = None
+) -> Codec:
+    """The codec that makes the smallest file of ``codes``.
+
+    It is one of some ``codecs`` of one VQ-VAE, one of a model that comes with drrpack for its
+    codebooks, or one of a model that is made of these codes.
+    """
+    every = [*codecs, *shipped_beside(codecs[0])]
+    known = {shipped.key(memory.entropy_section(codec)): codec for codec in every}
+    candidates = with_table(with_adapted([*known.values()], codes, report=report), codes)
+    return candidates[smallest(candidates, codes, thin=thin)[0]]
+
+
 def smallest(
     codecs: Sequence[Codec], codes: Sequence[Codes], *, thin: bool
 ) -> tuple[int, list[int]]:

@@ -20,7 +20,7 @@ from drrpack.formats.container import Chunk, Memory, Reader
 from drrpack.formats.files.spool import Spool, StoredCodes
 from drrpack.formats.memory import chunk, entropy_section, load_codec, read_codes
 from drrpack.operations import edit
-from drrpack.operations.entropy_models import smallest, with_adapted, with_table
+from drrpack.operations.entropy_models import chosen_anew
 
 CODES_AT_ONCE = 1_600_000  # coded side by side, which is what makes it fast: 20,000 small images
 
@@ -49,9 +49,8 @@ def merged(readers: Sequence[Reader], device: torch.device, folder: Path | None 
     codec = codecs[0]
     different = {shipped.key(model): each for model, each in zip(models, codecs, strict=True)}
     if len(different) > 1:  # else layouts alone differ
-        candidates = with_table(with_adapted([*different.values()], every), every)
         thin = together.vqvae.version == shipped.VERSION
-        codec = candidates[smallest(candidates, every, thin=thin)[0]]
+        codec = chosen_anew([*different.values()], every, thin=thin)
     return coded(together, codec, every, spool)
 
 

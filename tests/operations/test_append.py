@@ -12,14 +12,15 @@ import torch
 from tiny_memory import GOLDEN_CONTEXT, write_digits
 
 from drrpack.core.codec import Codec
-from drrpack.core.errors import CorruptError, OutputError
+from drrpack.core.errors import CorruptError, OptionError, OutputError
+from drrpack.core.progress import Notice
 from drrpack.formats import layout
 from drrpack.formats.container import Reader, write
 from drrpack.formats.hdf5.limits import OTHER_NOTES_BYTES
 from drrpack.formats.layout import dump_json
 from drrpack.formats.sources.source import Source
 from drrpack.formats.sources.splits import ALL, Split
-from drrpack.operations import append as appending
+from drrpack.operations import append_models
 from drrpack.operations.append import append
 from drrpack.operations.append_plan import AppendOptions, plan_append, suited
 from drrpack.operations.encode import encode
@@ -55,6 +56,26 @@ def test_what_cant_be_understood_counts_as_absent(own_drr: Path, more: Path) -> 
         reader.verify()
         assert len(reader.classes) == 20 and len(reader.raw_index) == 0
         assert [row["name"] for row in reader.metadata["sources"]] == [more.name]
+
+
+def test_the_same_images_again(own_drr: Path, more: Path, tmp_path: Path) -> None:
+    """As after a kill between the writing of the file and the end of the command."""
+    run(own_drr, more)
+    with pytest.raises(OptionError, match=r"holds the images of .* nothing is left to do"):
+        run(own_drr, more)
+    other = write_digits(tmp_path / "digits", train=3, test=1) / "train"
+    for number, path in enumerate(sorted(other.iterdir())):
+        path.rename(other / f"again{number}")
+    with pytest.raises(OptionError, match="has a class 'again0' already"):
+        run(own_drr, other)
+    for source, told in ((other, 0), (more, 1)):
+        events = list[object]()
+        append(
+            own_drr, source, keep_entropy_model=True, extend=True, device="cpu",
+            report=events.append,
+        )  # fmt: skip
+        notices = [event for event in events if isinstance(event, Notice)]
+        assert sum("each once more" in notice.text for notice in notices) == told
 
 
 def test_a_large_class_is_encoded_in_parts_to_the_same_codes(
@@ -120,7 +141,7 @@ def test_broken_off_before_a_checkpoint_leaves_nothing(
     def broken_off(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(appending, "tune_entropy", broken_off)
+    monkeypatch.setattr(append_models, "tune_entropy", broken_off)
     with pytest.raises(KeyboardInterrupt):
         run(own_drr, more, keep=False)
     assert list(own_drr.parent.iterdir()) == [own_drr]

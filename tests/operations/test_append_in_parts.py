@@ -18,7 +18,7 @@ from drrpack import DRRDataset
 from drrpack.core.codec import Codec
 from drrpack.core.progress import Notice
 from drrpack.formats.container import Reader
-from drrpack.operations import append as appending
+from drrpack.operations import append_models
 from drrpack.operations.encoding import pieces
 from drrpack.operations.progress import Event
 
@@ -101,7 +101,7 @@ def test_codes_are_there_after_a_tuning_that_was_broken_off(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(appending, "tune_entropy", broken_off)
+        patch.setattr(append_models, "tune_entropy", broken_off)
         with pytest.raises(KeyboardInterrupt):
             drrpack.append(mem, more, epochs=1)
     monkeypatch.setattr(Codec, "encode", broken_off)
@@ -143,7 +143,7 @@ def test_a_memory_that_grows_goes_on_within_a_phase(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(appending, "tune_entropy", broken_off)
+        patch.setattr(append_models, "tune_entropy", broken_off)
         with pytest.raises(KeyboardInterrupt):
             drrpack.train(context_drr, tmp_path / "run", **given)  # type: ignore[arg-type]
     drrpack.train(context_drr, tmp_path / "run", report=told.append, **given)  # type: ignore[arg-type]

@@ -165,6 +165,23 @@ def test_files_of_different_entropy_models_merge(
 
 
 @pytest.mark.slow
+def test_tables_merge_to_a_model_that_no_file_holds(
+    few: Path, photographs: Path, tmp_path: Path
+) -> None:
+    """It comes with drrpack, and a thin file need not hold it; `append` takes it as well."""
+    one, two, both, appended = (tmp_path / f"{name}.drr" for name in ("1", "2", "12", "21"))
+    drrpack.encode(few, one, thin=True, entropy="table")
+    drrpack.encode(photographs, two, thin=True, entropy="table")
+    shutil.copy(one, appended)
+    made = drrpack.append(appended, photographs, epochs=1)
+    assert (made.entropy_model, made.tuned) == ("context", False)
+    drrpack.merge([one, two], both)
+    assert model_of(both) == "context" and drrpack.verify(both, "full")
+    assert both.stat().st_size == pytest.approx(appended.stat().st_size, abs=300)  # of notes
+    np.testing.assert_array_equal(codes_of(both), np.concatenate([codes_of(one), codes_of(two)]))
+
+
+@pytest.mark.slow
 def test_a_file_outgrows_its_table(few: Path, photographs: Path, tmp_path: Path) -> None:
     """Photographs cost less by the context model, which a thin file need not hold."""
     path = tmp_path / "mem.drr"
