@@ -102,9 +102,9 @@ def record(source: Source) -> Json:
 
 def remember(source: Source) -> None:
     """Keep in mind, on this machine, where a source lies whose `record` a file has."""
-    splits: list[Split] = ["train", "test"] if source.has_test else ["train"]
     if source.root is not None:
-        whereabouts.remember(source.root, [source.digest(split) for split in splits])
+        test = [source.digest("test")] if source.has_test else []
+        whereabouts.remember(source.root, [source.digest()], test)
 
 
 def open_originals(
@@ -169,20 +169,26 @@ def _open_part(
         return Part(_without_folder(reader, kept, given, how, split), split, kept.classes)
     folder = None if given is None else path_of(given)
     path = recorded_places.place(reader, kept, folder, split, trusted)
+    where = "`source=DIR`" if split == "train" else f"`source=DIR`, or others with {option}"
     if path is None or (path != folder and not is_there(path)):
-        where = "`source=DIR`" if split == "train" else f"`source=DIR`, or others with {option}"
         why = "" if split == "train" else "accuracy is measured on raw test images, so "
         found = f"{recorded_places.not_found(kept, path)}; {why}say where they are with {where}"
         raise SourceError(f"{reader.path}: {found}")
     # bad pictures may have been left out when encoding; the digest tells whether the same ones
-    source = open_as(path, labelled(how, path, kept.labelling))
-    if source.digest(split) != kept.digests.get(split):
+    try:
+        source = open_as(path, labelled(how, path, kept.labelling))
+        digest = source.digest(split)
+    except SourceError as error:
+        raise SourceError(
+            f"{reader.path}: {error}; or say where its {split} images are with {where}"
+        ) from error
+    if digest != kept.digests.get(split):
         raise SourceError(
             f"{source.place}: its {split} images are not those that {reader.path} was made from; "
             f"say where those are with {option}"
         )
     if source.root is not None:
-        whereabouts.remember(source.root, [source.digest(split)])
+        whereabouts.remember(source.root, **{split: [digest]})
     return Part(source, split, kept.classes)
 
 

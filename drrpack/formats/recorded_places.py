@@ -37,14 +37,17 @@ def _find(reader: Reader, kept: SourceRecord, split: Split = "train") -> Path | 
     """Where a recorded folder lies on this machine, as far as that can be told without its help.
 
     A folder of its name, beside the file or where one works, must have its listing. Where it was
-    last seen it may have changed: the digest of its pictures will show.
+    last seen it may have changed: the digest of its pictures will show. A source there that has no
+    such split is another one.
     """
-    remembered = whereabouts.find(kept.digests.get(split))
+    remembered = whereabouts.find(kept.digests.get(split), split)
+    there = {} if remembered is None else listings(remembered, kept.labelling)
+    if split in there and there[split] == kept.listings.get(split):
+        return remembered
     around = [Path()] if is_address(reader.path) else [Path(reader.path).parent, Path()]
-    nearby = [path for near in around for path in called(near, kept.name or "")]
-    candidates = [*([] if remembered is None else [remembered]), *nearby]
-    same = (path for path in candidates if _listed(path, kept, split))
-    return next(same, remembered)
+    nearby = (path for near in around for path in called(near, kept.name or ""))
+    same = (path for path in nearby if _listed(path, kept, split))
+    return next(same, None if there and split not in there else remembered)
 
 
 def _listed(folder: Path, kept: SourceRecord, split: Split) -> bool:

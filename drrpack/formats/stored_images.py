@@ -63,7 +63,8 @@ class StoredImages:
         self._kept = RecentlyUsed[Codes](bound)  # by chunk
 
     def codec(self, file: int) -> Codec:
-        """The codec of a file; files of the same models share one."""
+        """The codec of a file; files of the same models share one. ValueError after closing."""
+        self.files.check_open()
         kind = int(self._kinds[file])
         if kind not in self._codecs:
             self._codecs[kind] = load_codec(self.files.readers[kind], self.device)

@@ -1,8 +1,9 @@
 """Remember where folders of images are on this machine; no ``.drr`` file holds these paths.
 
-A small JSON file in the user's state folder, ``sources.json``, maps digests of images to absolute
-paths and to names of the Hugging Face hub. It helps to find images again, but nothing depends on
-it: if it can't be read, it counts as empty, and if it can't be written, drrpack continues without.
+A small JSON file in the user's state folder, ``sources.json``, maps digests of splits to absolute
+paths of their sources and to names of the Hugging Face hub. It helps to find images again, but
+nothing depends on it: if it can't be read, it counts as empty, and if it can't be written, drrpack
+continues without.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import platformdirs
 from drrpack.core.errors import OutputError
 from drrpack.formats.files.publish import remove_leftovers, whole_file
 from drrpack.formats.sources.hub_name import is_hub_name
+from drrpack.formats.sources.splits import Split
 
 VARIABLE = "DRRPACK_STATE"  # of the environment: a folder to take in place of the user's own
 NAME = "sources.json"
@@ -29,27 +31,37 @@ MAX_BYTES = 1 << 20
 WAIT_SECONDS = 2.0  # for another process that is writing; it takes milliseconds
 
 
-def find(digest: object) -> Path | None:
-    """Where a split with this `Source.digest` lay when it was last seen; it may be gone."""
+def find(digest: object, split: Split = "train") -> Path | None:
+    """Where a source lay that had a split with this `Source.digest` when it was last seen; it may
+    be gone."""
     folder = _folder()
-    path = None if folder is None or not isinstance(digest, str) else _read(folder).get(digest)
+    if folder is None or not isinstance(digest, str):
+        return None
+    known = _read(folder)
+    path = known.get(_key(digest, split), known.get(digest))  # earlier versions wrote digests alone
     return None if path is None else Path(path)
 
 
-def remember(root: Path, digests: Iterable[str]) -> None:
-    """Keep in mind that splits of these digests lie at ``root``, an absolute path, or a name of the
-    hub."""
-    folder, new = _folder(), dict.fromkeys(digests, str(root))
+def remember(root: Path, train: Iterable[str] = (), test: Iterable[str] = ()) -> None:
+    """Keep in mind that the source at ``root``, an absolute path or a name of the hub, has splits
+    of these digests."""
+    keys = [*train, *(_key(digest, "test") for digest in test)]
+    folder, new = _folder(), dict.fromkeys(keys, str(root))
     if folder is None:
         return
     with suppress(OSError, OutputError):  # no home, no room: the user will be asked for the place
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with _one_at_a_time(folder):
             known = _read(folder)
-            if all(known.get(digest) == path for digest, path in new.items()):
+            if all(known.get(key) == path for key, path in new.items()):
                 return
-            older = {digest: path for digest, path in known.items() if digest not in new}
+            older = {key: path for key, path in known.items() if key not in new}
             _write(folder, {**older, **new})
+
+
+def _key(digest: str, split: Split) -> str:
+    """Apart by split: a folder may be a source, and the test split of the folder above it."""
+    return digest if split == "train" else f"{split} {digest}"
 
 
 def _folder() -> Path | None:
@@ -62,7 +74,7 @@ def _folder() -> Path | None:
 
 
 def _read(folder: Path) -> dict[str, str]:
-    """Absolute paths by digest, the newest last; other content is left out."""
+    """Absolute paths by `_key`, the newest last; other content is left out."""
     try:
         content: object = json.loads(_bytes_of(folder / NAME))
     except (OSError, ValueError, RecursionError):

@@ -10,16 +10,20 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from drrpack.core.device import choose_device
 from drrpack.core.errors import OptionError
+from drrpack.formats.container import Reader
 from drrpack.formats.dataset import DRRDataset
+from drrpack.formats.files.addresses import local_path
 from drrpack.formats.layout import AnyPath
-from drrpack.formats.sources.opening import Given, LabelledDataset
+from drrpack.formats.sources.opening import Given, LabelledDataset, Opening
 from drrpack.integrations.extras import not_installed
 from drrpack.integrations.mixed import Mixed, Transform
 from drrpack.integrations.replay import Share, replay
 from drrpack.integrations.torchvision import DRRVision
 from drrpack.operations.append import append
-from drrpack.operations.preparing import at_least
+from drrpack.operations.append_plan import AppendOptions, checked_source
+from drrpack.operations.preparing import at_least, names_of
 from drrpack.operations.progress import Report
 
 try:
@@ -160,8 +164,20 @@ class AppendToMemory(Callback):
         self.epochs, self.minutes, self.device, self.report = epochs, minutes, device, report
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Refuse before the training what could not be appended after it."""
-        self._task(trainer)
+        """Refuse before the training what could not be appended after it.
+
+        All images are read for that, in every process, and PyTorch's random state stays.
+
+        Raises:
+            FormatError, OutputError, SourceError, OptionError: as `drrpack.append` does.
+        """
+        memory, source, names = self._task(trainer)
+        options = AppendOptions(
+            memory, source, choose_device(self.device), None,
+            Opening(class_names=names_of(names), test=self.test), extend=self.extend,
+        )  # fmt: skip
+        with Reader(memory) as reader, torch.random.fork_rng(devices=[]):
+            checked_source(reader, options)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         memory, source, names = self._task(trainer)
@@ -188,4 +204,4 @@ class AppendToMemory(Callback):
                 f"AppendToMemory: found no {absent}, expected them here or in a DRRDataModule: "
                 "give `memory` and `source`, or a DRRDataModule with `new` to trainer.fit"
             )
-        return Path(memory), source, names
+        return local_path(memory), source, names

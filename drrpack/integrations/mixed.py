@@ -15,7 +15,7 @@ from torch.utils.data import Dataset, Subset, TensorDataset
 
 from drrpack.core.errors import OptionError, SourceError
 from drrpack.core.wording import shortened
-from drrpack.formats.class_names import NameFinder, names_of_labels
+from drrpack.formats.class_names import names_of_labels, unite
 from drrpack.formats.dataset import DRRDataset
 from drrpack.formats.indices import whole_number
 from drrpack.formats.sources.opening import LabelledDataset
@@ -182,18 +182,25 @@ def names_of(dataset: object) -> tuple[str, ...] | None:
 
 
 def by_names(memory: DRRDataset, new: Labels, names: Sequence[str]) -> Numbering:
-    """One numbering for both: a class of one name is one class, and others follow the memory's."""
+    """One numbering for both: classes that `unite` takes for one are one, and others follow the
+    memory's.
+
+    Raises:
+        OptionError: a label has no name, or a name that looks like two classes of the memory.
+    """
     if new.min() < 0 or new.max() >= len(names):
         raise OptionError(
             f"new data: found labels from {new.min()} to {new.max()} and {len(names)} names of "
             "classes, expected a name for each label: give `class_names`",
             option="class_names",
         )
-    finder, numbers = NameFinder(memory.classes), np.zeros(len(names), np.int64)
-    for label in np.unique(new):
-        found = finder.find(names[label])
-        numbers[label] = finder.add(names[label]) if found is None else found
-    return Numbering(tuple(finder.names), np.array(memory.targets, np.int64), numbers[new])
+    used = [names[label] for label in np.unique(new)]
+    distinct = list(dict.fromkeys(used))
+    classes, (_, found) = unite([("memory", memory.classes), ("new data", distinct)])
+    number_of = dict(zip(distinct, found, strict=True))
+    numbers = np.zeros(len(names), np.int64)
+    numbers[np.unique(new)] = [number_of[name] for name in used]
+    return Numbering(tuple(classes), np.array(memory.targets, np.int64), numbers[new])
 
 
 def by_offset(memory: DRRDataset, new: Labels, offset: int) -> Numbering:

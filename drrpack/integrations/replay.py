@@ -70,8 +70,9 @@ def replay(
             seen equally often, if the new ones are equally large. "proportional": as much as memory
             is of all images, so that each image of both comes once. Or a number over 0 and below 1.
         transform: applied to each image of both, as a tensor (3, H, W).
-        class_names: names for the labels of the new data, if it has no ``classes``. Classes of one
-            name are one; others are numbered after those of the memory.
+        class_names: names for the labels of the new data, if it has no ``classes``. A class of the
+            memory has exactly the name of a new one, or is the only one whose name differs from it
+            by case, outer space or Unicode form alone; others are numbered after the memory's.
         label_offset: in place of names, what to add to the labels of the new data: 0 if they count
             on from the memory's already.
         seed: of the order of images, and of what workers draw.
@@ -81,7 +82,8 @@ def replay(
     Raises:
         FormatError: the file is missing or damaged.
         SourceError: the images of both have different forms, or are no pairs of image and label.
-        OptionError: labels have neither names nor an offset, or another option can't be used.
+        OptionError: labels have neither names nor an offset, a name looks like two classes of the
+            memory, or another option can't be used.
     """
     at_least(1, batch_size=batch_size)
     at_least(0, seed=seed, num_workers=num_workers)

@@ -66,15 +66,21 @@ def plan_append(reader: Reader, options: AppendOptions, processes: Ranks = ALONE
     Raises:
         FormatError, OutputError, SourceError, OptionError: each names the path and the fix.
     """
-    container.check_output(options.memory, overwrite=True)
-    reading = options.opening.reading.or_as(recorded_reading(reader))
-    source = open_as(options.source, replace(options.opening, reading=reading, sharing=processes))
-    _check(reader, source, options)
+    source = checked_source(reader, options, processes)
     raw = _raw_choice(reader)
     codec = memory.load_codec(reader, options.device, encoder=True)
     images = int(reader.images_per_class.sum()) + sum(source.images_per_class)
     budget = suited(images, options.device.type) if options.budget is None else options.budget
     return AppendPlan(source, options, codec, *raw, budget)
+
+
+def checked_source(reader: Reader, options: AppendOptions, processes: Ranks = ALONE) -> Source:
+    """The images to append, opened, which the file can take; raises as `plan_append` does."""
+    container.check_output(options.memory, overwrite=True)
+    reading = options.opening.reading.or_as(recorded_reading(reader))
+    source = open_as(options.source, replace(options.opening, reading=reading, sharing=processes))
+    _check(reader, source, options)
+    return source
 
 
 def suited(images: int, device: str) -> Budget:

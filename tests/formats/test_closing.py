@@ -51,6 +51,7 @@ READS: dict[str, Callable[[DRRDataset], object]] = {
     "pixels": lambda dataset: dataset.pixels([0]),
     "codes": lambda dataset: dataset.codes([0]),
     "all": lambda dataset: dataset.to_numpy(),
+    "codec": lambda dataset: dataset.codec,
     "preload": lambda dataset: dataset.preload(),
     "blocks": lambda dataset: [*dataset.in_order(8)],
 }
@@ -67,6 +68,15 @@ def test_after_closing_nothing_is_read(digits_drr: Path, name: str) -> None:
         READS[name](dataset)
     dataset.close()  # once more
     assert len(dataset) == len(dataset.targets) and dataset.classes
+
+
+def test_a_closed_file_says_how_to_go_on(digits_drr: Path) -> None:
+    with DRRDataset(digits_drr) as dataset:
+        pass
+    with pytest.raises(ValueError, match="the dataset is closed; open the file again"):
+        _ = dataset.codec  # which nothing has read before
+    with pytest.raises(ValueError, match=f"{digits_drr}: the reader is closed; open the file"):
+        dataset.reader.models()
 
 
 def test_a_copy_that_was_made_before_goes_on(digits_drr: Path) -> None:

@@ -14,6 +14,7 @@ from picture_folders import noise, save
 
 from drrpack import append, train
 from drrpack.core.errors import SourceError
+from drrpack.formats import whereabouts
 from drrpack.formats.container import Reader, write
 from drrpack.formats.originals import Originals, open_originals, open_test, record, remember
 from drrpack.formats.sources.source import open_source
@@ -107,6 +108,35 @@ def test_a_source_without_a_test_split(own_drr: Path, folder: Path) -> None:
     reader = recording(own_drr, digest={"train": digest})
     for moved in (None, folder):
         refused(reader, None, "'digits' had no test/ or val/", "`test=DIR`", moved=moved)
+
+
+@pytest.mark.parametrize("inner_first", [True, False])
+def test_a_test_folder_that_is_a_source_of_its_own(
+    reader: Reader, folder: Path, tmp_path: Path, inner_first: bool
+) -> None:
+    inner = open_source(folder / "test")
+    copy = Path(shutil.copy(reader.path, tmp_path / "copy.drr"))
+    other = recording(copy, **record(inner))
+    for source in [inner, open_source(folder)][:: 1 if inner_first else -1]:
+        remember(source)
+    assert open_test(reader, None).roots == str(folder)
+    assert open_originals(other, None, "train").roots == str(folder / "test")
+
+
+def test_a_place_without_the_split(
+    own_drr: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is passed over where it is remembered, and named with the file where it is given."""
+    monkeypatch.setenv("DRRPACK_STATE", str(tmp_path / "state"))
+    digest = open_source(folder).digest("test")
+    (tmp_path / "elsewhere").mkdir()
+    moved = folder.rename(tmp_path / "elsewhere" / "pictures")
+    whereabouts.remember(moved / "test", [digest])  # as earlier versions did for every split
+    with Reader(own_drr) as reader:
+        refused(reader, None, own_drr, "found no folder 'digits'", "`source=DIR`")
+        refused(reader, None, own_drr, "no test split", "`source=DIR`", moved=moved / "test")
+        refused(reader, None, own_drr, "no such folder", "`source=DIR`", moved=folder)
+        assert open_test(reader, None, moved).roots == str(moved)
 
 
 # --- --test DIR ----------------------------------------------------------------------------------

@@ -37,6 +37,16 @@ def test_the_last_place_counts(home: Path, tmp_path: Path) -> None:
     assert content(home) == {"y": str(tmp_path / "one"), "x": str(tmp_path / "two")}
 
 
+def test_a_folder_that_is_a_source_and_a_test_split(home: Path, tmp_path: Path) -> None:
+    remember(tmp_path, ["x"], ["y"])
+    remember(tmp_path / "test", ["y"])
+    for _ in range(2):
+        assert find("x") == find("y", "test") == tmp_path and find("y") == tmp_path / "test"
+        remember(tmp_path, ["x"], ["y"])
+    (home / "sources.json").write_text(json.dumps({"y": "/as/earlier/versions/wrote"}))
+    assert find("y", "test") == find("y") == Path("/as/earlier/versions/wrote")
+
+
 def test_nobody_else_may_look(home: Path, tmp_path: Path) -> None:
     before = os.umask(0)
     try:

@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 from torchvision.transforms import v2
 
 from drrpack import DRRDataset, OptionError, SourceError
+from drrpack.core.errors import DrrError
 
 pl = pytest.importorskip("lightning.pytorch", reason='pip install "drrpack[lightning]"')
 
@@ -113,6 +115,47 @@ def test_what_is_missing_is_said_before_training(old: Path) -> None:
     assert model.trained == []
     with pytest.raises(SourceError):
         DRRDataModule(old, test=[]).test_dataloader()
+
+
+def task_of(names: list[str], side: int = 32) -> dict[str, Any]:
+    """Arguments for two grey pictures of two classes."""
+    return {"source": [(Image.new("RGB", (side, side)), n) for n in (0, 1)], "class_names": names}
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (task_of(["0", "5"]), "has a class '0' already"),
+        (task_of(["1 ", "5"]), "found a class '1 ', which differs from '1'"),
+        (task_of(["5", "5"]), "found two classes of one name, '5'"),
+        (task_of(["5", "6"], side=16), "its images are 16x16"),
+        ({"source": "absent"}, "absent: no such folder"),
+        ({"memory": "absent.drr"}, "absent.drr: there is no such file"),
+        ({"memory": "https://example.org/m.drr"}, "found an address"),
+    ],
+)
+def test_what_can_not_be_appended_is_refused_before_training(
+    old: Path, digits_drr: Path, more: dict[str, Any], said: str
+) -> None:
+    model, size = Linear(), old.stat().st_size
+    data = DRRDataModule(old, DRRDataset(digits_drr, classes=["5"]), transform=SCALE)
+    with pytest.raises(DrrError, match=said):
+        trainer(
+            callbacks=[AppendToMemory(keep_entropy_model=True, **more)], limit_val_batches=0
+        ).fit(model, datamodule=data)
+    assert model.trained == [] and old.stat().st_size == size
+
+
+def test_a_look_at_the_images_leaves_random_numbers(old: Path) -> None:
+    class Random(list[tuple[Tensor, int]]):
+        def __getitem__(self, index: Any) -> Any:
+            return torch.rand(3, 32, 32), super().__getitem__(index)[1]
+
+    callback = AppendToMemory(old, Random([(torch.zeros(0), 5)]), class_names=[*"012345"])
+    runner, model = trainer(), Linear()
+    before = torch.random.get_rng_state()
+    callback.on_fit_start(runner, model)
+    assert torch.equal(before, torch.random.get_rng_state())
 
 
 def test_a_training_that_fails_appends_nothing(old: Path, digits_drr: Path) -> None:

@@ -101,6 +101,21 @@ def test_names_are_united(memory: DRRDataset) -> None:
     assert labels[(images == 255).flatten(1).all(1)].tolist() == [3]
 
 
+def test_names_that_look_alike_are_united_as_those_of_files(digits_drr: Path) -> None:
+    old = DRRDataset(digits_drr, classes=["0", "1", "2"])
+    old.classes = ["apple", "Caf\u00e9", "pear"]
+    loader: Any = drrpack.replay(old, pictures(), class_names=["Apple", "cafe\u0301 "])
+    assert loader.dataset.classes == ("apple", "Caf\u00e9", "pear")
+    assert set(loader.dataset.targets[:40].tolist()) == {0, 1}
+    loader = drrpack.replay(old, pictures(), class_names=["kiwi", "Kiwi"])
+    assert loader.dataset.classes == (*old.classes, "kiwi", "Kiwi"), "two labels of one dataset"
+    loader = drrpack.replay(old, pictures(), class_names=["Pear", "Pear"])
+    assert set(loader.dataset.targets[:40].tolist()) == {2}
+    old.classes = ["apple", "Apple", "pear"]
+    with pytest.raises(OptionError, match=r"new data: .*'APPLE', which may be 'apple' and 'Apple'"):
+        drrpack.replay(old, pictures(), class_names=["APPLE", "kiwi"])
+
+
 def test_a_class_of_both_is_seen_as_often_as_others(memory: DRRDataset) -> None:
     """Class 3 in 30 old and 10 new images, class 8 in 10 new ones: 1/9 of all for each of nine
     classes, 3/36 and 1/36 of it from the two sides; 20 new images are 1/9 + 1/36 of 144."""

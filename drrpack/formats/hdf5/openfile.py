@@ -46,7 +46,7 @@ class OpenFile:
             FormatError: another file lies there by now. ValueError: it is closed.
         """
         if self.closed:
-            raise ValueError(f"{self.path}: the reader is closed")
+            raise ValueError(f"{self.path}: the reader is closed; open the file again")
         file, structure = self._file, self._structure
         if file is None or not file.is_ours():
             file = open_stored(self._place)

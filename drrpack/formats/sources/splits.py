@@ -90,12 +90,15 @@ def refuse_twins(
     where: str,
     fix: str = "rename one, or move the pictures of both into one folder",
 ) -> None:
-    """Raise SourceError, with the ``fix``, where two class names look alike: `class_names.look`."""
+    """Raise SourceError, with the ``fix``, where two class names are one or look alike:
+    `class_names.look`."""
     seen: dict[str, str] = {}
     for name in names:
-        if look(name) in seen:
+        twin = seen.get(look(name))
+        if twin is not None:
+            differ = "which differ only by case, outer space or Unicode form"
+            found = repr(name) if twin == name else f"{twin!r} and {name!r}, {differ}"
             raise SourceError(
-                f"{where}: found two classes of one name, {seen[look(name)]!r} and {name!r}, which "
-                f"differ only by case, outer space or Unicode form; expected distinct names: {fix}"
+                f"{where}: found two classes of one name, {found}; expected distinct names: {fix}"
             )
         seen[look(name)] = name

@@ -432,6 +432,7 @@ def test_names(tmp_path: Path) -> None:
     for names, told in [
         (["cat"], "found 1 names, and the label 2"),
         ("cat", "expected a list"),
+        (["x", "y", "x"], "found two classes of one name, 'x'; expected distinct names: give"),
         (["a", "b", "A"], "two classes of one name.*give `class_names` that differ"),
         (["", "b", "c"], "class name ''"),
     ]:
