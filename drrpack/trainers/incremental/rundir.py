@@ -62,11 +62,13 @@ def check_run(out: Path, settings: Json, resume: bool) -> None:
 
 
 def unfinished(out: Path) -> str | None:
-    """What there is in a folder of a training that was interrupted before its first result, and
-    how it goes on, in words; None where there is none."""
-    phases = sorted(out.rglob(f"{PHASES}/*.pt"))
-    if not phases and not any(out.rglob(SETTINGS)):
+    """What there is in a folder of a training that was interrupted, and how it goes on, in words;
+    None where there is none. ``out`` may be that of one of several runs, whose options lie above.
+    """
+    if not any(out.rglob(f"{PHASES}/*.pt")) and not any(out.rglob(SETTINGS)):
         return None
+    out = next((one for one in (out, out.parent) if (one / RUN_CONFIG).is_file()), out)
+    phases = [*out.rglob(f"{PHASES}/*.pt")]
     how = "the same training with `resume=True` goes on with it"
     if (out / RUN_CONFIG).is_file():
         how = f"`drrpack train --config {out / RUN_CONFIG} --out {out} --resume` goes on with it"
