@@ -137,12 +137,15 @@ def _damaged(path: Path, found: str) -> CorruptError:
 
 
 def _check_settings(out: Path, before: Json, now: Json) -> None:
-    """Raise OptionError, which names each setting that differs from those of the earlier run."""
+    """Raise OptionError, which names each setting that differs from those of the earlier run.
+
+    Of another method it names that alone, as settings differ that only one of the two has.
+    """
     before, now = _flat(before), _flat(now)
+    names = [name for name in sorted({*before, *now}) if before.get(name) != now.get(name)]
     different = [
         f"{name} was {shortened(before.get(name))} and is now {shortened(now.get(name))}"
-        for name in sorted({*before, *now})
-        if before.get(name) != now.get(name)
+        for name in (["method"] if "method" in names else names)
     ]
     if different:
         raise OptionError(
