@@ -14,7 +14,7 @@ from drrpack.formats.files.publish import changing
 from drrpack.formats.selection import named_class
 from drrpack.operations import edit
 from drrpack.operations.edit import Written
-from drrpack.operations.preparing import Pathlike, tidy
+from drrpack.operations.preparing import Pathlike, tell_of_left, tidy
 from drrpack.operations.progress import Report, heard
 
 
@@ -37,8 +37,10 @@ def drop(
         raise OptionError(
             "`classes=[]`: found no class to remove; name one at least", option="classes"
         )
-    tidy(path, heard(report))
+    report = heard(report)
+    tidy(path, report)
     with changing(path), Reader(path) as reader:
+        tell_of_left(path, report)
         before = reader.stored()
         finder = NameFinder(before.classes)
         names = [_name(path, finder, one) for one in wanted]

@@ -14,6 +14,7 @@ from drrpack.core.progress import Notice
 from drrpack.core.wording import counted, few
 from drrpack.formats.class_names import names_of_labels
 from drrpack.formats.container import Reader
+from drrpack.formats.files.beside import left_beside
 from drrpack.formats.files.exchange import finish_exchanges
 from drrpack.formats.files.publish import remove_leftovers
 from drrpack.formats.indices import find_each, whole_number
@@ -40,6 +41,19 @@ def tidy(output: Path, report: Report) -> None:
         report(Notice(words))
     for path in remove_leftovers(output.parent):
         report(Notice(f"removed {path}, left behind by a run that was killed"))
+
+
+def tell_of_left(memory: Path, report: Report) -> None:
+    """Report what an interrupted command on ``memory`` has left to go on from; it stays."""
+    for folder in left_beside(memory):
+        if folder.exists():
+            report(
+                Notice(
+                    f"{folder} is of an interrupted command on {memory}: the same command takes "
+                    "over what still suits the file; delete it if you will not give that again",
+                    warning=False,
+                )
+            )
 
 
 def tell_of(source: Source, report: Report) -> None:

@@ -60,6 +60,7 @@ def test_refusals(drrpack: Command, digits_drr: Path, digits_folder: Path, tmp_p
     run.mkdir()
     (run / "run.toml").touch()
     naming = (run, "found the folder of a training, expected a .drr", f"`drrpack report {run}`")
+    naming += ("shows its results, or how to finish it",)
     drrpack.refused("preview", run, "-o", place / "grid.png", naming=naming)
     assert drrpack(*start, place / "grid.png", "--rows", "0").code == 2
     assert [path.name for path in place.iterdir()] == ["old.png"]

@@ -191,7 +191,8 @@ def test_thin_and_whole_files_of_one_codec_merge(
 ) -> None:
     thin, whole = made["thin"], encode_tiny(folders["more"], tmp_path / "w.drr", codec=digits_drr)
     with Reader(thin) as one, Reader(whole) as two:
-        content = merged([one, two], CPU).loaded()
+        content, other = (merged(pair, CPU).loaded() for pair in ([one, two], [two, one]))
+        assert other.vqvae == two.vqvae, "whole as the first file is"
     both = tmp_path / "both.drr"
     write(both, content)
     verify(both, "full")

@@ -110,6 +110,30 @@ def test_codes_are_there_after_a_tuning_that_was_broken_off(
     assert drrpack.verify(mem, "full").classes == 20
 
 
+def test_a_drop_tells_of_a_broken_off_append_which_goes_on(
+    mem: Path, more: Path, small_parts: None, monkeypatch: pytest.MonkeyPatch, told: list[Event]
+) -> None:
+    def broken_off(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    drrpack.drop(mem, "0", report=told.append)
+    assert told == []
+    with monkeypatch.context() as patch:
+        patch.setattr(appending, "tune_entropy", broken_off)
+        with pytest.raises(KeyboardInterrupt):
+            drrpack.append(mem, more, epochs=1)
+    parts, fit = (mem.parent / f".mem.drr.{ending}" for ending in ("parts", "fit"))
+    fit.mkdir()
+    there = sorted(os.listdir(parts))
+    drrpack.drop(mem, "1", report=told.append)
+    starts = [event.text.split(":")[0] for event in told if isinstance(event, Notice)]
+    assert starts == [f"{each} is of an interrupted command on {mem}" for each in (parts, fit)]
+    assert sorted(os.listdir(parts)) == there and fit.is_dir()
+    drrpack.append(mem, more, epochs=1, report=told.append)
+    assert [text[:10] for text in taken_over(told)] == ["300 of 300"]
+    assert drrpack.verify(mem, "full").classes == 18 and os.listdir(mem.parent) == ["mem.drr"]
+
+
 def test_codes_of_other_pictures_are_not_taken_over(
     mem: Path, more: Path, tmp_path: Path, small_parts: None, monkeypatch: pytest.MonkeyPatch,
     told: list[Event],

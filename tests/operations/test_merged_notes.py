@@ -119,6 +119,18 @@ def test_no_other_figures_of_one_part(halves: Halves) -> None:
     assert halves.notes({"figures": of_one}, {"figures": told})["figures"] == told
 
 
+def test_a_file_alone_has_its_psnr_and_no_figures_of_streams(
+    context_drr: Path, tmp_path: Path
+) -> None:
+    before = drrpack.stats(context_drr)
+    drrpack.merge(context_drr, tmp_path / "one.drr")
+    found = drrpack.stats(tmp_path / "one.drr")
+    assert (found.psnr_db, found.psnr_images) == (before.psnr_db, before.psnr_images)
+    assert found.bits_per_code.all.coded == before.bits_per_code.all.coded
+    for bits, known in ((before.bits_per_code.all, True), (found.bits_per_code.all, False)):
+        assert (bits.order0 is not None, bits.lzma is not None) == (known, known)
+
+
 @pytest.mark.parametrize("turned", [False, True])
 def test_what_the_codec_was_fitted_on_is_known_if_one_file_knows(
     halves: Halves, turned: bool

@@ -43,7 +43,7 @@ class PlainFile(StoredFile):
                 fix = f"; `drrpack encode {path} -o mem.drr` makes one of a folder of images"
                 if is_run(Path(path)):
                     what = "the folder of a training"
-                    fix = f"; `drrpack report {path}` shows the results of the training"
+                    fix = f"; `drrpack report {path}` shows its results, or how to finish it"
             raise MissingError(
                 f"{path}: found {what}, expected a .drr file: give the path of one{fix}"
             )

@@ -175,17 +175,17 @@ def fit(
 
     With a ``checkpoint`` path the state is saved there each minute, and a run with the same
     ``fingerprint`` continues from it. Batches and noise depend only on ``seed`` and the step, so
-    with a budget in epochs a resumed run takes the same steps as an uninterrupted one.
+    with a budget in epochs a resumed run takes the same steps as an uninterrupted one, and its log
+    has the same figures.
 
     Several ``processes`` share each batch. The first one decides when the time is over, saves and
     reports. What it saves does not depend on their number.
     """
     per_epoch = max(1, len(data) // batch_size)
-    step, before = _restore(task, checkpoint, fingerprint)
+    step, before, smooth = _restore(task, checkpoint, fingerprint)
     processes.of_all(None)  # all have read the checkpoint: the first may write another one
     checkpoint = checkpoint if processes.first else None
     clock, saved = _Clock(before), time.monotonic()
-    smooth: dict[str, float] = {}
     with task.sharing(processes, batch_size) if processes.size > 1 else nullcontext():
         while (fraction := _spent(budget, step, per_epoch, clock, processes)) < 1.0:
             batch = data[_batch(len(data), batch_size, per_epoch, seed, step)]
@@ -197,10 +197,10 @@ def fit(
                 left = clock.seconds() * (1 - fraction) / max(fraction, 1e-6)
                 report(FitProgress(task.stage, fraction, step // per_epoch, dict(smooth), left))
             if checkpoint is not None and time.monotonic() - saved > CHECKPOINT_SECONDS:
-                _keep(task, checkpoint, fingerprint, step, clock.seconds())
+                _keep(task, checkpoint, fingerprint, step, clock.seconds(), smooth)
                 saved = time.monotonic()
     if checkpoint is not None:
-        _keep(task, checkpoint, fingerprint, step, clock.seconds())
+        _keep(task, checkpoint, fingerprint, step, clock.seconds(), smooth)
     return {"steps": step, "epochs": step / per_epoch, "seconds": clock.seconds(), **smooth}
 
 
@@ -233,25 +233,30 @@ def checkpoint_folder(path: Path) -> Iterator[None]:
             path.rmdir()
 
 
-def _keep(task: FitTask, path: Path, fingerprint: str, step: int, seconds: float) -> None:
-    state: State = {"fingerprint": fingerprint, "step": step, "seconds": seconds}
+def _keep(
+    task: FitTask, path: Path, fingerprint: str, step: int, seconds: float, smooth: dict[str, float]
+) -> None:
+    state: State = {"fingerprint": fingerprint, "step": step, "seconds": seconds, "smooth": smooth}
     state["task"] = task.state_dict()
     write_atomic(path, lambda file: save_checkpoint(state, file))
 
 
-def _restore(task: FitTask, path: Path | None, fingerprint: str) -> tuple[int, float]:
-    """Steps and seconds already spent; nothing where there is no checkpoint of this very fit.
+def _restore(
+    task: FitTask, path: Path | None, fingerprint: str
+) -> tuple[int, float, dict[str, float]]:
+    """Steps and seconds already spent, and the smoothed figures of the task so far, which are empty
+    in checkpoints of version 0.2.0; nothing where there is no checkpoint of this very fit.
 
     Raises CorruptError: an hour of fitting is not to be begun anew without a word.
     """
     if path is None or not path.exists():
-        return 0, 0.0
+        return 0, 0.0, {}
     try:
         kept = load_checkpoint(path)
         if kept["fingerprint"] != fingerprint:
-            return 0, 0.0
+            return 0, 0.0, {}
         task.load_state_dict(kept["task"])
-        return int(kept["step"]), float(kept["seconds"])
+        return int(kept["step"]), float(kept["seconds"]), dict(kept.get("smooth", {}))
     except Exception as error:  # what is in it may be anything
         raise CorruptError(
             f"the checkpoint {path} can't be read ({error}); delete it and start again, "

@@ -47,7 +47,7 @@ from drrpack.trainers.incremental.tables import Row, curve, table
 def find_results(places: Iterable[Path]) -> list[Result]:
     """The results in some folders and their subfolders, and result files that are named; each once.
 
-    Raises SourceError for a place that is not there or holds no result.
+    Raises SourceError for a place that holds no result, and OptionError if no run is complete.
     """
     found: dict[Path, Result] = {}
     for place in places:
@@ -67,7 +67,16 @@ def find_results(places: Iterable[Path]) -> list[Result]:
             )
         for path in paths:
             found[path.resolve()] = read_result(path)
+    if not any(result.complete for result in found.values()):
+        raise _none_complete(next(iter(found), None))
     return list(found.values())
+
+
+def _none_complete(first: Path | None = None) -> OptionError:
+    """The error that no run is complete; it says how that of the result ``first`` goes on."""
+    left = None if first is None else unfinished(first.parent)
+    how = "" if first is None or left is None else f"; the first, in {first.parent}, is {left}"
+    return OptionError(f"none of these runs is complete yet{how}")
 
 
 def _refuse_memory(place: Path) -> None:
@@ -88,7 +97,7 @@ def complete(results: Sequence[Result]) -> list[Result]:
     """The results that have all their phases; raises OptionError if there are none."""
     done = [result for result in results if result.complete]
     if not done:
-        raise OptionError("none of these runs is complete yet; go on with `drrpack train --resume`")
+        raise _none_complete()
     return done
 
 

@@ -62,11 +62,13 @@ def check_run(out: Path, settings: Json, resume: bool) -> None:
 
 
 def unfinished(out: Path) -> str | None:
-    """What there is in a folder of a training that was interrupted before its first result, and
-    how it goes on, in words; None where there is none."""
-    phases = sorted(out.rglob(f"{PHASES}/*.pt"))
-    if not phases and not any(out.rglob(SETTINGS)):
+    """What there is in a folder of a training that was interrupted, and how it goes on, in words;
+    None where there is none. ``out`` may be that of one of several runs, whose options lie above.
+    """
+    if not any(out.rglob(f"{PHASES}/*.pt")) and not any(out.rglob(SETTINGS)):
         return None
+    out = next((one for one in (out, out.parent) if (one / RUN_CONFIG).is_file()), out)
+    phases = [*out.rglob(f"{PHASES}/*.pt")]
     how = "the same training with `resume=True` goes on with it"
     if (out / RUN_CONFIG).is_file():
         how = f"`drrpack train --config {out / RUN_CONFIG} --out {out} --resume` goes on with it"
@@ -135,12 +137,15 @@ def _damaged(path: Path, found: str) -> CorruptError:
 
 
 def _check_settings(out: Path, before: Json, now: Json) -> None:
-    """Raise OptionError, which names each setting that differs from those of the earlier run."""
+    """Raise OptionError, which names each setting that differs from those of the earlier run.
+
+    Of another method it names that alone, as settings differ that only one of the two has.
+    """
     before, now = _flat(before), _flat(now)
+    names = [name for name in sorted({*before, *now}) if before.get(name) != now.get(name)]
     different = [
         f"{name} was {shortened(before.get(name))} and is now {shortened(now.get(name))}"
-        for name in sorted({*before, *now})
-        if before.get(name) != now.get(name)
+        for name in (["method"] if "method" in names else names)
     ]
     if different:
         raise OptionError(

@@ -25,10 +25,10 @@ loop.CHECKPOINT_SECONDS = 0.0
 restore = loop._restore
 
 def told(task, path, fingerprint):
-    step, seconds = restore(task, path, fingerprint)
+    kept = restore(task, path, fingerprint)
     with open(os.environ["STARTED"], "a") as file:
-        file.write(f"{path.name} {step}\\n")
-    return step, seconds
+        file.write(f"{path.name} {kept[0]}\\n")
+    return kept
 
 loop._restore = told
 torch.set_num_threads(1)

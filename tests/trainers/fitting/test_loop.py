@@ -162,6 +162,45 @@ def test_killed_and_resumed_like_undisturbed(tmp_path: Path) -> None:
     assert again.seen == [] and again.weights == resumed.weights, "a finished fit stays finished"
 
 
+def test_the_log_of_a_resumed_fit_is_that_of_one_in_one_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, checkpoint = logged(tmp_path / "whole.pt"), tmp_path / "line.pt"
+    keep = fitting._keep
+
+    def break_off(*arguments: Any) -> None:
+        keep(*arguments)
+        if torch.load(checkpoint)["step"] == 10:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(fitting, "CHECKPOINT_SECONDS", -1.0)  # after every step
+        patch.setattr(fitting, "_keep", break_off)
+        logged(checkpoint)
+    assert logged(checkpoint) == whole, "broken off in the middle"
+    assert logged(checkpoint) == whole, "broken off after its last step"
+
+
+def logged(checkpoint: Path) -> dict[str, float]:
+    """The log of a fit of 24 steps, without its seconds."""
+    options: dict[str, Any] = {"batch_size": 8, "seed": 3, "fingerprint": "of the line"}
+    log = fit(Line(), DATA, Budget(epochs=6), checkpoint=checkpoint, **options)
+    del log["seconds"]
+    assert log.keys() == {"steps", "epochs", "loss"}
+    return log
+
+
+def test_a_checkpoint_without_figures_is_taken(tmp_path: Path) -> None:
+    """Those of version 0.2.0 have none."""
+    checkpoint = tmp_path / "line.pt"
+    line = fitted(checkpoint=checkpoint)
+    kept = torch.load(checkpoint)
+    assert kept.pop("smooth").keys() == {"loss"}
+    torch.save(kept, checkpoint)
+    again = fitted(checkpoint=checkpoint)
+    assert again.seen == [] and again.weights == line.weights
+
+
 def test_a_checkpoint_of_something_else_is_not_used(tmp_path: Path) -> None:
     checkpoint = tmp_path / "line.pt"
     fitted(checkpoint=checkpoint)
@@ -172,7 +211,7 @@ def test_a_checkpoint_of_something_else_is_not_used(tmp_path: Path) -> None:
 
 def test_time_spent_before_counts(tmp_path: Path) -> None:
     checkpoint = tmp_path / "line.pt"
-    fitting._keep(Line(), checkpoint, "of the line", 7, 3600.0)
+    fitting._keep(Line(), checkpoint, "of the line", 7, 3600.0, {})
     line = Line()
     options: dict[str, Any] = {"batch_size": 8, "seed": 0, "fingerprint": "of the line"}
     log = fit(line, DATA, Budget(minutes=30), checkpoint=checkpoint, **options)

@@ -318,6 +318,10 @@ def test_refusals(stub: None, tmp_path: Path) -> None:
         run(DigitsData(), "stub", out=out, **SMALL)
     with pytest.raises(OptionError, match="seed was 0 and is now 1"):
         run(DigitsData(), "stub", out=out, resume=True, seed=1, **SMALL)
+    with pytest.raises(
+        OptionError, match=r"with other settings: method was 'stub' and is now 'der'\. Give"
+    ):
+        run(DigitsData(), "der", out=out, resume=True, seed=1, **SMALL)
     with pytest.raises(OptionError, match=r"recipe\.epochs was 1 and is now 2"):
         run(DigitsData(), "stub", out=out, resume=True, **(SMALL | {"epochs": 2}))
     written = (out / "settings.json").read_bytes()

@@ -154,6 +154,33 @@ def test_a_training_that_left_no_result_is_unfinished(tmp_path: Path) -> None:
         check_run(tmp_path / "study", {}, resume=False)
 
 
+def test_runs_that_all_are_unfinished_go_on(runs: Path, tmp_path: Path) -> None:
+    """A killed run has the result of the phases so far, and those of several lie below the options
+    of all."""
+    found = json.loads((runs / "er-2-0" / "result.json").read_text("utf-8"))
+    half = found | {"complete": False, "phases": found["phases"][:1]}
+    one, study = tmp_path / "one", tmp_path / "study"
+    folders = [one, study / "er-2phases-seed0", study / "er-2phases-seed1"]
+    for folder in folders:
+        folder.mkdir(parents=True)
+        (folder / "result.json").write_text(json.dumps(half))
+    with pytest.raises(OptionError, match=r"none of these runs is complete yet$"):
+        find_results([one])
+    for folder in (one, study):
+        (folder / "run.toml").touch()
+        (folder / "phases").mkdir()
+        (folder / "phases" / "er-0004-ab.pt").touch()
+    for folder in folders:
+        (folder / "settings.json").write_text("{}")
+    for place, first in ((one, one), (study, folders[1]), (folders[2], folders[2])):
+        root = one if place == one else study
+        how = f"`drrpack train --config {root}/run.toml --out {root} --resume` goes on with it"
+        said = f"the first, in {first}, is a training that is unfinished, with checkpoints of 1 ph"
+        with pytest.raises(OptionError, match=f"{re.escape(said)}ase: {re.escape(how)}"):
+            find_results([place])
+    assert len(find_results([one, runs / "er-2-0"])) == 2
+
+
 def test_recipes_never_share_a_page(runs: Path, tmp_path: Path) -> None:
     results = find_results([runs])
     results[0] = replace(results[0], epochs=99)
