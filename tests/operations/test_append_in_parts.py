@@ -119,7 +119,7 @@ def test_a_drop_tells_of_a_broken_off_append_which_goes_on(
     drrpack.drop(mem, "0", report=told.append)
     assert told == []
     with monkeypatch.context() as patch:
-        patch.setattr(appending, "tune_entropy", broken_off)
+        patch.setattr(append_models, "tune_entropy", broken_off)
         with pytest.raises(KeyboardInterrupt):
             drrpack.append(mem, more, epochs=1)
     parts, fit = (mem.parent / f".mem.drr.{ending}" for ending in ("parts", "fit"))
