@@ -94,8 +94,9 @@ def _check(reader: Reader, source: Source, options: AppendOptions) -> None:
     if known and not options.extend:
         if holds(reader, source):
             raise OptionError(
-                f"{reader.path} holds the images of {source.place} already, which were added "
-                "before: nothing is left to do"
+                f"{reader.path} holds the images of {source.place} already, so nothing is left to "
+                "do; say `extend=True` to have each of them once more",
+                option="extend",
             )
         raise OptionError(
             f"{reader.path} has a class {known[0]!r} already, as {source.place} does; "

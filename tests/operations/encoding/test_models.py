@@ -63,7 +63,8 @@ def test_a_fit_gets_the_model_that_is_made_of_the_codes(
         assert reader.metadata["quality"] == (75 if quality is None else quality)
         networks = set(reader.metadata["fit"]["networks"])
     assert {"context_top", "context_bottom"} <= networks and "bitswap_top" not in networks
-    drrpack.append(path, few, extend=True, keep_entropy_model=True, device="cpu")
+    with pytest.warns(UserWarning, match="holds these images already"):
+        drrpack.append(path, few, extend=True, keep_entropy_model=True, device="cpu")
     assert len(DRRDataset(path)) == 2 * 60
 
 
