@@ -87,7 +87,10 @@ class CompressedReplay(Method):
     def _some(self, context: PhaseContext, label: int, share: float) -> Packed:
         """The best images of a class that fit into its share at the lowest quality."""
         packed = self._packed(context, label, self.qualities[0])
-        best = [context.best([label], each) for each in range(1, len(packed.sizes) + 1)]
-        fitting = bisect_right(best, share, key=lambda rows: packed.sizes[rows].sum())
-        context.room({}, float(packed.sizes[best[0]].sum()))  # an error where there is none at all
-        return packed.some(best[max(1, fitting) - 1])
+
+        def size(each: int) -> float:
+            return float(packed.sizes[context.best([label], each)].sum())
+
+        context.room({}, size(1))  # an error where there is none at all
+        fitting = bisect_right(range(1, len(packed.sizes) + 1), share, key=size)
+        return packed.some(context.best([label], max(1, fitting)))
