@@ -331,6 +331,24 @@ def test_mnemonics_optimises_exemplars_of_the_new_classes() -> None:
     assert [log.stage for log in second.logs] == ["", "balanced"]
 
 
+@pytest.mark.parametrize("transfer", [True, False])
+def test_kernels_of_mnemonics_keep_their_direction(transfer: bool) -> None:
+    data = Watched(30)
+    method = Mnemonics(MnemonicsOptions(weight_transfer=transfer))
+    base, second = contexts("mnemonics", data, exemplars_per_class=3)
+    method.train_phase(base)
+    assert method.network is not None
+    before = method.network.state_dict()
+    method.train_phase(second)
+    after = method.network.state_dict()
+    assert after.keys() == before.keys()
+    kernels = [name for name, weight in after.items() if weight.ndim == 4 and weight.shape[2] == 3]
+    for name in kernels:
+        alike = F.cosine_similarity(after[name].flatten(2), before[name].flatten(2), dim=2)
+        assert bool((alike.abs() > 1 - 1e-5).all()) == transfer, name
+    assert len(kernels) > 16
+
+
 def test_a_head_learns_more_from_optimised_exemplars() -> None:
     data = Watched(30)
     base, _ = contexts("mnemonics", data, exemplars_per_class=3)

@@ -16,7 +16,7 @@ from drrpack.trainers.incremental.options import MethodOptions
 from drrpack.trainers.incremental.registry import register
 from drrpack.trainers.incremental.trainings import FORWARD, Training, by_recipe
 from drrpack.trainers.learning.batches import Batch
-from drrpack.trainers.learning.classifier import Classifier
+from drrpack.trainers.learning.classifier import Classifier, NetworkClassifier
 from drrpack.trainers.learning.heads import CosineHead, cosines
 from drrpack.trainers.learning.resnet import ResNet
 from drrpack.trainers.learning.training import Loss, Terms, smoothed
@@ -63,10 +63,9 @@ class LUCIR(ExemplarReplay):
         if self.network is None:
             classifier = context.train(images, labels, network=self.new_network(context))
         else:
-            start = imprinted(context, self.network)
-            classifier = context.train(
-                *self.exemplars.before(images, labels),
-                network=start, loss=self._loss(context, self.network),
+            classifier = self._learned_on(
+                context, imprinted(context, self.network),
+                *self.exemplars.before(images, labels), self._loss(context, self.network),
             )  # fmt: skip
             restore_vectors(classifier.network, self.network, len(context.old))
         self.choose_exemplars(context, classifier.network)
@@ -88,6 +87,17 @@ class LUCIR(ExemplarReplay):
         first = by_recipe(context, images, 1 + FORWARD)
         balanced = Training(self.exemplars_of(context, context.seen), epochs, FORWARD)
         return [first, balanced] if epochs else [first]
+
+    def _learned_on(
+        self,
+        context: PhaseContext,
+        start: ResNet,
+        images: Tensor,
+        labels: Tensor,
+        loss: Loss[ResNet],
+    ) -> NetworkClassifier[ResNet]:
+        """The network of a phase after the base, trained from ``start``."""
+        return context.train(images, labels, network=start, loss=loss)
 
     def _loss(self, context: PhaseContext, last: ResNet) -> Loss[ResNet]:
         teacher, options = context.snapshot(last), self.options

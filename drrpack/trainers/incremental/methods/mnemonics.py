@@ -15,10 +15,12 @@ from drrpack.trainers.incremental.methods.lucir import LUCIR, LUCIROptions, cosi
 from drrpack.trainers.incremental.registry import register
 from drrpack.trainers.incremental.trainings import FORWARD, Training
 from drrpack.trainers.learning.batches import PIXEL_MEAN, PIXEL_STD, epoch_batches, normalise
+from drrpack.trainers.learning.classifier import NetworkClassifier
 from drrpack.trainers.learning.heads import cosines
 from drrpack.trainers.learning.network import Network
 from drrpack.trainers.learning.resnet import ResNet
-from drrpack.trainers.learning.training import reproducible
+from drrpack.trainers.learning.training import Loss, reproducible
+from drrpack.trainers.learning.weight_transfer import transferred, with_scales, without_scales
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class MnemonicsOptions(LUCIROptions):
     exemplar_rate: float = 0.001  # of Adam: a step moves a pixel by at most 0.06 grey levels
     inner_rate: float = 0.1  # of the step that the head takes on exemplars
     inner_steps: int = 1
+    weight_transfer: bool = True  # after the base, kernels stay and learn a factor each
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -46,11 +49,12 @@ class Mnemonics(LUCIR):
     the head takes steps of gradient descent on the exemplars (equation 8). On the outer level the
     loss of this head on all images of the phase goes down, by the gradient for the pixels (equation
     9). Features stay as they are meanwhile. As in the authors' code, exemplars of old classes are
-    not optimised again.
+    not optimised again, and the kernels of convolutions stay as the base left them, but for a factor
+    that each learns in later phases (`weight_transfer`).
     """
 
     name = "mnemonics"
-    revision = 2
+    revision = 3
     Options = MnemonicsOptions
     options: MnemonicsOptions
 
@@ -66,6 +70,21 @@ class Mnemonics(LUCIR):
             start += count
             # what is learned takes more bytes than what was seen: the share of a budget holds
             self.exemplars.replace(label, images[: policy.count(images, len(context.seen))])
+
+    def _learned_on(
+        self,
+        context: PhaseContext,
+        start: ResNet,
+        images: Tensor,
+        labels: Tensor,
+        loss: Loss[ResNet],
+    ) -> NetworkClassifier[ResNet]:
+        if not self.options.weight_transfer:
+            return super()._learned_on(context, start, images, labels, loss)
+        found = context.train(
+            images, labels, network=with_scales(start), loss=loss, parameters=transferred
+        )
+        return context.classifier(without_scales(found.network))
 
     def trainings(self, context: PhaseContext) -> list[Training]:
         """Those of `LUCIR`, and the optimisation: in each of its steps the frozen network sees a
