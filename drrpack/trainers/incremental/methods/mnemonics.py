@@ -49,7 +49,7 @@ class Mnemonics(LUCIR):
     the head takes steps of gradient descent on the exemplars (equation 8). On the outer level the
     loss of this head on all images of the phase goes down, by the gradient for the pixels (equation
     9). Features stay as they are meanwhile. As in the authors' code, exemplars of old classes are
-    not optimised again, and the kernels of convolutions stay as the base left them, but for a factor
+    not optimised again, and kernels of convolutions stay as the base left them, but for a factor
     that each learns in later phases (`weight_transfer`).
     """
 
