@@ -14,7 +14,7 @@ from drrpack.cli.terminal import note, show_table
 from drrpack.core.wording import counted
 from drrpack.formats.files.own import RESULT
 from drrpack.trainers.guessing import chance, most_by_guessing
-from drrpack.trainers.incremental.grouping import differing, grouped, heading
+from drrpack.trainers.incremental.grouping import grouped, heading, telling
 from drrpack.trainers.incremental.metrics import METRICS
 from drrpack.trainers.incremental.results import Result
 from drrpack.trainers.incremental.rundir import SUMMARY
@@ -58,7 +58,7 @@ def results_file(results: Sequence[Result], out: Path) -> Path:
 
 def _phases(count: int, results: Sequence[Result]) -> Table:
     groups = grouped(results)
-    names = (one.name(differing(groups)) for one in groups)
+    names = (one.name(telling(groups)) for one in groups)
     title = f"Accuracy on raw test images, %, {counted(count, 'phase')}"
     made = table(title, "classes seen", *names)
     columns = [curve(one.runs)[1] for one in groups]  # (seeds, phases)
@@ -70,13 +70,14 @@ def _phases(count: int, results: Sequence[Result]) -> Table:
 
 def _summary(results: Sequence[Result], rows: Sequence[Row]) -> Table:
     headings = [_HEADINGS.get(metric, metric) for metric in METRICS]
-    settings = differing(grouped(results))
+    groups = grouped(results)
+    settings = telling(groups)
     shown = [heading(name) for name in settings]
     made = table("Summary", "method", "phases", *shown, *headings, "memory MB")
-    for row in rows:
+    for row, group in zip(rows, groups, strict=True):
         spreads = [row.figures[metric] for metric in METRICS]
         cells = ["-" if s.mean is None else plus_minus(s.mean, s.deviation) for s in spreads]
-        named = row.method, str(row.phases), *(row.settings[name] for name in settings)
+        named = row.method, str(row.phases), *group.cells(settings)
         size = "-" if row.memory_bytes is None else f"{row.memory_bytes / 1e6:.2f}"
         made.add_row(*named, *cells, size)
     return made
@@ -120,7 +121,7 @@ def _through_codec(count: int, results: Sequence[Result]) -> Table:
         seen = [astuple(run.through_codec) for run in group.runs if run.through_codec is not None]
         columns = list(zip(*seen, strict=True))  # average, with base, last: one value a run
         cells = ["-" if None in column else _spread(column) for column in columns]
-        made.add_row(group.name(differing(groups)), *cells)
+        made.add_row(group.name(telling(groups)), *cells)
     return made
 
 

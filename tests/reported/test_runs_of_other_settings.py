@@ -96,15 +96,43 @@ def test_what_decides_a_run_keeps_it_apart(
     page = tmp_path / "page.html"
     write_report(runs, page)
     text = page.read_text("utf-8")
-    assert "±" not in text.partition("New classes")[0].partition("Average over phases")[2].replace(
-        "± the standard", ""
-    )
+    figures = text.partition("<h2>Figures</h2>")[2].partition("<h2>New classes</h2>")[0]
+    assert "30.00" in figures and "±" not in figures.replace("± is the standard", "")
     heading = name.replace("_", " ")
     assert f">{heading}</button>" in text and f"er, {heading} {other}" in text
     monkeypatch.setattr(terminal.console, "width", 300)
     training_screen.print_results(runs, tmp_path)
     printed = capsys.readouterr().out
     assert heading in printed and "±" not in printed and "55.00" not in printed
+
+
+def of_method(method: str, options: dict[str, Any]) -> Result:
+    def change(run: dict[str, Any]) -> None:
+        run.update(method=method)
+        run["config"].update(options=options, data=method.ljust(16, "0"))
+
+    return result(0, [50.0, 40.0, 30.0], change)
+
+
+def test_what_only_methods_differ_in_stands_in_a_table_of_settings(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each method has options of its own, which would fill every table of a study."""
+    page = tmp_path / "page.html"
+    runs = [of_method("er", {}), of_method("lwf", {"temperature": 2.0})]
+    write_report(runs, page)
+    before, _, settings = page.read_text("utf-8").partition("<h2>Settings</h2>")
+    assert "They differ in options, data: see Settings" in before
+    assert "temperature=2.0" not in before and "<td>temperature=2.0</td>" in settings
+    monkeypatch.setattr(terminal.console, "width", 300)
+    training_screen.print_results(runs, tmp_path)
+    assert "temperature" not in capsys.readouterr().out
+
+    both = {"temperature": 5.0, "weight": 1.0}
+    write_report([*runs[:1], *(of_method("lwf", both | {"temperature": t}) for t in (2, 5))], page)
+    before = page.read_text("utf-8").partition("<h2>Settings</h2>")[0]
+    assert ">lwf, options temperature=2</li>" in before and "weight=1.0" not in before
+    assert ">er</li>" in before, "a method of one form needs no option to name it"
 
 
 def test_curves_in_a_picture_are_named_by_what_differs(

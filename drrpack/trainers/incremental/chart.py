@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -28,13 +28,19 @@ class Series:
     points: list[Point]
 
 
-def chart(series: Sequence[Series], x_label: str, y_label: str, *, lines: bool) -> str:
-    """An SVG with axes, one colour a series, a band from low to high, and a legend below it."""
+def chart(
+    series: Sequence[Series], x_label: str, y_label: str, *, lines: bool, by_factors: bool = False
+) -> str:
+    """An SVG with axes, one colour a series, a band from low to high, and a legend below it.
+
+    ``by_factors``: equal factors of x, all above zero, are equally far apart.
+    """
     every = [point for one in series for point in one.points]
     values = [v for p in every for v in (p.y, p.low, p.high) if v is not None]
     room = 0.0 if lines else 0.1  # a dot at the edge is half a dot
-    xs = _Axis([p.x for p in every], LEFT, WIDTH - RIGHT, room)
-    ys = _Axis(values, HEIGHT - BOTTOM, TOP, room)
+    across = _by_factors if by_factors else _even
+    xs = across([p.x for p in every], LEFT, WIDTH - RIGHT, room)
+    ys = _even(values, HEIGHT - BOTTOM, TOP, room)
     drawn = "".join(_draw(one, _look(n), xs, ys, lines) for n, one in enumerate(series))
     label = escape(f"{y_label} against {x_label}", quote=True)
     legend = "".join(
@@ -50,24 +56,47 @@ def chart(series: Sequence[Series], x_label: str, y_label: str, *, lines: bool) 
     )
 
 
+@dataclass(frozen=True)
 class _Axis:
     """Values to pixels, and round numbers to write beside them."""
 
-    def __init__(self, values: Sequence[float], start: float, end: float, room: float) -> None:
-        low, high = min(values), max(values)
-        margin = room * (high - low)
-        low, high = (max(0.0, low - margin) if low >= 0 else low - margin), high + margin
-        step = _round_step((high - low) / 5 or max(1.0, abs(high)) / 5)
-        self.low, self.high = step * math.floor(low / step), step * math.ceil(high / step)
-        if self.low == self.high:
-            self.high += step
-        self.start, self.end = start, end
-        count = round((self.high - self.low) / step)
-        self.ticks = [self.low + step * number for number in range(count + 1)]
+    low: float  # at `start`, as the scale has it
+    high: float  # at `end`
+    start: float
+    end: float
+    ticks: Sequence[float]
+    scale: Callable[[float], float] = float
 
     def __call__(self, value: float) -> float:
-        share = (value - self.low) / (self.high - self.low)
+        share = (self.scale(value) - self.low) / (self.high - self.low)
         return round(self.start + share * (self.end - self.start), 1)
+
+
+def _even(values: Sequence[float], start: float, end: float, room: float) -> _Axis:
+    """An axis on which equal differences are equally far apart."""
+    low, high = min(values), max(values)
+    margin = room * (high - low)
+    low, high = (max(0.0, low - margin) if low >= 0 else low - margin), high + margin
+    step = _round_step((high - low) / 5 or max(1.0, abs(high)) / 5)
+    low, high = step * math.floor(low / step), step * math.ceil(high / step)
+    if low == high:
+        high += step
+    ticks = [low + step * number for number in range(round((high - low) / step) + 1)]
+    return _Axis(low, high, start, end, ticks)
+
+
+def _by_factors(values: Sequence[float], start: float, end: float, room: float) -> _Axis:
+    """An axis on which equal factors are equally far apart, for values above zero."""
+    low, high = math.log10(min(values)), math.log10(max(values))
+    margin = room * (high - low) or 1.0
+    low, high = low - margin, high + margin
+    rounds = [
+        factor * 10.0**unit
+        for unit in range(math.floor(low), math.ceil(high))
+        for factor in (1, 2, 5)
+    ]
+    ticks = [number for number in rounds if low <= math.log10(number) <= high]
+    return _Axis(low, high, start, end, ticks, math.log10)
 
 
 def _round_step(rough: float) -> float:

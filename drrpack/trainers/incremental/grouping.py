@@ -18,16 +18,18 @@ class Group:
 
     method: str
     phases: int  # after the base
-    settings: Mapping[str, str]  # all else that decides them, as a table shows it
+    settings: Mapping[str, str]  # all else that decides them
+    shown: Mapping[str, str]  # the same in short: of options those that tell runs of a method apart
     runs: list[Result]
 
     def cells(self, columns: Sequence[str]) -> list[str]:
         """The settings of some columns."""
-        return [self.settings[column] for column in columns]
+        return [self.shown[column] for column in columns]
 
     def name(self, columns: Sequence[str]) -> str:
         """The method, and what tells it from others of its name: ``er, budget 2 MB``."""
-        settings = (f"{heading(column)} {self.settings[column]}" for column in columns)
+        cells = zip(columns, self.cells(columns), strict=True)
+        settings = (f"{heading(column)} {cell}" for column, cell in cells if cell != "-")
         return ", ".join((self.method, *settings))
 
 
@@ -59,10 +61,13 @@ def grouped(results: Iterable[Result]) -> list[Group]:
                     "difference between them would not come from the methods alone"
                 )
         by_key.setdefault(_key(run), []).append(run)
-    return [
-        Group(same[0].method, same[0].phase_count, shown_settings(same[0]), same)
-        for same in by_key.values()
-    ]
+    short = _short_options([same[0] for same in by_key.values()])
+    groups = []
+    for same, options in zip(by_key.values(), short, strict=True):
+        settings = shown_settings(same[0])
+        shown = settings | {"options": options}
+        groups.append(Group(same[0].method, same[0].phase_count, settings, shown, same))
+    return groups
 
 
 def without_doubles(results: Iterable[Result]) -> tuple[list[Result], list[Result]]:
@@ -86,9 +91,19 @@ def without_doubles(results: Iterable[Result]) -> tuple[list[Result], list[Resul
 
 
 def differing(groups: Sequence[Group]) -> list[str]:
-    """The settings that are not the same in all groups: those that a table must show."""
+    """The settings that are not the same in all groups."""
     first = groups[0].settings if groups else {}
     return [name for name in first if any(one.settings[name] != first[name] for one in groups[1:])]
+
+
+def telling(groups: Sequence[Group]) -> list[str]:
+    """The settings that names and tables show: those that differ, but for `DETAILS` in which no two
+    groups of one method differ."""
+    by_method: dict[str, list[Group]] = {}
+    for group in groups:
+        by_method.setdefault(group.method, []).append(group)
+    within = {name for own in by_method.values() for name in differing(own)}
+    return [name for name in differing(groups) if name in within or name not in DETAILS]
 
 
 def shown_settings(run: Result) -> dict[str, str]:
@@ -126,13 +141,30 @@ def _budget(run: Result) -> str:
 
 
 def _options(run: Result) -> str:
+    return ", ".join(_each_option(run).values()) or "default"
+
+
+def _each_option(run: Result) -> dict[str, str]:
     """Values of the method's options, its revision, and where a method of a user comes from."""
-    values = [f"{name}={value}" for name, value in run.config.options.items()]
+    values = {name: f"{name}={value}" for name, value in run.config.options.items()}
     if run.config.revision:
-        values.append(f"revision {run.config.revision}")
+        values["revision"] = f"revision {run.config.revision}"
     if run.config.method_from is not None:
-        values.append(f"from {run.config.method_from}")
-    return ", ".join(values) or "default"
+        values["from"] = f"from {run.config.method_from}"
+    return values
+
+
+def _short_options(runs: Sequence[Result]) -> list[str]:
+    """Of each run the options in which runs of its method differ, or ``-`` where there are none."""
+    found = [_each_option(run) for run in runs]
+    values: dict[tuple[str, str], set[str | None]] = {}
+    for name in {name for one in found for name in one}:
+        for run, one in zip(runs, found, strict=True):
+            values.setdefault((run.method, name), set()).add(one.get(name))
+    return [
+        ", ".join(text for name, text in one.items() if len(values[run.method, name]) > 1) or "-"
+        for run, one in zip(runs, found, strict=True)
+    ]
 
 
 def _or_dash(value: object) -> str:
@@ -157,3 +189,6 @@ SETTINGS: dict[str, Callable[[Result], str]] = {
     "recipe_settings": lambda run: _digest(run.config.recipe),
     "drrpack": lambda run: run.versions.get("drrpack", "-"),
 }
+
+# Settings that methods have of their own, or that say where a run was made
+DETAILS = "options", "data", "compiled", "recipe_settings", "drrpack"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple
 from html import escape
@@ -26,22 +27,29 @@ from drrpack.trainers.incremental.chart import Point, Series, chart
 from drrpack.trainers.incremental.grouping import (
     Group,
     class_name,
-    differing,
     distinct_names,
     grouped,
     heading,
-    shown_settings,
+    telling,
     without_doubles,
 )
 from drrpack.trainers.incremental.html_table import heads_of, named
+from drrpack.trainers.incremental.metrics import METRICS
 from drrpack.trainers.incremental.report_memory import (
     against_memory,
     at_equal_memory,
+    megabytes,
     memory_table,
 )
+from drrpack.trainers.incremental.report_runs import runs_table, settings_table, summary_of
 from drrpack.trainers.incremental.results import Result, read_result
 from drrpack.trainers.incremental.rundir import unfinished
-from drrpack.trainers.incremental.tables import Row, curve, table
+from drrpack.trainers.incremental.tables import Row, Spread, curve, table
+
+ACROSS = {
+    "Average over phases, % (the paper's table 1)": "average_accuracy",
+    "After the last phase, % (the paper's table 2)": "last_accuracy",
+}
 
 
 def find_results(places: Iterable[Path]) -> list[Result]:
@@ -114,15 +122,14 @@ def write_report(results: Sequence[Result], path: Path, memory: AnyPath | None =
         files("drrpack.trainers.incremental").joinpath("report.html").read_text("utf-8")
     )
     (every, doubles), chosen = without_doubles(results), complete(results)
-    groups, rows = grouped(chosen), table(chosen)
-    columns = differing(groups)
+    groups, rows = _best_first(grouped(chosen), table(chosen))
+    columns = telling(groups)
     text = page.substitute(
         style=style(),
-        summary=escape(_summary(groups, columns, doubles)),
+        summary=escape(summary_of(groups, doubles)),
         curves=_curves(groups, columns),
-        averages=_by_phases(rows, columns, "average_accuracy"),
-        lasts=_by_phases(rows, columns, "last_accuracy"),
-        forgetting=_by_phases(rows, columns, "forgetting"),
+        figures=_figures(rows, groups, columns),
+        across=_across_phases(rows, groups, columns),
         newest=_newest(groups, columns),
         memories=memory_table(groups, columns),
         against=against_memory(rows, groups, columns),
@@ -130,25 +137,21 @@ def write_report(results: Sequence[Result], path: Path, memory: AnyPath | None =
         classes=_class_changes(groups, columns),
         codec_views=_codec_views(groups, columns),
         pictures="" if memory is None else _bits(memory) + _pictures(memory),
-        runs=_runs(every),
+        settings=settings_table(groups),
+        runs=runs_table(every),
     )
     write_atomic(path, lambda file: file.write(text.encode()))
 
 
-def _summary(groups: Sequence[Group], columns: Sequence[str], doubles: Sequence[Result]) -> str:
-    """How many runs, and what they have in common."""
-    runs = [run for group in groups for run in group.runs]
-    first, seeds = runs[0], len({run.seed for run in runs})
-    common = {
-        "classes": f"{len(first.class_order)} classes",
-        "base": f"base {first.config.base}",
-        "recipe": f"recipe {first.recipe} ({counted(first.epochs, 'epoch')}, width {first.width})",
-        "seeds": counted(seeds, "seed"),
-        "device": first.device,
-    }
-    shared = [text for name, text in common.items() if name not in columns]
-    again = f"; {len(doubles)} found twice, counted once" if doubles else ""
-    return ", ".join([counted(len(runs), "run"), *shared]) + again
+def _best_first(groups: Sequence[Group], rows: Sequence[Row]) -> tuple[list[Group], list[Row]]:
+    """Both by the average over phases, those without one last."""
+
+    def average(place: int) -> float:
+        found = rows[place].figures["average_accuracy"].mean
+        return -math.inf if found is None else found
+
+    order = sorted(range(len(rows)), key=average, reverse=True)
+    return [groups[place] for place in order], [rows[place] for place in order]
 
 
 def _curves(groups: Sequence[Group], columns: Sequence[str]) -> str:
@@ -168,24 +171,37 @@ def _curves(groups: Sequence[Group], columns: Sequence[str]) -> str:
     )
 
 
-def _by_phases(rows: Sequence[Row], columns: Sequence[str], metric: str) -> str:
-    """As tables 1 and 2 of the paper: methods down, numbers of phases across."""
+def _figures(rows: Sequence[Row], groups: Sequence[Group], columns: Sequence[str]) -> str:
+    """The figures of each group of runs."""
+    body: list[Cells] = []
+    for row, group in zip(rows, groups, strict=True):
+        spreads = [_spread(row.figures[metric]) for metric in METRICS]
+        body.append([*named(group, columns), *spreads, megabytes(row.memory_bytes)])
+    heads = ["average, %", "with phase 0, %", "last, %", "forgetting, points", "memory, MB"]
+    return html_table([*heads_of(columns), *heads], body)
+
+
+def _across_phases(rows: Sequence[Row], groups: Sequence[Group], columns: Sequence[str]) -> str:
+    """Tables 1 and 2 of the paper, where runs have several numbers of phases: those across."""
     counts = sorted({row.phases for row in rows}, reverse=True)
+    if len(counts) == 1:
+        return ""
     by_name: dict[tuple[str, ...], dict[int, Row]] = {}
-    for row in rows:
-        name = row.method, *(row.settings[column] for column in columns)
-        by_name.setdefault(name, {})[row.phases] = row
-    body: list[Cells] = [
-        [*name, *(_spread(found.get(count), metric) for count in counts)]
-        for name, found in by_name.items()
-    ]
+    for row, group in zip(rows, groups, strict=True):
+        by_name.setdefault((row.method, *group.cells(columns)), {})[row.phases] = row
     heads = ["method", *map(heading, columns), *(counted(count, "phase") for count in counts)]
-    return html_table(heads, body)
+    tables = []
+    for title, metric in ACROSS.items():
+        body = [
+            [*name, *(_spread(found[n].figures[metric]) if n in found else "-" for n in counts)]
+            for name, found in by_name.items()
+        ]
+        tables.append(f"<h2>{title}</h2>{html_table(heads, body)}")
+    return "".join(tables)
 
 
-def _spread(row: Row | None, metric: str) -> Cell:
-    found = None if row is None else row.figures[metric]
-    if found is None or found.mean is None:
+def _spread(found: Spread) -> Cell:
+    if found.mean is None:
         return "-"
     deviation = "" if found.deviation is None else f" ± {found.deviation:.2f}"
     return found.mean, f"{found.mean:.2f}{deviation}"
@@ -270,30 +286,3 @@ def _pictures(memory: AnyPath) -> str:
         f'<div class="wide"><img alt="images of the memory" src="data:image/png;base64,{source}">'
         "</div>"
     )
-
-
-def _runs(results: Sequence[Result]) -> str:
-    """What to repeat each run with."""
-    settings = [shown_settings(result) for result in results]
-    columns = [name for name in settings[0] if len({one[name] for one in settings}) > 1]
-    columns = [name for name in columns if name not in ("data", "drrpack")]  # stand there anyway
-    body: list[Cells] = [
-        [
-            result.method,
-            _count(result.config.phases),
-            _count(result.seed),
-            *(shown[column] for column in columns),
-            (result.last_accuracy, f"{result.last_accuracy:.2f}"),
-            (result.wall_seconds, f"{result.wall_seconds / 60:.1f}"),
-            "yes" if result.complete else "no",
-            result.config.data[:12],
-            ", ".join(f"{name} {version}" for name, version in result.versions.items()),
-        ]
-        for result, shown in zip(results, settings, strict=True)
-    ]
-    end = ["last, %", "minutes", "complete", "data", "versions"]
-    return html_table(["method", "phases", "seed", *map(heading, columns), *end], body)
-
-
-def _count(number: int | None) -> Cell:
-    return "-" if number is None else (number, str(number))

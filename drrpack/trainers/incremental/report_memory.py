@@ -18,6 +18,8 @@ from drrpack.trainers.incremental.grouping import Group, distinct_names
 from drrpack.trainers.incremental.html_table import heads_of, named
 from drrpack.trainers.incremental.tables import Row
 
+FAR = 5  # sizes that differ by more than this factor lie on a scale of factors
+
 
 def memory_table(groups: Sequence[Group], columns: Sequence[str]) -> str:
     """Table 3 of the paper: what each method keeps, by part, after its last phase."""
@@ -25,14 +27,15 @@ def memory_table(groups: Sequence[Group], columns: Sequence[str]) -> str:
     parts = dict.fromkeys(name for one in kept for name in one if name != "total")
     body: list[Cells] = []
     for group, sizes in zip(groups, kept, strict=True):
-        cells = [_megabytes(sizes[n]) if n in sizes else "-" for n in (*parts, "total")]
+        cells = [megabytes(sizes.get(name)) for name in ("total", *parts)]
         body.append([*named(group, columns), *cells])
-    headings = (name.replace("_", " ") + ", MB" for name in (*parts, "total"))
+    headings = (name.replace("_", " ") + ", MB" for name in ("total", *parts))
     return html_table([*heads_of(columns), *headings], body)
 
 
-def _megabytes(size: int) -> tuple[float, str]:
-    return size, f"{size / 1e6:.2f}"
+def megabytes(size: int | None) -> Cell:
+    """A size in bytes as a cell of MB."""
+    return "-" if size is None else (size, f"{size / 1e6:.2f}")
 
 
 def against_memory(rows: Sequence[Row], groups: Sequence[Group], columns: Sequence[str]) -> str:
@@ -44,7 +47,11 @@ def against_memory(rows: Sequence[Row], groups: Sequence[Group], columns: Sequen
     ]
     if not series:
         return "<p>These results do not say what their methods keep.</p>"
-    return chart(series, "MB kept, all told", "accuracy after the last phase, %", lines=False)
+    sizes = [point.x for one in series for point in one.points]
+    return chart(
+        series, "MB kept, all told", "accuracy after the last phase, %",
+        lines=False, by_factors=0 < FAR * min(sizes) < max(sizes),
+    )  # fmt: skip
 
 
 def at_equal_memory(groups: Sequence[Group], columns: Sequence[str]) -> str:

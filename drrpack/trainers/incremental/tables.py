@@ -14,7 +14,7 @@ from drrpack.core.wording import counted
 from drrpack.formats.files.own import PNG_TEXT
 from drrpack.formats.files.publish import write_atomic
 from drrpack.formats.layout import Json
-from drrpack.trainers.incremental.grouping import Group, differing, grouped
+from drrpack.trainers.incremental.grouping import Group, differing, grouped, telling
 from drrpack.trainers.incremental.metrics import METRICS, mean
 from drrpack.trainers.incremental.results import Result
 
@@ -78,7 +78,7 @@ def plot(results: Iterable[Result], path: Path) -> None:
     Raises OptionError for results that may not share a plot.
     """
     groups = grouped(results)
-    columns = differing(groups)
+    columns = telling(groups)
     from matplotlib.figure import Figure  # slow; and not pyplot: no screen, no global state
 
     legend_rows = (len(groups) + 1) // 2

@@ -246,6 +246,18 @@ def test_a_single_point_has_axes(value: float) -> None:
     assert len(list(root.iter("circle"))) == 1 and len(list(root.iter("line"))) >= 2
 
 
+def test_equal_factors_are_equally_far_apart() -> None:
+    series = [Series("a", [Point(x, 1.0) for x in (0.7, 7.0, 70.0)])]
+    root = elements(chart(series, "x", "y", lines=False, by_factors=True))
+    places = [float(circle.get("cx", 0)) for circle in root.iter("circle")]
+    assert places[1] - places[0] == pytest.approx(places[2] - places[1], abs=0.2)
+    ticks = [t for t in root.iter("text") if t.get("class") == "tick x"]
+    assert [t.text for t in ticks] == ["0.5", "1", "2", "5", "10", "20", "50", "100"]
+    at = {t.text: float(t.get("x", 0)) for t in ticks}
+    assert at["10"] - at["1"] == pytest.approx(places[1] - places[0], abs=0.2)
+    assert places[0] < at["1"] < places[1] < at["10"]
+
+
 # --- a real browser ------------------------------------------------------------------------------
 
 
