@@ -94,8 +94,9 @@ def train_gan(
     old: int = 0,
     old_factor: float = 1.0,
 ) -> None:
-    """Train both networks, which are changed, on features (N, d) of classes with labels (N,).
+    """Train both networks, which are changed, on features (V, N, d) of images with labels (N,).
 
+    Each epoch sees all images once, in one of V views, by turns.
     What the ``last`` generator draws of the first ``old`` classes is kept: the squared distance
     to it is part of the generator's loss.
     """
@@ -110,8 +111,9 @@ def train_gan(
             rate = settings.learning_rate * _decayed(settings, epoch)
             for optimiser in (by_generator, by_critic):
                 optimiser.param_groups[0]["lr"] = rate
-            for rows in _batches(len(features), settings.batch_size, chance):
-                real, own = features[rows].to(device), labels[rows].to(device)
+            view = features[epoch % len(features)]
+            for rows in _batches(len(view), settings.batch_size, chance):
+                real, own = view[rows].to(device), labels[rows].to(device)
                 z = generator.draw(len(own), chance).to(device)
                 with torch.no_grad():
                     drawn = generator(z, own)

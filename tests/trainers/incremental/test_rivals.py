@@ -27,7 +27,7 @@ from drrpack.trainers.incremental.methods.foster import (
     FOSTEROptions,
     class_weights,
 )
-from drrpack.trainers.incremental.methods.gfr import GFR, GFROptions
+from drrpack.trainers.incremental.methods.gfr import GFR, VIEWS, GFROptions, views
 from drrpack.trainers.incremental.methods.icarl import ICaRL, binary_loss
 from drrpack.trainers.incremental.methods.lucir import (
     LUCIR,
@@ -36,7 +36,7 @@ from drrpack.trainers.incremental.methods.lucir import (
     imprinted,
     margin_ranking,
 )
-from drrpack.trainers.incremental.methods.lwf import LwF, LwFOptions, distillation
+from drrpack.trainers.incremental.methods.lwf import LwF, LwFOptions, distillation, sum_over_tasks
 from drrpack.trainers.incremental.methods.mnemonics import (
     Mnemonics,
     MnemonicsOptions,
@@ -104,6 +104,34 @@ def test_distillation_pulls_nowhere_from_the_teacher_itself() -> None:
     logits = wanted.clone().requires_grad_()
     distillation(logits, wanted, 2.0).backward()  # type: ignore[no-untyped-call]
     assert logits.grad is not None and float(logits.grad.abs().max()) < 1e-7
+
+
+def test_each_earlier_phase_has_a_distillation_of_its_own() -> None:
+    """Two tasks of two classes each: their softmaxes know nothing of one another."""
+    wanted = torch.randn(6, 5, generator=torch.Generator().manual_seed(0))
+    logits = wanted.clone()
+    logits[:, 2:4] += 7.0  # one task against the other: no answer within a task changes
+    tasks = [slice(0, 2), slice(2, 4)]
+    floor = float(sum_over_tasks(wanted, wanted, tasks, 2.0))
+    assert float(sum_over_tasks(logits, wanted, tasks, 2.0)) == pytest.approx(floor, abs=1e-6)
+    assert float(distillation(logits[:, :4], wanted[:, :4], 2.0)) > floor / 2 + 0.1
+    entropy = [
+        -(p * p.log()).sum(1).mean() for p in (F.softmax(wanted[:, t] / 2, 1) for t in tasks)
+    ]
+    assert floor == pytest.approx(float(entropy[0] + entropy[1]), rel=1e-5)
+
+
+def test_lwf_knows_its_phases_after_a_checkpoint() -> None:
+    method, again = LwF(LwFOptions()), LwF(LwFOptions())
+    base, second = contexts("lwf", DigitsData(8))
+    method.train_phase(base)
+    again.load_state_dict(method.state_dict(), base)
+    for one in (method, again):
+        one.train_phase(replace(second, logs=[]))
+        assert one.tasks == [slice(0, 4), slice(4, 6)]
+    assert method.network is not None and again.network is not None
+    for name, tensor in method.network.state_dict().items():
+        assert torch.equal(tensor, again.network.state_dict()[name]), name
 
 
 def moved(weight: float) -> float:
@@ -515,7 +543,9 @@ def test_gfr_reads_no_image_of_old_classes() -> None:
 def test_drawn_features_keep_the_old_vectors_of_the_head_apart() -> None:
     """Of features that the last network made, the new head still tells the old classes."""
     data = Watched(30)
-    options = GFROptions(gan_epochs=400, gan_learning_rate=2e-3, hidden=64, noise=8)
+    options = GFROptions(
+        learning_rate=8e-3, gan_epochs=400, gan_learning_rate=2e-3, hidden=64, noise=8
+    )
 
     first = GFR(options)
     base, _ = (replace(one, last_phase=2) for one in contexts("gfr", data, epochs=12))
@@ -547,6 +577,35 @@ def test_feature_distillation_holds_features() -> None:
         return float((old - new).norm(dim=1).mean())
 
     assert moved(1.0) < 0.5 * moved(0.0)
+
+
+def test_a_gan_sees_images_as_training_does() -> None:
+    base, _ = contexts("gfr", Watched(30))
+    network = base.new_network()
+    images, labels = base.raw(base.new)
+    found = views(base, network, images, labels)
+    plain = base.features(network, images)
+    assert found.shape == (VIEWS, *plain.shape)
+    apart = torch.cdist(found.flatten(1), found.flatten(1))
+    assert (apart + torch.eye(VIEWS) > 0).all(), "no view is another one"
+    side, pad = 16, 2  # an eighth of it
+    padded = np.pad(images.numpy(), ((0, 0), (pad, pad), (pad, pad), (0, 0)))
+    places = range(2 * pad + 1)
+    shifted = [padded[:, y : y + side, x : x + side] for y in places for x in places]
+    every = np.stack([shown for one in shifted for shown in (one, one[:, :, ::-1])])
+    may_be = base.features(network, torch.from_numpy(every.reshape(-1, side, side, 3)))
+    may_be = may_be.reshape(len(every), len(images), -1)  # all that its own image can look like
+    for view in found:
+        assert float((may_be - view).abs().amax(2).amin(0).max()) < 1e-4
+    assert torch.equal(found, views(base, network, images, labels))
+
+
+def test_gfr_follows_the_batch_as_published_for_128() -> None:
+    method = GFR()
+    for size, rate in ((128, 1e-3), (256, 2e-3), (64, 5e-4)):
+        base, _ = contexts("gfr", Watched(8))
+        recipe = replace(base.recipe, batch_size=size)
+        assert method._recipe(replace(base, recipe=recipe)).peak_lr == pytest.approx(rate)
 
 
 def test_the_last_phase_needs_no_gan() -> None:

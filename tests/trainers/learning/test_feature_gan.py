@@ -40,8 +40,9 @@ def test_the_gradient_penalty_by_hand() -> None:
 
 
 def features(*classes: int) -> tuple[Tensor, Tensor]:
+    """Two views of 60 images of each class."""
     labels = torch.tensor(classes).repeat_interleave(60)
-    noise = torch.randn(len(labels), FEATURES, generator=torch.Generator().manual_seed(0))
+    noise = torch.randn(2, len(labels), FEATURES, generator=torch.Generator().manual_seed(0))
     return (CENTRES[labels] + 0.2 * noise).relu(), labels
 
 
@@ -91,6 +92,21 @@ def test_it_keeps_what_the_last_one_drew() -> None:
             float((drawn(generator, c) - drawn(first, c)).norm(dim=1).mean()) for c in (0, 1)
         )
     assert moved[True] < 0.3 * moved[False]
+
+
+def test_epochs_see_views_by_turns() -> None:
+    seen, labels = features(0)
+    by_views = {}
+    for name, views in (("both", seen), ("again", seen), ("first", seen[:1]), ("second", seen[1:])):
+        for epochs in (1, 2):
+            generator, critic = new_gan()
+            settings = replace(QUICK, epochs=epochs)
+            train_gan(generator, critic, views, labels, settings, seed=1, device=CPU)
+            by_views[name, epochs] = critic.real.weight.detach().clone()
+    assert torch.equal(by_views["both", 1], by_views["first", 1])
+    assert not torch.equal(by_views["both", 1], by_views["second", 1])
+    assert not torch.equal(by_views["both", 2], by_views["first", 2])
+    assert torch.equal(by_views["both", 2], by_views["again", 2])
 
 
 def test_it_is_the_same_each_time_and_leaves_the_random_state() -> None:

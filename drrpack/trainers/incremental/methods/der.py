@@ -34,6 +34,7 @@ class DER(ExpandingMethod):
 
     Then the head is trained anew, on as many exemplars of each new class as of each old one. The
     channel masks by which the paper prunes its networks are left out, as in the published code.
+    That code's head has no bias, and none of its vectors is taken over from the last phase.
     """
 
     name = "der"

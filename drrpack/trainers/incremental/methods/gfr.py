@@ -10,14 +10,14 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from drrpack.core.settings import seeded, skeleton
+from drrpack.core.settings import own_settings, seeded, skeleton
 from drrpack.trainers.incremental.context import PhaseContext
 from drrpack.trainers.incremental.method import State
 from drrpack.trainers.incremental.methods.finetune import Finetune
 from drrpack.trainers.incremental.options import MethodOptions
 from drrpack.trainers.incremental.registry import register
 from drrpack.trainers.incremental.trainings import FORWARD, Training, by_recipe
-from drrpack.trainers.learning.batches import Batch
+from drrpack.trainers.learning.batches import Batch, epoch_batches
 from drrpack.trainers.learning.classifier import Classifier
 from drrpack.trainers.learning.feature_gan import Critic, GANSettings, Generator, train_gan
 from drrpack.trainers.learning.network import state_bytes
@@ -25,12 +25,15 @@ from drrpack.trainers.learning.recipes import Recipe
 from drrpack.trainers.learning.resnet import ResNet
 from drrpack.trainers.learning.training import Loss, Terms, smoothed
 
+BATCH = 128  # images, for which the rates are published
+VIEWS = 8  # of each image, whose features the GAN learns
+
 
 @dataclass(frozen=True)
 class GFROptions(MethodOptions):
     """The published values (the authors' code for CIFAR-100)."""
 
-    learning_rate: float = 1e-3  # of Adam, at its peak
+    learning_rate: float = 1e-3  # of Adam, at its peak, for batches of 128
     weight_decay: float = 2e-4
     distillation: float = 1.0  # of features, times old classes over new ones
     gan_epochs: int = 501
@@ -51,13 +54,15 @@ class GFR(Finetune):
     - The network's features of new images stay near to what the last network gave them: their
       distance is part of the loss. Its batch norms stay as they were.
     - The head is trained on features of new images and on drawn features of old classes.
-    - Then the GAN learns the features of the new classes (of each image and its mirror image), and
-      keeps what it drew of old ones.
+    - Then the GAN learns the features of the new classes, and keeps what it drew of old ones. It
+      sees `VIEWS` views of each image, flipped and cropped, by turns; the authors make a new one
+      for each epoch.
 
     All parts of the loss count by the number of phases' worth of classes that are old.
     """
 
     name = "gfr"
+    revision = 1
     Options = GFROptions
     options: GFROptions
 
@@ -102,8 +107,8 @@ class GFR(Finetune):
                 smoothed(network.classify(seen), wanted_labels, network.seen, smoothing)
                 for seen, wanted_labels in ((features, batch.labels), (drawn, of))
             )
-            # the length of the distance over the whole batch, of which this may be a share
-            moved = torch.dist(features, wanted) * math.sqrt(batch.scale)
+            # the length of the distance over a batch of 128
+            moved = torch.dist(features, wanted) * math.sqrt(BATCH / len(features))
             return {
                 "cross_entropy": new_loss / (factor + 1),
                 "drawn": factor * old_loss / (factor + 1),
@@ -121,9 +126,8 @@ class GFR(Finetune):
         with seeded(seed):
             generator, critic = self._new_gan(context) if self.gan is None else self.gan
         generator, critic = copy.deepcopy(generator), copy.deepcopy(critic)
-        both = torch.cat([images, images.flip(2)])
         train_gan(
-            generator, critic, context.features(network, both), torch.cat([labels, labels]),
+            generator, critic, views(context, network, images, labels), labels,
             self._gan_settings(), seed=seed, device=context.device,
             last=None if last is None else copy.deepcopy(last).to(context.device),
             old=len(context.old), old_factor=_factor(context),
@@ -142,7 +146,7 @@ class GFR(Finetune):
     def _recipe(self, context: PhaseContext) -> Recipe:
         return replace(
             context.recipe,
-            peak_lr=self.options.learning_rate,
+            peak_lr=self.options.learning_rate * context.recipe.batch_size / BATCH,
             weight_decay=self.options.weight_decay,
         )
 
@@ -165,6 +169,19 @@ class GFR(Finetune):
             generator.load_state_dict(state["gan"]["generator"])
             critic.load_state_dict(state["gan"]["critic"])
             self.gan = generator.eval(), critic.eval()
+
+
+@own_settings()
+def views(context: PhaseContext, network: ResNet, images: Tensor, labels: Tensor) -> Tensor:
+    """Features (V, N, d) of `VIEWS` views of images (N, H, W, 3) uint8, made as in training."""
+    frozen, seed = context.snapshot(network), context.stage_seed("views")
+    found = torch.empty(VIEWS, len(images), network.feature_size, dtype=torch.float32)
+    with torch.no_grad():
+        for view in range(VIEWS):
+            for batch in epoch_batches(images, labels, context.recipe, seed, view):
+                seen = frozen.features(batch.images.to(context.device))
+                found[view, batch.indices.cpu()] = seen.cpu()
+    return found
 
 
 def adam(parameters: Iterable[nn.Parameter], recipe: Recipe) -> torch.optim.Optimizer:

@@ -26,7 +26,9 @@ class ICaRLOptions(MethodOptions):
 
     # at its peak, for batches of 128: high, as the loss is a mean over classes too
     learning_rate: float = 2.0
-    weight_decay: float = 1e-5
+    weight_decay: float = (
+        2e-5  # the authors add 1e-5 times the squares, whose gradient is twice that
+    )
 
     def __post_init__(self) -> None:
         self.check_range("learning_rate", above=0)
@@ -47,7 +49,7 @@ class ICaRL(ExemplarReplay):
     """
 
     name = "icarl"
-    revision = 1
+    revision = 2
     Options = ICaRLOptions
     options: ICaRLOptions
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from drrpack.trainers.incremental.context import PhaseContext
+from drrpack.trainers.incremental.method import State
 from drrpack.trainers.incremental.methods.finetune import Finetune
 from drrpack.trainers.incremental.options import MethodOptions
 from drrpack.trainers.incremental.registry import register
@@ -36,13 +39,19 @@ class LwF(Finetune):
 
     The old outputs for the new images are kept near to what they were: the cross-entropy between
     the old network's answers and the new one's, both softened by the temperature (equations 2 and
-    3). The new classes have a cross-entropy of their own, over new classes alone: in the paper each
-    task has its own head.
+    3), summed over earlier phases. Each phase is a task, with a softmax of its own for the
+    distillation and for the cross-entropy of new classes: in the paper each has its own head. The
+    paper first trains the new head alone, which this does not.
     """
 
     name = "lwf"
+    revision = 1
     Options = LwFOptions
     options: LwFOptions
+
+    def __init__(self, options: MethodOptions | None = None) -> None:
+        super().__init__(options)
+        self.tasks: list[slice] = []  # the classes of each phase so far, by their positions
 
     def trainings(self, context: PhaseContext) -> list[Training]:
         """The new images, which a teacher sees as well after the base."""
@@ -50,17 +59,18 @@ class LwF(Finetune):
         return [by_recipe(context, context.count(context.new), cost)]
 
     def train_phase(self, context: PhaseContext) -> Classifier:
+        old, earlier = len(context.old), list(self.tasks)
+        self.tasks.append(slice(old, len(context.seen)))
         if self.network is None:
             return super().train_phase(context)
         images, labels = context.raw(context.new)
         teacher = context.snapshot(self.network)
-        old = len(context.old)
         smoothing = context.recipe.label_smoothing
 
         def loss(network: Network, batch: Batch) -> Terms:
             logits, wanted = network(batch.images), teacher(batch.images)
             own = logits[:, old : network.seen]
-            kept = distillation(logits[:, :old], wanted[:, :old], self.options.temperature)
+            kept = sum_over_tasks(logits, wanted, earlier, self.options.temperature)
             return {
                 "cross_entropy": F.cross_entropy(
                     own.float(), batch.labels - old, label_smoothing=smoothing
@@ -71,6 +81,22 @@ class LwF(Finetune):
         classifier = context.train(images, labels, network=self.network, loss=loss)
         self.network = classifier.network
         return classifier
+
+    def state_dict(self) -> State:
+        bounds = [(task.start, task.stop) for task in self.tasks]
+        return {**super().state_dict(), "tasks": bounds}
+
+    def load_state_dict(self, state: State, context: PhaseContext) -> None:
+        super().load_state_dict(state, context)
+        self.tasks = [slice(*bounds) for bounds in state["tasks"]]
+
+
+def sum_over_tasks(
+    logits: Tensor, wanted: Tensor, tasks: Sequence[slice], temperature: float
+) -> Tensor:
+    """The `distillation` of each task's own classes, added up: logits (B, C)."""
+    each = [distillation(logits[:, task], wanted[:, task], temperature) for task in tasks]
+    return torch.stack(each).sum()
 
 
 def distillation(

@@ -15,7 +15,8 @@ from drrpack.trainers.learning.expanding import ExpandingResNet
 @register
 class MEMO(ExpandingMethod):
     """As `DER`, but only the last stage of the ResNet is added for each phase. The other stages are
-    those of the base, frozen, and all phases share them: what they see is general.
+    those of the base, frozen, and all phases share them: what they see is general. (The authors'
+    command for a base of ten classes trains these on as well.)
 
     In place of a second training of the head the vectors of new classes are scaled to the mean
     length of those of old ones (Zhao et al., CVPR 2020), as in the authors' code.
