@@ -88,7 +88,8 @@ class FOSTER(ExemplarReplay):
     - Compression (section 3.3): one network of the usual size learns the answers of both, balanced
       by such weights. It is tested, kept, and boosted in the next phase.
 
-    A phase trains on raw images of the new classes and on raw exemplars of old ones.
+    A phase trains on raw images of the new classes and on raw exemplars of old ones. Exemplars are
+    herded by the features of the compressed network, where the authors' code has those of both.
     """
 
     name = "foster"

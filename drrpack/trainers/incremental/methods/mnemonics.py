@@ -26,7 +26,8 @@ from drrpack.trainers.learning.weight_transfer import transferred, with_scales, 
 @dataclass(frozen=True)
 class MnemonicsOptions(LUCIROptions):
     """What is published, but for the rate of the pixels: the authors' 1e-5 is one of SGD, with
-    which an epoch changes hardly any pixel by a grey level."""
+    which an epoch changes hardly any pixel by a grey level. Here one moves by two at most in a
+    phase of 5,000 images."""
 
     exemplar_epochs: int = 1  # passes over the images of the phase
     exemplar_rate: float = 0.001  # of Adam: a step moves a pixel by at most 0.06 grey levels
@@ -46,11 +47,12 @@ class Mnemonics(LUCIR):
     """LUCIR, whose exemplars are learned: their pixels are what a head learns best from.
 
     After each phase the exemplars of its classes are optimised on two levels. On the inner level
-    the head takes steps of gradient descent on the exemplars (equation 8). On the outer level the
-    loss of this head on all images of the phase goes down, by the gradient for the pixels (equation
-    9). Features stay as they are meanwhile. As in the authors' code, exemplars of old classes are
-    not optimised again, and kernels of convolutions stay as the base left them, but for a factor
-    that each learns in later phases (`weight_transfer`).
+    the head takes steps of gradient descent on the exemplars (equation 8; the authors' code takes
+    their mean features for it). On the outer level the loss of this head on all images of the phase
+    goes down, by the gradient for the pixels (equation 9). Features stay as they are meanwhile. As
+    in the authors' code, exemplars of old classes are not optimised again, and kernels of
+    convolutions stay as the base left them, but for a factor that each learns in later phases
+    (`weight_transfer`).
     """
 
     name = "mnemonics"
