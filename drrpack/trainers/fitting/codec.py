@@ -17,7 +17,7 @@ from drrpack.core.pricing import with_quality
 from drrpack.core.settings import float_arithmetic, seeded, unfilled
 from drrpack.core.vqvae import VQVAE
 from drrpack.trainers.fitting.decoder import DecoderFit
-from drrpack.trainers.fitting.entropy import fit_entropy
+from drrpack.trainers.fitting.entropy import chooses_codes, entropy_shares, fit_entropy
 from drrpack.trainers.fitting.features import FeatureFit, Features
 from drrpack.trainers.fitting.loop import Report, fit
 from drrpack.trainers.fitting.narrow import narrow_vqvae
@@ -25,7 +25,7 @@ from drrpack.trainers.fitting.plan import FitPlan, Log
 from drrpack.trainers.fitting.vqvae import VQVAEFit
 from drrpack.trainers.learning.resnet import ResNet18
 
-# Of a budget in minutes; entropy models get the rest.
+# Of a budget in minutes, where all is fitted; what is not leaves its share to the rest.
 FEATURES_SHARE = 0.1
 VQVAE_SHARE = 0.35
 DECODER_SHARE = 0.1  # the VQ-VAE's decoder, on the codes that are chosen
@@ -46,6 +46,10 @@ def fit_codec(
     them looks at. It is rounded to what will be stored before the entropy models see its codes; but
     for its decoder, which is fitted on the codes that are chosen in the end.
     """
+    looks = _tells_apart(labels, plan)
+    decoder = DECODER_SHARE if chooses_codes(plan) else 0.0
+    used = FEATURES_SHARE * looks + VQVAE_SHARE + entropy_shares(plan) + decoder
+    plan = replace(plan, budget=plan.budget.share(1 / used))
     features, log = _fit_features(images, labels, plan, report, FEATURES_SHARE)
     vqvae, log["vqvae"] = _fit_vqvae(images, plan, report, features)
     fitted = fit_entropy(vqvae, images, plan, report)
@@ -65,10 +69,11 @@ def fit_decoder(
 ) -> tuple[list[Codec], Log]:
     """As `fit_codec`, but the decoder of the start alone: codes, and what they take, stay."""
     features, log = _fit_features(images, labels, plan, report, 1 - ALONE_SHARE)
+    share = 1.0 if features is None else ALONE_SHARE
     first, *_ = with_quality(plan.start, plan.quality)
     seen = first.encode(images)
     vqvae, log["decoder"] = _fit_decoder(
-        deepcopy(first.vqvae), images, seen, plan, report, features, ALONE_SHARE
+        deepcopy(first.vqvae), images, seen, plan, report, features, share
     )
     return [_with_decoder(codec, vqvae, seen, plan) for codec in plan.start], log
 
@@ -90,7 +95,7 @@ def _fit_features(
     """What a classifier looks at; nothing where there is nothing to tell apart."""
     if plan.checkpoints is not None:
         plan.checkpoints.mkdir(parents=True, exist_ok=True)
-    if not plan.preset.perceptual or labels is None or len(np.unique(labels)) < 2:
+    if labels is None or not _tells_apart(labels, plan):
         return None, {}
     with seeded(plan.seed):
         task = FeatureFit(
@@ -106,6 +111,11 @@ def _fit_features(
         checkpoint=plan.checkpoint("features.pt"), report=report, processes=plan.processes,
     )  # fmt: skip
     return task.finish(), {"features": log}
+
+
+def _tells_apart(labels: NDArray[np.int64] | None, plan: FitPlan) -> bool:
+    """Whether a classifier has classes to tell apart, and the plan wants what it looks at."""
+    return plan.preset.perceptual and labels is not None and len(np.unique(labels)) > 1
 
 
 def _of_network(width: int, task: FeatureFit) -> object:

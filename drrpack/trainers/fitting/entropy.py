@@ -15,7 +15,7 @@ from drrpack.core.codec import Codec
 from drrpack.core.codes import LEVELS, Codes
 from drrpack.core.encoder import Encoder
 from drrpack.core.entropy.bitswap import BitSwapConfig
-from drrpack.core.entropy.context import ContextNetwork, ContextPrices
+from drrpack.core.entropy.context import ContextConfig, ContextNetwork, ContextPrices
 from drrpack.core.entropy.model import EntropyModel
 from drrpack.core.entropy.network_model import NetworkModel
 from drrpack.core.entropy.networks import BothLevels, NetworkConfig
@@ -35,6 +35,19 @@ FIRST_SHARE = 0.2  # the first model, on the nearest codes
 THRIFTY_SHARE = 0.15  # the same on the codes that are chosen by it
 NEXT_SHARE = 0.1  # a model beside the first
 LEVEL_SHARES = {"top": 0.45, "bottom": 0.55}  # of an entropy model
+
+
+def entropy_shares(plan: FitPlan) -> float:
+    """What all that `fit_entropy` fits takes of a budget in minutes, at these shares."""
+    others = max(0, len(plan.entropy) - 1)
+    first = FIRST_SHARE if plan.entropy else 0.0
+    return first + others * NEXT_SHARE + (THRIFTY_SHARE if chooses_codes(plan) else 0.0)
+
+
+def chooses_codes(plan: FitPlan) -> bool:
+    """Whether a context model of the plan will choose cheaper codes than the nearest."""
+    context = any(isinstance(config, ContextConfig) for config in plan.entropy)
+    return context and plan.quality < BEST
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from drrpack.trainers.fitting.codec import fit_codec
 from drrpack.trainers.fitting.estimate import expected_bytes
 from drrpack.trainers.fitting.loop import Budget, FitProgress
 from drrpack.trainers.fitting.plan import FitPlan
+from drrpack.trainers.fitting.presets import PRESETS
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -190,3 +191,22 @@ def test_a_start_of_another_grid_and_size(images: NDArray[np.uint8]) -> None:
     further = fitted(images, replace(plan_of(), start=[start]))
     assert further.vqvae.config == SMALL_VQVAE
     assert further.entropy.network.config == TINY_BITSWAP
+
+
+PARTS: dict[str, tuple[dict[str, object], NDArray[np.int64] | None]] = {
+    "all": ({}, LABELS),
+    "no labels": ({}, None),
+    "nearest codes": ({"quality": 100}, LABELS),
+    "latents alone": ({"entropy": (TINY_BITSWAP,)}, LABELS),
+    "as the paper": ({"entropy": (TINY_BITSWAP,), "preset": PRESETS["paper"]}, LABELS),
+    "no entropy model": ({"entropy": ()}, LABELS),
+}
+
+
+@pytest.mark.parametrize("given", PARTS)
+def test_minutes_are_for_whatever_is_fitted(given: str, images: NDArray[np.uint8]) -> None:
+    """Each network stops when its share of the time is over, so together they take all of it."""
+    changes, labels = PARTS[given]
+    plan = replace(TINY_PLAN(Budget(minutes=2 / 60), CPU), **changes)  # type: ignore[arg-type]
+    log = fit_codec(images, plan, labels=labels)[1]
+    assert sum(one["seconds"] for one in log.values()) >= 2 * 0.99

@@ -63,6 +63,15 @@ def test_better_images_of_the_same_codes(start: list[Codec], images: NDArray[np.
     assert old.digest == new.digest
 
 
+@pytest.mark.parametrize("labels", [None, LABELS])
+def test_minutes_are_for_whatever_is_fitted(
+    start: list[Codec], images: NDArray[np.uint8], labels: NDArray[np.int64] | None
+) -> None:
+    plan = replace(plan_of(start), budget=Budget(minutes=2 / 60))
+    log = fit_decoder(images, plan, labels=labels)[1]
+    assert sum(one["seconds"] for one in log.values()) >= 2 * 0.99
+
+
 def test_what_is_fitted_and_what_stays(start: list[Codec], images: NDArray[np.uint8]) -> None:
     before = {name: tensor.clone() for name, tensor in start[0].vqvae.state_dict().items()}
     (made,), log = fit_decoder(images, plan_of(start, epochs=20), labels=LABELS)
