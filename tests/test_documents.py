@@ -77,8 +77,9 @@ def test_bits_per_code(level: str) -> None:
     assert below == f"{100 * (1 - bits['coded'] / bits['order0']):.1f} %"
 
 
-def test_what_cifar100_takes() -> None:
-    measured = results("cifar100-encode")
+@pytest.mark.parametrize(("name", "column"), [("cifar100-encode", 1), ("cifar100-paper", 2)])
+def test_what_networks_take_of_cifar100(name: str, column: int) -> None:
+    measured = results(name)
     size = {name: count / 2**20 for name, count in measured["stats"]["bytes"].items()}
     bits = measured["stats"]["bits_per_code"]["all"]
     for start, shown in (
@@ -89,8 +90,12 @@ def test_what_cifar100_takes() -> None:
         ("order-0 entropy", f"{bits['order0']:.2f}"),
         ("PSNR of 2,000 training images", f"{measured['stats']['psnr_db']:.2f} dB"),
     ):
-        assert row("docs/results.md", start)[1] == shown
+        assert row("docs/results.md", start)[column] == shown
     assert measured["stats"]["psnr_images"] == 2000
+
+
+def test_what_cifar100_takes() -> None:
+    measured = results("cifar100-encode")
     assert measured["streams"] == {"classes": 100, "equal": 100}
     minutes, seconds = divmod(round(measured["encode"]["seconds"]), 60)
     assert f"({minutes}:{seconds:02} on one core of two)" in text_of("docs/results.md")
@@ -98,6 +103,19 @@ def test_what_cifar100_takes() -> None:
     each = (whole["file"] - whole["raw"]) / 50_000
     assert f"takes {each:.1f} bytes an image" in text_of("docs/results.md")
     assert f"CIFAR-100 take {each:.0f} bytes each" in text_of("README.md")
+    own = whole["vqvae"] + whole["entropy_model"]
+    paper = results("cifar100-paper")
+    whole, bits = paper["stats"]["bytes"], paper["stats"]["bits_per_code"]
+    models = whole["vqvae"] + whole["entropy_model"]
+    seconds = sum(one["seconds"] for one in paper["fit"]["networks"].values())
+    text = text_of("docs/results.md")
+    assert f"`--fit --preset paper`, {seconds / 60:.0f} minutes" in text
+    assert f"takes {(whole['file'] - whole['raw']) / 50_000:.1f} bytes an image without raw" in text
+    assert f"{models / 50_000:.1f} of them models" in text
+    assert f"that come with drrpack take {own / 50_000:.1f}." in text
+    assert f"take {bits['top']['coded']:.2f} bits" in text
+    assert f"the bottom one {bits['bottom']['coded']:.2f}," in text
+    assert f"That is {paper['fit']['networks']['vqvae']['epochs']:.0f} epochs of the VQ-VAE" in text
 
 
 @pytest.mark.parametrize(
