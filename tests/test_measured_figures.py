@@ -133,6 +133,21 @@ def test_what_other_settings_give() -> None:
     assert "So it is {:.1f} and {:.1f} points above `drr`".format(*ahead) in text
 
 
+def test_what_the_last_network_knows_of_groups() -> None:
+    text = " ".join(section(RESULTS, "All methods on CIFAR-100").split())
+    lucir, own = (result(f"cifar100-study/{name}-5phases-seed0") for name in ("lucir", "mnemonics"))
+    apart = lucir["average_accuracy"] - own["average_accuracy"]
+    assert f"exemplars that are optimised, and is {apart:.1f} points below it" in text
+    ends = [run["phases"][-1]["group_accuracy"] for run in (own, lucir)]
+    assert (
+        "newest ten it knows {:.1f} %, where `lucir` knows {:.1f} %".format(
+            *(end[-1] for end in ends)
+        )
+        in text
+    )
+    assert "keeps no more ({:.1f} and {:.1f} %)".format(*(end[0] for end in ends)) in text
+
+
 def runs_of(study: str) -> dict[str, list[Any]]:
     """The results of each method of a study."""
     found = dict[str, list[Any]]()
