@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
-from functools import cache
+from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
 
 from drrpack.core.codes import Codes
@@ -19,18 +18,21 @@ from drrpack.core.settings import float_arithmetic
 from drrpack.formats import container, metadata, originals
 from drrpack.formats.container import Chunk, Memory, RawRecord, Reader
 from drrpack.formats.files.addresses import local_path
+from drrpack.formats.files.beside import left_beside
 from drrpack.formats.files.publish import changing
 from drrpack.formats.files.spool import Spool
 from drrpack.formats.hdf5.build import build_image
 from drrpack.formats.sources.labelling import ClassesFrom, Labelling
 from drrpack.formats.sources.reading import Reading
-from drrpack.formats.sources.source import Given, LabelledDataset, Opening
+from drrpack.formats.sources.source import Given, LabelledDataset, Opening, Source
 from drrpack.operations.append_models import Candidate, other_models
+from drrpack.operations.append_outcome import Appended, record, recorded, remove_all
 from drrpack.operations.append_plan import (
     AppendOptions,
     AppendPlan,
     holds,
     known_and_new,
+    opened_source,
     plan_append,
 )
 from drrpack.operations.edit import changed_metadata, changed_since
@@ -43,25 +45,6 @@ from drrpack.operations.raw_exemplars import RawChoice, raw_exemplars
 from drrpack.operations.recode import all_codes, coded
 from drrpack.trainers.fitting.loop import Budget
 from drrpack.trainers.ranks import ALONE, Ranks, own_device, ranks
-
-
-@dataclass(frozen=True)
-class Appended:
-    """The file that was written, and how large it would be with each entropy model.
-
-    Attributes:
-        kept_bytes: with the old entropy model. The smaller file was written.
-        tuned_bytes: with the best of others, such as the old one tuned, and all images coded again;
-            None if none was tried.
-        tuned: whether the best of others is the old one tuned.
-        entropy_model: the kind of the model that the file has now.
-    """
-
-    path: Path
-    kept_bytes: int
-    tuned_bytes: int | None
-    tuned: bool
-    entropy_model: str
 
 
 def append(
@@ -127,7 +110,11 @@ def append(
         extend=extend, keep_entropy_model=keep_entropy_model, seed=seed,
     )  # fmt: skip
     with _locked(path, processes), Reader(path) as reader:
-        plan = plan_append(reader, options, processes)
+        new = opened_source(reader, options, processes)
+        made = processes.from_first(lambda: _ended(reader, new, path, report))
+        if made is not None:
+            return made
+        plan = plan_append(reader, new, options)
         report(plan)
         tell_of(plan.source, report)
         if options.extend and holds(reader, plan.source):
@@ -141,6 +128,23 @@ def _locked(path: Path, processes: Ranks) -> Iterator[None]:
     with changing(path) if processes.first else nullcontext():
         processes.of_all(None)  # so that all read the same file
         yield
+
+
+def _ended(reader: Reader, source: Source, path: Path, report: Report) -> Appended | None:
+    """What an append of this source has made that was killed once the file was written; what it has
+    left beside the file goes. None if there was none."""
+    left = left_beside(path)
+    made = recorded(left, source, reader, path)
+    if made is not None:
+        remove_all(left)
+        report(
+            Notice(
+                f"{path} has these images already: an append that was killed had written them, and "
+                "what it left beside the file is removed",
+                warning=False,
+            )
+        )
+    return made
 
 
 def _budget(epochs: int | None, minutes: float | None, keep: bool) -> Budget | None:
@@ -199,9 +203,9 @@ def _written(
             outcome, tuned_bytes=other.image.length, tuned=other.tuned,
             entropy_model=taken.entropy_model,
         )  # fmt: skip
-    container.write(options.memory, taken.image, overwrite=True)
-    for folder in plan.left:
-        shutil.rmtree(folder, ignore_errors=True)
+    noted = partial(record, plan.left, plan.source, outcome)
+    container.write(options.memory, taken.image, overwrite=True, checked=noted)
+    remove_all(plan.left)
     originals.remember(plan.source)
     return outcome
 
