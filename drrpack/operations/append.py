@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
@@ -11,7 +10,7 @@ from pathlib import Path
 
 from drrpack.core.codes import Codes
 from drrpack.core.device import choose_device
-from drrpack.core.errors import MessageError, OptionError
+from drrpack.core.errors import MessageError
 from drrpack.core.lazily import Lazily
 from drrpack.core.progress import Notice
 from drrpack.core.settings import float_arithmetic
@@ -34,16 +33,16 @@ from drrpack.operations.append_plan import (
     known_and_new,
     opened_source,
     plan_append,
+    tuning_budget,
 )
 from drrpack.operations.edit import changed_metadata, changed_since
 from drrpack.operations.encoding.kept import kept_beside
 from drrpack.operations.encoding.pieces import divide
 from drrpack.operations.encoding.work import Work
-from drrpack.operations.preparing import Pathlike, as_seed, budget, names_of, tell_of, tidy
+from drrpack.operations.preparing import Pathlike, as_seed, names_of, tell_of, tidy
 from drrpack.operations.progress import Report, heard, silent
 from drrpack.operations.raw_exemplars import RawChoice, raw_exemplars
 from drrpack.operations.recode import all_codes, coded
-from drrpack.trainers.fitting.loop import Budget
 from drrpack.trainers.ranks import ALONE, Ranks, own_device, ranks
 
 
@@ -106,7 +105,7 @@ def append(
         labelling=Labelling(classes_from, image_column, label_column),
     )  # fmt: skip
     options = AppendOptions(
-        path, source, place, _budget(epochs, minutes, keep_entropy_model), opening,
+        path, source, place, tuning_budget(epochs, minutes, keep_entropy_model), opening,
         extend=extend, keep_entropy_model=keep_entropy_model, seed=seed,
     )  # fmt: skip
     with _locked(path, processes), Reader(path) as reader:
@@ -145,16 +144,6 @@ def _ended(reader: Reader, source: Source, path: Path, report: Report) -> Append
             )
         )
     return made
-
-
-def _budget(epochs: int | None, minutes: float | None, keep: bool) -> Budget | None:
-    """How long the user wants to tune; None: as long as suits the number of images."""
-    if keep and (epochs is not None or minutes is not None):
-        raise OptionError(
-            "`epochs` and `minutes` have no meaning with `keep_entropy_model`",
-            option="keep_entropy_model",
-        )
-    return None if epochs is None and minutes is None else budget(epochs, minutes, math.inf)
 
 
 @float_arithmetic()
