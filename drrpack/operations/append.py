@@ -39,7 +39,7 @@ from drrpack.operations.edit import changed_metadata, changed_since
 from drrpack.operations.encoding.kept import kept_beside
 from drrpack.operations.encoding.pieces import divide
 from drrpack.operations.encoding.work import Work
-from drrpack.operations.preparing import Pathlike, as_seed, names_of, tell_of, tidy
+from drrpack.operations.preparing import Pathlike, as_seed, names_of, tell_of, tell_of_left, tidy
 from drrpack.operations.progress import Report, heard, silent
 from drrpack.operations.raw_exemplars import RawChoice, raw_exemplars
 from drrpack.operations.recode import all_codes, coded
@@ -113,6 +113,7 @@ def append(
         made = processes.from_first(lambda: _ended(reader, new, path, report))
         if made is not None:
             return made
+        tell_of_left(path, report, taken_over=True)
         plan = plan_append(reader, new, options)
         report(plan)
         tell_of(plan.source, report)

@@ -51,6 +51,7 @@ from drrpack.operations.preparing import (
     tell_of,
     tell_of_few_raw,
     tell_of_labels,
+    tell_of_left,
     tidy,
 )
 from drrpack.operations.progress import Report, heard, silent
@@ -171,6 +172,7 @@ def encode(
     )  # fmt: skip
     # before pictures are fetched and read, which may take long
     with _alone(output, shard_bytes, processes):
+        tell_of_left(output, report, taken_over=True)
         if download is not None:
             source = processes.from_first(partial(downloaded, download, source))
         options = EncodeOptions(

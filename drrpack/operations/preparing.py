@@ -43,17 +43,22 @@ def tidy(output: Path, report: Report) -> None:
         report(Notice(f"removed {path}, left behind by a run that was killed"))
 
 
-def tell_of_left(memory: Path, report: Report) -> None:
-    """Report what an interrupted command on ``memory`` has left to go on from; it stays."""
-    for folder in left_beside(memory):
+def tell_of_left(output: Path, report: Report, *, taken_over: bool = False) -> None:
+    """Report what an interrupted command on ``output`` has left to go on from.
+
+    It stays, unless the command that has found it takes over what it can. Call this while you hold
+    the lock of ``output``: without it, the folders may be those of a running command.
+    """
+    follows = (
+        "what suits this one is taken over, and the folder is removed once the file is written"
+        if taken_over
+        else "the same command takes over what still suits the file; delete it if you will not "
+        "give that again"
+    )
+    for folder in left_beside(output):
         if folder.exists():
-            report(
-                Notice(
-                    f"{folder} is of an interrupted command on {memory}: the same command takes "
-                    "over what still suits the file; delete it if you will not give that again",
-                    warning=False,
-                )
-            )
+            told = f"{folder} is of an interrupted command on {output}: {follows}"
+            report(Notice(told, warning=False))
 
 
 def tell_of(source: Source, report: Report) -> None:
