@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
@@ -108,7 +107,7 @@ def append(
         path, source, place, tuning_budget(epochs, minutes, keep_entropy_model), opening,
         extend=extend, keep_entropy_model=keep_entropy_model, seed=seed,
     )  # fmt: skip
-    with _locked(path, processes), Reader(path) as reader:
+    with processes.holding(changing(path)), Reader(path) as reader:
         new = opened_source(reader, options, processes)
         made = processes.from_first(lambda: _ended(reader, new, path, report))
         if made is not None:
@@ -120,14 +119,6 @@ def append(
         if options.extend and holds(reader, plan.source):
             report(Notice(f"{path} holds these images already, and will have each once more"))
         return carry_out(reader, plan, report, processes)
-
-
-@contextmanager
-def _locked(path: Path, processes: Ranks) -> Iterator[None]:
-    """Keep others from changing the file; the first of several processes does it for all."""
-    with changing(path) if processes.first else nullcontext():
-        processes.of_all(None)  # so that all read the same file
-        yield
 
 
 def _ended(reader: Reader, source: Source, path: Path, report: Report) -> Appended | None:
