@@ -128,6 +128,7 @@ def _ended(reader: Reader, source: Source, path: Path, report: Report) -> Append
     made = recorded(left, source, reader, path)
     if made is not None:
         remove_all(left)
+        originals.remember(source)
         report(
             Notice(
                 f"{path} has these images already: an append that was killed had written them, and "

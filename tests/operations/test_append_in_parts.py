@@ -18,8 +18,10 @@ from drrpack import DRRDataset
 from drrpack.core.codec import Codec
 from drrpack.core.errors import OptionError
 from drrpack.core.progress import Notice
+from drrpack.formats import originals
 from drrpack.formats.container import Reader
 from drrpack.formats.files.beside import left_beside
+from drrpack.formats.sources.source import Source
 from drrpack.operations import append_models
 from drrpack.operations.append_outcome import remove_all
 from drrpack.operations.encoding import pieces
@@ -206,8 +208,9 @@ drrpack.append(
 
 @pytest.mark.parametrize("epochs", [0, 1])
 def test_an_append_that_was_killed_once_the_file_was_written(
-    mem: Path, more: Path, small_parts: None, told: list[Event], epochs: int, tmp_path: Path
-) -> None:
+    mem: Path, more: Path, small_parts: None, told: list[Event], epochs: int, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
     before = mem.read_bytes()
     run = started("-c", KILLED_ONCE_WRITTEN, mem, more, epochs)
     _, errors = run.communicate(timeout=280)
@@ -227,7 +230,8 @@ def test_an_append_that_was_killed_once_the_file_was_written(
         drrpack.append(mem, more)
     assert parts.is_dir()
 
-    again = kept / "mem.drr"
+    again, remembered = kept / "mem.drr", list[Source]()
+    monkeypatch.setattr(originals, "remember", remembered.append)
     how = {"keep_entropy_model": not epochs, "epochs": epochs or None, "extend": True}
     made = drrpack.append(again, more, report=told.append, **how)  # type: ignore[arg-type]
     assert again.read_bytes() == whole and os.listdir(kept) == ["mem.drr"]
@@ -235,7 +239,7 @@ def test_an_append_that_was_killed_once_the_file_was_written(
     assert said.startswith(f"{again} has these images already: an append that was killed had wr")
     sizes = [made.kept_bytes] if made.tuned_bytes is None else [made.kept_bytes, made.tuned_bytes]
     assert made.path == again and min(sizes) == len(whole) and len(sizes) == 1 + bool(epochs)
-    assert made.entropy_model == "context"
+    assert made.entropy_model == "context" and [one.place for one in remembered] == [str(more)]
 
 
 def test_what_is_left_goes_at_once_with_its_record(tmp_path: Path) -> None:
