@@ -22,13 +22,8 @@ from drrpack.integrations.mixed import Mixed, Transform
 from drrpack.integrations.replay import Share, replay
 from drrpack.integrations.torchvision import DRRVision
 from drrpack.operations.append import append
-from drrpack.operations.append_plan import (
-    AppendOptions,
-    check_source,
-    opened_source,
-    tuning_budget,
-)
-from drrpack.operations.preparing import at_least, names_of
+from drrpack.operations.append_plan import AppendOptions, check_source, opened_source
+from drrpack.operations.preparing import at_least, names_of, tuning_budget
 from drrpack.operations.progress import Report
 
 try:

@@ -32,13 +32,20 @@ from drrpack.operations.append_plan import (
     known_and_new,
     opened_source,
     plan_append,
-    tuning_budget,
 )
 from drrpack.operations.edit import changed_metadata, changed_since
 from drrpack.operations.encoding.kept import kept_beside
 from drrpack.operations.encoding.pieces import divide
 from drrpack.operations.encoding.work import Work
-from drrpack.operations.preparing import Pathlike, as_seed, names_of, tell_of, tell_of_left, tidy
+from drrpack.operations.preparing import (
+    Pathlike,
+    as_seed,
+    names_of,
+    tell_of,
+    tell_of_left,
+    tidy,
+    tuning_budget,
+)
 from drrpack.operations.progress import Report, heard, silent
 from drrpack.operations.raw_exemplars import RawChoice, raw_exemplars
 from drrpack.operations.recode import all_codes, coded

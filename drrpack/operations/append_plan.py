@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -20,7 +19,6 @@ from drrpack.formats.files.beside import Left, left_beside
 from drrpack.formats.hdf5.limits import check_classes, check_notes
 from drrpack.formats.recorded import recorded_reading
 from drrpack.formats.sources.source import Given, Opening, Source, open_as
-from drrpack.operations.preparing import budget
 from drrpack.trainers.fitting.loop import Budget
 from drrpack.trainers.incremental import exemplars
 from drrpack.trainers.ranks import ALONE, Ranks
@@ -70,8 +68,8 @@ def plan_append(reader: Reader, source: Source, options: AppendOptions) -> Appen
     raw = _raw_choice(reader)
     codec = memory.load_codec(reader, options.device, encoder=True)
     images = int(reader.images_per_class.sum()) + sum(source.images_per_class)
-    spent = suited(images, options.device.type) if options.budget is None else options.budget
-    return AppendPlan(source, options, codec, *raw, spent)
+    budget = suited(images, options.device.type) if options.budget is None else options.budget
+    return AppendPlan(source, options, codec, *raw, budget)
 
 
 def opened_source(reader: Reader, options: AppendOptions, processes: Ranks = ALONE) -> Source:
@@ -83,20 +81,6 @@ def opened_source(reader: Reader, options: AppendOptions, processes: Ranks = ALO
     container.check_output(options.memory, overwrite=True)
     reading = options.opening.reading.or_as(recorded_reading(reader))
     return open_as(options.source, replace(options.opening, reading=reading, sharing=processes))
-
-
-def tuning_budget(epochs: int | None, minutes: float | None, keep: bool) -> Budget | None:
-    """How long the user wants to tune; None: as long as suits the number of images.
-
-    Raises:
-        OptionError: it is no budget, or the entropy model is to be kept.
-    """
-    if keep and (epochs is not None or minutes is not None):
-        raise OptionError(
-            "`epochs` and `minutes` have no meaning with `keep_entropy_model`",
-            option="keep_entropy_model",
-        )
-    return None if epochs is None and minutes is None else budget(epochs, minutes, math.inf)
 
 
 def suited(images: int, device: str) -> Budget:

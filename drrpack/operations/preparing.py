@@ -221,6 +221,20 @@ def budget(epochs: int | None, minutes: float | None, default_minutes: float) ->
     return Budget(minutes=default_minutes if minutes is None else float(minutes))
 
 
+def tuning_budget(epochs: int | None, minutes: float | None, keep: bool) -> Budget | None:
+    """How long an entropy model is to be tuned; None: as long as suits the number of images.
+
+    Raises:
+        OptionError: it is no budget, or the entropy model is to be kept.
+    """
+    if keep and (epochs is not None or minutes is not None):
+        raise OptionError(
+            "`epochs` and `minutes` have no meaning with `keep_entropy_model`",
+            option="keep_entropy_model",
+        )
+    return None if epochs is None and minutes is None else budget(epochs, minutes, math.inf)
+
+
 def downloaded(name: str, source: Given) -> Path:
     """CIFAR, fetched into the folder ``source``; raises OptionError."""
     path = path_of(source)
