@@ -12,7 +12,7 @@ from drrpack.cli.answers import Answer, figures
 from drrpack.cli.picture_options import PictureOptions, reads_pictures
 
 if TYPE_CHECKING:
-    from drrpack.operations.append import Appended
+    from drrpack.operations.append_outcome import Appended
 
 
 @reads_pictures("How the pictures are read")

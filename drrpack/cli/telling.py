@@ -66,9 +66,6 @@ def _encode_plan(plan: EncodePlan) -> None:
         first = counted(plan.fit_classes, "class")
         of = "" if options.class_order is None else " of the class order"
         note(f"codec: fitted on the first {first}{of}, {start}, {spent}")
-        checkpoints = plan.left.checkpoints
-        if checkpoints.exists():
-            note(f"checkpoints in {checkpoints}: a fit with the same settings goes on there")
     note(f"device: {options.device}")
 
 

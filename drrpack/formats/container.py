@@ -10,7 +10,7 @@ each record when it reads it, so it returns what was written or raises an error.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -38,8 +38,16 @@ __all__ = ["Chunk", "Memory", "RawRecord", "Reader", "check_output", "write"]
 _BATCH_BYTES = 1 << 25  # of records that are held at once: eight requests of `transfer`
 
 
-def write(path: AnyPath, memory: Memory | Image, *, overwrite: bool = False) -> int:
+def write(
+    path: AnyPath,
+    memory: Memory | Image,
+    *,
+    overwrite: bool = False,
+    checked: Callable[[Reader], object] | None = None,
+) -> int:
     """Write ``memory``, built already or not, all of it or nothing; returns the file's bytes.
+
+    ``checked`` is called with the whole file, read back, before it comes to its place.
 
     Raises:
         OutputError: ``path`` exists and ``overwrite`` is not set, or it can't be written there, or
@@ -48,13 +56,16 @@ def write(path: AnyPath, memory: Memory | Image, *, overwrite: bool = False) -> 
     """
     check_output(path, overwrite=overwrite)
     image = memory if isinstance(memory, Image) else build_image(path, memory)
-    publish(path, image.write, _verify, need_bytes=image.length, overwrite=overwrite)
+    check = partial(_verify, then=checked)
+    publish(path, image.write, check, need_bytes=image.length, overwrite=overwrite)
     return image.length
 
 
-def _verify(path: Path) -> None:
+def _verify(path: Path, then: Callable[[Reader], object] | None) -> None:
     with Reader(path) as reader:
         reader.verify()
+        if then is not None:
+            then(reader)
 
 
 class Reader:

@@ -22,8 +22,8 @@ from drrpack.integrations.mixed import Mixed, Transform
 from drrpack.integrations.replay import Share, replay
 from drrpack.integrations.torchvision import DRRVision
 from drrpack.operations.append import append
-from drrpack.operations.append_plan import AppendOptions, checked_source
-from drrpack.operations.preparing import at_least, names_of
+from drrpack.operations.append_plan import AppendOptions, check_source, opened_source
+from drrpack.operations.preparing import at_least, names_of, tuning_budget
 from drrpack.operations.progress import Report
 
 try:
@@ -172,12 +172,13 @@ class AppendToMemory(Callback):
             FormatError, OutputError, SourceError, OptionError: as `drrpack.append` does.
         """
         memory, source, names = self._task(trainer)
+        budget = tuning_budget(self.epochs, self.minutes, self.keep_entropy_model)
         options = AppendOptions(
-            memory, source, choose_device(self.device), None,
+            memory, source, choose_device(self.device), budget,
             Opening(class_names=names_of(names), test=self.test), extend=self.extend,
         )  # fmt: skip
         with Reader(memory) as reader, torch.random.fork_rng(devices=[]):
-            checked_source(reader, options)
+            check_source(reader, opened_source(reader, options), options)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         memory, source, names = self._task(trainer)

@@ -2,66 +2,54 @@
 
 from __future__ import annotations
 
-import math
-import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
-from functools import cache
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
 
 from drrpack.core.codes import Codes
 from drrpack.core.device import choose_device
-from drrpack.core.errors import MessageError, OptionError
+from drrpack.core.errors import MessageError
 from drrpack.core.lazily import Lazily
 from drrpack.core.progress import Notice
 from drrpack.core.settings import float_arithmetic
 from drrpack.formats import container, metadata, originals
 from drrpack.formats.container import Chunk, Memory, RawRecord, Reader
 from drrpack.formats.files.addresses import local_path
+from drrpack.formats.files.beside import left_beside
 from drrpack.formats.files.publish import changing
 from drrpack.formats.files.spool import Spool
 from drrpack.formats.hdf5.build import build_image
 from drrpack.formats.sources.labelling import ClassesFrom, Labelling
 from drrpack.formats.sources.reading import Reading
-from drrpack.formats.sources.source import Given, LabelledDataset, Opening
+from drrpack.formats.sources.source import Given, LabelledDataset, Opening, Source
 from drrpack.operations.append_models import Candidate, other_models
+from drrpack.operations.append_outcome import Appended, record, recorded, remove_all
 from drrpack.operations.append_plan import (
     AppendOptions,
     AppendPlan,
     holds,
     known_and_new,
+    opened_source,
     plan_append,
 )
 from drrpack.operations.edit import changed_metadata, changed_since
 from drrpack.operations.encoding.kept import kept_beside
 from drrpack.operations.encoding.pieces import divide
 from drrpack.operations.encoding.work import Work
-from drrpack.operations.preparing import Pathlike, as_seed, budget, names_of, tell_of, tidy
+from drrpack.operations.preparing import (
+    Pathlike,
+    as_seed,
+    names_of,
+    tell_of,
+    tell_of_left,
+    tidy,
+    tuning_budget,
+)
 from drrpack.operations.progress import Report, heard, silent
 from drrpack.operations.raw_exemplars import RawChoice, raw_exemplars
 from drrpack.operations.recode import all_codes, coded
-from drrpack.trainers.fitting.loop import Budget
 from drrpack.trainers.ranks import ALONE, Ranks, own_device, ranks
-
-
-@dataclass(frozen=True)
-class Appended:
-    """The file that was written, and how large it would be with each entropy model.
-
-    Attributes:
-        kept_bytes: with the old entropy model. The smaller file was written.
-        tuned_bytes: with the best of others, such as the old one tuned, and all images coded again;
-            None if none was tried.
-        tuned: whether the best of others is the old one tuned.
-        entropy_model: the kind of the model that the file has now.
-    """
-
-    path: Path
-    kept_bytes: int
-    tuned_bytes: int | None
-    tuned: bool
-    entropy_model: str
 
 
 def append(
@@ -123,11 +111,16 @@ def append(
         labelling=Labelling(classes_from, image_column, label_column),
     )  # fmt: skip
     options = AppendOptions(
-        path, source, place, _budget(epochs, minutes, keep_entropy_model), opening,
+        path, source, place, tuning_budget(epochs, minutes, keep_entropy_model), opening,
         extend=extend, keep_entropy_model=keep_entropy_model, seed=seed,
     )  # fmt: skip
-    with _locked(path, processes), Reader(path) as reader:
-        plan = plan_append(reader, options, processes)
+    with processes.holding(changing(path)), Reader(path) as reader:
+        new = opened_source(reader, options, processes)
+        made = processes.from_first(lambda: _ended(reader, new, path, report))
+        if made is not None:
+            return made
+        tell_of_left(path, report, taken_over=True)
+        plan = plan_append(reader, new, options)
         report(plan)
         tell_of(plan.source, report)
         if options.extend and holds(reader, plan.source):
@@ -135,22 +128,22 @@ def append(
         return carry_out(reader, plan, report, processes)
 
 
-@contextmanager
-def _locked(path: Path, processes: Ranks) -> Iterator[None]:
-    """Keep others from changing the file; the first of several processes does it for all."""
-    with changing(path) if processes.first else nullcontext():
-        processes.of_all(None)  # so that all read the same file
-        yield
-
-
-def _budget(epochs: int | None, minutes: float | None, keep: bool) -> Budget | None:
-    """How long the user wants to tune; None: as long as suits the number of images."""
-    if keep and (epochs is not None or minutes is not None):
-        raise OptionError(
-            "`epochs` and `minutes` have no meaning with `keep_entropy_model`",
-            option="keep_entropy_model",
+def _ended(reader: Reader, source: Source, path: Path, report: Report) -> Appended | None:
+    """What an append of this source has made that was killed once the file was written; what it has
+    left beside the file goes. None if there was none."""
+    left = left_beside(path)
+    made = recorded(left, source, reader, path)
+    if made is not None:
+        remove_all(left)
+        originals.remember(source)
+        report(
+            Notice(
+                f"{path} has these images already: an append that was killed had written them, and "
+                "what it left beside the file is removed",
+                warning=False,
+            )
         )
-    return None if epochs is None and minutes is None else budget(epochs, minutes, math.inf)
+    return made
 
 
 @float_arithmetic()
@@ -199,9 +192,9 @@ def _written(
             outcome, tuned_bytes=other.image.length, tuned=other.tuned,
             entropy_model=taken.entropy_model,
         )  # fmt: skip
-    container.write(options.memory, taken.image, overwrite=True)
-    for folder in plan.left:
-        shutil.rmtree(folder, ignore_errors=True)
+    noted = partial(record, plan.left, plan.source, outcome)
+    container.write(options.memory, taken.image, overwrite=True, checked=noted)
+    remove_all(plan.left)
     originals.remember(plan.source)
     return outcome
 

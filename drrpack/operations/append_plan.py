@@ -58,15 +58,13 @@ class AppendPlan:
         return left_beside(self.options.memory)
 
 
-def plan_append(reader: Reader, options: AppendOptions, processes: Ranks = ALONE) -> AppendPlan:
+def plan_append(reader: Reader, source: Source, options: AppendOptions) -> AppendPlan:
     """Check everything that can be checked before the work.
-
-    Several ``processes`` share the pictures of the source out, and all have the same plan.
 
     Raises:
         FormatError, OutputError, SourceError, OptionError: each names the path and the fix.
     """
-    source = checked_source(reader, options, processes)
+    check_source(reader, source, options)
     raw = _raw_choice(reader)
     codec = memory.load_codec(reader, options.device, encoder=True)
     images = int(reader.images_per_class.sum()) + sum(source.images_per_class)
@@ -74,13 +72,15 @@ def plan_append(reader: Reader, options: AppendOptions, processes: Ranks = ALONE
     return AppendPlan(source, options, codec, *raw, budget)
 
 
-def checked_source(reader: Reader, options: AppendOptions, processes: Ranks = ALONE) -> Source:
-    """The images to append, opened, which the file can take; raises as `plan_append` does."""
+def opened_source(reader: Reader, options: AppendOptions, processes: Ranks = ALONE) -> Source:
+    """The images to append, whose pictures several ``processes`` share out.
+
+    Raises:
+        OutputError: the file can't be written to. SourceError, OptionError: as `drrpack.encode`.
+    """
     container.check_output(options.memory, overwrite=True)
     reading = options.opening.reading.or_as(recorded_reading(reader))
-    source = open_as(options.source, replace(options.opening, reading=reading, sharing=processes))
-    _check(reader, source, options)
-    return source
+    return open_as(options.source, replace(options.opening, reading=reading, sharing=processes))
 
 
 def suited(images: int, device: str) -> Budget:
@@ -89,7 +89,8 @@ def suited(images: int, device: str) -> Budget:
     return Budget(minutes=max(0.1, round(minutes, 1)))
 
 
-def _check(reader: Reader, source: Source, options: AppendOptions) -> None:
+def check_source(reader: Reader, source: Source, options: AppendOptions) -> None:
+    """Raise OptionError or OutputError unless the file can take the images of ``source``."""
     known, new = known_and_new(reader, source)
     if known and not options.extend:
         if holds(reader, source):

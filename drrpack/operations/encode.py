@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 
@@ -51,6 +51,7 @@ from drrpack.operations.preparing import (
     tell_of,
     tell_of_few_raw,
     tell_of_labels,
+    tell_of_left,
     tidy,
 )
 from drrpack.operations.progress import Report, heard, silent
@@ -170,7 +171,8 @@ def encode(
         labelling=Labelling(classes_from, image_column, label_column),
     )  # fmt: skip
     # before pictures are fetched and read, which may take long
-    with _alone(output, shard_bytes, processes):
+    with processes.holding(_lock(output, shard_bytes)):
+        tell_of_left(output, report, taken_over=True)
         if download is not None:
             source = processes.from_first(partial(downloaded, download, source))
         options = EncodeOptions(
@@ -219,7 +221,7 @@ def carry_out(
     processes = processes or Ranks()
     options = plan.options
     # first, or another's work or this one's is in vain
-    with _alone(options.output, options.shard_bytes, processes):
+    with processes.holding(_lock(options.output, options.shard_bytes)):
         return _encode(plan, heard(report), processes)
 
 
@@ -271,12 +273,9 @@ def _raw_choice(plan: EncodePlan) -> RawChoice:
     return RawChoice(options.raw_per_class, options.raw_select, options.seed, every)
 
 
-@contextmanager
-def _alone(output: Path, shard_bytes: int | None, processes: Ranks) -> Iterator[None]:
-    """Keep other runs from writing there; the first of several processes does it for all."""
-    lock = replacing if shard_bytes is None else replacing_shards
-    with lock(output) if processes.first else nullcontext():
-        yield
+def _lock(output: Path, shard_bytes: int | None) -> AbstractContextManager[None]:
+    """Keeps other runs from writing there."""
+    return replacing(output) if shard_bytes is None else replacing_shards(output)
 
 
 def _origin(plan: EncodePlan, log: Json) -> Json:

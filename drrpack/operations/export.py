@@ -25,7 +25,7 @@ from drrpack.formats.file_set import Files, open_files
 from drrpack.formats.files.addresses import output_path
 from drrpack.formats.files.places import check_folder, reason
 from drrpack.formats.files.publish import replacing, whole_file, whole_folder
-from drrpack.operations.preparing import Classes, Pathlike, chosen_classes, tidy
+from drrpack.operations.preparing import Classes, Pathlike, chosen_classes, tell_of_left, tidy
 from drrpack.operations.progress import Report, heard
 
 IMAGES_AT_ONCE = 1024
@@ -83,6 +83,7 @@ def export(
     check_place(target, kind)
     tidy(target, report)
     with _opened(memory, classes, place, report) as dataset, replacing(target):
+        tell_of_left(target, report)
         if kind == "npz":
             _export_arrays(dataset, target, report)
         else:

@@ -14,7 +14,7 @@ from drrpack.formats.files.addresses import local_path, output_path
 from drrpack.formats.files.publish import replacing
 from drrpack.formats.layout import AnyPath
 from drrpack.operations.edit import Written
-from drrpack.operations.preparing import Pathlike, tidy
+from drrpack.operations.preparing import Pathlike, tell_of_left, tidy
 from drrpack.operations.progress import Report, heard
 from drrpack.operations.recode import merged
 
@@ -48,8 +48,10 @@ def merge(
     _refuse_twice(found)
     paths = [local_path(place) for place in found]
     check_output(target, overwrite=force)
-    tidy(target, heard(report))
+    report = heard(report)
+    tidy(target, report)
     with replacing(target), ExitStack() as stack:
+        tell_of_left(target, report)
         readers = [stack.enter_context(Reader(path)) for path in paths]
         together = merged(readers, choose_device("cpu"), target.resolve().parent)
         size = write(target, together, overwrite=force)

@@ -43,17 +43,22 @@ def tidy(output: Path, report: Report) -> None:
         report(Notice(f"removed {path}, left behind by a run that was killed"))
 
 
-def tell_of_left(memory: Path, report: Report) -> None:
-    """Report what an interrupted command on ``memory`` has left to go on from; it stays."""
-    for folder in left_beside(memory):
+def tell_of_left(output: Path, report: Report, *, taken_over: bool = False) -> None:
+    """Report what an interrupted command on ``output`` has left to go on from.
+
+    It stays, unless the command that has found it takes over what it can. Call this while you hold
+    the lock of ``output``: without it, the folders may be those of a running command.
+    """
+    follows = (
+        "what suits this one is taken over, and the folder is removed once the file is written"
+        if taken_over
+        else "the same command takes over what still suits the file; delete it if you will not "
+        "give that again"
+    )
+    for folder in left_beside(output):
         if folder.exists():
-            report(
-                Notice(
-                    f"{folder} is of an interrupted command on {memory}: the same command takes "
-                    "over what still suits the file; delete it if you will not give that again",
-                    warning=False,
-                )
-            )
+            told = f"{folder} is of an interrupted command on {output}: {follows}"
+            report(Notice(told, warning=False))
 
 
 def tell_of(source: Source, report: Report) -> None:
@@ -214,6 +219,20 @@ def budget(epochs: int | None, minutes: float | None, default_minutes: float) ->
     if epochs is not None:
         return Budget(epochs=epochs)
     return Budget(minutes=default_minutes if minutes is None else float(minutes))
+
+
+def tuning_budget(epochs: int | None, minutes: float | None, keep: bool) -> Budget | None:
+    """How long an entropy model is to be tuned; None: as long as suits the number of images.
+
+    Raises:
+        OptionError: it is no budget, or the entropy model is to be kept.
+    """
+    if keep and (epochs is not None or minutes is not None):
+        raise OptionError(
+            "`epochs` and `minutes` have no meaning with `keep_entropy_model`",
+            option="keep_entropy_model",
+        )
+    return None if epochs is None and minutes is None else budget(epochs, minutes, math.inf)
 
 
 def downloaded(name: str, source: Given) -> Path:

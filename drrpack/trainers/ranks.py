@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import timedelta
@@ -56,6 +56,13 @@ class Ranks:
         with others_needed():
             distributed.all_gather_object(every, mine)
         return every
+
+    @contextmanager
+    def holding(self, lock: AbstractContextManager[None]) -> Iterator[None]:
+        """Within it the first process holds ``lock`` for all, which wait until it has it."""
+        with lock if self.first else nullcontext():
+            self.of_all(None)
+            yield
 
     def group(self, device: torch.device, use: str) -> distributed.ProcessGroup:
         """What sums tensors on ``device`` over all processes: NCCL where each process has a GPU of

@@ -132,6 +132,9 @@ def task_of(names: list[str], side: int = 32) -> dict[str, Any]:
         ({"source": "absent"}, "absent: no such folder"),
         ({"memory": "absent.drr"}, "absent.drr: there is no such file"),
         ({"memory": "https://example.org/m.drr"}, "found an address"),
+        ({"epochs": 1}, "`epochs` and `minutes` have no meaning with `keep_entropy_model`"),
+        ({"keep_entropy_model": False, "epochs": 1, "minutes": 2.0}, "exclude each other"),
+        ({"keep_entropy_model": False, "epochs": 0}, "`epochs=0`: say 1 or more"),
     ],
 )
 def test_what_can_not_be_appended_is_refused_before_training(
@@ -141,7 +144,7 @@ def test_what_can_not_be_appended_is_refused_before_training(
     data = DRRDataModule(old, DRRDataset(digits_drr, classes=["5"]), transform=SCALE)
     with pytest.raises(DrrError, match=said):
         trainer(
-            callbacks=[AppendToMemory(keep_entropy_model=True, **more)], limit_val_batches=0
+            callbacks=[AppendToMemory(**{"keep_entropy_model": True, **more})], limit_val_batches=0
         ).fit(model, datamodule=data)
     assert model.trained == [] and old.stat().st_size == size
 

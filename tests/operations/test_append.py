@@ -22,7 +22,7 @@ from drrpack.formats.sources.source import Source
 from drrpack.formats.sources.splits import ALL, Split
 from drrpack.operations import append_models
 from drrpack.operations.append import append
-from drrpack.operations.append_plan import AppendOptions, plan_append, suited
+from drrpack.operations.append_plan import AppendOptions, opened_source, plan_append, suited
 from drrpack.operations.encode import encode
 from drrpack.operations.encoding import pieces
 from drrpack.trainers.fitting.loop import Budget
@@ -59,7 +59,7 @@ def test_what_cant_be_understood_counts_as_absent(own_drr: Path, more: Path) -> 
 
 
 def test_the_same_images_again(own_drr: Path, more: Path, tmp_path: Path) -> None:
-    """As after a kill between the writing of the file and the end of the command."""
+    """Of a single part: nothing is left beside the file that an append of them was killed."""
     run(own_drr, more)
     with pytest.raises(OptionError, match=r"holds the images of .* nothing is left to do"):
         run(own_drr, more)
@@ -163,9 +163,10 @@ def test_tuning_takes_as_long_as_suits_the_number_of_images(
     """A minute for each 5,000 images of the file as it will be, 20 of which are appended."""
     options = AppendOptions(own_drr, more, torch.device("cpu"), None)
     with Reader(own_drr) as reader:
-        plan = plan_append(reader, replace(options, budget=Budget(epochs=2)))
+        source = opened_source(reader, options)
+        plan = plan_append(reader, source, replace(options, budget=Budget(epochs=2)))
         assert plan.budget == Budget(epochs=2), "what the user says stands"
         have = int(reader.images_per_class.sum())
-        plan = plan_append(reader, options)
+        plan = plan_append(reader, source, options)
         assert plan.budget.minutes == 0.1 and have == 300
     assert suited(images + 120, device).minutes == minutes

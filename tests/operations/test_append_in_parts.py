@@ -16,10 +16,16 @@ from tiny_memory import write_digits
 import drrpack
 from drrpack import DRRDataset
 from drrpack.core.codec import Codec
+from drrpack.core.errors import OptionError
 from drrpack.core.progress import Notice
+from drrpack.formats import originals
 from drrpack.formats.container import Reader
+from drrpack.formats.files.beside import left_beside
+from drrpack.formats.sources.source import Source
 from drrpack.operations import append_models
+from drrpack.operations.append_outcome import remove_all
 from drrpack.operations.encoding import pieces
+from drrpack.operations.preparing import tidy
 from drrpack.operations.progress import Event
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -175,6 +181,78 @@ def test_a_memory_that_grows_goes_on_within_a_phase(
     files = [sorted((tmp_path / run / "memory").iterdir()) for run in ("whole", "run")]
     assert [[path.name for path in of] for of in files] == [[path.name for path in files[0]]] * 2
     assert [content_of(path) for path in files[0]] == [content_of(path) for path in files[1]]
+
+
+KILLED_ONCE_WRITTEN = """
+import os, signal, sys
+import torch
+torch.set_num_threads(1)
+import drrpack
+from drrpack.formats import container
+from drrpack.operations.encoding import pieces
+from drrpack.operations.preparing import tidy
+pieces.PART_PIXELS = 30 * 32 * 32
+write = container.write
+
+def killed(*given, **named):
+    write(*given, **named)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+container.write = killed
+memory, source, epochs = sys.argv[1:]
+drrpack.append(
+    memory, source, keep_entropy_model=epochs == "0", epochs=int(epochs) or None, device="cpu"
+)
+"""
+
+
+@pytest.mark.parametrize("epochs", [0, 1])
+def test_an_append_that_was_killed_once_the_file_was_written(
+    mem: Path, more: Path, small_parts: None, told: list[Event], epochs: int, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    before = mem.read_bytes()
+    run = started("-c", KILLED_ONCE_WRITTEN, mem, more, epochs)
+    _, errors = run.communicate(timeout=280)
+    assert run.returncode == -signal.SIGKILL, errors
+    parts, fit = (mem.parent / f".mem.drr.{ending}" for ending in ("parts", "fit"))
+    whole = mem.read_bytes()
+    assert whole != before and parts.is_dir() and fit.is_dir() == bool(epochs)
+
+    others, kept = (tmp_path.with_name(f"{tmp_path.name} {name}") for name in ("others", "kept"))
+    shutil.copytree(more / "again 3", others / "again 3")
+    with pytest.raises(OptionError, match="has a class 'again 3' already"):
+        drrpack.append(mem, others)
+    shutil.copytree(tmp_path, kept)
+    # what was left may be of an append of before, if the file is another one since
+    drrpack.drop(mem, "0")
+    with pytest.raises(OptionError, match=r"holds the images of .* already"):
+        drrpack.append(mem, more)
+    assert parts.is_dir()
+
+    again, remembered = kept / "mem.drr", list[Source]()
+    monkeypatch.setattr(originals, "remember", remembered.append)
+    how = {"keep_entropy_model": not epochs, "epochs": epochs or None, "extend": True}
+    made = drrpack.append(again, more, report=told.append, **how)  # type: ignore[arg-type]
+    assert again.read_bytes() == whole and os.listdir(kept) == ["mem.drr"]
+    (said,) = [event.text for event in told if isinstance(event, Notice)]
+    assert said.startswith(f"{again} has these images already: an append that was killed had wr")
+    sizes = [made.kept_bytes] if made.tuned_bytes is None else [made.kept_bytes, made.tuned_bytes]
+    assert made.path == again and min(sizes) == len(whole) and len(sizes) == 1 + bool(epochs)
+    assert made.entropy_model == "context" and [one.place for one in remembered] == [str(more)]
+
+
+def test_what_is_left_goes_at_once_with_its_record(tmp_path: Path) -> None:
+    left = left_beside(tmp_path / "mem.drr")
+    left.parts.mkdir()
+    (left.parts / "written-000000.npz").touch()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shutil, "rmtree", lambda *_, **__: None)  # killed before
+        remove_all(left)
+    assert not left.parts.exists()
+    told = list[str]()
+    tidy(tmp_path / "mem.drr", lambda event: told.append(event.text))  # type: ignore[union-attr]
+    assert os.listdir(tmp_path) == [] and len(told) == 1
 
 
 @pytest.fixture

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
 
 import torch
 
 from drrpack.trainers.incremental.run_plan import PlannedRun
+from drrpack.trainers.incremental.trainings import Pace, Training
 from drrpack.trainers.learning.recipes import stretched
 from drrpack.trainers.learning.speed import seconds_an_image
 
@@ -20,8 +23,8 @@ SHORTER = 2
 class TimeEstimate:
     """Seconds of training on a device, as planned, with fewer epochs and with a narrower network.
 
-    All trainings that methods declare are in it (`Method.trainings`); tests, the choice of
-    exemplars and the GAN of gfr are not.
+    All trainings that methods declare are in it (`Method.trainings`); tests and the choice of
+    exemplars are not.
     """
 
     seconds: float
@@ -38,36 +41,49 @@ def estimate(planned: Sequence[PlannedRun]) -> TimeEstimate | None:
     Phases that are finished, and those that several runs share, count as what they are.
     """
     settings, context = planned[0].settings, planned[0].contexts[0]
-    recipe, epochs = settings.recipe, max(1, settings.recipe.epochs // SHORTER)
-    work = work_left(planned, recipe.epochs)
-    if work < WORTH_IT:
+    recipe, device = settings.recipe, settings.device
+    if work_left(planned, recipe.epochs) < WORTH_IT:
         return None
     shape = context.data.test(context.new)[0].shape
     size = int(shape[1]), int(shape[2])
 
-    def pace(width: int) -> float:
+    @cache
+    def measured(pace: Pace) -> float:
+        return pace(device)
+
+    @cache
+    def an_image(width: int) -> float:
         return seconds_an_image(
             lambda: settings.network(context.classes, width), context.classes, size,
-            replace(recipe, width=width), settings.device,
+            replace(recipe, width=width), device,
         )  # fmt: skip
 
-    usual, narrower = pace(recipe.width), max(1, recipe.width // NARROWER)
+    def seconds(epochs: int, width: int) -> float:
+        left = _left(planned, epochs, width)
+        return sum(one.work * an_image(width) + one.seconds(measured) for one in left)
+
+    fewer, narrower = max(1, recipe.epochs // SHORTER), max(1, recipe.width // NARROWER)
     return TimeEstimate(
-        work * usual, epochs, work_left(planned, epochs) * usual,
-        narrower, work * pace(narrower), settings.device,
+        seconds(recipe.epochs, recipe.width), fewer, seconds(fewer, recipe.width),
+        narrower, seconds(recipe.epochs, narrower), device,
     )  # fmt: skip
 
 
 def work_left(planned: Sequence[PlannedRun], epochs: int) -> float:
     """What is still to be trained, by a recipe of ``epochs``: in images of all epochs, each of
     which counts as a training step of the run's network (`Training.work`)."""
-    found, known = 0.0, set()
+    return sum(one.work for one in _left(planned, epochs, planned[0].settings.recipe.width))
+
+
+def _left(planned: Sequence[PlannedRun], epochs: int, width: int) -> list[Training]:
+    """The trainings still to come, by a recipe of ``epochs`` with networks of ``width``."""
+    found, known = list[Training](), set[Path]()
     for run in planned:
         method = run.settings.new_method()
         for context, path in zip(run.contexts, run.paths, strict=True):
             if path in known or path.exists():
                 continue
             known.add(path)
-            shorter = replace(context, recipe=stretched(context.recipe, epochs))
-            found += sum(training.work for training in method.trainings(shorter))
+            recipe = replace(stretched(context.recipe, epochs), width=width)
+            found += method.trainings(replace(context, recipe=recipe))
     return found

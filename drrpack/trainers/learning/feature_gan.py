@@ -66,6 +66,11 @@ class Critic(nn.Module):
         return found
 
 
+def new_gan(features: int, classes: int, noise: int, hidden: int) -> tuple[Generator, Critic]:
+    """Both networks, untrained."""
+    return Generator(features, classes, noise, hidden), Critic(features, classes, hidden)
+
+
 @dataclass(frozen=True)
 class GANSettings:
     """How a GAN is trained; the values are the published ones."""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 
 from drrpack.core.device import wait_for
+from drrpack.core.settings import seeded
+from drrpack.trainers.learning.feature_gan import GANSettings, new_gan, train_gan
 from drrpack.trainers.learning.network import Network, new_network
 from drrpack.trainers.learning.recipes import Recipe, stretched
 from drrpack.trainers.learning.training import train_network
@@ -44,3 +47,41 @@ def seconds_an_image(
 
     train(1)
     return train(STEPS) / (STEPS * size)
+
+
+@dataclass(frozen=True)
+class GANPace:
+    """How long a GAN of features takes for one feature in one epoch.
+
+    Attributes:
+        features, classes, noise, hidden: its sizes, as those of `feature_gan.new_gan`.
+        keeps: whether it keeps what an earlier generator drew.
+    """
+
+    features: int
+    classes: int
+    noise: int
+    hidden: int
+    keeps: bool
+
+    def __call__(self, device: torch.device) -> float:
+        """The seconds, of random features on ``device``; first steps are not timed."""
+        usual, chance = GANSettings(), torch.Generator().manual_seed(0)
+        with seeded(0):
+            generator, critic = new_gan(self.features, self.classes, self.noise, self.hidden)
+            last, _ = new_gan(self.features, self.classes, self.noise, self.hidden)
+        count = usual.batch_size * usual.critic_steps  # one of these steps is the generator's
+        features = torch.rand(1, count, self.features, dtype=torch.float32, generator=chance)
+        labels = torch.randint(self.classes, (count,), generator=chance)
+
+        def train(epochs: int) -> float:
+            start = time.perf_counter()
+            train_gan(
+                generator, critic, features, labels, GANSettings(epochs), seed=0, device=device,
+                last=last.to(device) if self.keeps else None, old=self.classes,
+            )  # fmt: skip
+            wait_for(device)
+            return time.perf_counter() - start
+
+        train(1)
+        return train(STEPS) / (STEPS * count)

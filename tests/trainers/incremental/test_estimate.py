@@ -17,14 +17,15 @@ from drrpack.operations.progress import Event
 from drrpack.trainers.incremental import estimate as estimating
 from drrpack.trainers.incremental import protocol
 from drrpack.trainers.incremental.estimate import TimeEstimate, estimate, work_left
-from drrpack.trainers.incremental.methods import METHODS, mnemonics
+from drrpack.trainers.incremental.methods import METHODS, gfr, mnemonics
 from drrpack.trainers.incremental.run_plan import PlannedRun, plan_run
 from drrpack.trainers.incremental.trainings import Training
-from drrpack.trainers.learning import speed, training
+from drrpack.trainers.learning import feature_gan, speed, training
 from drrpack.trainers.learning.batches import Batch, epoch_batches
+from drrpack.trainers.learning.feature_gan import GANSettings
 from drrpack.trainers.learning.recipes import Recipe, get_recipe
 from drrpack.trainers.learning.resnet import ResNet18
-from drrpack.trainers.learning.speed import seconds_an_image
+from drrpack.trainers.learning.speed import GANPace, seconds_an_image
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -58,10 +59,38 @@ def test_each_method_trains_what_it_forecasts(
     settings = small_settings(name, **more)
     settings = replace(settings, recipe=replace(settings.recipe, batch_size=16))
     forecast = forecast_of(plan_run(DigitsData(8), settings, tmp_path))
+    forecast = [one for one in forecast if one.pace is None]
     counted = count_batches(monkeypatch)
     protocol.run(DigitsData(8), settings, tmp_path)
     assert sum(counted) == sum(one.images * one.epochs for one in forecast)
     assert len(counted) == sum(math.ceil(one.images / 16) * one.epochs for one in forecast)
+
+
+def test_the_gan_takes_the_steps_of_its_forecast(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {"gan_epochs": 3, "hidden": 16, "noise": 4}
+    settings = small_settings("gfr", **(PLAN | {"options": options, "epochs": 1, "width": 2}))
+    forecast = forecast_of(plan_run(DigitsData(8), settings, tmp_path))
+    of_gan = [one for one in forecast if one.pace is not None]
+    sizes, stepped = {"features": 16, "classes": 10, "noise": 4, "hidden": 16}, list[int]()
+    # after the base of four classes and the first three
+    assert of_gan == [
+        Training(8 * classes, 3, pace=GANPace(**sizes, keeps=keeps))
+        for classes, keeps in ((4, False), (3, True))
+    ]
+    honest = gfr.GANSettings
+    monkeypatch.setattr(gfr, "GANSettings", lambda **given: honest(batch_size=10, **given))
+    penalty = feature_gan.gradient_penalty
+
+    def counted(critic: Any, features: Any, labels: Any) -> Any:
+        stepped.append(len(features))
+        return penalty(critic, features, labels)
+
+    monkeypatch.setattr(feature_gan, "gradient_penalty", counted)
+    protocol.run(DigitsData(8), settings, tmp_path)
+    assert len(stepped) == sum(math.ceil(one.images / 10) * one.epochs for one in of_gan) == 21
+    assert sum(stepped) == sum(one.images * one.epochs for one in of_gan)
 
 
 @pytest.mark.parametrize("name", ["drr", "drr-soft", "er", "icarl"])
@@ -97,7 +126,7 @@ def count_batches(monkeypatch: pytest.MonkeyPatch) -> list[int]:
             counted.append(len(batch.labels))
             yield batch
 
-    for module in (training, mnemonics):
+    for module in (training, mnemonics, gfr):
         monkeypatch.setattr(module, "epoch_batches", batches)
     return counted
 
@@ -113,6 +142,8 @@ def count_batches(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         ("er", {}, 3 * (32 + (24 + 24) + (24 + 28))),
         # with a teacher, whose forward pass is a third of a step
         ("lwf", {}, 3 * (32 + (24 + 24) * 4 / 3)),
+        # and eight views of what the GAN learns, which go forward
+        ("gfr", {}, 3 * (32 + (24 + 24) * 4 / 3) + 8 * (32 + 24) / 3),
         ("icarl", {}, 3 * (32 + (24 + 8 + 24 + 14) * 4 / 3)),
         ("lucir", {}, 3 * (32 + (24 + 8 + 24 + 14) * 4 / 3)),
         # two networks go forward and one back; then three forward and one back
@@ -177,6 +208,48 @@ def test_it_is_the_pace_times_the_images(tmp_path: Path, monkeypatch: pytest.Mon
         images * 1.5, epochs=1, fewer_seconds=images * 0.5, width=3,
         narrower_seconds=images * 0.75, device=torch.device("cpu"),
     )  # fmt: skip
+
+
+def test_the_time_of_a_gan_is_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It does not depend on the epochs of the recipe, and is measured once for each size."""
+    monkeypatch.setattr(estimating, "WORTH_IT", 1)
+    monkeypatch.setattr(estimating, "seconds_an_image", lambda *_: 1.0)
+    measured = list[GANPace]()
+
+    def a_feature(pace: GANPace, device: torch.device) -> float:
+        measured.append(pace)
+        return pace.features + 1000.0 * pace.keeps
+
+    monkeypatch.setattr(GANPace, "__call__", a_feature)
+    more = {"width": 2, "options": {"gan_epochs": 5}}
+    found = estimate([planned("gfr", tmp_path / str(n), **more) for n in range(2)])
+    assert found is not None
+    images, fewer = (2 * (epochs * (32 + 48 * 4 / 3) + 8 * 56 / 3) for epochs in (3, 1))
+    wide, narrow = (2 * 5 * (32 * size + 24 * (size + 1000)) for size in (16, 8))
+    times = found.seconds, found.fewer_seconds, found.narrower_seconds
+    assert times == pytest.approx((images + wide, fewer + wide, images + narrow))
+    assert sorted((one.features, one.keeps) for one in measured) == [
+        (8, False), (8, True), (16, False), (16, True),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("keeps", [False, True])
+def test_the_pace_of_a_gan_on_a_clock(monkeypatch: pytest.MonkeyPatch, keeps: bool) -> None:
+    """That only its trainings move: 100 seconds to begin with, then two for each feature."""
+    now = [0.0]
+
+    def train(
+        generator: Any, critic: Any, features: torch.Tensor, labels: torch.Tensor,
+        settings: GANSettings, *, last: Any, **_: Any,
+    ) -> None:  # fmt: skip
+        assert (last is not None) == keeps
+        now[0] += 100.0 * (now[0] == 0) + 2.0 * features.shape[1] * settings.epochs
+
+    monkeypatch.setattr(speed, "train_gan", train)
+    monkeypatch.setattr(speed.time, "perf_counter", lambda: now[0])
+    assert GANPace(16, 10, 4, 8, keeps)(torch.device("cpu")) == 2.0
+    monkeypatch.undo()
+    assert 0 < GANPace(16, 10, 4, 8, keeps)(torch.device("cpu")) < 1
 
 
 def test_the_first_step_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:

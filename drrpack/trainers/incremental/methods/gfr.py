@@ -19,10 +19,11 @@ from drrpack.trainers.incremental.registry import register
 from drrpack.trainers.incremental.trainings import FORWARD, Training, by_recipe
 from drrpack.trainers.learning.batches import Batch, epoch_batches
 from drrpack.trainers.learning.classifier import Classifier
-from drrpack.trainers.learning.feature_gan import Critic, GANSettings, Generator, train_gan
+from drrpack.trainers.learning.feature_gan import Critic, GANSettings, Generator, new_gan, train_gan
 from drrpack.trainers.learning.network import state_bytes
 from drrpack.trainers.learning.recipes import Recipe
 from drrpack.trainers.learning.resnet import ResNet
+from drrpack.trainers.learning.speed import GANPace
 from drrpack.trainers.learning.training import Loss, Terms, smoothed
 
 BATCH = 128  # images, for which the rates are published
@@ -85,10 +86,15 @@ class GFR(Finetune):
         return classifier
 
     def trainings(self, context: PhaseContext) -> list[Training]:
-        """The new images, which a teacher sees as well after the base. The GAN is not among them:
-        its steps see features, and no image."""
-        cost = 1 + FORWARD if context.phase else 1
-        return [by_recipe(context, context.count(context.new), cost)]
+        """The new images, which a teacher sees as well after the base; the features of their views,
+        and the GAN of these."""
+        images, cost = context.count(context.new), 1 + FORWARD if context.phase else 1
+        found = [by_recipe(context, images, cost)]
+        if context.phase < context.last_phase:
+            pace = GANPace(*self._gan_sizes(context), keeps=context.phase > 0)
+            found.append(Training(images, VIEWS, FORWARD))
+            found.append(Training(images, self.options.gan_epochs, pace=pace))
+        return found
 
     def _loss(self, context: PhaseContext, last: ResNet, drawing: Generator) -> Loss[ResNet]:
         teacher = context.snapshot(last)
@@ -139,9 +145,12 @@ class GFR(Finetune):
         return GANSettings(epochs=options.gan_epochs, learning_rate=options.gan_learning_rate)
 
     def _new_gan(self, context: PhaseContext) -> tuple[Generator, Critic]:
-        size, hidden = self.new_network(context).feature_size, self.options.hidden
-        generator = Generator(size, context.classes, self.options.noise, hidden)
-        return generator, Critic(size, context.classes, hidden)
+        return new_gan(*self._gan_sizes(context))
+
+    def _gan_sizes(self, context: PhaseContext) -> tuple[int, int, int, int]:
+        """Of features and of classes, and the options."""
+        features = skeleton(lambda: self.new_network(context)).feature_size
+        return features, context.classes, self.options.noise, self.options.hidden
 
     def _recipe(self, context: PhaseContext) -> Recipe:
         return replace(
