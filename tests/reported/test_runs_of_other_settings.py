@@ -75,7 +75,7 @@ CHANGES: dict[str, tuple[Change, str]] = {
     "exemplars": (lambda r: r["config"].update(exemplars_per_class=5), "5"),
     "device": (lambda r: r["config"].update(device="cuda"), "cuda"),
     "compiled": (lambda r: r["config"].update(compiled=True), "yes"),
-    "recipe_settings": (lambda r: r["config"]["recipe"].update(batch_size=9), ""),
+    "recipe_settings": (lambda r: r["config"]["recipe"].update(batch_size=9), "batch_size=9"),
     "drrpack": (lambda r: r["versions"].update(drrpack="2"), "2"),
 }
 
@@ -91,7 +91,8 @@ def test_what_decides_a_run_keeps_it_apart(
     rows = table(runs)
     assert [row.figures["last_accuracy"].mean for row in rows] == [30.0, 80.0]
     assert [row.figures["last_accuracy"].deviation for row in rows] == [None, None]
-    one, other = (row.settings[name] for row in rows)
+    assert rows[0].settings[name] != rows[1].settings[name]
+    one, other = (group.shown[name] for group in groups)
     assert one != other and other.startswith(shown)
     page = tmp_path / "page.html"
     write_report(runs, page)
@@ -149,8 +150,7 @@ def test_curves_in_a_picture_are_named_by_what_differs(
     budget, base = CHANGES["budget"][0], CHANGES["base"][0]
     plot([result(0, [50, 40, 30]), changed(budget), changed(base)], tmp_path / "a.png")
     assert labels == [
-        "ER, base 1, budget none, 2 phases", "ER, base 1, budget 1.5 MB, 2 phases",
-        "ER, base 2, budget none, 2 phases",
+        "ER, base 1, 2 phases", "ER, base 1, budget 1.5 MB, 2 phases", "ER, base 2, 2 phases",
     ]  # fmt: skip
 
 

@@ -19,7 +19,7 @@ class Group:
     method: str
     phases: int  # after the base
     settings: Mapping[str, str]  # all else that decides them
-    shown: Mapping[str, str]  # the same in short: of options those that tell runs of a method apart
+    shown: Mapping[str, str]  # the same in short; nothing for what is usual
     runs: list[Result]
 
     def cells(self, columns: Sequence[str]) -> list[str]:
@@ -29,7 +29,7 @@ class Group:
     def name(self, columns: Sequence[str]) -> str:
         """The method, and what tells it from others of its name: ``er, budget 2 MB``."""
         cells = zip(columns, self.cells(columns), strict=True)
-        settings = (f"{heading(column)} {cell}" for column, cell in cells if cell != "-")
+        settings = (f"{heading(column)} {cell}" for column, cell in cells if cell)
         return ", ".join((self.method, *settings))
 
 
@@ -61,13 +61,11 @@ def grouped(results: Iterable[Result]) -> list[Group]:
                     "difference between them would not come from the methods alone"
                 )
         by_key.setdefault(_key(run), []).append(run)
-    short = _short_options([same[0] for same in by_key.values()])
-    groups = []
-    for same, options in zip(by_key.values(), short, strict=True):
-        settings = shown_settings(same[0])
-        shown = settings | {"options": options}
-        groups.append(Group(same[0].method, same[0].phase_count, settings, shown, same))
-    return groups
+    firsts = [same[0] for same in by_key.values()]
+    return [
+        Group(first.method, first.phase_count, shown_settings(first), shown, same)
+        for first, shown, same in zip(firsts, _in_short(firsts), by_key.values(), strict=True)
+    ]
 
 
 def without_doubles(results: Iterable[Result]) -> tuple[list[Result], list[Result]]:
@@ -154,16 +152,29 @@ def _each_option(run: Result) -> dict[str, str]:
     return values
 
 
-def _short_options(runs: Sequence[Result]) -> list[str]:
-    """Of each run the options in which runs of its method differ, or ``-`` where there are none."""
-    found = [_each_option(run) for run in runs]
-    values: dict[tuple[str, str], set[str | None]] = {}
-    for name in {name for one in found for name in one}:
-        for run, one in zip(runs, found, strict=True):
-            values.setdefault((run.method, name), set()).add(one.get(name))
+def _in_short(runs: Sequence[Result]) -> list[dict[str, str]]:
+    """Settings as tables show them: of options those that tell runs of one method apart, of recipes
+    what is not the same in all."""
+    options = _apart([_each_option(run) for run in runs], [run.method for run in runs])
+    fields = [{k: f"{k}={v}" for k, v in run.config.recipe.items()} for run in runs]
+    recipes = _apart(fields, ["" for _ in runs])
+    usual = {"none", "no", "-"}
     return [
-        ", ".join(text for name, text in one.items() if len(values[run.method, name]) > 1) or "-"
-        for run, one in zip(runs, found, strict=True)
+        {name: "" if value in usual else value for name, value in shown_settings(run).items()}
+        | {"options": own, "recipe_settings": recipe}
+        for run, own, recipe in zip(runs, options, recipes, strict=True)
+    ]
+
+
+def _apart(found: Sequence[Mapping[str, str]], within: Sequence[str]) -> list[str]:
+    """Of each mapping the texts that not all of its group, named in ``within``, have."""
+    texts: dict[tuple[str, str], set[str | None]] = {}
+    for name in dict.fromkeys(name for one in found for name in one):
+        for one, group in zip(found, within, strict=True):
+            texts.setdefault((group, name), set()).add(one.get(name))
+    return [
+        ", ".join(text for name, text in one.items() if len(texts[group, name]) > 1)
+        for one, group in zip(found, within, strict=True)
     ]
 
 

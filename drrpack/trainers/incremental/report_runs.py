@@ -35,7 +35,8 @@ def settings_table(groups: Sequence[Group]) -> str:
     columns = differing(groups)
     if not columns:
         return ""
-    body = [[*named(group, []), *(group.settings[name] for name in columns)] for group in groups]
+    in_full = [(group, {**group.shown, "options": group.settings["options"]}) for group in groups]
+    body = [[*named(group, []), *(full[name] for name in columns)] for group, full in in_full]
     return f"<h2>Settings</h2>{html_table(heads_of(columns), body)}"
 
 
