@@ -46,7 +46,7 @@ train() {
         return
     fi
     local own=()
-    [[ $1 == gfr ]] && own=(--set gan_epochs=20) # of 501, as 8 epochs are of 200
+    [[ $1 == gfr ]] && own=(--set gan_epochs=100) # of 501, which take hours on a CPU
     drrpack train "$memory" --method "$1" --no-ceiling --classes "$classes" --base "$base" --phases 5 \
         --recipe fast --epochs 8 --width 8 --seed "$2" ${3:+--budget-mb "$3"} "${own[@]}" $options \
         --resume --out "$folder" >"$folder.log" 2>&1 || tail -n 3 "$folder.log" >&2

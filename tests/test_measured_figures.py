@@ -146,6 +146,13 @@ def test_what_the_last_network_knows_of_groups() -> None:
         in text
     )
     assert "keeps no more ({:.1f} and {:.1f} %)".format(*(end[0] for end in ends)) in text
+    gfr, lwf = (result(f"cifar100-study/{name}-5phases-seed0") for name in ("gfr", "lwf"))
+    begins, kept = gfr["phases"][0]["accuracy"], gfr["phases"][-1]["group_accuracy"]
+    assert f"for Adam gives it {begins:.1f} % of the first 50 classes" in text
+    told = "it keeps {:.1f} % of the base, and of the next ten classes {:.1f} %".format(*kept)
+    assert told in text
+    above = gfr["average_accuracy"] - lwf["average_accuracy"]
+    assert f"points below `drr` on average, and {above:.1f} above `lwf`" in text
 
 
 def runs_of(study: str) -> dict[str, list[Any]]:

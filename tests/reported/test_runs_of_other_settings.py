@@ -150,7 +150,7 @@ def test_curves_in_a_picture_are_named_by_what_differs(
     budget, base = CHANGES["budget"][0], CHANGES["base"][0]
     plot([result(0, [50, 40, 30]), changed(budget), changed(base)], tmp_path / "a.png")
     assert labels == [
-        "ER, base 1, 2 phases", "ER, base 1, budget 1.5 MB, 2 phases", "ER, base 2, 2 phases",
+        "er, base 1, budget 1.5 MB", "er, base 2", "er, base 1",
     ]  # fmt: skip
 
 

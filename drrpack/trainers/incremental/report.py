@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple
 from html import escape
@@ -44,7 +43,7 @@ from drrpack.trainers.incremental.report_memory import (
 from drrpack.trainers.incremental.report_runs import runs_table, settings_table, summary_of
 from drrpack.trainers.incremental.results import Result, read_result
 from drrpack.trainers.incremental.rundir import unfinished
-from drrpack.trainers.incremental.tables import Row, Spread, curve, table
+from drrpack.trainers.incremental.tables import Row, Spread, best_first, curve, rows_of
 
 ACROSS = {
     "Average over phases, % (the paper's table 1)": "average_accuracy",
@@ -122,8 +121,8 @@ def write_report(results: Sequence[Result], path: Path, memory: AnyPath | None =
         files("drrpack.trainers.incremental").joinpath("report.html").read_text("utf-8")
     )
     (every, doubles), chosen = without_doubles(results), complete(results)
-    groups, rows = _best_first(grouped(chosen), table(chosen))
-    columns = telling(groups)
+    groups = best_first(grouped(chosen))
+    rows, columns = rows_of(groups), telling(groups)
     text = page.substitute(
         style=style(),
         summary=escape(summary_of(groups, doubles)),
@@ -141,17 +140,6 @@ def write_report(results: Sequence[Result], path: Path, memory: AnyPath | None =
         runs=runs_table(every),
     )
     write_atomic(path, lambda file: file.write(text.encode()))
-
-
-def _best_first(groups: Sequence[Group], rows: Sequence[Row]) -> tuple[list[Group], list[Row]]:
-    """Both by the average over phases, those without one last."""
-
-    def average(place: int) -> float:
-        found = rows[place].figures["average_accuracy"].mean
-        return -math.inf if found is None else found
-
-    order = sorted(range(len(rows)), key=average, reverse=True)
-    return [groups[place] for place in order], [rows[place] for place in order]
 
 
 def _curves(groups: Sequence[Group], columns: Sequence[str]) -> str:

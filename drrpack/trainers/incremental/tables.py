@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drrpack.core.errors import OptionError
-from drrpack.core.wording import counted
 from drrpack.formats.files.own import PNG_TEXT
 from drrpack.formats.files.publish import write_atomic
 from drrpack.formats.layout import Json
-from drrpack.trainers.incremental.grouping import Group, differing, grouped, telling
+from drrpack.trainers.incremental.grouping import Group, differing, distinct_names, grouped, telling
 from drrpack.trainers.incremental.metrics import METRICS, mean
 from drrpack.trainers.incremental.results import Result
+
+COLOURS = 8  # the last two of matplotlib's ten are hard to tell from others
+LINES = "-", "--", ":"  # each with all colours, so that 24 curves look different
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,11 @@ def table(results: Iterable[Result]) -> list[Row]:
 
     Raises OptionError for results that may not stand side by side.
     """
-    groups = grouped(results)
+    return rows_of(grouped(results))
+
+
+def rows_of(groups: Sequence[Group]) -> list[Row]:
+    """One row for each group, in their order."""
     columns = differing(groups)
     return [
         Row(
@@ -72,22 +79,35 @@ def _spread(runs: Sequence[Result], metric: str) -> Spread:
     return Spread(mean(values), float(np.std(values, ddof=1)) if len(values) > 1 else None)
 
 
+def best_first(groups: Iterable[Group]) -> list[Group]:
+    """Groups by their average over phases; those without one last."""
+
+    def average(group: Group) -> float:
+        found = _spread(group.runs, "average_accuracy").mean
+        return -math.inf if found is None else found
+
+    return sorted(groups, key=average, reverse=True)
+
+
 def plot(results: Iterable[Result], path: Path) -> None:
     """Accuracy over classes seen as a PNG: a line for each group, a band from worst to best seed.
 
     Raises OptionError for results that may not share a plot.
     """
-    groups = grouped(results)
-    columns = telling(groups)
+    groups = best_first(grouped(results))
+    names = distinct_names(groups, telling(groups))
     from matplotlib.figure import Figure  # slow; and not pyplot: no screen, no global state
 
     legend_rows = (len(groups) + 1) // 2
     figure = Figure(figsize=(6, 4 + 0.22 * legend_rows), layout="constrained")
     axes = figure.subplots()
-    for group in groups:
+    for number, (group, name) in enumerate(zip(groups, names, strict=True)):
         seen, accuracy = curve(group.runs)  # (P,), (S, P)
-        label = _label(group, columns)
-        (line,) = axes.plot(seen, accuracy.mean(0), marker="o", markersize=3, label=label)
+        several = f", {len(group.runs)} seeds" if len(group.runs) > 1 else ""
+        (line,) = axes.plot(
+            seen, accuracy.mean(0), color=f"C{number % COLOURS}", marker="o", markersize=3,
+            linestyle=LINES[number // COLOURS % len(LINES)], label=f"{name}{several}",
+        )  # fmt: skip
         if len(group.runs) > 1:
             axes.fill_between(
                 seen, accuracy.min(0), accuracy.max(0), color=line.get_color(), alpha=0.2
@@ -96,12 +116,6 @@ def plot(results: Iterable[Result], path: Path) -> None:
     axes.grid(alpha=0.3)
     figure.legend(loc="outside lower center", ncols=2)  # beside the curves it would hide some
     write_atomic(path, lambda file: figure.savefig(file, format="png", dpi=150, metadata=PNG_TEXT))
-
-
-def _label(group: Group, columns: Sequence[str]) -> str:
-    name = group.name(columns).replace(group.method, group.method.upper(), 1)
-    seeds = f", {len(group.runs)} seeds" if len(group.runs) > 1 else ""
-    return f"{name}, {counted(group.phases, 'phase')}{seeds}"
 
 
 def curve(runs: Sequence[Result]) -> tuple[list[int], NDArray[np.float64]]:
