@@ -204,19 +204,13 @@ def narrow(message: Message) -> Message:
     others, message = message.head[:, 1:], Message(message.head[:, :1], tail, tail.uses)
     for lane in range(others.shape[1] - 1, -1, -1):
         head = others[:, lane : lane + 1]
-        exponent = _bit_length(head) - np.uint64(32)
+        # a head has 32 bits at least: those of its upper half come to them
+        exponent = np.frexp((head >> _WORD).astype(np.float64))[1].astype(np.uint64)
         mantissa = head - (_ONE << (exponent + np.uint64(31)))
         message = push_bits(message, mantissa & _LOW31, 31)
         message = push_bits(message, mantissa >> np.uint64(31), exponent)
         message = push_bits(message, exponent, _EXPONENT_BITS)
     return message
-
-
-def _bit_length(x: U64) -> U64:
-    high = x >> _WORD  # both halves are exact in float64
-    _, upper = np.frexp(high.astype(np.float64))
-    _, lower = np.frexp((x & np.uint64(0xFFFFFFFF)).astype(np.float64))
-    return np.where(high > 0, upper + 32, lower).astype(np.uint64)
 
 
 # --- streams in and out -------------------------------------------------------------------------

@@ -125,6 +125,14 @@ def test_golden_words_of_three_lanes() -> None:
     assert words.tolist() == GOLDEN_LANES
 
 
+def test_a_head_that_would_grow_to_2_to_the_63_spills_a_word() -> None:
+    """By hand: a bit on 2**62 spills 32 zeros, and 2**30 is left, which the bit doubles."""
+    for head, words in [(1 << 62, [0, (1 << 31) + 1, 0]), ((1 << 62) - 1, [2**31 - 1, 2**32 - 1])]:
+        message = ans.unflatten([np.array([head >> 32, head & 0xFFFFFFFF], np.uint32)])
+        message = ans.push_bits(message, uint64([1]), 1)
+        assert ans.flatten(message)[0].tolist() == words
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.integers(1, 31), st.integers(1, 6), st.integers(0, 2**32 - 1))
 def test_the_words_are_those_of_the_definition(precision: int, lanes: int, seed: int) -> None:
@@ -198,7 +206,14 @@ except RuntimeError as error:
     assert "used before" in done.stdout
 
 
-@pytest.mark.parametrize("use", [lambda m: ans.take(m, np.array([0])), lambda m: ans.join(m, m)])
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda m: ans.take(m, np.array([0])),
+        lambda m: ans.join(m, ans.empty()),
+        lambda m: ans.join(ans.empty(), m),
+    ],
+)
 def test_streams_of_an_old_message_cannot_be_taken(use: Callable[[ans.Message], object]) -> None:
     old = filled_message(1, 1, 4)
     ans.push_bits(old, np.ones((1, 1), dtype=np.uint64), 31)
@@ -282,10 +297,11 @@ def test_narrow_takes_heads_of_every_magnitude(lanes: int) -> None:
 
 def test_words_to_widen_suffice_for_the_dearest_heads() -> None:
     for lanes in (2, 3, 8, 64):
-        ones = [2**32 - 1] * ans.words_to_widen(lanes)
-        ans.widen(ans.unflatten([np.array([0, 1 << 31, *ones], np.uint32)]), lanes)
+        dearest = [0, (1 << 31) + 31, *[2**32 - 1] * ans.words_to_widen(lanes)]
+        wide = ans.widen(ans.unflatten([np.array(dearest, np.uint32)]), lanes)
+        assert (wide.head[:, 1:] >= 1 << 62).all()
         with pytest.raises(MessageError):
-            ans.widen(ans.unflatten([np.array([0, 1 << 31, *ones[:-2]], np.uint32)]), lanes)
+            ans.widen(ans.unflatten([np.array(dearest[:-1], np.uint32)]), lanes)
 
 
 def narrow_wide_narrow(table: Int, x: Int, lanes: int) -> NDArray[np.uint32]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 import tracemalloc
@@ -13,7 +14,7 @@ import pytest
 import torch
 from small_models import Grid, level_of, small_network, structured_codes
 
-from drrpack.core import layouts, streams
+from drrpack.core import ans, layouts, streams
 from drrpack.core.ans import Words
 from drrpack.core.codes import Codes, Levels
 from drrpack.core.errors import CorruptError, MessageError
@@ -131,7 +132,7 @@ from pathlib import Path
 import numpy as np
 import torch
 torch.set_num_threads(2)
-from drrpack.core import layouts, streams
+from drrpack.core import ans, layouts, streams
 from test_streams import RAGGED, both_levels
 folder = Path(sys.argv[1])
 top, bottom, _, _ = both_levels()
@@ -212,6 +213,58 @@ def test_words_below_the_stack_are_an_error() -> None:
     level, codes, words = one_stream()
     with pytest.raises(CorruptError, match="more than its images"):
         decode_one(level, np.append(words, np.uint32(7)), len(codes))
+
+
+def test_one_image_read_as_none_leaves_a_head() -> None:
+    """It has no word below its head, as more images have."""
+    top, _, tops, _ = both_levels([40, 1])
+    (words,) = streams.encode(top, tops[1:], None)
+    assert len(words) == 2
+    with pytest.raises(CorruptError, match="more than its images"):
+        decode_one(top, words, 0)
+
+
+@pytest.mark.parametrize("left", ["a head", "a word"])
+def test_one_wrong_stream_among_sound_ones_is_an_error(left: str) -> None:
+    top, _, tops, _ = both_levels([40, 1, 40, 0])
+    coded, counts = streams.encode(top, tops, None), [40, 1, 40, 0]
+    if left == "a head":
+        counts[1] = 0
+    else:
+        coded[1] = np.append(coded[1], np.uint32(7))
+    with pytest.raises(CorruptError, match="more than its images"):
+        streams.decode(top, coded, counts, (2, 2), None)
+
+
+def test_more_images_than_a_stream_can_hold_are_refused_before_memory_is_taken() -> None:
+    level, _, words = one_stream()
+    with pytest.raises(CorruptError, match="can't hold 10000000000000 images"):
+        decode_one(level, words, 10**13)
+
+
+class Sure:
+    """A model of 512 codes that expects the code 0 as much as a model may."""
+
+    device = torch.device("cpu")
+
+    def coder(self, shape: tuple[int, ...], above: object) -> ans.Codec[Grid]:
+        flat = ans.table_codec(np.array([2**20 - 511, *[1] * 511]), math.prod(shape[1:]), 20)
+
+        def pop(message: ans.Message) -> tuple[ans.Message, Grid]:
+            message, x = flat.pop(message)
+            return message, x.reshape(shape)
+
+        return ans.Codec(lambda m, x: flat.push(m, x.reshape(len(x), -1)), pop)
+
+
+def test_many_images_may_take_two_words() -> None:
+    """By hand: 10,000 codes at 0.0007 bits take 7, for which a head has room."""
+    table = np.full(512, 128)
+    level = Level(Sure(), table, StreamLayout(0, group=100, lanes=1))  # type: ignore[arg-type]
+    codes = np.zeros((10_000, 1, 1), np.uint16)
+    (words,) = streams.encode(level, [codes], None)
+    assert len(words) == 2
+    assert_codes(streams.decode(level, [words], [10_000], (1, 1), None), [codes])
 
 
 # --- layout and tables ---

@@ -88,6 +88,7 @@ class _Moves:
         (self.hidden / _OLD).mkdir()
         sync_folder(self.hidden)
         os.rename(self.hidden, self.ready)
+        sync_folder(self.ready.parent)  # under its old name it may be removed
         for path in old:
             left.append(path)
             os.rename(path, self.ready / _OLD / path.name)
@@ -101,14 +102,14 @@ class _Moves:
         self.discard()
 
     def undo(self) -> None:
-        """Rename all back, the last one first, and remove the folder once all are.
+        """Rename all back, and remove the folder once all are.
 
         Old files stay away while a new one does, so that they never lie side by side.
         """
         left, came = self._begun
-        stuck = [p for p in reversed(came) if not _moved(p, self.ready / p.name)]
+        stuck = [p for p in came if not _moved(p, self.ready / p.name)]
         if not stuck:
-            stuck = [p for p in reversed(left) if not _moved(self.ready / _OLD / p.name, p)]
+            stuck = [p for p in left if not _moved(self.ready / _OLD / p.name, p)]
         if stuck:
             names = few([path.name for path in stuck])
             self.lost = (

@@ -91,14 +91,19 @@ class Content:
         self._change(arrival, gone, number, row)
 
     def offered(self, policy: Policy, budget: int, random: np.random.Generator) -> Content:
-        """What a policy keeps of all these images within ``budget`` bytes; raises as `offer`."""
+        """What a policy keeps of all these images within ``budget`` bytes; raises as `offer`.
+
+        Classes that have no images come first: they take room all the while.
+        """
         made = Content(self.row_bytes)
+        for label, rows in zip(self.labels, self.rows, strict=True):
+            if not len(rows):
+                made.put(label, rows.whole(), 0)
         for label, rows in zip(self.labels, self.rows, strict=True):
             for row in rows:
                 made.offer(label, row, policy, budget, random)
-        for label, seen in zip(self.labels, self.seen, strict=True):
-            if label in made.labels:
-                made.seen[made.labels.index(label)] = seen
+        seen = dict(zip(self.labels, self.seen, strict=True))
+        made.seen = [seen[label] for label in made.labels]
         return made
 
     def _number(self, label: int) -> int:

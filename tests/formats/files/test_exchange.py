@@ -90,14 +90,16 @@ def test_a_rename_that_fails_leaves_all_as_it_was(
     assert content(tmp_path) == expected("old", 2)
 
 
-@pytest.mark.parametrize("step", range(1, STEPS + 1))
+@pytest.mark.parametrize("step", range(1, STEPS + 1 + 1))
 @pytest.mark.parametrize("done", [False, True])
+@pytest.mark.parametrize("old", [2, 3])
 def test_what_is_undone_after_a_signal(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int, done: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int, done: bool, old: int
 ) -> None:
-    """Before and after each rename; a signal may come twice."""
-    write_old(tmp_path)
+    """Before and after each rename; a signal may come twice. After the last one all is new."""
+    write_old(tmp_path, old)
     rename, calls = os.rename, list[int]()
+    whole = expected("new", 3) if step > 1 + old + 3 else expected("old", old)
 
     class Ended(BaseException):
         pass
@@ -109,14 +111,15 @@ def test_what_is_undone_after_a_signal(
                 rename(source, target)
             undo_all()
             undo_all()
-            assert content(tmp_path) == expected("old", 2)
+            assert content(tmp_path) == whole
             raise Ended
         rename(source, target)
 
     monkeypatch.setattr(os, "rename", interrupted)
-    with pytest.raises(Ended):
+    with pytest.raises(Ended) as caught:
         exchange(tmp_path)
-    assert content(tmp_path) == expected("old", 2)
+    assert content(tmp_path) == whole
+    assert not hasattr(caught.value, "__notes__"), "that something could not be undone"
 
 
 @pytest.mark.parametrize("place", ["taken", "denied"])

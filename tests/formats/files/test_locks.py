@@ -6,7 +6,8 @@ import errno
 import fcntl
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 from drrpack.core.errors import WriteError
 from drrpack.formats import whereabouts
 from drrpack.formats.files.exchange import exchanged
+from drrpack.formats.files.locks import new_file, new_folder
 from drrpack.formats.files.publish import (
     publish,
     remove_leftovers,
@@ -22,6 +24,14 @@ from drrpack.formats.files.publish import (
     whole_folder,
     write_atomic,
 )
+
+
+@pytest.fixture(autouse=True)
+def no_file_stays_open() -> Iterator[None]:
+    """A program that writes often would come to the limit of open files."""
+    before = os.listdir("/dev/fd")
+    yield
+    assert os.listdir("/dev/fd") == before
 
 
 def put(file: Any) -> None:
@@ -153,3 +163,73 @@ def test_a_file_system_without_locks(
     monkeypatch.setattr(fcntl, "flock", unknown)
     write(tmp_path)
     assert whole(tmp_path)
+
+
+@pytest.mark.parametrize("make", [new_file, new_folder])
+@pytest.mark.parametrize("kind", ["file", "folder", "link", "dangling link"])
+def test_what_another_program_put_there(
+    tmp_path: Path, make: Callable[[Path], AbstractContextManager[object]], kind: str
+) -> None:
+    """It is neither taken for a new one nor followed, and stays."""
+    precious, path = tmp_path / "precious", tmp_path / ".drr-0123456789abcdef.tmp"
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "file":
+        path.write_text("another's")
+    else:
+        if kind == "link":
+            precious.write_text("another's")
+        path.symlink_to(precious)
+    before = sorted(os.listdir(tmp_path))
+    with pytest.raises(FileExistsError), make(path):
+        pass
+    assert sorted(os.listdir(tmp_path)) == before
+    assert kind in ("folder", "dangling link") or path.read_text() == "another's"
+
+
+# --- what is left over, and what only looks so ---
+
+
+def leftover(folder: Path) -> Path:
+    return folder / ".drr-0123456789abcdef.tmp"
+
+
+def test_a_leftover_goes_and_a_link_stays(tmp_path: Path) -> None:
+    leftover(tmp_path).write_text("half")
+    assert remove_leftovers(tmp_path) == [leftover(tmp_path)]
+    leftover(tmp_path).symlink_to(tmp_path / "precious")
+    assert remove_leftovers(tmp_path) == [] and leftover(tmp_path).is_symlink()
+
+
+@pytest.mark.timeout(20)
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(leftover(tmp_path))
+    assert remove_leftovers(tmp_path) == [leftover(tmp_path)]
+
+
+def test_leftovers_stay_where_there_are_no_locks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown(*_: int) -> None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    leftover(tmp_path).write_text("half")
+    monkeypatch.setattr(fcntl, "flock", unknown)
+    assert remove_leftovers(tmp_path) == [] and leftover(tmp_path).exists()
+
+
+def test_a_name_that_another_file_has_got_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be that of a living writer, who locks it in the next moment."""
+    honest = fcntl.flock
+
+    def late(descriptor: int, how: int) -> None:
+        (tmp_path / "other").write_text("of a writer")
+        (tmp_path / "other").rename(leftover(tmp_path))
+        honest(descriptor, how)
+
+    leftover(tmp_path).write_text("half")
+    monkeypatch.setattr(fcntl, "flock", late)
+    assert remove_leftovers(tmp_path) == []
+    assert leftover(tmp_path).read_text() == "of a writer"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from collections import Counter
 from collections.abc import Callable
@@ -25,6 +26,7 @@ from drrpack import DRRDataset, DrrError, OptionError, OutputError, ReplayBuffer
 from drrpack.core.arrays import Pixels
 from drrpack.formats.container import Reader
 from drrpack.formats.replay.policies import Arrival
+from drrpack.formats.replay.saved_record import generator_of, state_of
 from drrpack.formats.sources.source import open_source
 
 pytestmark = [
@@ -386,6 +388,44 @@ def test_a_smaller_and_a_larger_budget(filled: ReplayBuffer, tmp_path: Path) -> 
     assert len(more) == 228
 
 
+def test_a_smaller_budget_remembers_classes_without_images(tmp_path: Path) -> None:
+    """They have brought images, which a reservoir counts, and each takes its 24 bytes."""
+    buffer = small(2 * CLASS + 4 * SMALL_IMAGE, Oldest())  # type: ignore[arg-type]
+    buffer.add(np.zeros((8, 32, 32, 3), np.uint8), [3, 3, 5, 5, 5, 5, 5, 5])
+    assert buffer.counts == {3: 0, 5: 4}
+    buffer.save(tmp_path / "mem.drr")
+    loaded = ReplayBuffer.load(tmp_path / "mem.drr", 2 * CLASS + 2 * SMALL_IMAGE, "reservoir")
+    assert loaded.counts == {3: 0, 5: 2} and loaded.seen == 8
+    assert loaded.bytes == loaded.budget_bytes
+
+
+def test_models_that_count_do_so_after_a_load(tmp_path: Path) -> None:
+    models = small().model_bytes
+    buffer = small(models + CLASS + 3 * SMALL_IMAGE, count_models=True)
+    images = np.zeros((5, 32, 32, 3), np.uint8)
+    buffer.add(images, [0] * 5)
+    buffer.save(tmp_path / "mem.drr")
+    for count, held in [(None, 3), (True, 3), (False, 8)]:
+        loaded = ReplayBuffer.load(tmp_path / "mem.drr", count_models=count)
+        assert len(loaded) == 3
+        loaded.add(images, [0] * 5)
+        assert len(loaded) == held
+
+
+def test_a_seed_takes_the_place_of_a_saved_state(tmp_path: Path) -> None:
+    buffer = small(seed=1)
+    buffer.add(np.zeros((40, 16, 16, 3), np.uint8), list(range(40)))
+    first = buffer.sample(40)[1].tolist()
+    buffer.save(tmp_path / "mem.drr", force=True)
+    drawn = {
+        seed: ReplayBuffer.load(tmp_path / "mem.drr", seed=seed).sample(40)[1].tolist()
+        for seed in (None, 1, 2)
+    }
+    assert drawn[1] == first, "from the start of the seed"
+    assert drawn[None] == buffer.sample(40)[1].tolist(), "on from where it was"
+    assert len({*map(tuple, drawn.values())}) == 3
+
+
 def test_any_file(digits_drr: Path) -> None:
     """Labels are the numbers of the classes, as in a dataset, and all images have been seen."""
     buffer = ReplayBuffer.load(digits_drr, 30_000, seed=1)
@@ -503,6 +543,17 @@ def test_a_record_that_is_none(record: Any, tmp_path: Path) -> None:
     write(tmp_path / "mem.drr", replace(memory, metadata=metadata), overwrite=True)
     loaded = ReplayBuffer.load(tmp_path / "mem.drr", 9999)
     assert loaded.counts == {0: 1, 1: 2}
+
+
+@pytest.mark.parametrize("draws", range(4))
+def test_a_random_state_goes_on_after_any_draw(draws: int) -> None:
+    """PCG64 keeps half of a number for the next small one."""
+    random = np.random.default_rng(draws)
+    for _ in range(draws):
+        random.integers(10)
+    again = generator_of(json.loads(json.dumps(state_of(random))))
+    assert random.integers(10, size=9).tolist() == again.integers(10, size=9).tolist()
+    assert random.random() == again.random()
 
 
 # --- threads, workers, loaders ---
