@@ -58,7 +58,7 @@ def train(
         str,
         typer.Option(
             help="Number of phases after the base, which add equally many classes; 5,10,25 makes "
-            "a run for each."
+            "a run for each, and 0 one of all classes at once."
         ),
     ] = "10",
     base: Annotated[

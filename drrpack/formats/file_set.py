@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,8 +46,12 @@ def files_of(memories: Files, purpose: str = "") -> list[AnyPath]:
 
 
 def as_list(memories: Files) -> list[AnyPath]:
-    """What is given, one or several, as a list; patterns stay."""
-    return [memories] if isinstance(memories, str | os.PathLike) else list(memories)
+    """What is given, one or several, as a list; patterns stay. Raises OptionError for anything
+    else."""
+    several = [memories] if isinstance(memories, str | os.PathLike) else memories
+    if not isinstance(several, Iterable):
+        raise OptionError(f"found {several!r}, expected a path, or several in a list")
+    return list(several)
 
 
 def is_pattern(place: AnyPath) -> bool:

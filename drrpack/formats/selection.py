@@ -64,6 +64,8 @@ def _listed(finder: NameFinder, wanted: str) -> list[int]:
         else:
             if absent := pieces[0].strip().removeprefix(NAME_PREFIX):
                 what = f"there is no class {absent!r}"
+                if _span(names, absent) is not None:
+                    what += ", and a range stands alone, without names beside it"
                 raise OptionError(
                     f"`classes={wanted!r}`: {what}; there are {few(names)}", option="classes"
                 )

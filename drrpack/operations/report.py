@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from os import PathLike
 from pathlib import Path
 
-from drrpack.formats.files.addresses import output_path
+from drrpack.core.errors import OutputError
+from drrpack.formats.file_set import as_list
+from drrpack.formats.files.addresses import local_path, output_path
 from drrpack.formats.files.own import check_own_output
 from drrpack.formats.layout import AnyPath
 from drrpack.trainers.incremental.grouping import without_doubles
 from drrpack.trainers.incremental.report import complete, find_results, write_report
 from drrpack.trainers.incremental.results import Result
 from drrpack.trainers.incremental.tables import plot
+
+SUFFIXES = ".html", ".htm", ".png"
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ def report(
 
     Args:
         runs: folders that `drrpack.train` made, folders of such folders, or result.json files.
-        output: the page; a name that ends in .png gives only the curves.
+        output: the page, whose name ends in .html; one that ends in .png gives only the curves.
         memory: also show images from this .drr file or address.
         force: overwrite an existing file, whatever it is. An earlier page or chart of drrpack is
             overwritten in any case.
@@ -44,11 +47,17 @@ def report(
     Raises:
         SourceError: a place holds no result, or a result can't be read.
         OptionError: the results can't share a table, or none is complete.
-        OutputError: the page can't be written, or another file is there.
+        OutputError: the page can't be written, or another file is there, or its name ends
+            otherwise.
         FormatError: ``memory`` can't be read.
     """
-    places = [Path(p) for p in ([runs] if isinstance(runs, str | PathLike) else runs)]
+    places = [local_path(place) for place in as_list(runs)]
     path = output_path(output)
+    if path.suffix.lower() not in SUFFIXES:
+        raise OutputError(
+            f"{path}: end its name in .html for the page, or in .png for the curves alone; found "
+            f"{path.suffix!r}"
+        )
     check_own_output(path, overwrite=force)
     results, doubles = without_doubles(find_results(places))
     if path.suffix.lower() == ".png":

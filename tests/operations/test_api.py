@@ -586,3 +586,18 @@ def test_tensors_of_torchvision_go_the_same_way(made: Path, tmp_path: Path) -> N
     np.testing.assert_array_equal(
         DRRDataset(tmp_path / "m.drr").to_numpy()[0], DRRDataset(made).to_numpy()[0]
     )
+
+
+@pytest.mark.parametrize("given", [None, 5, 2.5])
+@pytest.mark.parametrize(
+    "call",
+    [
+        drrpack.stats, drrpack.verify, drrpack.DRRDataset, drrpack.report,
+        lambda given: drrpack.merge(given, "x.drr"), lambda given: drrpack.encode("digits", given),
+        lambda given: drrpack.train("m.drr", given), lambda given: drrpack.report("run", given),
+        lambda given: drrpack.drop(given, ["3"]),
+    ],
+)  # fmt: skip
+def test_what_is_no_path_is_named(call: Any, given: object) -> None:
+    with pytest.raises(OptionError, match=f"found {given!r}, expected a path"):
+        call(given)

@@ -59,7 +59,10 @@ def local_path(place: str | PathLike[str]) -> Path:
 
 
 def _path(place: str | PathLike[str], error: type[DrrError], advice: str) -> Path:
-    """A path on this machine; raises ``error`` with ``advice`` for an address."""
+    """A path on this machine; raises ``error`` with ``advice`` for an address, and OptionError for
+    what is no path."""
+    if not isinstance(place, str | PathLike):
+        raise OptionError(f"found {place!r}, expected a path: a string or a pathlib.Path")
     if is_address(place):
         raise error(f"{shown(str(place))}: found an address, expected a path: {advice}")
     return Path(place)

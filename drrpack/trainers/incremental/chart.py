@@ -24,28 +24,45 @@ class Point:
 
 @dataclass(frozen=True)
 class Series:
+    """What is drawn as one.
+
+    Attributes:
+        look: a number from 0, of which each of the first 24 has a look of its own; the place among
+            the series by default.
+    """
+
     name: str
     points: list[Point]
+    look: int | None = None
 
 
 def chart(
-    series: Sequence[Series], x_label: str, y_label: str, *, lines: bool, by_factors: bool = False
+    series: Sequence[Series],
+    x_label: str,
+    y_label: str,
+    *,
+    lines: bool,
+    by_factors: bool = False,
+    beside: Sequence[Series] = (),
 ) -> str:
     """An SVG with axes, one colour a series, a band from low to high, and a legend below it.
 
-    ``by_factors``: equal factors of x, all above zero, are equally far apart.
+    ``by_factors``: equal factors of x, all above zero, are equally far apart. ``beside``: series of
+    charts beside this one, which have the same heights.
     """
     every = [point for one in series for point in one.points]
-    values = [v for p in every for v in (p.y, p.low, p.high) if v is not None]
+    level = [point for one in (*series, *beside) for point in one.points]
+    values = [v for p in level for v in (p.y, p.low, p.high) if v is not None]
     room = 0.0 if lines else 0.1  # a dot at the edge is half a dot
     across = _by_factors if by_factors else _even
     xs = across([p.x for p in every], LEFT, WIDTH - RIGHT, room)
     ys = _even(values, HEIGHT - BOTTOM, TOP, room)
-    drawn = "".join(_draw(one, _look(n), xs, ys, lines) for n, one in enumerate(series))
+    looks = [_look(n if one.look is None else one.look) for n, one in enumerate(series)]
+    pairs = list(zip(series, looks, strict=True))
+    drawn = "".join(_draw(one, look, xs, ys, lines) for one, look in pairs)
     label = escape(f"{y_label} against {x_label}", quote=True)
     legend = "".join(
-        f'<li><span class="key {_look(n)}"></span>{escape(one.name)}</li>'
-        for n, one in enumerate(series)
+        f'<li><span class="key {look}"></span>{escape(one.name)}</li>' for one, look in pairs
     )
     return (
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">'

@@ -145,17 +145,21 @@ def write_report(results: Sequence[Result], path: Path, memory: AnyPath | None =
 def _curves(groups: Sequence[Group], columns: Sequence[str]) -> str:
     """Figure 3 of the paper: a chart for each number of phases."""
     charts: dict[int, list[Series]] = {}
+    looks: dict[str, int] = {}  # the same in all charts
     for group in groups:
         seen, accuracy = curve(group.runs)  # (P,), (S, P)
         points = [
             Point(x, float(column.mean()), float(column.min()), float(column.max()))
             for x, column in zip(seen, accuracy.T, strict=True)
         ]
-        charts.setdefault(group.phases, []).append(Series(group.name(columns), points))
+        name = group.name(columns)
+        own = Series(name, points, looks.setdefault(name, len(looks)))
+        charts.setdefault(group.phases, []).append(own)
+    every = [one for series in charts.values() for one in series]
     return "".join(
-        f"<figure>{chart(series, 'classes seen', 'accuracy, %', lines=True)}"
-        f"<figcaption>{counted(phases, 'phase')}</figcaption></figure>"
-        for phases, series in charts.items()
+        f"<figure><figcaption>{counted(phases, 'phase')}</figcaption>"
+        f"{chart(series, 'classes seen', 'accuracy, %', lines=True, beside=every)}</figure>"
+        for phases, series in sorted(charts.items(), reverse=True)
     )
 
 

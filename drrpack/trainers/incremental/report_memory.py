@@ -35,7 +35,9 @@ def memory_table(groups: Sequence[Group], columns: Sequence[str]) -> str:
 
 def megabytes(size: int | None) -> Cell:
     """A size in bytes as a cell of MB."""
-    return "-" if size is None else (size, f"{size / 1e6:.2f}")
+    if size is None:
+        return "-"
+    return size, f"{size / 1e6:.2g}" if 0 < size < 1e5 else f"{size / 1e6:.2f}"
 
 
 def against_memory(rows: Sequence[Row], groups: Sequence[Group], columns: Sequence[str]) -> str:

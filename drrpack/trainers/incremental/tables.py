@@ -97,6 +97,7 @@ def plot(results: Iterable[Result], path: Path) -> None:
     groups = best_first(grouped(results))
     names = distinct_names(groups, telling(groups))
     from matplotlib.figure import Figure  # slow; and not pyplot: no screen, no global state
+    from matplotlib.ticker import MaxNLocator
 
     legend_rows = (len(groups) + 1) // 2
     figure = Figure(figsize=(6, 4 + 0.22 * legend_rows), layout="constrained")
@@ -113,6 +114,7 @@ def plot(results: Iterable[Result], path: Path) -> None:
                 seen, accuracy.min(0), accuracy.max(0), color=line.get_color(), alpha=0.2
             )
     axes.set(xlabel="classes seen", ylabel="accuracy on raw test images (%)")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
     figure.legend(loc="outside lower center", ncols=2)  # beside the curves it would hide some
     write_atomic(path, lambda file: figure.savefig(file, format="png", dpi=150, metadata=PNG_TEXT))

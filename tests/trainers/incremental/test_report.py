@@ -19,11 +19,12 @@ from command import Command
 from protocol_data import SMALL, DigitsData, run
 from tiny_memory import GOLDEN_CONTEXT
 
-from drrpack import stats
+from drrpack import report, stats
 from drrpack.core.errors import OptionError, OutputError, SourceError
 from drrpack.formats.pages.look import style
 from drrpack.trainers.incremental.chart import Point, Series, chart
 from drrpack.trainers.incremental.report import find_results, write_report
+from drrpack.trainers.incremental.report_memory import megabytes
 from drrpack.trainers.incremental.rundir import check_run
 
 RUNS = [("drr", 2, 0), ("drr", 2, 1), ("drr", 3, 0), ("ub", 2, 0), ("er", 2, 0)]
@@ -85,7 +86,7 @@ def test_it_holds_the_numbers_of_the_runs(page: Path, runs: Path) -> None:
     two = [results[f"drr-2-{seed}"]["last_accuracy"] for seed in (0, 1)]
     deviation = abs(two[0] - two[1]) / 2**0.5
     assert f"{sum(two) / 2:.2f} ± {deviation:.2f}" in cells
-    assert f"{one['memory_bytes']['total'] / 1e6:.2f}" in cells
+    assert f"{one['memory_bytes']['total'] / 1e6:.3f}" in cells  # small ones have two digits
     assert f"{one['through_codec']['last_accuracy']:.2f}" in cells
     both = [results[f"drr-2-{seed}"]["forgetting"] for seed in (0, 1)]
     assert f"{sum(both) / 2:.2f} ± {abs(both[0] - both[1]) / 2**0.5:.2f}" in cells
@@ -105,6 +106,20 @@ def test_names_are_text_and_nothing_is_loaded(page: Path) -> None:
     assert "<b>three</b> & co" in reader.cells
     assert all(address.startswith("data:") for address in reader.addresses)
     assert not re.search(r"https?://(?!www\.w3\.org)", page.read_text("utf-8"))
+
+
+@pytest.mark.parametrize("name", ["page", "page.docx", "page.drr"])
+def test_a_page_is_called_one(runs: Path, tmp_path: Path, name: str) -> None:
+    with pytest.raises(OutputError, match=r"end its name in \.html for the page, or in \.png"):
+        report(runs, tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
+def test_sizes_of_small_memories_are_told() -> None:
+    assert [megabytes(size) for size in (None, 0, 3_749, 99_999, 184_270, 5_000_000)] == [
+        "-", (0, "0.00"), (3_749, "0.0037"), (99_999, "0.1"), (184_270, "0.18"),
+        (5_000_000, "5.00"),
+    ]  # fmt: skip
 
 
 def test_class_changes(page: Path, runs: Path) -> None:
@@ -256,6 +271,21 @@ def test_equal_factors_are_equally_far_apart() -> None:
     at = {t.text: float(t.get("x", 0)) for t in ticks}
     assert at["10"] - at["1"] == pytest.approx(places[1] - places[0], abs=0.2)
     assert places[0] < at["1"] < places[1] < at["10"]
+
+
+def test_charts_side_by_side_look_alike(page: Path) -> None:
+    """A method has one look in both, and one height is one accuracy."""
+    text = page.read_text("utf-8").partition("<h2>Accuracy by phase")[2].partition("<h2>")[0]
+    figures = text.split("<figure>")[1:]
+    assert len(figures) == 2
+    looks = [
+        {name: look for look, name in re.findall(r'class="key ([^"]*)"></span>([^<]*)<', figure)}
+        for figure in figures
+    ]
+    shared = looks[0].keys() & looks[1].keys()
+    assert shared and all(looks[0][name] == looks[1][name] for name in shared)
+    heights = [re.findall(r'class="tick y"[^>]*>([^<]*)<', figure) for figure in figures]
+    assert heights[0] == heights[1]
 
 
 # --- a real browser ------------------------------------------------------------------------------
