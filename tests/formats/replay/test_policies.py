@@ -91,6 +91,22 @@ def test_ring_against_lists(labels: list[int], room: int) -> None:
     assert stream.kept == naive_ring(labels, ROOM + room)
 
 
+@settings(max_examples=50, deadline=None)
+@given(
+    order=st.permutations(range(10)), more=st.lists(st.integers(0, 9), max_size=30),
+    fitting=st.integers(1, 9),
+)  # fmt: skip
+def test_a_ring_of_more_classes_than_images(
+    order: list[int], more: list[int], fitting: int
+) -> None:
+    """It is full all the same, with one image each of as many classes as that."""
+    stream = Stream("ring", 10 * CLASS + fitting * ROW)
+    for label in [*order, *more]:
+        stream.show(label)
+    sizes = [len(ids) for ids in stream.kept.values()]
+    assert len(sizes) == 10 and max(sizes) == 1 and sum(sizes) == fitting
+
+
 @settings(max_examples=35, deadline=None)
 @given(order=st.permutations([0] * 50 + [1] * 50 + [2] * 50), room=st.integers(0, 60))
 def test_class_balance_in_any_order(order: list[int], room: int) -> None:
