@@ -172,6 +172,33 @@ def test_a_class_is_uniform_where_classes_are_balanced() -> None:
         check_uniform(mine, float(mine.mean()))
 
 
+class Answers:
+    """A generator that answers the first question with a given number, and then with the least."""
+
+    def __init__(self, first: int) -> None:
+        self.answers, self.below = [first], list[int]()
+
+    def integers(self, high: int) -> int:
+        self.below.append(int(high))
+        return self.answers.pop() if self.answers else 0
+
+    def choice(self, places: int, count: int, replace: bool) -> list[int]:
+        return list(range(count))
+
+
+@pytest.mark.parametrize("name", ["reservoir", "class-balanced"])
+@pytest.mark.parametrize(("fitting", "seen"), [(1, 2), (3, 4), (3, 7), (5, 50)])
+def test_the_chance_of_a_new_image(name: str, fitting: int, seen: int) -> None:
+    """Exactly ``fitting`` of ``seen``, which so many trials as above could not tell."""
+    arrival = Arrival(np.array([fitting + 1]), np.array([seen]), 0, fitting)
+    kept = 0
+    for first in range(seen):
+        random = Answers(first)
+        kept += arrival.newest not in policy_of(name).leaving(arrival, random)  # type: ignore[arg-type]
+        assert random.below[0] == seen, "all numbers below are as likely"
+    assert kept == fitting
+
+
 # --- policies of users ---
 
 
