@@ -91,6 +91,22 @@ def test_ring_against_lists(labels: list[int], room: int) -> None:
     assert stream.kept == naive_ring(labels, ROOM + room)
 
 
+@settings(max_examples=50, deadline=None)
+@given(
+    order=st.permutations(range(10)), more=st.lists(st.integers(0, 9), max_size=30),
+    fitting=st.integers(1, 9),
+)  # fmt: skip
+def test_a_ring_of_more_classes_than_images(
+    order: list[int], more: list[int], fitting: int
+) -> None:
+    """It is full all the same, with one image each of as many classes as that."""
+    stream = Stream("ring", 10 * CLASS + fitting * ROW)
+    for label in [*order, *more]:
+        stream.show(label)
+    sizes = [len(ids) for ids in stream.kept.values()]
+    assert len(sizes) == 10 and max(sizes) == 1 and sum(sizes) == fitting
+
+
 @settings(max_examples=35, deadline=None)
 @given(order=st.permutations([0] * 50 + [1] * 50 + [2] * 50), room=st.integers(0, 60))
 def test_class_balance_in_any_order(order: list[int], room: int) -> None:
@@ -154,6 +170,33 @@ def test_a_class_is_uniform_where_classes_are_balanced() -> None:
         mine = kept[:, labels == label]
         assert set(mine.sum(1)) <= {6, 7}
         check_uniform(mine, float(mine.mean()))
+
+
+class Answers:
+    """A generator that answers the first question with a given number, and then with the least."""
+
+    def __init__(self, first: int) -> None:
+        self.answers, self.below = [first], list[int]()
+
+    def integers(self, high: int) -> int:
+        self.below.append(int(high))
+        return self.answers.pop() if self.answers else 0
+
+    def choice(self, places: int, count: int, replace: bool) -> list[int]:
+        return list(range(count))
+
+
+@pytest.mark.parametrize("name", ["reservoir", "class-balanced"])
+@pytest.mark.parametrize(("fitting", "seen"), [(1, 2), (3, 4), (3, 7), (5, 50)])
+def test_the_chance_of_a_new_image(name: str, fitting: int, seen: int) -> None:
+    """Exactly ``fitting`` of ``seen``, which so many trials as above could not tell."""
+    arrival = Arrival(np.array([fitting + 1]), np.array([seen]), 0, fitting)
+    kept = 0
+    for first in range(seen):
+        random = Answers(first)
+        kept += arrival.newest not in policy_of(name).leaving(arrival, random)  # type: ignore[arg-type]
+        assert random.below[0] == seen, "all numbers below are as likely"
+    assert kept == fitting
 
 
 # --- policies of users ---
