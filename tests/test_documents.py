@@ -170,6 +170,30 @@ def test_the_study_of_cifar100(method: str) -> None:
     check_study(method, CIFAR100_STUDY, (8, 8), CIFAR100)
 
 
+FORMS = (
+    "paper", "ten-times", "sum", "before-relu", "centred", "stages", "predictor", "balanced",
+    "soft", "flip", "ten-crop", "randaugment", "autoaugment", "autoaugment-back",
+)  # fmt: skip
+
+
+def test_the_forms_of_information_back() -> None:
+    ends = dict[str, dict[str, float]]()
+    for path in (RESULTS / "information-back").glob("*/result.json"):
+        form, seed = path.parent.name.split("-seed")
+        ends.setdefault(form, {})[seed] = json.loads(path.read_text())["last_accuracy"]
+    plain = ends.pop("drr")
+    _, _, *table = rows(section("docs/results.md", "Other forms of information back"))
+    assert ends.keys() == set(FORMS) and len(table) == len(FORMS)
+    for form, cells in zip(FORMS, table, strict=True):
+        apart = [end - plain[seed] for seed, end in ends[form].items()]
+        assert cells[1:] == [
+            str(len(apart)), f"{mean(ends[form].values()):.1f} %", f"{mean(apart):+.1f}",
+        ]  # fmt: skip
+    assert "they are {:.1f} and {:.1f}".format(
+        *(ends["paper"][seed] - plain[seed] for seed in "01")
+    ) in " ".join(section("docs/results.md", "Other forms of information back").split())
+
+
 @pytest.mark.parametrize("method", methods(H100_STUDY))
 def test_the_study_on_a_gpu(method: str) -> None:
     check_study(method, H100_STUDY, (10, 32), "The same with a wider network, on a GPU")
