@@ -63,7 +63,7 @@ def _undone(moves: _Moves) -> Iterator[None]:
     except BaseException as error:
         moves.undo()
         if moves.lost:
-            error.add_note(moves.lost)
+            error.add_note(moves.lost.removeprefix("; "))
         raise
 
 

@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -122,7 +124,7 @@ def test_what_is_undone_after_a_signal(
     assert not hasattr(caught.value, "__notes__"), "that something could not be undone"
 
 
-@pytest.mark.parametrize("place", ["taken", "denied"])
+@pytest.mark.parametrize("place", ["taken", "a link", "denied"])
 def test_old_files_that_can_not_be_moved_back_stay(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
@@ -134,6 +136,8 @@ def test_old_files_that_can_not_be_moved_back_stay(
         if len(calls) == 1 + 2 + 2:
             if place == "taken":
                 foreign.write_text("of another program")
+            elif place == "a link":
+                foreign.symlink_to("nothing")
             raise PermissionError(13, "no")
         if place == "denied" and target == foreign:
             raise PermissionError(13, "no")
@@ -149,13 +153,36 @@ def test_old_files_that_can_not_be_moved_back_stay(
     assert f"files of before lie in {hidden}: " in str(caught.value)
     kept = hidden / "old" / foreign.name
     assert kept.read_text() == f"old {foreign.name}" and remove_leftovers(tmp_path) == []
-    if place == "taken":
+    if place != "denied":
         (told,) = finish_exchanges(tmp_path)
         assert str(hidden) in told and kept.exists(), "and nothing is overwritten"
-        assert foreign.read_text() == "of another program"
+        assert foreign.is_symlink() or foreign.read_text() == "of another program"
         foreign.unlink()
     later(tmp_path)
     assert content(tmp_path) == expected("old", 2)
+
+
+def test_an_interrupt_that_can_not_be_undone_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_old(tmp_path)
+    rename, calls = os.rename, list[int]()
+
+    def failing(source: Path, target: Path) -> None:
+        calls.append(1)
+        if len(calls) == 1 + 2 + 1:
+            raise KeyboardInterrupt
+        if len(calls) > 1 + 2 + 1:
+            raise PermissionError(13, "no")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", failing)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        exchange(tmp_path)
+    (hidden,) = tmp_path.glob(".drr-*")
+    (note,) = caught.value.__notes__
+    assert note.startswith("nor could 2 files be moved back ('mem-00000-of-00002.drr', 'mem-")
+    assert f"files of before lie in {hidden}: " in note
 
 
 def test_a_new_file_that_can_not_be_moved_back(
@@ -278,16 +305,79 @@ def test_a_kill_while_it_is_finished(tmp_path: Path) -> None:
             assert content(folder) == (expected("new", 3) if step > 3 else expected("old", 2))
 
 
-def test_a_running_exchange_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_running_exchange_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    """Forth, or back after an error at the last new file."""
     write_old(tmp_path)
-    rename = os.rename
+    rename, calls = os.rename, list[int]()
 
     def watched(source: Path, target: Path) -> None:
+        calls.append(1)
         with monkeypatch.context() as patch:
             patch.setattr(os, "rename", rename)
             assert later(tmp_path) == []
+        if fails and len(calls) == STEPS:
+            raise ZeroDivisionError
         rename(source, target)
 
     monkeypatch.setattr(os, "rename", watched)
-    exchange(tmp_path)
-    assert content(tmp_path) == expected("new", 3)
+    with pytest.raises(ZeroDivisionError) if fails else nullcontext():
+        exchange(tmp_path)
+    assert content(tmp_path) == (expected("old", 2) if fails else expected("new", 3))
+    assert len(calls) == (STEPS + 2 + 2 + 1 if fails else STEPS + 1)
+
+
+# --- folders that look otherwise than any kill leaves them ---
+
+
+def left(folder: Path, new: Sequence[int], outside: Sequence[str], old: Sequence[str]) -> Path:
+    """The folder of an exchange for three files, and what lies in it and outside."""
+    ready = folder / ".drr-0123456789abcdef.swap"
+    ready.mkdir()
+    for number in new:
+        (ready / f"mem-{number:05}-of-00003.drr").write_text("new")
+    for name in outside:
+        (folder / name).write_text("outside")
+    if old:
+        (ready / "old").mkdir()
+        for name in old:
+            (ready / "old" / name).write_text("old")
+    return ready
+
+
+def test_a_new_file_that_went_away(tmp_path: Path) -> None:
+    """The old ones are all that there is of them."""
+    old = ["mem-00000-of-00002.drr", "mem-00001-of-00002.drr"]
+    ready = left(tmp_path, [], ["mem-00000-of-00003.drr", "mem-00002-of-00003.drr"], old)
+    (told,) = finish_exchanges(tmp_path)
+    assert "can't be moved to their place: see whether others are there" in told
+    assert sorted(path.name for path in (ready / "old").iterdir()) == old
+
+
+def test_old_files_that_were_not_all_there(tmp_path: Path) -> None:
+    left(tmp_path, [0, 1, 2], ["mem-00002-of-00003.drr"], ["mem-00000-of-00003.drr"])
+    (told,) = finish_exchanges(tmp_path)
+    assert told.startswith("brought the old files")
+    assert content(tmp_path) == {
+        "mem-00000-of-00003.drr": "old", "mem-00002-of-00003.drr": "outside",
+    }  # fmt: skip
+
+
+def test_a_folder_without_one_for_old_files(tmp_path: Path) -> None:
+    left(tmp_path, [0, 1, 2], [], [])
+    (told,) = finish_exchanges(tmp_path)
+    assert told.startswith("brought the new files")
+    assert sorted(content(tmp_path)) == sorted(expected("new", 3))
+
+
+def test_files_of_two_memories_in_one_folder(tmp_path: Path) -> None:
+    ready = left(tmp_path, [0, 1, 2], [], ["other-00000-of-00001.drr"])
+    before = sorted(ready.rglob("*"))
+    (told,) = finish_exchanges(tmp_path)
+    assert (
+        told
+        == f"{ready}: found files of several memories, expected those of one: sort them by hand"
+    )
+    assert sorted(ready.rglob("*")) == before and os.listdir(tmp_path) == [ready.name]

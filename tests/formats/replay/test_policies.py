@@ -124,6 +124,19 @@ def test_balance_of_a_class_that_comes_late_and_of_a_rare_one() -> None:
     assert {label: len(ids) for label, ids in stream.kept.items()} == {0: 13, 1: 4, 2: 13}
 
 
+@pytest.mark.parametrize("name", sorted(POLICIES))
+def test_a_copy_stays_as_it_was(name: str) -> None:
+    stream = Stream(name, 3 * CLASS + 5 * ROW)
+    for label in (0, 1, 1, 0):
+        stream.show(label)
+    copy, kept = stream.content.copy(), stream.kept
+    for label in (1, 2, 0, 1, 2):
+        stream.show(label)
+    stream.content, now = copy, stream.kept
+    assert stream.kept == kept != now
+    assert (copy.labels, copy.seen, copy.bytes) == ([0, 1], [2, 2], 2 * CLASS + 4 * ROW)
+
+
 # --- probabilities: fixed seeds, and margins of five standard deviations ---
 
 TRIALS = 1200

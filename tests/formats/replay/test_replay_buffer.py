@@ -490,6 +490,7 @@ def test_labels_survive_other_commands(tmp_path: Path) -> None:
     package.append(path, [(zeros[0], 0)] * 2, class_names=["new"], keep_entropy_model=True)
     loaded = ReplayBuffer.load(path)
     assert loaded.counts == {4: 1, 6: 1, 10: 2} and loaded.bytes == 3 * CLASS + 4 * SMALL_IMAGE
+    assert loaded.seen == 4, "what was appended counts"
 
 
 def test_a_save_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
