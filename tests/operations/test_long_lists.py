@@ -111,7 +111,7 @@ def test_classes_to_add(monkeypatch: pytest.MonkeyPatch) -> None:
     both = (*new_names(), *names())
     source: Any = SimpleNamespace(place="folder", classes=both, image_size=(8, 8))
     options: Any = SimpleNamespace(extend=True, seed=0)
-    append_plan._check(reader, source, options)
+    append_plan.check_source(reader, source, options)
     plan = append_plan.AppendPlan(source, options, None, 1, "random", None)  # type: ignore[arg-type]
     classes, choice = append._classes_and_raw(reader, plan)
     assert classes == [*names(), *new_names()]

@@ -90,8 +90,8 @@ def _checked(found: object) -> type[Method]:
     """A class that is a whole method; raises OptionError that says what it lacks."""
     if not (inspect.isclass(found) and issubclass(found, Method)):
         raise OptionError(
-            f"found {found!r}, expected the name of a method, such as 'drr', or a class derived "
-            f"from {Method.__module__}.Method"
+            f"found {found!r}, expected a class derived from {Method.__module__}.Method, or the "
+            "name of a method such as 'drr'"
         )
     called = f"{found.__module__}:{found.__qualname__}"
     wrong = _faults(found)
