@@ -47,14 +47,15 @@ def fit_codec(
     for its decoder, which is fitted on the codes that are chosen in the end.
     """
     looks = _tells_apart(labels, plan)
-    decoder = DECODER_SHARE if chooses_codes(plan) else 0.0
+    chooses = chooses_codes(plan)  # other codes than the VQ-VAE's fit saw
+    decoder = DECODER_SHARE * chooses
     used = FEATURES_SHARE * looks + VQVAE_SHARE + entropy_shares(plan) + decoder
     plan = replace(plan, budget=plan.budget.share(1 / used))
     features, log = _fit_features(images, labels, plan, report, FEATURES_SHARE)
     vqvae, log["vqvae"] = _fit_vqvae(images, plan, report, features)
     fitted = fit_entropy(vqvae, images, plan, report)
     log |= fitted.log
-    if fitted.thrifty:  # other codes than the VQ-VAE's fit saw
+    if chooses:
         made = _fit_decoder(vqvae, images, fitted.codes, plan, report, features, DECODER_SHARE)
         vqvae, log["decoder"] = made
     return [finish(vqvae, model, fitted.codes, plan.device) for model in fitted.models], log

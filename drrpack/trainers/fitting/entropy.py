@@ -58,11 +58,6 @@ class Fitted:
     codes: Codes
     log: Log
 
-    @property
-    def thrifty(self) -> bool:
-        """Whether other codes than the nearest were chosen."""
-        return any(name.startswith("thrifty") for name in self.log)
-
 
 def fit_entropy(vqvae: VQVAE, images: Pixels, plan: FitPlan, report: Report | None) -> Fitted:
     """Fit the entropy models of a plan on the codes of images uint8 (N, H, W, 3).
@@ -78,7 +73,7 @@ def fit_entropy(vqvae: VQVAE, images: Pixels, plan: FitPlan, report: Report | No
         network, start = _begin(config, vqvae, seen, plan, known)
         share = NEXT_SHARE if made else FIRST_SHARE
         log |= _fit_levels(config.kind, network, views, top_shape, plan, share, report, start)
-        if isinstance(network, ContextNetwork) and plan.quality < BEST:
+        if isinstance(network, ContextNetwork) and chooses_codes(plan):
             network.to(plan.device)
             encoder = Encoder(vqvae, plan.quality, ContextPrices(network))
             seen, views = _codes(encoder, images, plan)
