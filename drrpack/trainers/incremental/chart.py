@@ -9,7 +9,7 @@ from html import escape
 
 WIDTH, HEIGHT = 640, 360
 LEFT, RIGHT, TOP, BOTTOM = 72, 16, 12, 48  # margins that hold the labels
-COLOURS, ROUNDS = 8, 3  # classes c0 to c7 of the style, then again with r1 (dashes), r2 (dots)
+COLOURS, ROUNDS = 8, 3  # then again with dashes, and with dots
 
 
 @dataclass(frozen=True)
@@ -134,10 +134,15 @@ def _grid(xs: _Axis, ys: _Axis) -> str:
     )
 
 
+def look_of(number: int) -> tuple[int, int]:
+    """The colour of a series and the round of its line, by which no other of 24 looks alike."""
+    return number % COLOURS, number // COLOURS % ROUNDS
+
+
 def _look(number: int) -> str:
-    """The classes of a series, by which no other of 24 looks alike."""
-    again = number // COLOURS % ROUNDS
-    return f"c{number % COLOURS}" + (f" r{again}" if again else "")
+    """The classes of a series in the style: c0 to c7, and r1 or r2."""
+    colour, again = look_of(number)
+    return f"c{colour}" + (f" r{again}" if again else "")
 
 
 def _draw(one: Series, look: str, xs: _Axis, ys: _Axis, lines: bool) -> str:

@@ -14,12 +14,12 @@ from drrpack.core.errors import OptionError
 from drrpack.formats.files.own import PNG_TEXT
 from drrpack.formats.files.publish import write_atomic
 from drrpack.formats.layout import Json
+from drrpack.trainers.incremental.chart import look_of
 from drrpack.trainers.incremental.grouping import Group, differing, distinct_names, grouped, telling
 from drrpack.trainers.incremental.metrics import METRICS, mean
 from drrpack.trainers.incremental.results import Result
 
-COLOURS = 8  # the last two of matplotlib's ten are hard to tell from others
-LINES = "-", "--", ":"  # each with all colours, so that 24 curves look different
+LINES = "-", "--", ":"  # of the rounds of `look_of`
 
 
 @dataclass(frozen=True)
@@ -104,10 +104,11 @@ def plot(results: Iterable[Result], path: Path) -> None:
     axes = figure.subplots()
     for number, (group, name) in enumerate(zip(groups, names, strict=True)):
         seen, accuracy = curve(group.runs)  # (P,), (S, P)
+        colour, again = look_of(number)
         several = f", {len(group.runs)} seeds" if len(group.runs) > 1 else ""
         (line,) = axes.plot(
-            seen, accuracy.mean(0), color=f"C{number % COLOURS}", marker="o", markersize=3,
-            linestyle=LINES[number // COLOURS % len(LINES)], label=f"{name}{several}",
+            seen, accuracy.mean(0), color=f"C{colour}", marker="o", markersize=3,
+            linestyle=LINES[again], label=f"{name}{several}",
         )  # fmt: skip
         if len(group.runs) > 1:
             axes.fill_between(

@@ -162,21 +162,27 @@ def test_old_files_that_can_not_be_moved_back_stay(
     assert content(tmp_path) == expected("old", 2)
 
 
-def test_an_interrupt_that_can_not_be_undone_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write_old(tmp_path)
+def only_first_renames(monkeypatch: pytest.MonkeyPatch, *, interrupted: bool = False) -> None:
+    """Let the folder get its name and two old files leave; a new one comes, or a signal in its
+    place. Nothing can be renamed after that."""
     rename, calls = os.rename, list[int]()
 
     def failing(source: Path, target: Path) -> None:
         calls.append(1)
-        if len(calls) == 1 + 2 + 1:
+        if interrupted and len(calls) == 1 + 2 + 1:
             raise KeyboardInterrupt
         if len(calls) > 1 + 2 + 1:
             raise PermissionError(13, "no")
         rename(source, target)
 
     monkeypatch.setattr(os, "rename", failing)
+
+
+def test_an_interrupt_that_can_not_be_undone_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_old(tmp_path)
+    only_first_renames(monkeypatch, interrupted=True)
     with pytest.raises(KeyboardInterrupt) as caught:
         exchange(tmp_path)
     (hidden,) = tmp_path.glob(".drr-*")
@@ -190,15 +196,7 @@ def test_a_new_file_that_can_not_be_moved_back(
 ) -> None:
     """No old file lies beside it, and the exchange can only go on."""
     write_old(tmp_path)
-    rename, calls = os.rename, list[int]()
-
-    def failing(source: Path, target: Path) -> None:
-        calls.append(1)
-        if len(calls) > 1 + 2 + 1:
-            raise PermissionError(13, "no")
-        rename(source, target)
-
-    monkeypatch.setattr(os, "rename", failing)
+    only_first_renames(monkeypatch)
     with pytest.raises(WriteError, match=r"'mem-00000-of-00003.drr'\), so files of before lie in"):
         exchange(tmp_path)
     monkeypatch.undo()

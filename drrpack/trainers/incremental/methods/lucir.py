@@ -65,7 +65,7 @@ class LUCIR(ExemplarReplay):
         else:
             classifier = self._learned_on(
                 context, imprinted(context, self.network),
-                *self.exemplars.before(images, labels), self._loss(context, self.network),
+                self.exemplars.before(images, labels), self._loss(context, self.network),
             )  # fmt: skip
             restore_vectors(classifier.network, self.network, len(context.old))
         self.choose_exemplars(context, classifier.network)
@@ -89,15 +89,10 @@ class LUCIR(ExemplarReplay):
         return [first, balanced] if epochs else [first]
 
     def _learned_on(
-        self,
-        context: PhaseContext,
-        start: ResNet,
-        images: Tensor,
-        labels: Tensor,
-        loss: Loss[ResNet],
+        self, context: PhaseContext, start: ResNet, shown: tuple[Tensor, Tensor], loss: Loss[ResNet]
     ) -> NetworkClassifier[ResNet]:
-        """The network of a phase after the base, trained from ``start``."""
-        return context.train(images, labels, network=start, loss=loss)
+        """The network of a phase after the base, trained from ``start`` on images and labels."""
+        return context.train(*shown, network=start, loss=loss)
 
     def _loss(self, context: PhaseContext, last: ResNet) -> Loss[ResNet]:
         teacher, options = context.snapshot(last), self.options

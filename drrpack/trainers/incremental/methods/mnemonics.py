@@ -74,18 +74,11 @@ class Mnemonics(LUCIR):
             self.exemplars.replace(label, images[: policy.count(images, len(context.seen))])
 
     def _learned_on(
-        self,
-        context: PhaseContext,
-        start: ResNet,
-        images: Tensor,
-        labels: Tensor,
-        loss: Loss[ResNet],
+        self, context: PhaseContext, start: ResNet, shown: tuple[Tensor, Tensor], loss: Loss[ResNet]
     ) -> NetworkClassifier[ResNet]:
         if not self.options.weight_transfer:
-            return super()._learned_on(context, start, images, labels, loss)
-        found = context.train(
-            images, labels, network=with_scales(start), loss=loss, parameters=transferred
-        )
+            return super()._learned_on(context, start, shown, loss)
+        found = context.train(*shown, network=with_scales(start), loss=loss, parameters=transferred)
         return context.classifier(without_scales(found.network))
 
     def trainings(self, context: PhaseContext) -> list[Training]:
